@@ -11,6 +11,8 @@ mod ci;
 mod coverage;
 mod e2e;
 mod shell;
+mod source;
+mod style;
 mod tidy;
 
 use std::process::ExitCode;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask ci              every check that must pass, as CI runs it
 cargo xtask tidy            the rules that no compiler knows
+cargo xtask style           figures of functions, docs and names, for docs/architecture.md
 cargo xtask bench           how much faster than blocking code: a table, and JSON and a picture in target/bench
 cargo xtask bench --suite NAME|all [--json FILE]
                             the rows against peers: runtime, stream, fs, http, resilience, llm
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
+        ["style"] => style::run(),
         ["bench"] => bench::compare(),
         ["bench", "--suite", name] => bench::suite(name, None),
         ["bench", "--suite", name, "--json", file] => bench::suite(name, Some(file)),

@@ -2,6 +2,9 @@
 
 mod files;
 mod layers;
+mod words;
+
+pub(crate) use words::{BAD_OPENINGS, opens_badly, public_types};
 
 use crate::shell::Done;
 
@@ -9,6 +12,7 @@ use crate::shell::Done;
 pub(crate) fn run() -> Done {
     let mut breaches = layers::check()?;
     breaches.extend(files::check()?);
+    breaches.extend(words::check()?);
     breaches.iter().for_each(|breach| eprintln!("tidy: {breach}"));
     match breaches.len() {
         0 => {

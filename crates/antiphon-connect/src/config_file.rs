@@ -75,7 +75,7 @@ impl ConfigFile {
         Ok(files)
     }
 
-    /// Parses the text of the file at `path`, which is used in messages only.
+    /// Parses the text of the file at `path`, which is not read: it is the origin in messages.
     ///
     /// # Errors
     /// A syntax error, an unknown key or a wrong value, with file and line, and a similar key for an unknown one. The message

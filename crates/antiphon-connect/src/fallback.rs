@@ -86,7 +86,8 @@ fn fallback(
     };
     let provider = named_provider(provider, env, files)?;
     if provider.kind.is_offline {
-        let message = format!("{} has no model and cannot be a fallback: name another provider", provider.name);
+        let message =
+            format!("{} has no model and cannot be a fallback: name another provider", provider.name);
         return Err(ConfigError::new(message));
     }
     Ok(FallbackSettings { provider, model: model.to_owned() })

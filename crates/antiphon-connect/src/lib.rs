@@ -18,6 +18,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod build;
 mod cassette;
@@ -44,3 +45,8 @@ pub use provider::ProviderSettings;
 pub use session::Session;
 pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, resolve};
 pub use survey::{doctor, local_engines, models, near_models, pull};
+
+/// The README's code.
+#[cfg(all(doctest, feature = "compatible"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

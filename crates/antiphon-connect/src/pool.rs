@@ -25,17 +25,14 @@ pub struct FewConnections {
 impl fmt::Display for FewConnections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { concurrency, connections, open_files } = self;
-        write!(
-            f,
-            "cannot make {concurrency} concurrent calls, but at most {connections}: "
-        )?;
+        write!(f, "cannot make {concurrency} concurrent calls with {connections} connections: ")?;
         match open_files {
             Some(most) => write!(
                 f,
-                "this process may have {most} open files and connections. Raise the limit with ulimit -n {}",
+                "this process may have {most} open files, connections included. Raise the limit with ulimit -n {}",
                 *concurrency as u64 + RESERVED
             ),
-            None => write!(f, "ANTIPHON_POOL_SIZE limits the connections. Raise it"),
+            None => write!(f, "ANTIPHON_POOL_SIZE is the limit. Raise it"),
         }
     }
 }
@@ -109,11 +106,11 @@ mod tests {
         assert_eq!(few, expected);
         assert_eq!(
             few.to_string(),
-            "cannot make 2000 concurrent calls, but at most 192: this process may have 256 open files and connections. \
-             Raise the limit with ulimit -n 2064"
+            "cannot make 2000 concurrent calls with 192 connections: this process may have 256 open files, connections \
+             included. Raise the limit with ulimit -n 2064"
         );
         let few = settings(Some(20), Some("9")).few_of(Some(256)).unwrap();
-        assert!(few.to_string().ends_with("ANTIPHON_POOL_SIZE limits the connections. Raise it"), "{few}");
+        assert!(few.to_string().ends_with("ANTIPHON_POOL_SIZE is the limit. Raise it"), "{few}");
         assert_eq!(settings(Some(2_000), None).few_of(Some(4_096)), None);
     }
 }

@@ -265,9 +265,6 @@ mod tests {
         settings.provider.unwrap().value.entry.set(&mut set);
         assert_eq!(set.call_timeout.map(|time| time.as_secs()), Some(7_200));
         let err = options("[providers.ollama]\ncall_timeout = 0\n").unwrap_err().to_string();
-        assert_eq!(
-            err,
-            "invalid timeout of 0 s (the provider ollama in antiphon.toml): it must be positive"
-        );
+        assert_eq!(err, "invalid timeout of 0 s (the provider ollama in antiphon.toml): it must be positive");
     }
 }

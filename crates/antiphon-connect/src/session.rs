@@ -6,7 +6,7 @@ use antiphon_resilience::RetryPolicy;
 use crate::settings::Settings;
 use crate::target::{PriceOf, Target};
 
-/// A connected provider with its middleware, and the model to call. Created by [`connect`](crate::connect).
+/// A connected provider with its middleware, and the model to call. Created by [`connect`](fn@crate::connect).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Session {

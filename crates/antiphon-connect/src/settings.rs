@@ -29,7 +29,7 @@ pub struct Flags {
     pub cassette: Option<Cassette>,
     /// Whether drafts are made offline by text statistics, without any network. Default: false.
     pub offline: bool,
-    /// The maximum number of concurrent calls (`--max-concurrency`). Default: the configuration's.
+    /// The maximum number of concurrent runs, and of each run's calls (`--max-concurrency`). Default: the configuration's.
     pub concurrency: Option<usize>,
     /// The folder for results. Default: the configuration's.
     pub out: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub struct Settings {
     pub fallback: Sourced<Vec<FallbackSettings>>,
     /// Whether answers are recorded or replayed; `None` for neither.
     pub cassette: Option<Cassette>,
-    /// The maximum number of concurrent calls, from 1. Default 4, which does not limit the calls of a run.
+    /// The maximum number of concurrent runs, from 1. Default 4. A number that was set also limits each run's calls.
     pub concurrency: Sourced<usize>,
     /// The most that a run may cost, in millionths of a US dollar; `None` for no limit.
     pub max_cost: Option<Sourced<u64>>,
@@ -182,7 +182,7 @@ impl Flags {
         self
     }
 
-    /// Sets the maximum number of concurrent calls.
+    /// Sets the maximum number of concurrent runs, and of each run's calls.
     #[must_use]
     pub fn concurrency(mut self, concurrency: impl Into<Option<usize>>) -> Self {
         self.concurrency = concurrency.into();
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_override_environment_overrides_files_override_defaults() {
+    fn flags_override_environment_then_files_then_defaults() {
         let files = [
             file("./antiphon.toml", "[defaults]\nmodel = \"near\"\n[retry]\nmax_retries = 7\n"),
             file("user.toml", "[defaults]\nmodel = \"far\"\nconcurrency = 2\n"),

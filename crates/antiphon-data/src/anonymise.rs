@@ -39,7 +39,7 @@ pub struct Anonymiser {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Strategy {
-    /// The kind of data: `[name]`. Two people can no longer be told apart.
+    /// The kind of data: `[name]`. Two people can no longer be distinguished.
     Redact,
     /// An invented person, the same everywhere: `Person 1`.
     Replace,

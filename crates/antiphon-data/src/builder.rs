@@ -76,7 +76,7 @@ impl Body {
     /// Adds words to the last turn, as another caption of the same speaker does.
     pub(crate) fn go_on(&mut self, words: &str, line: u32) {
         let Some(turn) = self.turns.last_mut() else { return };
-        // The line end of the turn gives way to a space.
+        // A space replaces the line end of the turn.
         self.text.truncate(turn.span.end);
         self.text.push(' ');
         self.lines.push(LineStart { offset: self.text.len(), line });

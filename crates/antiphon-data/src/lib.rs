@@ -11,6 +11,7 @@
 //! assert_eq!(document.line_at(turn.span.start), 2);
 //! # Ok::<(), antiphon_data::Failure>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anonymise;
 mod builder;
@@ -27,3 +28,8 @@ pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};
 pub use rows::{RawRow, Row, RowFormat, Rows};
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -139,7 +139,7 @@ impl Rows {
             Self::of_folder(path, Some(&mut hash)).await?
         } else {
             let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-            let (reader, digested) = digested(reader, hash).await?;
+            let (reader, digested) = add_digest(reader, hash).await?;
             hash = digested;
             Self::of_file(reader, path, format).await?
         };
@@ -174,7 +174,7 @@ impl Rows {
         let name = path.display().to_string();
         let (reader, format) = match format.or_else(|| RowFormat::from_name(&name)) {
             Some(format) => (reader, format),
-            None => sniffed(reader).await?,
+            None => detect_format(reader).await?,
         };
         let source = match format {
             RowFormat::Csv => Source::Csv(Box::new(Records::begin(reader.lines(), &name).await?)),
@@ -204,7 +204,7 @@ impl Rows {
                 hash.update(name_of(path, file));
                 hash.update([0]);
                 let reader = Reader::open(file).await.map_err(Error::from_fs)?;
-                (_, *hash) = digested(reader, std::mem::take(hash)).await?;
+                (_, *hash) = add_digest(reader, std::mem::take(hash)).await?;
             }
         }
         let source = Source::Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
@@ -261,7 +261,7 @@ fn hex(hash: Sha256) -> String {
 }
 
 /// Adds the whole file to the hash, and returns the file rewound to its beginning.
-async fn digested(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Error> {
+async fn add_digest(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Error> {
     let add = |hash: &mut Sha256, block: &[u8]| {
         hash.update(block);
         true
@@ -270,7 +270,7 @@ async fn digested(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Erro
 }
 
 /// Detects the format from the file's first bytes, and returns the file rewound to its beginning.
-async fn sniffed(reader: Reader) -> Result<(Reader, RowFormat), Error> {
+async fn detect_format(reader: Reader) -> Result<(Reader, RowFormat), Error> {
     let look = |format: &mut RowFormat, block: &[u8]| {
         *format = RowFormat::from_beginning(block);
         false

@@ -11,7 +11,7 @@ use crate::status::Counters;
 use crate::stop::StopCause;
 use crate::usage::{UsageQuantiles, UsageStats};
 
-/// The accounting of a run: what calls may cost, what they did cost, and the tokens that they usually take.
+/// The accounts of a run: its budget, the costs and bounds of its calls, and the usage that it learns from answers.
 pub(crate) struct Accounts {
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
@@ -20,77 +20,80 @@ pub(crate) struct Accounts {
     learned: Mutex<Learned>,
 }
 
-/// What the calls of the run taught, and what is held for those without a bill.
+/// The usage that was learned from the run's calls, and the amounts that are held for calls without a bill.
 struct Learned {
     seen: UsageStats,
     held: Held,
-    /// What the last bills were rounded down by, in millionths of a millionth of a US dollar.
+    /// The sum of the roundings so far that is not billed yet, in millionths of a millionth of a US dollar.
     remainder: u64,
-    /// What is to be held less since it was last told to the store.
+    /// The amount that no longer has to be held, and that the store does not know of yet.
     less: u64,
 }
 
-/// The end of a call, as far as it matters to its bill.
+/// The end of a call, from which its bill is made.
 #[derive(Debug, Default)]
 pub(crate) struct CallEnd {
     /// The tokens of the answer, if one came.
     pub(crate) usage: Usage,
-    /// What calls on the way to it, or to its failure, have cost.
+    /// The cost of earlier calls for the same answer, such as those of fallbacks, or of the failed call itself.
     pub(crate) earlier: Spent,
-    /// How often it was sent.
+    /// The number of times that the call was sent.
     pub(crate) sent: u32,
     /// The bytes of the text that arrived.
     pub(crate) received_bytes: u64,
+    /// Whether the call was answered.
     pub(crate) is_answer: bool,
 }
 
-/// The money that is reserved for one call, and what it buys.
+/// The reservation for one call, with the bounds that it was made by.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     pub(crate) grant: Grant,
     bounds: Bounds,
-    /// The most tokens that the answer could have, where money held it to fewer than it may have.
+    /// The maximum number of tokens of the answer, where the budget lowered it.
     pub(crate) held_to: Option<u64>,
 }
 
-/// What a call may cost and how many tokens its answer may have: at most, and usually.
+/// The bounds of a call: its maximum and usual cost, and the maximum number of tokens of its answer. Amounts are in millionths of
+/// a US dollar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bounds {
-    /// At most; `None` if that is not known.
+    /// The maximum cost; `None` if it is not known.
     pub(crate) whole: Option<u64>,
-    /// As much as calls usually need.
+    /// The cost that calls usually have at most.
     pub(crate) least: u64,
-    /// So little that less would be no call.
+    /// The minimum amount with which a call is worthwhile.
     pub(crate) floor: u64,
+    /// The cost of the prompt alone.
     without_output: u64,
-    /// In millionths of a US dollar for a million tokens, of all providers that may be asked.
+    /// The price of a million tokens of answers, summed over all providers that may be called.
     output_price: u64,
-    /// How many bills there may be, each rounded up.
+    /// The maximum number of bills, each of which is rounded up.
     bills: u64,
-    /// The most tokens that the answer may have.
+    /// The maximum number of tokens of the answer; `None` without a limit.
     max_tokens: Option<u64>,
     prompt_bytes: u64,
     price: Option<Price>,
 }
 
-/// Millionths in a millionth of a US dollar.
+/// The number of picodollars in a microdollar, the unit of amounts.
 const PICOS: u64 = 1_000_000;
-/// The most tokens of an answer under a budget, where no limit is set.
+/// The maximum number of tokens of an answer under a budget, where the recipe sets none.
 const MAX_USUAL: u64 = 4_096;
-/// An answer of fewer tokens than this is not worth a call.
+/// The minimum number of tokens of an answer that is worth a call.
 const FEWEST: u64 = 64;
-/// Tokens that a provider puts around a prompt, at most.
+/// The maximum number of tokens that a provider adds around a prompt.
 const FRAMING: u64 = 64;
 
 impl Bounds {
-    /// Takes a grant for a call within these bounds. Returns it with the most tokens that the answer may then have.
+    /// Makes a reservation of a grant. Returns it with the maximum number of tokens that the answer may then have.
     pub(crate) fn reserve(&self, grant: Grant) -> (Reservation, Option<u64>) {
         let tokens = self.tokens_for(&grant);
         let held_to = tokens.filter(|_| !grant.is_whole());
         (Reservation { grant, bounds: *self, held_to }, tokens)
     }
 
-    /// The most tokens of an answer that a grant pays for.
+    /// Returns the maximum number of tokens of an answer that a grant pays for.
     fn tokens_for(&self, grant: &Grant) -> Option<u64> {
         if grant.is_whole() || self.output_price == 0 {
             return self.max_tokens;
@@ -107,7 +110,7 @@ impl Reservation {
         self.bounds.whole.map(|_| self.grant.amount())
     }
 
-    /// Gives everything back: no call was sent.
+    /// Returns the whole amount to the budget: no call was sent.
     pub(crate) fn release(self) {
         self.grant.settle(0);
     }
@@ -121,7 +124,7 @@ impl Accounts {
             counters: Counters::after(tally),
             pricing: options.pricing.clone(),
             fallbacks: options.fallbacks,
-            // The sum is rounded up, once.
+            // Beginning at one less than a whole unit rounds the sum of all costs up, once.
             learned: Mutex::new(Learned {
                 seen: UsageStats::new(),
                 held: Held::default(),
@@ -131,14 +134,14 @@ impl Accounts {
         }
     }
 
-    /// Returns the reason to stop when a further call may cost more than is left.
+    /// Returns the cause of a stop where the next call may cost `needs`, and less is left.
     pub(crate) fn exhausted(&self, needs: u64) -> StopCause {
         let (spent, possible) = (Counters::get(&self.counters.cost), Counters::get(&self.counters.possible));
         StopCause::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, needs }
     }
 
-    /// Returns what a call may cost, with those of all fallbacks. A token has at least one byte, so a prompt has at most as
-    /// many tokens as bytes. `least` is what the answer needs at least, in tokens, where that is known.
+    /// Returns the bounds of a call, its fallbacks included. A token has at least one byte, so a prompt has at most as many tokens
+    /// as bytes. `least` is the minimum number of tokens of the answer, where it is known.
     pub(crate) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
         let input = prompt.bytes().max_total() + FRAMING;
         let price = (self.pricing)(input);
@@ -153,7 +156,7 @@ impl Accounts {
         Bounds {
             whole,
             least: least.or(whole).unwrap_or(0),
-            // Where it is known what answers need, less would only be cut.
+            // Where the usual length is known, an answer with less would only be cut.
             floor: least.or_else(|| cost(Some(FEWEST))).unwrap_or(0),
             without_output: cost(Some(0)).unwrap_or(0),
             output_price: price.map_or(0, |price| price.output.saturating_mul(bills)),
@@ -168,7 +171,7 @@ impl Accounts {
     pub(crate) fn bill(&self, end: &CallEnd, reservation: Reservation) -> Bill {
         let Reservation { grant, bounds, .. } = reservation;
         let (amount, is_bound) = (grant.amount(), bounds.whole.is_some());
-        // What gave no answer has no cost of its own, whether or not the model has a price.
+        // A call without an answer has no usage of its own, whether or not the model has a price.
         let answered = if end.is_answer { self.picos_of(end.usage) } else { Some(0) };
         let earlier = end.earlier.usage.map_or(Some(0), |usage| self.picos_of(usage));
         let cost = answered.zip(earlier).map(|(picos, more)| self.round(picos.saturating_add(more)));
@@ -177,7 +180,7 @@ impl Accounts {
             if self.fallbacks > 0 { answered.map_or(0, |picos| picos.div_ceil(PICOS)) } else { 0 };
         let lost = end.earlier.possibly_billed;
         let possible = match cost {
-            // What is not known may be all of it.
+            // An unknown cost may be as high as the whole reservation.
             None if is_bound => Some(amount),
             _ if lost > 0 => is_bound.then(|| amount.saturating_sub(of_answer)),
             _ => Some(0),
@@ -196,13 +199,13 @@ impl Accounts {
         let is_unreported = end.is_answer && end.sent > 0 && end.usage.input.zip(end.usage.output).is_none();
         let bill = Bill::call(cost).calls(end.sent).tokens(input, output).possibly_billed(lost, possible);
         let mut bill = bill.held(held).unreported(u32::from(is_unreported));
-        // Also where no call was lost: its cost is not known.
+        // This is set even if no call was lost, where the cost of the answer is not known.
         bill.possible = possible.unwrap_or(0);
         self.counters.count_bill(&bill);
         bill
     }
 
-    /// Returns what is held for a call that ended without a bill.
+    /// Returns the amount to hold for a call that ended without a bill.
     fn hold(&self, bounds: &Bounds, received_bytes: u64, bound: u64) -> u64 {
         let Bounds { prompt_bytes, price, .. } = *bounds;
         let mut learned = self.learned();
@@ -218,7 +221,7 @@ impl Accounts {
         sum / PICOS
     }
 
-    /// Learns from an answer what calls usually take.
+    /// Records the usage of an answer.
     pub(crate) fn learn(&self, prompt: &Prompt, answer: &Completion) {
         let mut learned = self.learned();
         let Learned { seen, held, less, .. } = &mut *learned;
@@ -226,12 +229,12 @@ impl Accounts {
         *less += held.review(seen);
     }
 
-    /// Takes what is to be held less than the store says, for calls that ended without a bill.
+    /// Takes the amount that the store holds for calls without a bill and no longer has to.
     pub(crate) fn take_less(&self) -> u64 {
         std::mem::take(&mut self.learned().less)
     }
 
-    /// Takes over what the store counts, in which the work of other processes is, too.
+    /// Updates the counters and the budget with the store's sums, which include the work of other processes.
     pub(crate) fn observe(&self, tally: &Tally) {
         self.counters.refresh(tally);
         // Without others all reservations are this process's own, as they were when the tally was read.
@@ -239,12 +242,12 @@ impl Accounts {
         self.budget.observe(tally.settled.saturating_add(tally.held), reserved);
     }
 
-    /// Learns from earlier runs of the same kind.
+    /// Sets the usage in earlier runs of the same kind.
     pub(crate) fn remember(&self, usual: UsageQuantiles) {
         self.learned().seen.remember(usual);
     }
 
-    /// Returns how long a call takes on average; `None` while none was answered.
+    /// Returns the mean time of a call in seconds; `None` while none was answered.
     pub(crate) fn seconds_of_a_call(&self) -> Option<f64> {
         self.learned().seen.seconds_of_a_call()
     }
@@ -253,7 +256,7 @@ impl Accounts {
         self.learned().seen.usual(Counters::get(&self.counters.asked))
     }
 
-    /// Returns the jobs of the run, once all of them are known.
+    /// Returns the number of jobs of the run, once the input was read to its end.
     pub(crate) fn all_jobs(&self) -> Option<u64> {
         let is_all = Counters::get(&self.counters.is_sealed) > 0;
         is_all.then(|| Counters::get(&self.counters.rows))
@@ -268,7 +271,7 @@ impl Accounts {
     }
 }
 
-/// The most that a call of so many tokens costs: its prompt may be written to the provider's prompt cache.
+/// Returns the maximum cost of a call with this many tokens: its prompt may be written to the provider's cache (prompt caching).
 pub(crate) fn cost_of_call(price: Price, input: u64, output: u64) -> Option<u64> {
     if price == Price::FREE {
         return Some(0);

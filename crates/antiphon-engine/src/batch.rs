@@ -4,53 +4,54 @@ use antiphon_llm::{CacheKey, Calls};
 use antiphon_store::{NewRun, Run, Store};
 use tokio::sync::mpsc;
 
-use crate::engine::{Engine, JobOutcome, Options};
+use crate::engine::{Engine, JobOutcome, Journal, Options};
 use crate::error::Error;
 use crate::stop::StopCause;
 use crate::work::Work;
 
-/// A run over a few rows that are there already, whose outcomes are wanted at once: the stages of a pipeline, say. For
-/// tables of any size there is [`Mapping`](crate::Mapping).
+/// A run over a few rows in memory whose outcomes the caller needs directly, such as one stage of a pipeline. For tables of
+/// any size use [`Mapping`](crate::Mapping).
 ///
-/// A batch with the same prompts in the same store is the same run: what it has already is not asked again.
+/// A batch with the same prompts in the same store is the same run: rows that have a result are not asked about again.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Batch {
+pub struct JobBatch {
     /// The kind of the run in the store.
     pub kind: String,
-    /// What was asked for, as JSON: stored with the run. Never a secret.
+    /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
     /// The rows: texts of JSON objects.
     pub rows: Vec<String>,
-    /// Whether an earlier run of the same prompts is left alone. Default: it is resumed.
+    /// Whether an earlier run of the same prompts is ignored and a new one started. Default: no, it is resumed.
     pub fresh: bool,
 }
 
-/// What came of a run's jobs in this process.
+/// The outcomes of a run's jobs in this process.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Batched {
-    /// One for each job that ended now, in no order. Those that ended in an earlier process are in the store.
+pub struct BatchOutcome {
+    /// One outcome for each job that ended in this call, in no particular order. Jobs that ended in an earlier process are in the
+    /// store.
     pub outcomes: Vec<JobOutcome>,
-    /// Why the run stopped before all its jobs ended.
+    /// The reason why the run stopped before all its jobs ended; `None` if all ended.
     pub stop: Option<StopCause>,
 }
 
-impl Batch {
+impl JobBatch {
     /// Creates a batch of rows.
     #[must_use]
     pub fn new(kind: impl Into<String>, rows: Vec<String>) -> Self {
         Self { kind: kind.into(), request: "null".to_owned(), rows, fresh: false }
     }
 
-    /// Opens the run of this batch in `store`: the newest one with the same prompts at the same provider, or a new one.
-    /// Jobs that failed are queued again.
+    /// Opens the run of this batch in `store`: the newest run with the same prompts at the same provider, or a new one.
+    /// Failed jobs are queued again.
     ///
     /// # Errors
-    /// `Config` for a row about which nothing can be asked; `Store`.
+    /// `Config` for a row from which no prompt can be made; `Store` where the store cannot be used.
     ///
     /// # Cancel safety
-    /// A dropped call may leave a run without jobs, which the next call of this method gives them.
+    /// A dropped call may leave a run without jobs; the next call of this method adds them.
     pub async fn open(&self, store: &Store, calls: &Calls, work: &dyn Work) -> Result<Arc<Run>, Error> {
         let scope = calls.provider().scope();
         let mut hash = blake3::Hasher::new();
@@ -64,7 +65,7 @@ impl Batch {
         let run = store.open_run(new).await.map_err(Error::store)?;
         run.retry_failed().await.map_err(Error::store)?;
         if run.tally().await.map_err(Error::store)?.jobs() == 0 {
-            // Another worker may open the same at this moment.
+            // Another worker may be opening the same run.
             run.enqueue_from(0, self.rows.clone()).await.map_err(Error::store)?;
             run.seal().await.map_err(Error::store)?;
         }
@@ -73,23 +74,23 @@ impl Batch {
 }
 
 impl Engine {
-    /// Gets through the jobs that a run has, and gives their outcomes; each is handed to `on_outcome` as it comes.
+    /// Processes all jobs of a run and returns their outcomes; each is also passed to `on_outcome` when its job ends.
     ///
     /// # Errors
-    /// The store's own, before anything is asked. What stops the run later is in [`Batched::stop`]; results that could
-    /// not be stored then are among the outcomes.
+    /// The store's error, if the run cannot be read before the first call. What stops the run later is in [`BatchOutcome::stop`];
+    /// results that could not be stored then are among the outcomes.
     ///
     /// # Cancel safety
-    /// Hangs up; what was accepted is kept, and calls in progress count as possibly billed.
+    /// A dropped call aborts the calls in progress, which count as possibly billed; accepted results are kept.
     pub async fn run_all(
         calls: Calls,
-        (store, run): (Store, Arc<Run>),
+        journal: Journal,
         work: Arc<dyn Work>,
         options: Options,
         mut on_outcome: impl FnMut(&JobOutcome) + Send,
-    ) -> Result<Batched, antiphon_store::Error> {
+    ) -> Result<BatchOutcome, antiphon_store::Error> {
         let (ended, mut results) = mpsc::channel(256);
-        let engine = Self::new(calls, (store, run), work, options, ended).await?;
+        let engine = Self::new(calls, journal, work, options, ended).await?;
         let mut outcomes = Vec::new();
         let stop = {
             let mut working = std::pin::pin!(engine.work(None));
@@ -108,7 +109,7 @@ impl Engine {
             outcomes.push(outcome);
         }
         outcomes.extend(engine.take_unsaved());
-        Ok(Batched { outcomes, stop })
+        Ok(BatchOutcome { outcomes, stop })
     }
 }
 
@@ -120,8 +121,8 @@ mod tests {
     use antiphon_llm::Stack;
     use antiphon_store::Store;
 
-    use super::Batch;
-    use crate::engine::Engine;
+    use super::JobBatch;
+    use crate::engine::{Engine, Journal};
     use crate::error::ErrorKind;
     use crate::fixtures::{Numbers, Scripted, answer, options};
 
@@ -130,14 +131,16 @@ mod tests {
         let (store, rows) = (Store::in_memory(), vec!["a".to_owned(), "b".to_owned()]);
         let script = ["[1, 2, 3]", "[4, 5, 6]"].map(|items| Ok(answer(&format!("{{\"items\": {items}}}"))));
         let calls = Stack::new(Scripted::new(Duration::ZERO, script)).calls();
-        let mut batch = Batch::new("numbers", rows);
+        let mut batch = JobBatch::new("numbers", rows);
         let run = batch.open(&store, &calls, &Numbers).await.unwrap();
-        let mut told = 0;
+        let mut reported = 0;
         let work = Arc::new(Numbers);
         let made =
-            Engine::run_all(calls.clone(), (store.clone(), run.clone()), work, options(), |_| told += 1);
+            Engine::run_all(calls.clone(), Journal::new(store.clone(), run.clone()), work, options(), |_| {
+                reported += 1
+            });
         let made = made.await.unwrap();
-        assert_eq!((made.outcomes.len(), told, made.stop.is_none()), (2, 2, true));
+        assert_eq!((made.outcomes.len(), reported, made.stop.is_none()), (2, 2, true));
         let id = run.record().id.clone();
         drop(run);
         let again = batch.open(&store, &calls, &Numbers).await.unwrap();

@@ -2,14 +2,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Money that calls may cost together, in millionths of a US dollar.
+/// A budget: the most that calls may cost together, in millionths of a US dollar. Admission control by money.
 ///
-/// Before a call so much is reserved as it may cost at most, and when its bill is there, that takes the reservation's
-/// place; so what was spent and what may yet be are never more than the cap together. Reserving the most for each call would
-/// leave most of a small budget unused, so where the whole does not fit a call gets what calls usually need and has to
-/// keep to that.
+/// Before each call, the most that it may cost is reserved; its bill then replaces the reservation. So the sum of what was
+/// spent and what may yet be spent never exceeds the cap, however many calls run concurrently. Full reservations would leave
+/// most of a small budget unused: where the whole does not fit, a call gets what calls usually need, and has to keep to that.
 ///
-/// Clones are handles to the same money.
+/// Clones are handles to the same budget.
 #[derive(Debug, Clone)]
 pub struct Budget {
     cap: Option<u64>,
@@ -20,12 +19,14 @@ pub struct Budget {
 struct State {
     spent: u64,
     reserved: u64,
-    /// What other processes that work on the run have spent, and reserved, by the newest look at the store.
+    /// The amount that other processes that work on the run have spent, as of the last read of the store.
     others_spent: u64,
+    /// The amount that they have reserved.
     others_reserved: u64,
 }
 
-/// Leave to spend so much. Dropped without a bill it counts as spent: the call may have been billed.
+/// A reservation of a part of a [`Budget`] for one call. If it is dropped without [`settle`](Self::settle), the whole amount
+/// counts as spent: the call was possibly billed.
 #[derive(Debug)]
 #[must_use = "a grant that is dropped counts as spent"]
 pub struct Grant {
@@ -34,41 +35,41 @@ pub struct Grant {
     is_whole: bool,
 }
 
-/// There is not enough left for a call.
+/// The error of a [`Budget`] that has too little left for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhausted;
 
 impl Budget {
-    /// Money up to `cap`, of which `spent` is gone already; without a cap it is only counted.
+    /// Creates a budget of `cap`, of which `spent` is already used; without a cap, spending is only counted.
     #[must_use]
     pub fn new(cap: Option<u64>, spent: u64) -> Self {
         let state = State { spent, ..State::default() };
         Self { cap, state: Arc::new((Mutex::new(state), Notify::new())) }
     }
 
-    /// What was spent so far.
+    /// Returns the amount that was spent so far, amounts held for possibly billed calls included.
     #[must_use]
     pub fn spent(&self) -> u64 {
         self.lock().spent
     }
 
-    /// Returns the limit; `None` without one.
+    /// Returns the cap; `None` without one.
     #[must_use]
     pub fn cap(&self) -> Option<u64> {
         self.cap
     }
 
-    /// Whether there is a limit at all.
+    /// Returns whether the budget has a cap.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.cap.is_some()
     }
 
-    /// Reserves `whole`; or, where that is not left, `least`, to which the call then has to keep. Waits while calls under way
-    /// may yet give something back; when nothing will, all that is left is granted if it is `floor` at least.
+    /// Reserves `whole`; or, if less is left, `least`, to which the call then has to keep. Waits while calls in progress may still
+    /// return a part of their reservations; if none can, grants all that is left if it is at least `floor`.
     ///
     /// # Errors
-    /// [`Exhausted`] when not even `floor` is left and nothing will be given back.
+    /// [`Exhausted`] if less than `floor` is left and no call in progress can return anything.
     ///
     /// # Cancel safety
     /// A dropped call reserves nothing.
@@ -76,7 +77,7 @@ impl Budget {
         loop {
             let changed = self.state.1.notified();
             tokio::pin!(changed);
-            // From here on a change is seen, also one before the wait.
+            // From here on no change is missed, even one before the wait.
             changed.as_mut().enable();
             if let Some(granted) = self.try_reserve(whole, least, floor) {
                 return granted;
@@ -85,7 +86,7 @@ impl Budget {
         }
     }
 
-    /// Reserves as [`reserve`](Self::reserve) does, without waiting; `None` if calls in progress may yet give something back.
+    /// Reserves as [`reserve`](Self::reserve) does, without waiting; `None` if calls in progress may still return something.
     pub(crate) fn try_reserve(&self, whole: u64, least: u64, floor: u64) -> Option<Result<Grant, Exhausted>> {
         let mut state = self.lock();
         let others = state.others_spent.saturating_add(state.others_reserved);
@@ -106,14 +107,14 @@ impl Budget {
         is_last.then_some(Err(Exhausted))
     }
 
-    /// What calls in progress may yet spend.
+    /// Returns the amount that calls in progress have reserved.
     #[cfg(test)]
     pub(crate) fn reserved(&self) -> u64 {
         self.lock().reserved
     }
 
-    /// Takes over what all processes together have spent and reserved, which may be a moment old. The limit itself is kept by the
-    /// store, with each intent.
+    /// Updates the amounts that all processes together have spent and reserved, which may be slightly out of date. The store
+    /// enforces the cap itself, with each intent.
     pub(crate) fn observe(&self, spent: u64, reserved: u64) {
         let mut state = self.lock();
         state.others_spent = spent.saturating_sub(state.spent);
@@ -122,7 +123,7 @@ impl Budget {
         self.state.1.notify_waiters();
     }
 
-    /// Gives back what counted as spent, and was not.
+    /// Returns an amount to the budget that had counted as spent.
     pub(crate) fn give_back(&self, amount: u64) {
         if amount > 0 {
             let mut state = self.lock();
@@ -146,19 +147,19 @@ impl Budget {
 }
 
 impl Grant {
-    /// What may be spent.
+    /// Returns the amount that the call may cost.
     #[must_use]
     pub fn amount(&self) -> u64 {
         self.amount
     }
 
-    /// Whether that is all that was asked for.
+    /// Returns whether the whole requested amount was granted.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// The call's bill; what was reserved beyond it is there again.
+    /// Settles the reservation with the call's bill, and returns the rest to the budget.
     pub fn settle(mut self, cost: u64) {
         let reserved = std::mem::take(&mut self.amount);
         self.budget.settle(reserved, cost);
@@ -185,7 +186,7 @@ mod tests {
     use super::{Budget, Exhausted};
 
     #[tokio::test]
-    async fn what_is_not_left_is_not_granted() {
+    async fn at_most_the_rest_of_the_budget_is_granted() {
         let budget = Budget::new(Some(100), 10);
         let first = budget.reserve(60, 20, 20).await.unwrap();
         let second = budget.reserve(60, 20, 20).await.unwrap();
@@ -202,13 +203,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_other_processes_may_spend_is_not_granted() {
+    async fn reservations_of_other_processes_are_not_granted() {
         let budget = Budget::new(Some(100), 10);
         let first = budget.reserve(20, 20, 20).await.unwrap();
         budget.observe(30, 65);
         assert!(
             budget.try_reserve(30, 30, 30).is_none(),
-            "45 are reserved by others, who may give something back"
+            "45 are reserved by other processes, which may return a part"
         );
         let second = budget.reserve(5, 5, 5).await.unwrap();
         first.settle(20);
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_finds_too_little_waits_for_what_comes_back() {
+    async fn a_reservation_waits_for_what_other_calls_return() {
         let budget = Budget::new(Some(100), 0);
         let grant = budget.reserve(90, 90, 90).await.unwrap();
         let waiting = tokio::time::timeout(Duration::from_secs(1), budget.reserve(50, 50, 50));
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!(second.unwrap().unwrap().amount(), 50);
     }
 
-    /// Jobs of random cost and failure, as many at once as one likes: what is spent in truth, and whether work was left.
+    /// Runs `at_once` concurrent jobs of given costs and failures. Returns the true cost, and whether jobs were left.
     async fn spend(cap: u64, costs: Vec<(u64, u8)>, at_once: usize, most: u64) -> (u64, bool) {
         let (budget, spent) = (Budget::new(Some(cap), 0), Arc::new(AtomicU64::new(0)));
         let (mut jobs, mut left, mut costs) = (JoinSet::new(), false, costs.into_iter());
@@ -242,12 +243,12 @@ mod tests {
                 jobs.spawn(async move {
                     let Ok(grant) = budget.reserve(most, 40, 40).await else { return false };
                     tokio::time::sleep(Duration::from_millis(cost)).await;
-                    // The provider honours the most that it was told.
+                    // The provider honours the limit in the request.
                     let cost = cost.min(grant.amount());
                     match fate {
-                        // It failed, and cost nothing.
+                        // The call failed, and cost nothing.
                         0 => grant.settle(0),
-                        // It broke off, and nobody knows.
+                        // The call broke off, and its cost is not known.
                         1 => drop(grant),
                         _ => {
                             spent.fetch_add(cost, Ordering::Relaxed);

@@ -8,27 +8,27 @@ use serde_json::Value;
 
 use crate::work::Unique;
 
-/// Something that has to hold of an answer.
+/// A condition on an answer, beside its JSON schema. At least one of `regex`, `min`, `max` and `unique` has to be set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Check {
-    /// Of which part of the answer, as a path (RFC 6901) such as `/email`. Default: of the whole.
+    /// The checked part of the answer, as a JSON pointer (RFC 6901) such as `/email`. Default: the whole answer.
     pub at: String,
-    /// The text there has a match of this regular expression.
+    /// A regular expression that has to match somewhere in the text. Default: none.
     pub regex: Option<String>,
-    /// The number, the length of the text in characters, or the length of the list is at least this.
+    /// The minimum of the number, of the text's length in characters, or of the list's length. Default: none.
     pub min: Option<f64>,
-    /// It is at most this.
+    /// The maximum of the same. Default: none.
     pub max: Option<f64>,
-    /// No other row has the same there.
+    /// Whether no other row may have the same value. Default: no.
     pub unique: bool,
 }
 
-/// Checks with everything compiled, and what was seen so far where that matters.
+/// Compiled checks, with the values that were seen so far where a check is `unique`.
 pub struct Checks {
     checks: Vec<(Check, Option<Regex>)>,
-    /// For each check, what is taken, and by which row.
+    /// For each check, the digests of the values in use, with the row that has each.
     taken: Mutex<Vec<HashMap<[u8; 16], u64>>>,
 }
 
@@ -36,7 +36,7 @@ impl Checks {
     /// Compiles checks.
     ///
     /// # Errors
-    /// A sentence about the first that cannot work.
+    /// A sentence about the first check that cannot work.
     pub fn new(checks: &[Check]) -> Result<Self, String> {
         let compiled = checks.iter().map(|check| {
             let failed = |why: String| format!("the check at {}: {why}", place(&check.at));
@@ -56,13 +56,13 @@ impl Checks {
         Ok(Self { checks, taken })
     }
 
-    /// Whether the results of other rows matter.
+    /// Returns whether the results of other rows matter: whether any check is `unique`.
     #[must_use]
     pub fn look_back(&self) -> bool {
         self.checks.iter().any(|(check, _)| check.unique)
     }
 
-    /// Returns what has to be unique in a result.
+    /// Returns the parts of a result that have to be unique.
     pub(crate) fn unique(&self, result: &Value) -> Vec<Unique> {
         let unique = self.checks.iter().filter(|(check, _)| check.unique);
         unique
@@ -70,10 +70,10 @@ impl Checks {
             .collect()
     }
 
-    /// Whether all hold; what has to be unique is taken by the row then.
+    /// Checks a result. If all checks hold, the row takes the values that have to be unique.
     ///
     /// # Errors
-    /// The reasons, a line each.
+    /// The reasons, one per line.
     pub fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
         let mut wrong = Vec::new();
         for (check, regex) in &self.checks {
@@ -91,7 +91,7 @@ impl Checks {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
-    /// Takes all or nothing.
+    /// Takes all unique values of a result or none. Returns the reason if another row has one of them.
     fn take(&self, row: u64, result: &Value) -> Option<String> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted: Vec<_> = (0..)
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_hold_is_said_with_its_place() {
+    fn a_failed_check_is_reported_with_its_path() {
         let mail = || Check { regex: Some("@".to_owned()), ..at("/mail") };
         check(mail(), &json!({"mail": "a@b"}), None);
         check(mail(), &json!({"mail": "ab"}), Some("/mail: it does not match @"));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unique_is_so_among_rows_and_not_among_attempts() {
+    fn a_unique_value_is_unique_among_rows_but_not_among_attempts() {
         let checks = Checks::new(&[Check { unique: true, ..at("/n") }]).unwrap();
         assert_eq!(checks.hold(1, &json!({"n": "a"})), Ok(()));
         assert_eq!(checks.hold(1, &json!({"n": "a"})), Ok(()));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_of_nothing_is_a_mistake() {
+    fn a_check_without_a_condition_is_an_error() {
         assert!(Checks::new(&[at("/n")]).unwrap_err().contains("none of regex"));
     }
 }

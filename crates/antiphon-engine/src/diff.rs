@@ -3,7 +3,7 @@ use std::collections::{HashMap, VecDeque};
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
 
-/// What two runs have in common.
+/// A comparison of the results of two runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RunDiff {
@@ -11,29 +11,29 @@ pub struct RunDiff {
     pub schema: String,
     /// Rows with the same result in both.
     pub same: u64,
-    /// Rows with another result.
+    /// Rows with different results.
     pub changed: u64,
-    /// Rows that have a result in the first one alone.
+    /// Rows that have a result only in the first run.
     pub only_first: u64,
-    /// Rows that have a result in the second one alone.
+    /// Rows that have a result only in the second run.
     pub only_second: u64,
-    /// Rows of either that have a result in neither.
+    /// Rows that have a result in neither run.
     pub neither: u64,
-    /// The first rows that are not the same, with what either run has.
+    /// The first 20 rows whose results differ, with both results.
     pub changes: Vec<Change>,
 }
 
-/// A row that does not have the same result in both runs.
+/// A row whose results in the two runs differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// Its place, from 0, in the second run, or in the first where only that one has a result.
+    /// The row's index in the second run, from 0; or in the first run, if the second does not have the row.
     pub index: u64,
     /// The row.
     pub row: String,
-    /// Its result in the first run, as JSON, if there is one.
+    /// The result in the first run, as JSON, if any.
     pub first: Option<String>,
-    /// Its result in the second run.
+    /// The result in the second run, as JSON, if any.
     pub second: Option<String>,
 }
 
@@ -45,13 +45,13 @@ impl Default for RunDiff {
 }
 
 impl RunDiff {
-    /// The most changes that are kept with their results.
+    /// The maximum number of changes that are kept with their results.
     const MOST: usize = 20;
 
-    /// Compares the results of two runs, row by row: rows are the same where their content is.
+    /// Compares the results of two runs, row by row. Rows are matched by their content, not by their index.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's error, if a run cannot be read.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -97,7 +97,7 @@ impl RunDiff {
     }
 }
 
-/// Goes through a run's jobs, each with its result if that was accepted.
+/// Calls `take` for each job of a run, with its result only if that was accepted.
 async fn each_job(run: &Run, mut take: impl FnMut(JobRecord) + Send) -> Result<(), antiphon_store::Error> {
     let mut pages = run.pages();
     loop {

@@ -7,14 +7,15 @@ use crate::failed_rows::note_of;
 use crate::feed::RowSource;
 use crate::input::InputIdentity;
 
-/// What is known of a run that began earlier: to name what differs from it.
+/// The stored identity of an earlier run, from which differences are named.
 pub(super) struct Before {
-    /// The parts of its identity. An earlier version stored no more than the request and the input's digest.
+    /// The parts of the run's identity. Earlier versions stored only the request and the input's digest.
     parts: Map<String, Value>,
+    /// The text of the recipe file.
     recipe: Option<String>,
 }
 
-/// The parts of an identity, and what they are called.
+/// The parts of an identity, with their names in messages.
 const NAMES: [(&str, &str); 7] = [
     ("recipe", "recipe"),
     ("model", "model"),
@@ -26,7 +27,7 @@ const NAMES: [(&str, &str); 7] = [
 ];
 
 impl Before {
-    /// Collects what is stored with a run: its request, and the notes of its identity and of its input.
+    /// Collects the parts from a run's stored request, and from the notes of its identity and of its input.
     pub(super) fn new(request: &str, identity: Option<&str>, input: Option<&str>) -> Self {
         let request: Value = serde_json::from_str(request).unwrap_or_default();
         let recipe = text_of(&request).map(str::to_owned);
@@ -48,7 +49,7 @@ impl Before {
         Self { parts, recipe }
     }
 
-    /// Names the parts that differ, but for the input; `request` is the new one.
+    /// Names the parts that differ, except for the input. `request` is the new one.
     pub(super) fn differences(&self, identity: &Value, request: &str) -> Vec<String> {
         let request: Value = serde_json::from_str(request).unwrap_or_default();
         let differs = |(key, name): (&str, &str)| {
@@ -65,7 +66,7 @@ impl Before {
         NAMES.into_iter().filter_map(differs).collect()
     }
 
-    /// Names the first line that differs, or else the keys.
+    /// Names the first line of the recipe file that differs, or else the first key.
     fn recipe_difference(&self, was: &Value, is: &Value, text: Option<&str>) -> String {
         let texts = self.recipe.as_deref().zip(text).filter(|(before, now)| before != now);
         if let Some((before, now)) = texts {
@@ -79,12 +80,12 @@ impl Before {
         }
     }
 
-    /// Whether the input is known to be the same.
+    /// Returns whether the input is known to be the same.
     pub(super) fn has_input(&self, identity: &Value) -> bool {
         self.parts.get("input").is_some_and(|was| *was == identity["input"])
     }
 
-    /// Names what may differ where nothing is known to.
+    /// Names the parts that may differ, where no difference was found.
     pub(super) fn unknown(&self) -> String {
         let unknown = NAMES.into_iter().filter(|(key, _)| !self.parts.contains_key(*key));
         let unknown: Vec<&str> = unknown.map(|(_, name)| name).collect();
@@ -94,7 +95,7 @@ impl Before {
         )
     }
 
-    /// Compares an input with the rows that a run has, up to the first difference.
+    /// Compares an input with the stored rows of a run, up to the first difference.
     ///
     /// # Errors
     /// `Input` and `Store` where they cannot be read.
@@ -120,7 +121,7 @@ impl Before {
                 match stored.next() {
                     Some(job) if is_same(&job.row, &row) => number += 1,
                     Some(_) => return Ok(Some(format!("input row {} changed", number + 1))),
-                    // Of the rest of an input that was not read to its end nothing is known.
+                    // The input was not read to its end, so nothing is known of its further rows.
                     None if run.record().total.is_none() => {
                         return Ok(Some(format!("input changed behind row {number}")));
                     }
@@ -166,7 +167,8 @@ fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
-/// Whether a stored row is that of the input; a bad one is known by its text, since its file may have moved.
+/// Returns whether a stored row is equal to one of the input. Bad rows are compared by their text, since their file may have
+/// moved.
 fn is_same(stored: &str, row: &Row) -> bool {
     let text_of = |row: &str| {
         let row: Option<Value> = serde_json::from_str(row).ok();
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_run_without_a_note_the_request_tells_what_it_can() {
+    fn without_a_note_differences_are_named_from_the_request() {
         let before = Before::new(&request("one"), None, Some("digest Csv"));
         let mut now = identity();
         (now["model"], now["limit"], now["format"]) = (json!("large"), json!(30), json!("Csv"));

@@ -17,34 +17,37 @@ use crate::stop::StopCause;
 
 /// The time that calls of a cancelled run have to finish before they are aborted.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
-/// The interval of the worker's heartbeat, which also reports a cancellation and the work of others.
+/// The interval of the worker's heartbeat, which keeps its lease alive and also reports a cancellation and other workers.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// The largest and the smallest number of rows in one claim.
+/// The maximum number of rows in one claim.
 const MAX_CLAIM: usize = 256;
+/// The minimum number of rows in one claim.
 const MIN_CLAIM: usize = 8;
-/// Calls that wait for the provider's rate limit, beside those in flight.
+/// The number of calls that wait for the provider's rate limit, beside those in flight.
 const QUEUED_CALLS: usize = 64;
-/// The maximum number of rows that wait for a retry, and for the answer to an equal question.
+/// The maximum number of rows that wait for a retry.
 const MAX_SLEEPING: usize = 1_024;
+/// The maximum number of rows that wait for the answer to an equal prompt.
 const MAX_PARKED: usize = 8_192;
 /// The concurrency limit where the provider has none.
 pub(crate) const MAX_CONCURRENCY: usize = 4_096;
 
-/// Claims rows and begins their jobs, until every row has ended or something stops the run.
+/// The dispatch loop: claims rows and starts their jobs, until every row has ended or the run stops.
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
     tasks: JoinSet<(Option<[u8; 32]>, Ended)>,
     ready: VecDeque<ClaimedJob>,
-    /// Questions under way, with the rows that ask the same.
+    /// Prompts in flight, each with the rows that wait for its answer (deduplication by single flight).
     flights: HashMap<[u8; 32], Vec<ClaimedJob>>,
     parked: usize,
     /// Whether there may be more rows to claim.
     has_more: bool,
-    /// Whether other workers were seen, or rows wait until they are due: then the run may have open rows that cannot be claimed.
+    /// Whether other workers were seen, or rows wait until they are due: then the run may have open rows that cannot be claimed
+    /// yet.
     waits: bool,
-    /// This worker's part of the provider's limits, once it is known which they are.
+    /// This worker's part of the provider's limits, once the model is known.
     sharing: Option<LimitSharing>,
-    /// Whether this worker had no use for its part when it last asked.
+    /// Whether this worker had no jobs for its part when it last requested one.
     was_idle: bool,
 }
 
@@ -108,7 +111,7 @@ impl Dispatch {
         }
     }
 
-    /// Shows that this worker lives. Returns whether the run was cancelled.
+    /// Sends the worker's heartbeat. Returns whether the run was cancelled.
     async fn beat(&mut self) -> bool {
         // A store that cannot be used is reported by the job that needs it.
         let Ok(beat) = self.shared.run.heartbeat().await else { return false };
@@ -116,17 +119,17 @@ impl Dispatch {
         let before = self.shared.state.accounts.counters.others.swap(beat.others, Ordering::Relaxed);
         self.waits |= beat.others > 0;
         if self.waits || before > 0 {
-            // As above.
+            // The same holds here.
             let _ = self.refresh().await;
         }
         self.share_limits().await;
         beat.status == RunStatus::Cancelled
     }
 
-    /// Agrees with other workers on the parts of the provider's limits.
+    /// Renews this worker's part of the provider's limits.
     async fn share_limits(&mut self) {
         if let Some(sharing) = &self.sharing {
-            // Without more rows to claim, those in progress are all that is left.
+            // Without more rows to claim, only the jobs in progress need calls.
             let has_rows = self.has_more || !self.ready.is_empty();
             let in_progress = self.tasks.len().saturating_sub(self.shared.queue.sleeping());
             let jobs = if has_rows { usize::MAX } else { in_progress };
@@ -135,14 +138,14 @@ impl Dispatch {
         }
     }
 
-    /// Counts what others have done, too. Returns the number of open rows.
+    /// Updates the counters with the work of other processes. Returns the number of open rows.
     async fn refresh(&self) -> Result<u64, antiphon_store::Error> {
         let tally = self.shared.run.tally().await?;
         self.shared.state.accounts.observe(&tally);
         Ok(tally.queued + tally.intended)
     }
 
-    /// Whether rows are open that this worker has not: others have them, or they are not due yet.
+    /// Returns whether rows are open that this worker does not have: others have them, or they are not due yet.
     async fn has_open(&mut self) -> bool {
         match self.refresh().await {
             Ok(open) => self.waits = open > 0,
@@ -155,7 +158,7 @@ impl Dispatch {
         is_open
     }
 
-    /// Shows how long the rows wait yet that were put back.
+    /// Shows the time until the next row that was put back is due.
     async fn show_wait(&self) {
         let Ok(Some(due)) = self.shared.run.next_due().await else { return };
         let now = UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -163,16 +166,16 @@ impl Dispatch {
         self.shared.state.health.asked_to_wait(due.saturating_sub(now), Instant::now());
     }
 
-    /// Gives back the rows that were claimed and not begun.
+    /// Releases the rows that were claimed and not started.
     async fn release(&mut self) {
         let rows: Vec<u64> = self.ready.drain(..).map(|claimed| claimed.job.index).collect();
         if !rows.is_empty() {
-            // They are free when the handle is dropped, too.
+            // Dropping the handle of the run releases them, too.
             let _ = self.shared.run.release(rows).await;
         }
     }
 
-    /// Begins as many rows as may be under way.
+    /// Starts as many jobs as may be in progress.
     async fn fill(&mut self) {
         while self.tasks.len() < self.room()
             && self.parked < MAX_PARKED
@@ -201,10 +204,10 @@ impl Dispatch {
         }
     }
 
-    /// How many rows may be under way, those that wait for another attempt aside.
+    /// Returns the maximum number of jobs in progress: the concurrency limit, and jobs that wait for a retry.
     fn room(&self) -> usize {
         let options = &self.shared.state.options;
-        // Rows that only wait for the limits would be asked about after somebody said stop.
+        // More jobs would only wait for the limiter, and might still send their calls after a request to stop.
         let believed = self
             .shared
             .limits()
@@ -230,7 +233,7 @@ impl Dispatch {
         self.tasks.spawn(async move { (key, drive(shared, claimed).await) });
     }
 
-    /// Hands the answer, or the failure, on to the rows that asked the same; or lets them ask for themselves.
+    /// Passes the answer or the failure of a job on to the rows with the same prompt, or lets them send it themselves.
     async fn ended(&mut self, done: Result<(Option<[u8; 32]>, Ended), JoinError>) {
         let (key, ended) = match done {
             Ok(done) => done,
@@ -258,10 +261,10 @@ impl Dispatch {
         others.into_iter().rev().for_each(|claimed| self.ready.push_front(claimed));
     }
 
-    /// The next rows, with what is asked about them and the answers that are there.
+    /// Claims the next rows, with their prompts and cached answers.
     async fn claim(&self) -> Result<Vec<ClaimedJob>, antiphon_store::Error> {
         let shared = &self.shared;
-        // No more than are soon begun: other processes may want the rest.
+        // Only as many as start soon: other processes may claim the rest.
         let jobs = shared.run.claim(self.room().saturating_mul(2).clamp(MIN_CLAIM, MAX_CLAIM)).await?;
         shared.queue.claimed(jobs.len());
         let mut claimed: Vec<ClaimedJob> = jobs.into_iter().map(|job| self.prepare(job)).collect();

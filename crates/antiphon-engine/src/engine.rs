@@ -23,35 +23,36 @@ use crate::timings::Phase;
 use crate::usage::UsageQuantiles;
 use crate::work::Work;
 
-/// The price for a prompt of so many tokens.
+/// A price list: returns the model's price for a prompt of this many tokens; `None` if the price is not known.
 pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 
-/// The default number of retries of a call in a run: with three, one row in 5,000 was lost where 5 % of the calls failed.
+/// The default maximum number of retries of a call in a run: with 3, one row in 5,000 failed where 5 % of the calls failed.
 pub const MAX_RETRIES: u32 = 5;
 
-/// How an [`Engine`] works.
+/// The options of an [`Engine`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What the model costs for a prompt of so many tokens. Default: unknown, and so is the cost.
+    /// The model's price for a prompt of a number of tokens. Default: unknown, and so is the cost.
     pub pricing: Pricing,
-    /// The number of fallbacks that the calls may ask about one prompt, one after the other: see
-    /// [`Stack::fallback`](antiphon_llm::Stack::fallback). Each may be billed, so a budget reserves as much as all of them
-    /// may cost together at the price of [`pricing`](Self::pricing), which has to be the dearest. Default: none.
+    /// The number of fallbacks that a call may try, one after the other: see
+    /// [`Stack::fallback`](antiphon_llm::Stack::fallback). Each may be billed, so a budget reserves the most that all of them
+    /// may cost together at the price of [`pricing`](Self::pricing), which has to be the highest of them. Default: 0.
     pub fallbacks: u32,
-    /// The limits of the run. Default: none but two attempts for a row.
+    /// The limits of the run. Default: no limits, and 2 attempts per row.
     pub limits: RunLimits,
-    /// How calls that failed are made again. Default: [`RetryPolicy::default`] with [`MAX_RETRIES`] retries.
+    /// The retry policy for failed calls. Default: [`RetryPolicy::default`] with [`MAX_RETRIES`] retries.
     pub retry: RetryPolicy,
-    /// Whether equal questions have equal answers, given once. Default: yes.
+    /// Whether equal prompts are sent once (deduplication) and their answers are cached in the store. Default: yes.
     pub cache: bool,
-    /// Whether a text that reached the token limit is a result. Default: no.
+    /// Whether an answer that was cut at the token limit can be a result. Default: no.
     pub allow_cut: bool,
-    /// A longer pause that the provider asks for ends the run. Default 15 minutes.
+    /// The longest pause that a provider may ask for; a longer one stops the run. Default: 15 minutes.
     pub max_pause: Duration,
-    /// Once cancelled, nothing new begins; what is in progress goes on, but for answers that stall for 10 s.
+    /// The token that drains the run: once it is cancelled, no call begins, and calls in progress finish unless their answer stalls
+    /// for 10 s. Default: never cancelled.
     pub drain: CancellationToken,
-    /// Once cancelled, everything is given up.
+    /// The token that aborts all calls: once it is cancelled, calls in progress count as possibly billed. Default: never cancelled.
     pub cancel: CancellationToken,
 }
 
@@ -80,7 +81,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// A job that has ended: its result, and what the answers told beside it.
+/// The outcome of a job that has ended: its result, and the details of its answers.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobOutcome {
@@ -90,19 +91,19 @@ pub struct JobOutcome {
     pub row: String,
     /// The result as JSON, or the reason why there is none.
     pub result: Result<String, JobFailure>,
-    /// What the job's answers told in this process.
+    /// The details of the answers that the job got in this process.
     pub seen: JobDetails,
 }
 
-/// What the answers of one job told beside their text.
+/// The details of one job's answers beside their text.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct JobDetails {
-    /// Tokens of all answers; `None` where no answer came, or one was known already.
+    /// The tokens of all answers; `None` where no answer came, as for a cached result.
     pub usage: Option<Usage>,
-    /// What the provider said of the last call.
+    /// The provider's metadata of the last answer.
     pub head: Head,
-    /// The time from the last call's beginning to its first token.
+    /// The time from the start of the last call to its first token.
     pub first_token: Option<Duration>,
     /// Remarks of the recipe: see [`Accepted::notes`](crate::Accepted::notes).
     pub notes: Vec<Value>,
@@ -119,64 +120,83 @@ impl JobDetails {
     }
 }
 
-/// Gets through the rows of one run.
+/// The journal of a run: where an engine records calls before they are sent, and results before they are reported.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    /// The store, for cached answers.
+    pub store: Store,
+    /// The run, of which the engine is a worker.
+    pub run: Arc<Run>,
+}
+
+impl Journal {
+    /// Creates the journal of a run that was opened in `store`.
+    #[must_use]
+    pub fn new(store: Store, run: Arc<Run>) -> Self {
+        Self { store, run }
+    }
+}
+
+/// An engine that processes the rows of one run: it claims jobs, sends their prompts under the run's limits, and commits each
+/// result before it reports it.
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
 }
 
 impl Engine {
-    /// An engine for a run. Rows that end are told through `ended`, after they are on the disk.
+    /// Creates an engine for a run. Each job that ends is sent to `ended` after its settlement is durable; a full channel
+    /// exerts backpressure on the jobs.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's error, if the run cannot be read.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn new(
         calls: Calls,
-        (store, run): (Store, Arc<Run>),
+        journal: Journal,
         work: Arc<dyn Work>,
         mut options: Options,
         ended: mpsc::Sender<JobOutcome>,
     ) -> Result<Self, antiphon_store::Error> {
-        let tally = run.tally().await?;
+        let tally = journal.run.tally().await?;
         if options.limits.max_cost.is_some() && (tally.cost_unknown || tally.unbounded > 0) {
             tracing::warn!(
-                "earlier calls of this run count as $0 in the budget where nobody knows what they cost: those \
-                 without a price, and {} that broke off",
+                "earlier calls of this run whose cost is not known count as $0 in the budget: those without a price, \
+                 and {} that broke off",
                 tally.unbounded
             );
         }
-        // A run that is cancelled gives up its own calls, and not those of others with the same token.
+        // A cancelled run aborts its own calls, not those of other runs with the same token.
         options.cancel = options.cancel.child_token();
-        Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
+        Ok(Self { shared: Arc::new(Shared::new(calls, journal, work, options, ended, &tally)) })
     }
 
-    /// How it stands.
+    /// Returns the counters of the run.
     #[must_use]
     pub fn status(&self) -> Status {
         let (state, limits) = (&self.shared.state, self.shared.limits());
         let waiting = state.health.waiting(Instant::now()).or_else(|| {
-            // The limiter may wait by itself, as the headers ask.
+            // The adaptive limiter may pause by itself, as response headers ask.
             Some((limits?.paused_for?, Phase::Limiter))
         });
         let waiting = waiting.map(|(left, phase)| Waiting { phase, seconds: left.as_secs_f64() });
         state.accounts.counters.status(limits, &self.shared.time_spent(), waiting)
     }
 
-    /// Where the time of all rows went that this process ended.
+    /// Returns the time of all jobs that this process ended, by phase.
     pub(crate) fn time_spent(&self) -> TimeSpent {
         self.shared.time_spent()
     }
 
-    /// Takes the outcomes that could not be stored, on a full disk say: they were paid for and are nowhere else.
+    /// Takes the outcomes that could not be stored, for example on a full disk: they were paid for and exist only here.
     #[must_use]
     pub fn take_unsaved(&self) -> Vec<JobOutcome> {
         self.shared.take_unsaved()
     }
 
-    /// Hands over the outcomes that could not be stored like those that were.
+    /// Sends the outcomes that could not be stored to the receiver of the others.
     pub(crate) async fn hand_over_unsaved(&self) {
         for outcome in self.take_unsaved() {
             // The receiver may have gone.
@@ -184,22 +204,22 @@ impl Engine {
         }
     }
 
-    /// What its calls usually took; `None` while none was answered.
+    /// Returns the usual tokens and times of the calls in this process; `None` while none was answered.
     #[must_use]
     pub fn usual(&self) -> Option<UsageQuantiles> {
         self.shared.state.accounts.usual()
     }
 
-    /// Says what calls took in earlier runs of the same kind.
+    /// Sets the usage of earlier runs of the same kind, for better reservations before enough calls were answered.
     pub fn remember(&self, usual: UsageQuantiles) {
         self.shared.state.accounts.remember(usual);
     }
 
-    /// Works until every row has ended, or something stops it. `rows` are those that are to be added behind the ones that the
-    /// run has already; `None` if it has all.
+    /// Works until every row has ended, or the run stops; returns the cause of the stop, if any. `rows` is the input, whose rows
+    /// are added behind those that the run already has; `None` if it has all of them.
     ///
     /// # Cancel safety
-    /// Hangs up; calls under way may have been billed, and are named so when the run is opened again.
+    /// A dropped call aborts the calls in progress, which count as possibly billed when the run is opened again.
     pub async fn work(&self, rows: Option<RowSource>) -> Option<StopCause> {
         let shared = &self.shared;
         let mut feeding = JoinSet::new();

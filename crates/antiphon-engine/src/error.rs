@@ -7,7 +7,7 @@ use antiphon_runtime::TaskError;
 
 use crate::stop::StopCause;
 
-/// The reason why there is no result.
+/// An error of this crate: a message, and a kind that says what the caller can do.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -32,21 +32,21 @@ enum Source {
 pub enum ErrorKind {
     /// The configuration or the recipe cannot work.
     Config,
-    /// The run cannot be resumed, since what it is made of is no longer the same: the message names what differs.
+    /// The run cannot be resumed, since its input, recipe, model or provider changed: the message names what differs.
     Changed,
     /// No document or row could be loaded: see [`Error::failures`].
     Input,
-    /// The provider gave no answer that can be used: see [`Error::provider`].
+    /// The provider returned no usable answer: see [`Error::provider`].
     Provider(antiphon_llm::ErrorKind),
-    /// Results could not be written, or earlier ones not read.
+    /// Results could not be written, or earlier ones could not be read.
     Files,
-    /// The place that was named for results cannot be written; nothing was asked.
+    /// The destination of results cannot be written; no call was sent.
     Place,
-    /// A file is in the place that was named for results, and is not to be replaced; nothing was asked.
+    /// A file exists at the destination of results and must not be replaced; no call was sent.
     Exists,
     /// The budget is used up.
     Budget,
-    /// The deadline has passed before all calls could begin.
+    /// The deadline passed before all calls could begin.
     Deadline,
     /// The store cannot be used.
     Store(antiphon_store::ErrorKind),
@@ -93,7 +93,7 @@ impl Error {
         Self::caused(ErrorKind::Files, err.to_string(), Source::Files(err))
     }
 
-    /// Wraps an error of a place that was named for results.
+    /// Wraps the error of a destination that cannot be written.
     #[must_use]
     pub fn place(err: antiphon_fs::Error) -> Self {
         Self::caused(ErrorKind::Place, err.to_string(), Source::Files(err))
@@ -105,8 +105,7 @@ impl Error {
         Self::caused(ErrorKind::Store(err.kind()), err.to_string(), Source::Store(err))
     }
 
-    /// Wraps an error of the store when a run is opened: where its folder or the file of the store cannot be written, the place
-    /// is the reason.
+    /// Wraps an error of the store while a run is opened: `Place` where the store's folder or file cannot be written.
     #[must_use]
     pub(crate) fn opening(err: antiphon_store::Error) -> Self {
         use antiphon_store::ErrorKind as Kind;
@@ -118,7 +117,7 @@ impl Error {
         }
     }
 
-    /// Reports why a run stopped before it had its result, with the text of the answer that had begun to arrive.
+    /// Creates the error of a run that stopped before it had its result, with the partial answer if any.
     #[must_use]
     pub fn stopped(stop: StopCause, partial: Option<String>) -> Self {
         let message = stop.to_string();
@@ -144,25 +143,25 @@ impl Error {
         }
     }
 
-    /// Reports a task that panicked: a defect of this program, contained in its own run.
+    /// Creates the error of a task that panicked: a defect of this program, contained in its own run.
     #[must_use]
     pub fn from_panic(err: &TaskError) -> Self {
         Self::internal(format!("a defect of this program: {err}"))
     }
 
-    /// Reports a defect of this program.
+    /// Creates the error of a defect of this program.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Returns what the caller can do.
+    /// Returns the kind, by which a caller decides what to do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the provider's own error, with its partial answer and its cost.
+    /// Returns the wrapped provider's error, with its partial answer and its cost; `None` for other kinds.
     #[must_use]
     pub fn provider(&self) -> Option<&antiphon_llm::Error> {
         match &self.0.source {
@@ -171,7 +170,7 @@ impl Error {
         }
     }
 
-    /// Returns the provider's own error by itself.
+    /// Converts this error into the wrapped provider's error; `None` for other kinds.
     #[must_use]
     pub fn into_provider(self) -> Option<antiphon_llm::Error> {
         match self.0.source {
@@ -180,7 +179,7 @@ impl Error {
         }
     }
 
-    /// Returns the files that could not be used, where that is the reason.
+    /// Returns the files that could not be loaded, with the reasons; empty for kinds other than [`ErrorKind::Input`].
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         match &self.0.source {
@@ -197,7 +196,7 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {
-    /// Returns the cause of the wrapped error: the wrapped error's text is this error's text already.
+    /// Returns the cause of the wrapped error, since the text of the wrapped error is already the text of this one.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self.0.source.as_ref()? {
             Source::Input(err) => err.source(),
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_to_stop_has_its_kind_and_its_words() {
+    fn each_cause_of_a_stop_has_its_kind_and_message() {
         let retry_after = Duration::from_secs(90);
         let limited = LlmKind::RateLimited { retry_after: Some(retry_after) };
         check(
@@ -240,7 +239,7 @@ mod tests {
             ErrorKind::Deadline,
             "the deadline has passed; the last call failed: down",
         );
-        check(StopCause::Interrupted, ErrorKind::Cancelled, "it was asked to stop");
+        check(StopCause::Interrupted, ErrorKind::Cancelled, "the run was interrupted");
         check(StopCause::Cancelled, ErrorKind::Cancelled, "the run was cancelled");
         check(StopCause::Unread, ErrorKind::Internal, "its results are no longer read");
         check(StopCause::Input("a.csv: no".to_owned()), ErrorKind::Input, "a.csv: no");
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_providers_error_keeps_what_arrived() {
+    fn a_providers_error_keeps_the_partial_answer() {
         let refused = || StopCause::Provider(LlmError::new(LlmKind::Auth, "wrong key"));
         let err = Error::stopped(refused(), Some("half".to_owned()));
         assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Auth));

@@ -2,33 +2,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
 
-/// The version of [`RunEvent`]'s JSON form.
-pub const EVENT_SCHEMA: &str = "antiphon.event/1";
+/// The name and version of the JSON schema of [`RunEvent`].
+pub const EVENT_SCHEMA: &str = "antiphon.event/2";
 
-/// An event of a run: what every progress display is driven by. Events come in order and may come from any thread.
+/// An event of a run, from which every progress display is driven. Events come in order, and may come from any thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunEvent {
-    /// The provider is known.
+    /// The provider was chosen.
     Connected {
-        /// Which provider and model, and why, in one line.
+        /// The provider and the model, and the reason for the choice, in one line.
         provider: String,
-        /// Whether no one named it.
+        /// Whether the provider was chosen by default, since none was named.
         by_default: bool,
-        /// Whether answers come from text statistics and no language model.
+        /// Whether answers come from text statistics instead of a language model.
         offline: bool,
     },
-    /// The run is in the store: from here on it has an id.
+    /// The run was opened in the store; from now on it has an id.
     Started {
         /// The run's id.
         run_id: String,
-        /// Whether an earlier process worked on it.
+        /// Whether an earlier process worked on the run.
         resumed: bool,
     },
     /// Files are being read.
     Loading {
-        /// Files that were read.
+        /// Files that were read so far.
         done: u64,
         /// Files in all.
         total: u64,
@@ -41,32 +41,32 @@ pub enum RunEvent {
         bytes: u64,
         /// Files that could not be used, each with the reason.
         failures: Vec<String>,
-        /// Files of other kinds.
+        /// Files of other formats, which were skipped.
         skipped: Vec<String>,
     },
     /// A step of the run begins.
     Step {
-        /// Its number, from 1.
+        /// The number of the step, from 1.
         step: u32,
-        /// How many there are.
+        /// The number of steps.
         steps: u32,
-        /// A few words about it.
+        /// A short description of the step.
         message: String,
     },
-    /// A job begins that is the whole run.
+    /// The job of a run that has only one begins.
     JobStarted,
     /// A piece of an answer has arrived.
     Text {
-        /// Its length in bytes.
+        /// The length of the piece in bytes.
         bytes: u64,
     },
     /// The counters of the run, a few times a second.
     Progress(Box<Status>),
-    /// A job that is the whole run has ended.
+    /// The job of a run that has only one has ended.
     JobFinished {
-        /// Whether it has a result.
+        /// Whether the job has a result.
         ok: bool,
-        /// The cost of all its calls, in millionths of a US dollar; `None` if a price is not known.
+        /// The cost of all calls of the job, in millionths of a US dollar; `None` if a price is not known.
         cost_usd_micros: Option<u64>,
     },
 }

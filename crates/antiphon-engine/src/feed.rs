@@ -8,10 +8,10 @@ use crate::shared::Shared;
 use crate::status::Counters;
 use crate::stop::StopCause;
 
-/// Rows that may be enqueued ahead of the calls.
+/// The maximum number of rows that are enqueued ahead of the claims: the backpressure on the input.
 const MAX_AHEAD: usize = 32_768;
 
-/// The rows of an input, opened once: those that were looked at already come first.
+/// The rows of an input that is open; the rows that were read to check the recipe come first.
 #[derive(Debug)]
 pub struct RowSource {
     first: Vec<Row>,
@@ -19,10 +19,10 @@ pub struct RowSource {
 }
 
 impl RowSource {
-    /// Reads the first rows of an input.
+    /// Creates a source from an input, and reads its first rows.
     ///
     /// # Errors
-    /// As [`Rows::next`].
+    /// The same as of [`Rows::next`].
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -31,7 +31,7 @@ impl RowSource {
         Ok(Self { first, rows: Some(rows) })
     }
 
-    /// Creates a source from rows that are there already: texts of JSON objects.
+    /// Creates a source from rows in memory: texts of JSON objects.
     #[must_use]
     pub fn of(rows: Vec<String>) -> Self {
         Self { first: rows.into_iter().map(Ok).collect(), rows: None }
@@ -52,7 +52,7 @@ impl RowSource {
     }
 }
 
-/// Adds rows to the run, behind those that it has, until there are no more.
+/// Adds the rows of an input to the run, behind those that it already has, and seals the run at the end of the input.
 pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), StopCause> {
     let input = |err: antiphon_data::Error| StopCause::Input(err.to_string());
     let counters = &shared.state.accounts.counters;
@@ -68,7 +68,7 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
         let texts: Vec<String> = rows.map(|row| row.unwrap_or_else(|err| note_of(&err))).collect();
         left -= texts.len();
         let next = first + texts.len() as u64;
-        // Another worker may enqueue the same input, and an earlier one has begun to.
+        // Another worker may enqueue the same input, and an earlier process may have enqueued a part of it.
         if next <= Counters::get(&counters.rows) {
             first = next;
             continue;

@@ -7,15 +7,15 @@ use antiphon_fs::Writer;
 use crate::error::{Error, ErrorKind};
 use crate::results::Unwritten;
 
-/// What becomes of a file that has the name of an output already.
+/// The treatment of a file that already has the name of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
     Kept,
     Replaced,
 }
 
-/// A file, a device or a pipe that was named for output. A file has a random name in the same folder until it is finished, so
-/// that two writers of one name do not mix.
+/// A file, a device or a pipe for output. A file has a random name in the same folder until it is finished, so that two
+/// writers of one name do not mix.
 #[derive(Debug)]
 pub(super) struct FileOutput {
     writer: Writer,
@@ -25,10 +25,10 @@ pub(super) struct FileOutput {
 }
 
 impl FileOutput {
-    /// Opens the place, and tries whether it can be written.
+    /// Opens the output, and creates the folder of a file if it does not exist.
     ///
     /// # Errors
-    /// `Place`.
+    /// `Place` where it cannot be written.
     pub(super) async fn open(path: &Path, existing: Existing) -> Result<Self, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             antiphon_fs::create_dir(folder).await.map_err(Error::place)?;
@@ -42,24 +42,24 @@ impl FileOutput {
         &self.path
     }
 
-    /// Whether a file has the name that is not to be replaced.
+    /// Returns whether another file has the name and must not be replaced.
     pub(super) fn is_taken(&self) -> bool {
         self.existing == Existing::Kept && self.writer.replaces()
     }
 
-    /// The error of a name that is taken.
+    /// Returns the error for a name that another file has.
     pub(super) fn taken(&self) -> Error {
         Error::new(ErrorKind::Exists, format!("{}: file exists already", self.path.display()))
     }
 
-    /// Adds whole lines; whoever reads a device or a pipe sees them at once.
+    /// Adds whole lines. A device or a pipe is flushed at once, so that its reader sees them.
     pub(super) async fn write(&mut self, block: String) -> Result<(), Unwritten> {
         self.writer.write(block).await.map_err(unwritten)?;
         if self.is_direct { self.writer.flush().await.map_err(unwritten) } else { Ok(()) }
     }
 
-    /// Gives a file its name. Where another file took it meanwhile that is not to be replaced, it takes one beside it, which is
-    /// returned.
+    /// Renames the file to its final name. If another file that must not be replaced took that name meanwhile, the output gets a
+    /// similar name, which is returned.
     pub(super) async fn finish(self) -> Result<Option<PathBuf>, Unwritten> {
         let Self { writer, path, existing, .. } = self;
         match existing {
@@ -72,7 +72,7 @@ impl FileOutput {
     }
 }
 
-/// The message about an output that is beside its name.
+/// Returns the message about an output that could not get its own name.
 pub(super) fn is_beside(path: &Path, beside: &Path) -> String {
     let (path, beside) = (path.display(), beside.display());
     format!("{path}: another file took this name meanwhile; the results are in {beside}")

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use crate::stop::StopCause;
 use crate::timings::Phase;
 
-/// What the calls of a run showed of its provider: whether it answers, and until when no call is begun.
+/// The health of a run's provider as its calls showed it: whether it answers, and until when no call begins.
 ///
-/// A state machine without I/O; callers pass the time.
+/// It is a state machine without I/O; callers pass the time.
 #[derive(Debug)]
 pub(crate) struct ProviderHealth {
     max_pause: Duration,
@@ -19,30 +19,30 @@ pub(crate) struct ProviderHealth {
 #[derive(Debug, Default)]
 struct State {
     has_answered: bool,
-    /// The share of the last calls that were answered, of [`WHOLE`].
+    /// The share of the last calls that were answered, as an exponential moving average in units of 1 / [`WHOLE`].
     share: u32,
     /// Pauses in a row that the provider asked for.
     throttles: u32,
     paused_until: Option<Instant>,
-    /// Until when some job waits because the provider asked for that or is not called, and for what.
+    /// The end of the longest wait of a job for the provider or the circuit breaker, and the phase of that wait.
     waiting: Option<(Instant, Phase)>,
     last_error: Option<Error>,
-    /// Failures of one kind that no retry heals, while nothing was answered.
+    /// Failures of one kind that no retry can fix, while no call was answered.
     hopeless: Option<(ErrorKind, u64)>,
 }
 
 const WHOLE: u32 = 1 << 16;
-/// The share of answers from which on a provider is well.
+/// The share of answers above which a provider is healthy.
 const WELL: u32 = WHOLE / 2;
-/// Calls that fail in the same way before anything was answered, after which a run ends.
+/// The number of calls that fail in the same way before any call was answered, after which a run ends.
 const HOPELESS: u64 = 20;
-/// Pauses in a row after which a provider counts as saturated.
+/// The number of pauses in a row after which a provider counts as saturated.
 const MAX_THROTTLES: u32 = 8;
-/// Shorter openings of the circuit breaker look again soon, and are not counted as throttling.
+/// Shorter openings of the circuit breaker end with a trial call soon, and are not counted as throttling.
 const LONG_OPENING: Duration = Duration::from_secs(30);
 
 impl ProviderHealth {
-    /// Creates the state before the first call. A longer pause than `max_pause` stops the run.
+    /// Creates the state before the first call. A pause longer than `max_pause` stops the run.
     pub(crate) fn new(max_pause: Duration) -> Self {
         Self { max_pause, state: Mutex::default() }
     }
@@ -62,12 +62,12 @@ impl ProviderHealth {
         state.last_error = Some(err.clone());
     }
 
-    /// Whether any call was answered in this process.
+    /// Returns whether any call was answered in this process.
     pub(crate) fn has_answered(&self) -> bool {
         self.lock().has_answered
     }
 
-    /// Whether most of the last calls were answered, and more than a few were made.
+    /// Returns whether most of the last calls were answered, and more than a few were made.
     pub(crate) fn is_well(&self) -> bool {
         self.lock().share > WELL
     }
@@ -76,8 +76,8 @@ impl ProviderHealth {
         self.lock().last_error.clone()
     }
 
-    /// Counts a failure that no retry heals. Returns whether no job can be expected to fare better: nothing was ever
-    /// answered, and so many calls, or one for each of `jobs`, failed in the same way.
+    /// Counts a failure that no retry can fix. Returns whether all further jobs can be expected to fail: no call was ever
+    /// answered, and [`HOPELESS`] calls, or one for each of `jobs`, failed in the same way.
     pub(crate) fn failed_for_good(&self, kind: ErrorKind, jobs: Option<u64>) -> bool {
         use ErrorKind::{InvalidRequest, InvalidResponse, Unsupported};
         let mut state = self.lock();
@@ -89,23 +89,23 @@ impl ProviderHealth {
         before + 1 >= jobs.unwrap_or(u64::MAX).min(HOPELESS)
     }
 
-    /// Returns until when no call is begun; `None` if calls may begin.
+    /// Returns the time until which no call begins; `None` if calls may begin.
     pub(crate) fn paused_until(&self, now: Instant) -> Option<Instant> {
         self.lock().paused_until.filter(|until| *until > now)
     }
 
-    /// Returns how long jobs wait yet for the provider, and for what.
+    /// Returns the time that jobs still wait for the provider, and the phase of that wait.
     pub(crate) fn waiting(&self, now: Instant) -> Option<(Duration, Phase)> {
         let (until, phase) = self.lock().waiting?;
         Some((until.checked_duration_since(now).filter(|left| !left.is_zero())?, phase))
     }
 
-    /// Notes that one job waits as long as the provider asked; others go on.
+    /// Records that one job waits as long as the provider asked; other jobs continue.
     pub(crate) fn asked_to_wait(&self, pause: Duration, now: Instant) {
         self.lock().wait(pause, Phase::Retry, now);
     }
 
-    /// Begins no call for as long as the provider asked. Returns why the run stops, where it asked for too long or too often.
+    /// Pauses all calls for as long as the provider asked. Returns the cause of a stop if the pause is too long, or one too many.
     pub(crate) fn throttled(&self, pause: Duration, now: Instant) -> Option<StopCause> {
         let mut state = self.lock();
         state.wait(pause, Phase::Limiter, now);
@@ -116,7 +116,7 @@ impl ProviderHealth {
         is_saturated.then_some(StopCause::Saturated { retry_after: pause })
     }
 
-    /// Begins no call for as long as the circuit breaker is open.
+    /// Pauses all calls while the circuit breaker is open. Returns the cause of a stop, as [`throttled`](Self::throttled) does.
     pub(crate) fn opened(&self, pause: Duration, now: Instant) -> Option<StopCause> {
         let stop = if pause >= LONG_OPENING { self.throttled(pause, now) } else { None };
         let mut state = self.lock();
@@ -131,12 +131,12 @@ impl ProviderHealth {
 }
 
 impl State {
-    /// Counts a call, of which the newest count most.
+    /// Adds a call to the moving average, in which the newest calls weigh most.
     fn mix(&mut self, gain: u32) {
         self.share = self.share - self.share / 16 + gain;
     }
 
-    /// Notes a wait, of which the last to end is shown.
+    /// Records a wait; the one that ends last is shown.
     fn wait(&mut self, pause: Duration, phase: Phase, now: Instant) {
         let until = now + pause;
         if self.waiting.is_none_or(|(other, _)| other <= until) {
@@ -144,7 +144,7 @@ impl State {
         }
     }
 
-    /// Returns whether calls could begin before this pause.
+    /// Adds a pause. Returns whether calls could begin before it.
     fn pause(&mut self, pause: Duration, now: Instant) -> bool {
         let is_new = self.paused_until.is_none_or(|until| until <= now);
         self.paused_until = self.paused_until.max(Some(now + pause));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_is_well_while_most_of_the_last_calls_are_answered() {
+    fn a_provider_is_healthy_while_most_of_the_last_calls_are_answered() {
         let health = health();
         assert!(!health.is_well() && !health.has_answered());
         (0..12).for_each(|_| health.answered());
@@ -181,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_one_kind_are_hopeless_while_nothing_was_answered() {
+    fn failures_of_one_kind_end_the_run_while_no_call_was_answered() {
         let (few, many) = (health(), health());
         let bad = ErrorKind::InvalidRequest;
         assert!(
             !few.failed_for_good(bad, Some(2)) && few.failed_for_good(bad, Some(2)),
-            "all jobs there are"
+            "every job has failed"
         );
         (1..HOPELESS).for_each(|_| assert!(!many.failed_for_good(bad, None)));
         assert!(!many.failed_for_good(ErrorKind::Unsupported, None), "another kind is counted anew");

@@ -3,24 +3,24 @@ use antiphon_llm::Price;
 use crate::accounts::cost_of_call;
 use crate::usage::UsageStats;
 
-/// The money that a budget holds for calls that ended without a bill.
+/// The part of a budget that is held for possibly billed calls: calls that ended without a bill.
 ///
-/// Each of them may have cost its bound, and is reported so. But bounds are many times what a call costs, and a tenth of calls
-/// that break off would leave most of a budget unused. So what is held is what calls of this kind lead to expect: the
-/// prompt, the tokens that arrived, the mean of the rest, and three standard deviations of the sum. A stream that broke off
-/// is billed at most as if it had come to its end, so the sum of the bills is above that in one run of several hundred at most.
+/// Each of them may have cost its bound, and is reported so. But a bound is many times the cost of a usual call: if a tenth
+/// of the calls broke off, most of a budget would stay unused. Therefore the expected cost is held: the prompt, the
+/// tokens that arrived, the mean of the rest, and three standard deviations of the sum. A stream that broke off is billed at
+/// most as if it had come to its end, so the sum of the bills exceeds this in at most one run of several hundred.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    /// Calls before enough was learned, which are held at their bounds.
+    /// Calls before enough was learned; they are held at their bounds.
     early: Vec<Broken>,
     expected: f64,
     variance: f64,
-    /// The bounds of the calls that are held at what is expected.
+    /// The sum of the bounds of the calls that are held at their expected cost.
     bounds: u64,
     held: u64,
 }
 
-/// A call that ended without a bill. Money in millionths of a US dollar.
+/// A call that ended without a bill. Amounts are in millionths of a US dollar.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Broken {
     pub(crate) prompt_bytes: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Broken {
 const MARGIN: f64 = 3.0;
 
 impl Held {
-    /// Adds a call. Returns how much more is to be held: its bound at most.
+    /// Adds a call. Returns the additional amount to hold, at most its bound.
     pub(crate) fn add(&mut self, call: Broken, seen: &UsageStats) -> u64 {
         if self.estimate(call, seen) {
             let before = self.held;
@@ -45,7 +45,7 @@ impl Held {
         call.bound
     }
 
-    /// Looks at the early calls again, once enough was learned. Returns how much less is to be held.
+    /// Estimates the early calls again, once enough was learned. Returns the amount that no longer has to be held.
     pub(crate) fn review(&mut self, seen: &UsageStats) -> u64 {
         if self.early.is_empty() {
             return 0;
@@ -60,7 +60,7 @@ impl Held {
         bounds - (self.held - before)
     }
 
-    /// Adds what a call is expected to have cost; `false` if too little is known.
+    /// Adds the expected cost of a call. Returns `false` if too little is known.
     fn estimate(&mut self, call: Broken, seen: &UsageStats) -> bool {
         let Some(price) = call.price else { return false };
         let Some(tokens) = seen.estimate(call.prompt_bytes, call.received_bytes) else { return false };
@@ -72,7 +72,7 @@ impl Held {
         true
     }
 
-    /// What is held for the calls of which enough is known.
+    /// Returns the amount to hold for the calls whose cost can be estimated.
     fn sum(&self) -> u64 {
         #[expect(
             clippy::cast_possible_truncation,
@@ -93,7 +93,8 @@ mod tests {
     use super::{Broken, Held};
     use crate::usage::UsageStats;
 
-    /// Prompts of 100 tokens in 400 bytes, answers of 50 tokens in 200 bytes; or twice that of every other answer.
+    /// Usage of prompts of 100 tokens in 400 bytes and answers of 50 tokens in 200 bytes; every other answer has twice that if
+    /// `varies`.
     fn seen(answers: u64, varies: bool) -> UsageStats {
         let mut seen = UsageStats::new();
         for answer in 0..answers {
@@ -119,7 +120,7 @@ mod tests {
         let back = held.review(&seen(20, false));
         // 100 for the prompt, 200 for the answer, and 9 % at most for the buckets.
         assert!((4_650..=4_710).contains(&back), "{back}");
-        assert_eq!(held.review(&seen(20, false)), 0, "once");
+        assert_eq!(held.review(&seen(20, false)), 0, "a call is reviewed once");
         let more = held.add(broken(100), &seen(20, false));
         assert!((290..=350).contains(&more), "{more}");
     }
@@ -135,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_is_a_part_of_what_is_expected() {
+    fn the_text_that_arrived_raises_the_expected_cost() {
         let seen = seen(100, true);
         let long = Held::default().add(broken(300), &seen);
         assert!((490..=560).contains(&long), "only the longer answers have 300 bytes: {long}");
-        assert_eq!(Held::default().add(broken(9_000), &seen), 5_000, "nothing like it was seen");
+        assert_eq!(Held::default().add(broken(9_000), &seen), 5_000, "no answer of this length was seen");
     }
 
     #[test]
-    fn never_more_than_the_bound_is_held() {
+    fn at_most_the_bound_is_held() {
         let (mut held, seen) = (Held::default(), seen(100, true));
         let tight = Broken { bound: 250, ..broken(0) };
         assert_eq!((0..9).map(|_| held.add(tight, &seen)).sum::<u64>(), 9 * 250);

@@ -1,4 +1,4 @@
-/// How large a quantity usually is, by what was seen of it: a histogram whose buckets are 9 % wide.
+/// A histogram of integers with logarithmic buckets, each 9 % wide.
 #[derive(Debug, Clone)]
 pub(crate) struct Histogram {
     counts: Vec<u32>,
@@ -7,7 +7,7 @@ pub(crate) struct Histogram {
     squares: f64,
 }
 
-/// Buckets for each doubling, and doublings.
+/// The number of buckets for each doubling.
 const STEPS: f64 = 8.0;
 const BUCKETS: usize = 40 * 8;
 
@@ -24,7 +24,7 @@ impl Histogram {
         self.squares += value * value;
     }
 
-    /// The mean and the standard deviation of what was seen; 0 while nothing was.
+    /// Returns the mean and the standard deviation of the recorded values; 0 while there are none.
     pub(crate) fn mean(&self) -> (f64, f64) {
         let count = self.total.max(1) as f64;
         let mean = self.sum / count;
@@ -35,7 +35,7 @@ impl Histogram {
         self.total
     }
 
-    /// The least number that at least the part `quantile` of all that was seen does not pass; 0 while nothing was.
+    /// Returns an upper bound of a quantile of the recorded values (0 to 1), at most 9 % too large; 0 while there are none.
     pub(crate) fn quantile(&self, quantile: f64) -> u64 {
         #[expect(
             clippy::cast_possible_truncation,
@@ -54,11 +54,11 @@ impl Histogram {
         0
     }
 
-    /// The mean and the variance of what was seen and is at least `value`; `None` if nothing was.
+    /// Returns the mean and the variance of the recorded values that are at least `value`; `None` if there are none.
     pub(crate) fn at_least(&self, value: f64) -> Option<(f64, f64)> {
         let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         let values = counts.map(|(bucket, count)| (middle(bucket), f64::from(*count)));
-        // The value's own bucket is as likely as not above it.
+        // The values in the same bucket as `value` may be above or below it: they count as above.
         let above: Vec<_> = values
             .filter(|(middle, _)| *middle >= value / WIDTH)
             .map(|(middle, count)| (middle.max(value), count))
@@ -76,7 +76,7 @@ impl Histogram {
 /// The ratio of a bucket's edges.
 const WIDTH: f64 = 1.090_507_732_665_257_7;
 
-/// The geometric middle of a bucket.
+/// Returns the geometric middle of a bucket.
 #[expect(clippy::cast_precision_loss, reason = "at most 320")]
 fn middle(bucket: usize) -> f64 {
     ((bucket as f64 - 0.5) / STEPS).exp2()
@@ -92,7 +92,7 @@ fn bucket(value: u64) -> usize {
     (((value.max(1) as f64).log2() * STEPS).ceil() as usize).min(BUCKETS - 1)
 }
 
-/// The largest value of a bucket.
+/// Returns the largest value of a bucket.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -110,12 +110,12 @@ mod tests {
     use super::Histogram;
 
     #[test]
-    fn nothing_seen_is_nothing_known() {
+    fn an_empty_histogram_returns_zero() {
         assert_eq!((Histogram::new().quantile(0.99), Histogram::new().seen()), (0, 0));
     }
 
     #[test]
-    fn what_is_expected_above_a_value_leaves_out_what_is_below() {
+    fn the_mean_above_a_value_leaves_out_smaller_values() {
         let mut learned = Histogram::new();
         assert_eq!(learned.at_least(0.0), None);
         [10, 10, 1_000, 1_000].into_iter().for_each(|value| learned.record(value));

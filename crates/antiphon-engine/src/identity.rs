@@ -7,12 +7,12 @@ use crate::error::{Error, ErrorKind};
 use crate::input::InputIdentity;
 use crate::mapping::{Mapping, Opened};
 
-/// What identifies a run, part by part: a JSON object. Its digest is the run's fingerprint.
+/// The identity of a run, part by part: a JSON object whose digest is the run's fingerprint.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Identity(pub(super) Value);
 
 impl Identity {
-    /// Returns the fingerprint: the same for the same recipe over the same rows at the same provider.
+    /// Returns the fingerprint, which is the same for the same recipe over the same rows at the same provider.
     pub(super) fn fingerprint(&self) -> String {
         blake3::hash(self.0.to_string().as_bytes()).to_hex().to_string()
     }
@@ -21,7 +21,7 @@ impl Identity {
 impl Mapping {
     fn identity(&self, scope: &Scope, input: &InputIdentity) -> Identity {
         let (digest, format) = (&input.digest, &input.format);
-        // Settings of the provider that change answers; not in words, since a header may be among them.
+        // Settings of the provider that change answers. As a digest, since a header may be among them.
         let variant =
             scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
         Identity(json!({
@@ -31,7 +31,7 @@ impl Mapping {
         }))
     }
 
-    /// Returns the identity of what was opened; `None` where an earlier version did not store what it needs.
+    /// Returns the identity of an opened mapping; `None` where an earlier version did not store the input's digest.
     pub(super) async fn identity_of(
         &self,
         opened: &Opened,
@@ -48,7 +48,7 @@ impl Mapping {
         Ok(input.map(|input| self.identity(&opened.scope, &input)))
     }
 
-    /// Finds the run that would be resumed, to look at it.
+    /// Returns the run that would be resumed, without joining it.
     pub(super) async fn earlier(
         &self,
         store: &Store,
@@ -63,10 +63,10 @@ impl Mapping {
         Ok(earlier.filter(|run| run.record().status != RunStatus::Cancelled))
     }
 
-    /// Opens the run, and notes what identifies it, for the day when it is resumed.
+    /// Opens the run, and stores its identity so that it can be resumed.
     ///
     /// # Errors
-    /// `Config` for a run whose identity was another one: the error names what differs.
+    /// `Changed` for a run with another identity: the error names what differs.
     pub(super) async fn open_run(
         &self,
         store: &Store,
@@ -106,13 +106,13 @@ impl Mapping {
         let run = store.open_run(new).await.map_err(Error::opening)?;
         let record = run.record();
         if record.status != RunStatus::Finished && record.request != self.request {
-            // Limits and outputs are those of the newest start.
+            // The limits and outputs of the newest start apply.
             run.set_request(self.request.clone()).await.map_err(Error::store)?;
         }
         Ok(run)
     }
 
-    /// Says what differs from a run that cannot be resumed.
+    /// Returns an error that names what differs from a run that cannot be resumed.
     async fn differs(
         &self,
         store: &Store,
@@ -139,16 +139,18 @@ impl Mapping {
     }
 }
 
-/// The name under which a run's input is remembered, for the day when it is resumed from the store alone.
+/// Returns the name of the note with a run's input, which is needed to resume the run from the store alone.
 fn input_name(run: &str) -> String {
     format!("input/{run}")
 }
 
-/// The name under which a run's identity is remembered.
+/// Returns the name of the note with a run's identity.
 fn identity_name(run: &str) -> String {
     format!("identity/{run}")
 }
-/// Another process has passed the failed rows already, and would leave their results out.
+
+/// Returns an error if another process works on the run: it has written past the failed rows, and would leave out their new
+/// results.
 async fn refuse_beside_others(run: &Run) -> Result<(), Error> {
     let others = run.heartbeat().await.map_err(Error::store)?.others;
     if others == 0 {

@@ -6,19 +6,19 @@ use antiphon_data::{RowFormat, Rows};
 use crate::error::Error;
 use crate::feed::RowSource;
 
-/// The place that a run's rows come from.
+/// The source of a run's rows.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Input {
-    /// A file of rows, or a folder of documents. Without a format the name tells, or the file's beginning.
+    /// A file of rows, or a folder of documents. Without a format, it is detected from the name or the first bytes of the file.
     Path(PathBuf, Option<RowFormat>),
-    /// Rows that are there already: texts of JSON objects.
+    /// Rows in memory: texts of JSON objects.
     Rows(Arc<[String]>),
-    /// The store: for a run that is resumed by its id and has all its rows already.
+    /// The rows in the store: for a run that is resumed by its id and has all its rows already.
     Stored,
 }
 
-/// What tells an input from another: its digest, and the format that it was said to be in.
+/// The identity of an input: its digest, and the format that the caller named, if any.
 #[derive(Debug, Clone)]
 pub(super) struct InputIdentity {
     pub(super) digest: String,
@@ -30,7 +30,7 @@ impl InputIdentity {
         Self { digest, format: format.map(|format| format!("{format:?}")) }
     }
 
-    /// The note that is stored with a run, for the day when it is resumed from the store alone.
+    /// Returns the note that is stored with a run, so that the run can be resumed from the store alone.
     pub(super) fn note(&self) -> String {
         match &self.format {
             Some(format) => format!("{} {format}", self.digest),
@@ -38,6 +38,7 @@ impl InputIdentity {
         }
     }
 
+    /// Parses the note that [`note`](Self::note) returns.
     pub(super) fn of_note(note: &str) -> Self {
         match note.split_once(' ') {
             Some((digest, format)) => Self { digest: digest.to_owned(), format: Some(format.to_owned()) },
@@ -47,7 +48,7 @@ impl InputIdentity {
 }
 
 impl Input {
-    /// Opens the rows; with them what tells them from others.
+    /// Opens the rows and computes their identity; `None` for both where the rows are in the store.
     pub(super) async fn open(&self) -> Result<(Option<RowSource>, Option<InputIdentity>), Error> {
         match self {
             Self::Path(path, format) => {
@@ -56,7 +57,7 @@ impl Input {
                 Ok((Some(rows), Some(InputIdentity::new(digest, *format))))
             }
             Self::Rows(rows) => {
-                // Earlier versions put them into a file first: their runs are found by it.
+                // Earlier versions wrote them to a JSONL file first; with the same format their runs are still found.
                 let identity = InputIdentity::new(Rows::digest_of(rows.iter()), Some(RowFormat::Jsonl));
                 Ok((Some(RowSource::of(rows.to_vec())), Some(identity)))
             }
@@ -70,7 +71,7 @@ mod tests {
     use super::InputIdentity;
 
     #[test]
-    fn a_note_keeps_the_format_that_was_said() {
+    fn a_note_keeps_the_named_format() {
         for note in ["0a1b", "0a1b Csv"] {
             assert_eq!(InputIdentity::of_note(note).note(), note);
         }

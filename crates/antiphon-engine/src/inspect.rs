@@ -3,27 +3,27 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-/// A run of the store, with its jobs added up.
+/// A run in the store, with the sums over its jobs.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RunInfo {
     /// Always `antiphon.run-info/1`.
     pub schema: String,
-    /// The run's id: a UUID of version 7, so that ids sort by time.
+    /// The run's id: a UUID version 7, so that ids sort by time.
     pub run_id: String,
-    /// The kind: `map`, `personas` or `content`; with a `/` in it, it is a part of other runs.
+    /// The kind, such as `map`, `personas` or `content`. A kind with a `/` is a part of another run.
     pub kind: String,
     /// `open`, `finished`, `stopped` or `cancelled`.
     pub status: RunStatus,
-    /// When it began: RFC 3339, in UTC.
+    /// The time at which the run began: RFC 3339, in UTC.
     pub created_at: String,
-    /// When it last ended, well or not.
+    /// The time at which the run last ended, finished or not: RFC 3339, in UTC.
     pub ended_at: Option<String>,
-    /// What it was made of, for people.
+    /// The inputs, for people: paths, separated by commas.
     pub input: String,
-    /// The recipe's name.
+    /// The recipe's name, where the request names one.
     pub recipe: Option<String>,
-    /// The model.
+    /// The model, where the request names one.
     pub model: Option<String>,
     /// The stored request.
     pub request: Value,
@@ -31,9 +31,9 @@ pub struct RunInfo {
     pub rows: u64,
     /// Rows with a result.
     pub accepted: u64,
-    /// Rows without one, for good.
+    /// Rows that failed for good.
     pub failed: u64,
-    /// Calls that were made.
+    /// Calls that were sent.
     pub calls: u64,
     /// Tokens of the prompts, as far as they were reported; `null` if none were.
     pub input_tokens: Option<u64>,
@@ -41,36 +41,36 @@ pub struct RunInfo {
     pub output_tokens: Option<u64>,
     /// The cost in millionths of a US dollar; `null` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// Calls that were possibly billed without an answer.
+    /// Calls without an answer that were possibly billed.
     pub possibly_billed_calls: u64,
-    /// The most that those may have cost, as far as it is known.
+    /// The most that possibly billed calls may have cost in millionths of a US dollar, as far as it is known.
     pub possibly_billed_usd_micros: u64,
-    /// Those of them of which the most is not known.
+    /// Possibly billed calls without a known upper bound of their cost.
     pub possibly_billed_unbounded: u64,
-    /// What was reported at its last end.
+    /// The report of the run's last end, if it has ended.
     pub report: Option<Value>,
 }
 
-/// A row with what came of it.
+/// A row with its result or its error.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ResultRow {
-    /// Its index in the input, from 0.
+    /// The row's index in the input, from 0.
     pub index: u64,
     /// The row.
     pub row: Value,
     /// The result, if the row has one.
     pub result: Option<Value>,
-    /// Why there is none, of a row that failed: a short name and a sentence.
+    /// The error of a row that failed: a short name and a sentence.
     pub error: Option<(String, String)>,
 }
 
 impl RunInfo {
-    /// Reads how a run stands. What it is made of is taken from the request that is stored with it: an object with `inputs`,
-    /// `recipe` and `model`.
+    /// Reads the state of a run. Its inputs, recipe and model are taken from the stored request: an object with `inputs` or
+    /// `input`, `recipe` and `model`.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's error, if the run cannot be read.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.

@@ -11,34 +11,37 @@ use tokio::time::Instant;
 
 pub(super) use driver::drive;
 
-/// A claimed job with what is asked about it.
+/// A claimed job with its prompt.
 #[derive(Debug)]
 pub(super) struct ClaimedJob {
     pub(super) job: Job,
-    /// The prompt and what identifies it, or why there is none.
+    /// The prompt and its cache key, or the reason why there is none.
     pub(super) request: Result<Box<JobRequest>, JobFailure>,
+    /// The time of the claim.
     pub(super) since: Instant,
 }
 
+/// The prompt of a job.
 #[derive(Debug)]
 pub(super) struct JobRequest {
     pub(super) prompt: Arc<Prompt>,
+    /// The key of the prompt in the answer cache, which is also the deduplication key.
     pub(super) key: [u8; 32],
-    /// An answer that was given to the same question before.
+    /// The cached answer to the same prompt, if any.
     pub(super) cached: Option<Answer>,
-    /// Whether rows that ask the same wait for this one's answer.
+    /// Whether rows with the same prompt wait for this one's answer.
     pub(super) shares: bool,
 }
 
-/// Why a row has no result.
+/// The reason why a row has no result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobFailure {
-    /// A short name.
+    /// A short name, such as `bad_row` or the name of an [`ErrorKind`](antiphon_llm::ErrorKind).
     pub kind: String,
-    /// A sentence.
+    /// The error message.
     pub message: String,
-    /// The error of its last call, with what there is of the answer; `None` where nothing could be asked.
+    /// The error of the last call, with the partial answer if any; `None` where no prompt could be made.
     pub cause: Option<Error>,
 }
 
@@ -54,16 +57,16 @@ impl From<Error> for JobFailure {
     }
 }
 
-/// How far a job got in this process.
+/// The end of a job in this process.
 #[derive(Debug, Clone)]
 pub(super) enum Ended {
-    /// It has its result.
+    /// The job has its result.
     Accepted,
-    /// It has failed for good.
+    /// The job has failed for good.
     Failed(JobFailure),
-    /// It waits for another process.
+    /// The job is left for another process.
     Left,
 }
 
-// A context has the place in the gate's line as a number, which is the runner's own.
+// A `CallContext` carries the priority in the limiter's queue as a number: it has to match the runtime's `Priority`.
 const _: () = assert!(Priority::Normal as u8 == AdaptiveLimiter::ORDINARY);

@@ -11,6 +11,7 @@
 //! assert_eq!(prompt.unwrap().messages[0].rendered(), "In which country is Ulm?");
 //! # Ok::<(), antiphon_engine::Error>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accounts;
 mod batch;
@@ -60,11 +61,11 @@ mod toml_file;
 mod usage;
 mod work;
 
-pub use batch::{Batch, Batched};
+pub use batch::{BatchOutcome, JobBatch};
 pub use budget::{Budget, Exhausted, Grant};
 pub use checks::{Check, Checks};
 pub use diff::{Change, RunDiff};
-pub use engine::{Engine, JobDetails, JobOutcome, MAX_RETRIES, Options, Pricing};
+pub use engine::{Engine, JobDetails, JobOutcome, Journal, MAX_RETRIES, Options, Pricing};
 pub use error::{Error, ErrorKind};
 pub use estimate::Estimate;
 pub use event::{EVENT_SCHEMA, RunEvent};

@@ -1,7 +1,7 @@
 use antiphon_llm::{AdaptiveLimiter, LimitPart};
 use antiphon_store::{LimitDemand, Run};
 
-/// A worker's part of a provider's limits, on which all workers of the store agree.
+/// A worker's part of a provider's rate limits, which all workers of one store divide among themselves.
 #[derive(Debug)]
 pub(crate) struct LimitSharing {
     scope: String,
@@ -9,17 +9,17 @@ pub(crate) struct LimitSharing {
     part: LimitPart,
 }
 
-/// A smaller part than this measures the whole limit badly.
+/// The smallest part from which the whole limit is extrapolated; smaller ones measure it too inaccurately.
 const MEASURES: f64 = 0.05;
 
 impl LimitSharing {
-    /// Creates a part of the limits with this name, which this limiter keeps to.
+    /// Creates a worker's part of the limits that `scope` names, which `limiter` enforces.
     pub(crate) fn new(scope: String, limiter: AdaptiveLimiter) -> Self {
         let part = limiter.share();
         Self { scope, limiter, part }
     }
 
-    /// Asks for the part of a worker that could make so many calls per second, and keeps to it from now on.
+    /// Requests a part for a worker that could make `demand` calls per second, and enforces it from now on.
     pub(crate) async fn renew(&self, run: &Run, demand: f64) {
         let view = self.limiter.snapshot();
         let measured = view.requests_per_second.filter(|_| view.part >= MEASURES);

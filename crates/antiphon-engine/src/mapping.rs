@@ -25,7 +25,7 @@ use crate::report::{MapReport, MapStatus, MapTime, details, stop_reason};
 use crate::results::{Destination, Order, Output, Sink, Unwritten};
 use crate::served::Served;
 use crate::time_spent::TimeSpent;
-use crate::{Engine, Options, Status, StopCause, UsageQuantiles, Work};
+use crate::{Engine, Journal, Options, Status, StopCause, UsageQuantiles, Work};
 
 /// The receiver of a run's events. It must not block.
 pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
@@ -285,8 +285,9 @@ impl Mapping {
         let drain = options.drain.child_token();
         options.drain = drain.clone();
         let (notes, name) = (store.clone(), self.usual_name(&calls.provider().scope()));
-        let engine =
-            Engine::new(calls, (store, run.clone()), work, options, ended).await.map_err(Error::store)?;
+        let engine = Engine::new(calls, Journal::new(store, run.clone()), work, options, ended)
+            .await
+            .map_err(Error::store)?;
         let usual = notes.note(name.clone()).await.map_err(Error::store)?;
         if let Some(usual) = usual.and_then(|note| serde_json::from_str(&note).ok()) {
             engine.remember(usual);

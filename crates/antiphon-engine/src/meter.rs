@@ -8,7 +8,7 @@ use crate::event::RunEvent;
 use crate::status::{Status, Waiting};
 use crate::timings::Phase;
 
-/// A meter of runs: takes their events, and gives counts, rates and the time left to every display of progress.
+/// A meter of runs: takes their events, and computes counts, throughput and the time left for every display of progress.
 ///
 /// ```
 /// use antiphon_engine::{Meter, RunEvent};
@@ -38,7 +38,7 @@ struct Documents {
     bytes: u64,
     answering: Option<Instant>,
     failed: u64,
-    /// The cost of the jobs that have ended; `None`: a price is not known.
+    /// The cost of the jobs that have ended; `None` if a price is not known.
     cost: Option<u64>,
 }
 
@@ -46,28 +46,28 @@ struct Documents {
 struct Rows {
     rows: Progress,
     status: Option<Status>,
-    /// The first status and its time: the work of earlier processes is no speed of this one.
+    /// The first status and its time: the work of earlier processes does not count towards the throughput of this one.
     first: Option<(Status, Instant)>,
 }
 
-/// A reading of a [`Meter`]: serialised, a line of `--progress json`.
+/// A reading of a [`Meter`]. Its JSON form is a line of `--progress json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Reading {
-    /// Of runs whose jobs are whole documents.
+    /// A reading of runs over documents.
     Documents(DocumentsReading),
-    /// Of a run over rows.
+    /// A reading of a run over rows.
     Rows(RowsReading),
 }
 
-/// The progress of runs whose jobs are whole documents.
+/// The progress of runs over documents, each of which is one job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename = "progress")]
 #[non_exhaustive]
 pub struct DocumentsReading {
     /// Documents that were read.
     pub documents_done: u64,
-    /// Documents in all, as far as that is known.
+    /// Documents in all; `None` while that is not known.
     pub documents_total: Option<u64>,
     /// Jobs that have ended.
     pub jobs_done: u64,
@@ -75,22 +75,22 @@ pub struct DocumentsReading {
     pub jobs_total: Option<u64>,
     /// Jobs without a result.
     pub jobs_failed: u64,
-    /// Bytes of answers.
+    /// Bytes of answers that have arrived.
     pub answer_bytes: u64,
-    /// Seconds until all jobs have ended, at the present rate.
+    /// The seconds until all jobs have ended, at the present rate.
     pub eta_seconds: Option<u64>,
     /// The cost of the jobs that have ended, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// The step that the last run is at, in a few words. Not serialised, nor is what follows.
+    /// A short description of the current step of the latest run. Not serialised, like the fields after it.
     #[serde(skip)]
     pub step: String,
-    /// The time since the last job began to be answered.
+    /// The time since the latest job began.
     #[serde(skip)]
     pub answering: Option<Duration>,
-    /// Documents that are read each second.
+    /// Documents read per second.
     #[serde(skip)]
     pub documents_per_second: Option<f64>,
-    /// The time until all jobs have ended, else until all documents are read.
+    /// The time until all jobs have ended, or else until all documents are read, at the present rate.
     #[serde(skip)]
     pub time_left: Option<Duration>,
 }
@@ -102,17 +102,17 @@ pub struct DocumentsReading {
 pub struct RowsReading {
     /// Rows that were read so far, or in all.
     pub rows: u64,
-    /// Whether that is all of them.
+    /// Whether all rows of the input were read.
     pub rows_are_all: bool,
     /// Rows with a result.
     pub accepted: u64,
-    /// Rows without one.
+    /// Rows that failed.
     pub failed: u64,
-    /// Results that took no call.
+    /// Results from the cache or from an equal prompt, without a call of their own.
     pub cached: u64,
     /// Calls that this process sent.
     pub calls: u64,
-    /// Rows that are worked on.
+    /// Rows in progress: with a call that is queued or in flight.
     pub in_flight: u64,
     /// Tokens of prompts; `None` if none were reported.
     pub input_tokens: Option<u64>,
@@ -120,34 +120,34 @@ pub struct RowsReading {
     pub output_tokens: Option<u64>,
     /// The cost of the run, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// The most that calls without a bill may have cost on top.
+    /// The most that possibly billed calls may have cost on top, in millionths of a US dollar.
     pub possible_usd_micros: u64,
-    /// Rows that end each second.
+    /// The throughput in rows per second.
     pub rows_per_second: Option<f64>,
-    /// Seconds until all rows have ended, at the present rate.
+    /// The seconds until all rows have ended, at the present rate.
     pub eta_seconds: Option<u64>,
-    /// The provider's rate limit; `None` while none was met.
+    /// The provider's rate limit in requests per second; `None` while none was met.
     pub limit_requests_per_second: Option<f64>,
     /// The concurrency limit at present.
     pub limit_concurrency: Option<usize>,
-    /// The phase that most of the time goes into.
+    /// The phase that decides how long the run takes.
     pub bottleneck: Option<Phase>,
-    /// Tokens of answers each second, of this process. Not serialised, nor is what follows.
+    /// The throughput of this process in tokens of answers per second. Not serialised, like the fields after it.
     #[serde(skip)]
     pub tokens_per_second: Option<f64>,
-    /// What jobs wait for just now.
+    /// The current wait of jobs for the provider, if any.
     #[serde(skip)]
     pub waiting: Option<Waiting>,
-    /// Processes that work on the run.
+    /// Processes that work on the run, this one included.
     #[serde(skip)]
     pub processes: u64,
-    /// The time until all rows have ended.
+    /// The time until all rows have ended, at the present rate.
     #[serde(skip)]
     pub time_left: Option<Duration>,
 }
 
 impl Meter {
-    /// Creates a meter of so many jobs, each of which is a run over documents.
+    /// Creates a meter of `jobs` runs over documents.
     #[must_use]
     pub fn of_documents(jobs: u64) -> Self {
         Self(Counts::Documents(Box::new(Documents {
@@ -168,7 +168,7 @@ impl Meter {
         Self(Counts::Rows(Box::new(Rows { rows: Progress::new(None), status: None, first: None })))
     }
 
-    /// Whether it is a meter of rows.
+    /// Returns whether this is a meter of rows.
     #[must_use]
     pub fn counts_rows(&self) -> bool {
         matches!(self.0, Counts::Rows(_))
@@ -182,7 +182,7 @@ impl Meter {
         }
     }
 
-    /// Returns the counts; `None` of rows before their first status.
+    /// Returns the current reading; `None` for a meter of rows before their first [`RunEvent::Progress`].
     #[must_use]
     pub fn read(&self) -> Option<Reading> {
         match &self.0 {
@@ -199,7 +199,7 @@ impl Documents {
             RunEvent::Loading { done, total } => {
                 self.documents.advance(done.saturating_sub(self.loading));
                 self.loading = *done;
-                // Of several runs each knows its own total only.
+                // Each of several runs knows only its own total.
                 if self.jobs.snapshot().total == Some(1) {
                     self.documents.set_total(*total);
                 }
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rows_of_earlier_processes_are_no_speed_of_this_one() {
+    async fn rows_of_earlier_processes_do_not_count_towards_the_throughput() {
         let mut meter = Meter::of_rows();
         assert_eq!(meter.read(), None);
         meter.count(&progress(4, 100));

@@ -1,18 +1,19 @@
-//! Asking for what is missing of a list.
+//! Prompts for the missing elements of a list.
 
 use antiphon_llm::{Message, Output, Prompt, Schema};
 use serde_json::Value;
 
-/// Why some elements of a list are asked for again.
+/// The reason why elements of a list are missing.
 #[derive(Debug, Clone, Copy)]
 pub enum MissingElements<'a> {
     /// The answer was cut.
     Truncated,
-    /// Elements were refused, for these reasons.
+    /// Elements were rejected, for these reasons, one per line.
     Rejected(&'a str),
 }
 
-/// The prompt that asks for what is missing of a list, behind the elements that are there.
+/// Returns the prompt for the missing elements of a list, with the kept ones as the model's earlier answer. `list` is a JSON
+/// pointer (RFC 6901); `None` if the prompt's schema has no such list, or the prompt asks for text.
 #[must_use]
 pub fn prompt_for_rest(
     question: &Prompt,
@@ -55,7 +56,7 @@ mod tests {
     use super::{MissingElements, prompt_for_rest};
 
     #[test]
-    fn as_many_elements_are_asked_for_as_are_missing() {
+    fn the_prompt_asks_for_exactly_the_missing_elements() {
         let schema = |count: u64| {
             let items = json!({"type": "array", "minItems": count, "maxItems": count});
             Schema::new("answer", json!({"type": "object", "properties": {"items": items}})).unwrap()

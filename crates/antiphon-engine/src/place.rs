@@ -11,13 +11,13 @@ use crate::mapping::Mapping;
 use crate::results::{Sink, Unwritten, line_of};
 use crate::stop::StopCause;
 
-/// The longest line that results are taken for a run's own by: a row and its result.
+/// The maximum length of a line, a row and its result, in a file that is compared with a run. Bytes.
 const MAX_LINE: usize = 64 << 20;
-/// Rows of the store that are compared at a time.
+/// The number of rows that are read from the store at a time.
 const PAGE: u16 = 512;
 
 impl Mapping {
-    /// Opens the place that was named for results before the run begins, so that one which cannot be written costs nothing.
+    /// Opens the named destination of results before the run begins, so that one that cannot be written costs nothing.
     ///
     /// # Errors
     /// `Place`, or `Exists` for a file that is not to be replaced and is not the run's own.
@@ -49,27 +49,27 @@ impl Mapping {
     }
 }
 
-/// Gives results their name where the file that took it meanwhile has results of the same run alone, such as those of another
-/// process that works on it; returns their own name otherwise.
+/// Renames results to their final name if the file that took it meanwhile has results of the same run alone, such as those of
+/// another process that works on the run. Otherwise returns `beside`, the name that they keep.
 pub(super) async fn take_over(run: &Run, path: &Path, beside: PathBuf) -> Result<Option<PathBuf>, Unwritten> {
     let is_own = is_own(run, path).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
     if !is_own {
         return Ok(Some(beside));
     }
     let settled = async {
-        // Of two lots of results of one run the longer one has all of the other.
+        // Of two result files of one run, the longer one contains the other.
         if antiphon_fs::metadata(path).await?.len > antiphon_fs::metadata(&beside).await?.len {
             return antiphon_fs::remove(&beside).await;
         }
-        // A link stays.
+        // A link is kept, and its target is replaced.
         let target = antiphon_fs::canonical(path).await?;
         antiphon_fs::rename(&beside, target).await
     };
     settled.await.map(|()| None).map_err(|err| Unwritten::Failed(err.to_string()))
 }
 
-/// Whether every line of a file is a result of this run: then nothing is lost where the run's results take its place. That
-/// holds wherever the file was moved, and of no file that was edited.
+/// Returns whether every line of a file is a result of this run, so that nothing is lost if the run's results replace it. A
+/// moved file still passes; an edited one never does.
 async fn is_own(run: &Run, path: &Path) -> Result<bool, Error> {
     #[derive(Deserialize)]
     struct Numbered {
@@ -100,7 +100,7 @@ mod tests {
     use crate::fixtures::finished;
 
     #[tokio::test]
-    async fn a_file_is_a_runs_own_as_long_as_each_line_is() {
+    async fn a_file_belongs_to_a_run_if_each_line_does() {
         let store = Store::in_memory();
         let run = finished(&store, 1_100).await;
         let folder = antiphon_fs::temp_dir().unwrap();

@@ -3,10 +3,10 @@ use serde_json::{Value, json};
 
 use crate::work::Invalid;
 
-/// How many violations the model is told of; the first few tell the rest.
+/// The maximum number of violations in a schema retry's prompt; further ones tend to repeat the first.
 const MAX_VIOLATIONS: usize = 10;
 
-/// Parses an answer: JSON where the prompt asks for it, else the trimmed text.
+/// Parses an answer: as JSON where the prompt asks for structured output, else as the trimmed text.
 pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invalid> {
     match &prompt.output {
         Output::Json(_) => json::extract(&answer.text).map(|found| found.value).map_err(|err| {
@@ -18,12 +18,12 @@ pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invali
             "" => Err(Invalid::Violations("the answer is empty".to_owned())),
             text => Ok(json!(text)),
         },
-        // A form of answers that this version cannot check must not pass unchecked.
+        // An output mode that this version cannot check must not pass unchecked.
         other => Err(Invalid::Violations(format!("answers of the form {other:?} cannot be checked"))),
     }
 }
 
-/// Puts the elements of a list that were kept before those of a later answer.
+/// Prepends the kept elements of a list to those of a later answer.
 pub(crate) fn with_rest(kept: &[Value], list: &str, answer: Value) -> Result<Value, Invalid> {
     if kept.is_empty() {
         return Ok(answer);
@@ -39,7 +39,7 @@ pub(crate) fn with_rest(kept: &[Value], list: &str, answer: Value) -> Result<Val
     }
 }
 
-/// Checks a value against a schema: a recipe's own one, or that of the prompt.
+/// Checks a value against a schema: the recipe's own, or else that of the prompt.
 pub(crate) fn checked(own: Option<&Schema>, prompt: &Prompt, value: &Value) -> Result<(), Invalid> {
     let ((Some(schema), _) | (None, Output::Json(schema))) = (own, &prompt.output) else { return Ok(()) };
     let violations = schema.violations(value);

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::toml_file::read_toml;
 use crate::work::{Accepted, Invalid, JobView, Unique, Work};
 
-/// What is asked about each row, and what an answer has to be: the content of a recipe file.
+/// A recipe: the prompt template for each row, and the schema and checks of an answer. It is the content of a recipe file.
 ///
 /// ```
 /// use antiphon_engine::Recipe;
@@ -30,58 +30,58 @@ use crate::work::{Accepted, Invalid, JobView, Unique, Work};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Recipe {
-    /// A name for reports. Default: the file's.
+    /// The name in reports. Default: the file's name without its extension.
     #[serde(default)]
     pub name: String,
-    /// The file that it was read from, for error messages.
+    /// The file that the recipe was read from, for error messages.
     #[serde(skip)]
     pub file: String,
-    /// What is asked: a template (Jinja), in which a row's fields stand by their names, and all of it as `row`.
+    /// The prompt: a Jinja template with a row's fields as variables, and the whole row as `row`.
     pub prompt: String,
-    /// Standing instructions: a template, too.
+    /// The system prompt: a template, too. Default: none.
     pub system: Option<String>,
-    /// The field whose text goes along as a document of its own, after the prompt.
+    /// The field whose text is added as a separate document after the prompt. Default: none.
     #[serde(default)]
     pub document: Option<String>,
-    /// The model, unless another one is named elsewhere.
+    /// The model, unless a caller names another one.
     pub model: Option<String>,
-    /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer, unless others are
-    /// named elsewhere. Default: the configuration's.
-    // Left out where there is none: the fingerprints of runs are over this struct as JSON.
+    /// The fallbacks, each as `provider/model`, which are tried in this order where the provider cannot answer, unless a caller
+    /// names others. Default: the configuration's.
+    // Omitted while empty: the fingerprint of a run is a digest of this struct as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
-    /// How answers are drawn.
+    /// The sampling parameters.
     #[serde(default)]
     pub parameters: RecipeParams,
-    /// The JSON schema of an answer; without one, answers are texts.
+    /// The JSON schema of an answer (structured output). Default: none, answers are text.
     pub schema: Option<Value>,
-    /// The list in an answer whose whole elements are kept when it is cut, as a path such as `/items`. Default: the only
-    /// list in the schema.
+    /// The list whose whole elements are kept from an answer that was cut, as a JSON pointer (RFC 6901) such as `/items`. Default:
+    /// the only list in the schema.
     pub list: Option<String>,
-    /// What has to hold of an answer beside its schema.
+    /// The checks of an answer, beside its schema. In a file: `[[check]]`.
     #[serde(default, rename = "check")]
     pub checks: Vec<Check>,
-    /// How often a row is asked about until an answer fits. Default 2.
+    /// The maximum number of attempts per row: answers, until one is valid. At least 1. Default: 2.
     #[serde(default = "two")]
     pub attempts: u32,
-    /// Whether equal questions get equal answers, asked for once. Default: yes.
+    /// Whether equal prompts are sent once (deduplication) and their answers are cached. Default: yes.
     #[serde(default = "yes")]
     pub cache: bool,
-    /// Whether a text that reached the token limit is a result. Default: no.
+    /// Whether an answer that was cut at the token limit can be a result. Default: no.
     #[serde(default)]
     pub allow_cut: bool,
 }
 
-/// How answers are drawn; what is not said is left to the provider.
+/// The sampling parameters of a recipe; a parameter that is not set is left to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct RecipeParams {
-    /// From 0, the likeliest words, upwards.
+    /// The temperature: 0 prefers the likeliest tokens, higher values vary more.
     pub temperature: Option<f64>,
-    /// The most tokens of an answer, hidden reasoning included.
+    /// The maximum number of tokens of an answer, hidden reasoning included.
     pub max_tokens: Option<u64>,
-    /// Asks for repeatable answers.
+    /// The seed, for repeatable answers where the provider supports it.
     pub seed: Option<u64>,
 }
 
@@ -101,7 +101,7 @@ impl From<SamplingParams> for RecipeParams {
 }
 
 impl Recipe {
-    /// A recipe that asks nothing yet.
+    /// Creates a recipe with an empty prompt and default values.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -122,7 +122,7 @@ impl Recipe {
         }
     }
 
-    /// Reads the text of a recipe file called `name`.
+    /// Parses the text of a recipe file called `name`, and checks its templates, schema and checks.
     ///
     /// # Errors
     /// `Config`, with the file and the line.
@@ -132,8 +132,8 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Reads the text of a recipe file called `name`, and compiles nothing yet: [`asking`](Self::asking) does, and reports
-    /// what [`parse`](Self::parse) would.
+    /// Parses the text of a recipe file called `name` without compiling it: [`asking`](Self::asking) does that, and reports the
+    /// errors that [`parse`](Self::parse) would.
     ///
     /// # Errors
     /// `Config`, with the file and the line.
@@ -144,21 +144,21 @@ impl Recipe {
             recipe.name = stem.unwrap_or("recipe").to_owned();
         }
         if recipe.attempts == 0 {
-            let message = format!("{name}: attempts = 0 would ask nothing: 1 is the least");
+            let message = format!("{name}: attempts = 0 would send no call. Set at least 1.");
             return Err(Error::new(ErrorKind::Config, message));
         }
         recipe.file = name.to_owned();
         Ok(recipe)
     }
 
-    /// Sets how answers are drawn.
+    /// Sets the sampling parameters.
     #[must_use]
     pub fn drawing(mut self, parameters: SamplingParams) -> Self {
         self.parameters = parameters.into();
         self
     }
 
-    /// How answers are drawn.
+    /// Returns the sampling parameters.
     #[must_use]
     pub fn drawn(&self) -> SamplingParams {
         let mut parameters = SamplingParams::default();
@@ -167,10 +167,10 @@ impl Recipe {
         parameters
     }
 
-    /// The recipe at work with a model.
+    /// Compiles the recipe for a model.
     ///
     /// # Errors
-    /// `Config` for a template, a schema or a check that cannot be understood.
+    /// `Config` for a template, a schema or a check that is invalid, with the file.
     pub fn asking(&self, model: &str) -> Result<Arc<dyn Work>, Error> {
         let failed = |message: String| match self.file.as_str() {
             "" => Error::new(ErrorKind::Config, message),
@@ -178,7 +178,7 @@ impl Recipe {
         };
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        // It is a text for a model, not a page.
+        // The output is plain text for a model, not HTML.
         templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
             let Some(source) = source else { continue };
@@ -188,7 +188,7 @@ impl Recipe {
         let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
         let schema = schema.transpose().map_err(|err| failed(err.to_string()))?;
         let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
-        Ok(Arc::new(JobRequest {
+        Ok(Arc::new(Compiled {
             templates,
             model: model.to_owned(),
             has_system: self.system.is_some(),
@@ -201,14 +201,14 @@ impl Recipe {
     }
 }
 
-/// The recipe's name as vendors take it.
+/// Returns the recipe's name in the characters that vendors allow for the name of a schema.
 fn schema_name(recipe: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     let name: String = recipe.chars().take(64).map(allowed).collect();
     if name.is_empty() { "answer".to_owned() } else { name }
 }
 
-/// The path of the list, where a schema is one or has exactly one.
+/// Returns the JSON pointer of the list, where a schema is a list or has exactly one.
 fn only_list(schema: &Value) -> Option<String> {
     let is_list = |schema: &Value| schema["type"] == "array";
     if is_list(schema) {
@@ -219,14 +219,14 @@ fn only_list(schema: &Value) -> Option<String> {
     lists.next().is_none().then(|| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
 }
 
-/// What is wrong with a template, and in which of its lines.
+/// Formats the error of a template with its line.
 fn template_error(err: &minijinja::Error) -> String {
     let line = err.line().map(|line| format!(", line {line}")).unwrap_or_default();
     let detail = err.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{line}: {}{detail}", err.kind())
 }
 
-/// Which of the names that a template wants a row does not have, and which it has.
+/// Formats the names that a template uses and the row does not have, and the fields that it has.
 fn missing(row: &Value, mut wanted: Vec<String>) -> String {
     wanted.retain(|name| row.get(name).is_none());
     wanted.sort();
@@ -237,8 +237,8 @@ fn missing(row: &Value, mut wanted: Vec<String>) -> String {
     format!("{wanted}; the row has {}", fields.join(", "))
 }
 
-/// A recipe with everything compiled.
-struct JobRequest {
+/// A compiled recipe.
+struct Compiled {
     templates: Environment<'static>,
     model: String,
     has_system: bool,
@@ -249,7 +249,7 @@ struct JobRequest {
     checks: Checks,
 }
 
-impl JobRequest {
+impl Compiled {
     fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, String> {
         let template =
             self.templates.get_template(name).map_err(|err| format!("the {name}{}", template_error(&err)))?;
@@ -265,11 +265,11 @@ impl JobRequest {
     }
 }
 
-impl Work for JobRequest {
+impl Work for Compiled {
     fn prompt(&self, row: &str) -> Result<Prompt, String> {
         let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
         if let Value::Object(fields) = &mut row {
-            // A field of that name is found by it.
+            // A field with the name `row` has precedence.
             let whole = Value::Object(fields.clone());
             fields.entry("row").or_insert(whole);
         }
@@ -278,7 +278,7 @@ impl Work for JobRequest {
         let mut parts = vec![Part::Text(text)];
         if let Some(field) = &self.document {
             let document = row[field].as_str().ok_or_else(|| {
-                format!("the document: the field {field} is no text{}", missing(&row, vec![field.clone()]))
+                format!("the document: the field {field} is not text{}", missing(&row, vec![field.clone()]))
             })?;
             let name = row["name"].as_str().unwrap_or(field);
             parts.push(Part::Document(DocumentPart::new("d1", name, document)));
@@ -309,7 +309,7 @@ impl Work for JobRequest {
 
     fn accepted_before(&self, index: u64, result: &str) {
         if let Ok(result) = serde_json::from_str(result) {
-            // What is there already holds, or there would be no result.
+            // An earlier result has passed its checks; this only records its unique values.
             let _ = self.checks.hold(index, &result);
         }
     }
@@ -319,9 +319,9 @@ impl Work for JobRequest {
     }
 }
 
-impl fmt::Debug for JobRequest {
+impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobRequest").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("Compiled").field("model", &self.model).finish_non_exhaustive()
     }
 }
 
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_file_and_line() {
+    fn errors_name_the_file_and_the_line() {
         assert_eq!(
             error("prompt = \"x\"\nsytem = \"y\""),
             "r.toml:2: unknown key sytem; did you mean system?"
@@ -350,11 +350,11 @@ mod tests {
             error("prompt = \"x\"\n[[check]]\nregex = \"(\"")
                 .starts_with("r.toml: the check at the whole answer: ")
         );
-        assert!(error("prompt = \"x\"\nattempts = 0").contains("1 is the least"));
+        assert!(error("prompt = \"x\"\nattempts = 0").contains("Set at least 1"));
     }
 
     #[test]
-    fn a_prompt_has_the_rows_fields_and_nothing_that_is_not_there() {
+    fn a_prompt_has_the_rows_fields_and_a_missing_field_is_an_error() {
         let recipe =
             Recipe::parse("r.toml", "prompt = \"{{ name }} <{{ row.age }}>\"\nsystem = \"{{ row|tojson }}\"")
                 .unwrap();
@@ -376,14 +376,14 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_without_fallbacks_is_hashed_as_before_there_were_any() {
+    fn a_recipe_without_fallbacks_keeps_its_fingerprint() {
         let hashed = |text: &str| serde_json::to_value(Recipe::parse("r.toml", text).unwrap()).unwrap();
         assert_eq!(hashed("prompt = \"x\"").get("fallback"), None);
         assert_eq!(hashed("prompt = \"x\"\nfallback = [\"lab/m\"]")["fallback"], json!(["lab/m"]));
     }
 
     #[test]
-    fn checks_hold_of_a_value() {
+    fn an_answer_that_fails_a_check_is_invalid() {
         let text = "prompt = \"x\"\n[[check]]\nmin = 2";
         let work = Recipe::parse("r.toml", text).unwrap().asking("m").unwrap();
         let accept = |value| work.accept(&JobView::new(0, "{}"), value);

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::time_spent::TimeSpent;
 use crate::{PHASES, Phase, StopCause};
 
-/// The wall time, in milliseconds, from which it is worth reporting where the time of a run went.
+/// The minimum wall-clock time of a run for which its bottleneck is worth reporting.
 pub const LONG_RUN: Duration = Duration::from_secs(5);
 
-/// The `run.json` of a run over rows: what came of it, what it took, and where the time went. Unknown values are `null`.
+/// The report of a run over rows, which is written to `run.json`: counts, usage, cost, causes of failures, and the time by phase.
+/// Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MapReport {
@@ -18,33 +19,33 @@ pub struct MapReport {
     pub schema: String,
     /// The run's id.
     pub run_id: String,
-    /// How it ended.
+    /// The status at the end.
     pub status: MapStatus,
-    /// Why it ended early: a short name, and a sentence.
+    /// The cause of an early end: a short name, and a sentence.
     pub stopped_by: Option<(String, String)>,
     /// The recipe's name.
     pub recipe: String,
     /// The provider's short name.
     pub provider: String,
-    /// Where it was reached.
+    /// The provider's base URL, if it has one.
     pub base_url: Option<String>,
-    /// The model that was asked.
+    /// The requested model.
     pub model: String,
-    /// What the rows are from.
+    /// The name of the input, such as its path.
     pub input: String,
-    /// The same for the same command over the same rows.
+    /// The run's fingerprint, which is the same for the same recipe, rows, model and provider.
     pub fingerprint: String,
-    /// When this part of the run ended, in UTC.
+    /// The time at which this part of the run ended: RFC 3339, in UTC.
     pub ended_at: String,
     /// Rows that were read.
     pub rows: u64,
     /// Rows with a result.
     pub accepted: u64,
-    /// Rows without one, for good.
+    /// Rows that failed for good.
     pub failed: u64,
-    /// Rows that are still to be done.
+    /// Rows that have not ended yet.
     pub left: u64,
-    /// Results of this part of the run that took no call.
+    /// Results of this part of the run that came from the cache or from an equal prompt.
     pub cached: u64,
     /// Calls of the whole run.
     pub calls: u64,
@@ -55,70 +56,70 @@ pub struct MapReport {
     /// Answers whose tokens were not reported.
     #[serde(default)]
     pub answers_without_usage: u64,
-    /// What all calls cost, in millionths of a US dollar; `null` if a price is not known.
+    /// The cost of all calls, in millionths of a US dollar; `null` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// Calls that may have been billed without an answer.
+    /// Calls without an answer that were possibly billed.
     pub possibly_billed: PossiblyBilled,
-    /// Why rows failed, the most frequent first.
+    /// The causes of failed rows, the most frequent first.
     pub causes: Vec<Cause>,
-    /// The models that gave the results of this part of the run, as far as their answers named them, each with how many it
-    /// gave: also those of fallbacks.
+    /// The models that produced the results of this part of the run, fallbacks included, each with the number of its results, as
+    /// far as the answers named them.
     #[serde(default)]
     pub served_models: BTreeMap<String, u64>,
-    /// Where the time of this part of the run went.
+    /// The time of this part of the run, by phase.
     pub time: MapTime,
 }
 
-/// How a run over rows ended.
+/// The status of a run over rows at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MapStatus {
     /// Every row has ended.
     Finished,
-    /// It can be resumed.
+    /// The run stopped early, and can be resumed.
     Stopped,
-    /// It was cancelled for good.
+    /// The run was cancelled for good.
     Cancelled,
 }
 
-/// Calls that may have been billed without an answer, and the most that they may have cost.
+/// The possibly billed calls of a run: calls without an answer, and the most that they may have cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PossiblyBilled {
-    /// How many.
+    /// The number of calls.
     pub calls: u64,
-    /// The most that they may have cost; `null` if that is not known.
+    /// The most that they may have cost in millionths of a US dollar; `null` if that is not known.
     pub most_usd_micros: Option<u64>,
-    /// The first hundred rows that they were for.
+    /// The indices of the first 100 rows that they were for.
     pub rows: Vec<u64>,
 }
 
-/// Rows that failed for the same reason.
+/// A cause of failed rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cause {
-    /// A short name.
+    /// The short name of the error.
     pub error: String,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// The first of them.
+    /// The index of the first of them.
     pub first_row: u64,
-    /// What was said of it.
+    /// The error message of that row.
     pub message: String,
 }
 
-/// Where the time of a run went.
+/// The time of a run, by phase.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MapTime {
-    /// From the beginning to the end, in milliseconds.
+    /// The wall-clock time in milliseconds.
     pub wall_ms: u64,
-    /// Each phase's time, added up over all rows, in milliseconds.
+    /// The time of each phase in milliseconds, summed over all rows.
     pub phases_ms: Vec<(Phase, u64)>,
-    /// What took most of it.
+    /// The phase that decided how long the run took; `null` before any job has ended.
     pub bottleneck: Option<Phase>,
-    /// What would help.
+    /// Advice against the bottleneck.
     pub advice: Option<String>,
 }
 
@@ -134,7 +135,7 @@ impl MapTime {
     }
 }
 
-/// What the store knows of lost calls and failures, beside the sums.
+/// Reads the possibly billed calls and the causes of failures from the store.
 pub(super) async fn details(
     run: &Run,
     tally: &Tally,
@@ -150,10 +151,10 @@ pub(super) async fn details(
     Ok((possibly, causes(run).await?))
 }
 
-/// Why rows of a run failed, the most frequent reason first.
+/// Returns the causes of a run's failed rows, the most frequent first.
 ///
 /// # Errors
-/// Where the journal cannot be read.
+/// The store's error, if the run cannot be read.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -176,7 +177,7 @@ pub async fn causes(run: &Run) -> Result<Vec<Cause>, antiphon_store::Error> {
     Ok(causes)
 }
 
-/// A stop's name and sentence.
+/// Returns the short name and the message of a stop.
 pub(super) fn stop_reason(stop: &StopCause) -> (String, String) {
     (stop.name().to_owned(), stop.to_string())
 }

@@ -1,13 +1,13 @@
 use antiphon_llm::{Output, Prompt};
 use serde_json::{Value, json};
 
-/// An answer that is nothing but a list, if none of it can be missing: the list has ended, or has as many elements as it may. What
-/// is more than that is left out.
+/// Returns an answer that consists of one list, if no element can be missing: the list has ended, or has as many elements as
+/// `maxItems` allows. Further elements are left out.
 pub(super) fn whole_of(question: &Prompt, list: &str, kept: &[Value], has_ended: bool) -> Option<Value> {
     let Output::Json(schema) = &question.output else { return None };
     let key = list.strip_prefix('/')?;
     let properties = schema.value().get("properties")?.as_object()?;
-    // What stands beside the list may have been cut.
+    // A field beside the list may have been cut.
     let array = properties.get(key).filter(|_| properties.len() == 1)?;
     let most = array.get("maxItems").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok());
     let kept = most.map_or(kept, |most| &kept[..kept.len().min(most)]);

@@ -17,31 +17,32 @@ use crate::place::take_over;
 use crate::served::Served;
 use crate::text_writer::TextWriter;
 
-/// In which order results are written.
+/// The order in which results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Order {
-    /// That of the rows.
+    /// The order of the rows. Results that are early wait for earlier rows.
     #[default]
     Input,
-    /// That in which they come.
+    /// The order in which jobs end.
     Completion,
 }
 
 type Say = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
 
-/// Somebody who takes whole lines, may block, and fails when nobody wants more.
+/// A sink of whole lines (NDJSON): a closure that may block, and that fails with [`io::ErrorKind::BrokenPipe`] when its reader
+/// has gone.
 #[derive(Clone)]
 pub struct Lines(Say);
 
 impl Lines {
-    /// Hands lines to `say`, on a thread that may block.
+    /// Creates a sink that calls `say` with blocks of whole lines, on a thread that may block.
     pub fn new(say: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(say))
     }
 
-    /// Hands a block of whole lines over.
+    /// Writes a block of whole lines.
     pub(super) async fn write(&self, block: String) -> Result<(), Unwritten> {
         let say = self.0.clone();
         match tokio::task::spawn_blocking(move || say(block.as_bytes())).await {
@@ -59,39 +60,39 @@ impl fmt::Debug for Lines {
     }
 }
 
-/// Where results go, a JSON object a line.
+/// The destination of results, one JSON object per line (NDJSON).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Destination {
-    /// A file, which has its name when the run ends, well or not; until then it has a random one in the same folder. A file
-    /// that is there already is an error, unless each line of it is a result of the run. A link stays, and what it leads to is
-    /// written; a device or a pipe gets lines as they come.
+    /// A file, which gets its name when the run ends, finished or not; until then it has a random one in the same folder. An
+    /// existing file is an error, unless each line of it is a result of the run. A link is followed, and its target is
+    /// written; a device or a pipe gets each line when its row ends.
     File(PathBuf),
-    /// As [`File`](Self::File), in the place of whatever file is there.
+    /// The same as [`File`](Self::File), but an existing file is replaced.
     Replace(PathBuf),
-    /// Lines, as they come.
+    /// A sink that gets each line when its row ends.
     Lines(Lines),
 }
 
-/// Why results cannot be written.
+/// The reason why results cannot be written.
 #[derive(Debug)]
 pub(super) enum Unwritten {
-    /// Nobody wants more.
+    /// The reader has gone.
     Unread,
     Failed(String),
 }
 
-/// A destination that is open.
+/// An open destination.
 pub(super) enum Sink {
     File(Box<FileOutput>),
     Lines(Lines),
 }
 
 impl Sink {
-    /// Opens a destination, and tries whether it can be written.
+    /// Opens a destination.
     ///
     /// # Errors
-    /// `Place`. That a file is there already is none: see [`FileOutput::is_taken`].
+    /// `Place` where it cannot be written. An existing file is no error here: see [`FileOutput::is_taken`].
     pub(super) async fn open(to: &Destination) -> Result<Self, Error> {
         let (path, existing) = match to {
             Destination::File(path) => (path, Existing::Kept),
@@ -101,7 +102,7 @@ impl Sink {
         FileOutput::open(path, existing).await.map(|file| Self::File(Box::new(file)))
     }
 
-    /// Returns the path of a file.
+    /// Returns the path, if this is a file.
     pub(super) fn path(&self) -> Option<PathBuf> {
         match self {
             Self::File(file) => Some(file.path().to_owned()),
@@ -110,15 +111,16 @@ impl Sink {
     }
 }
 
-/// Results that wait for earlier ones, and the bytes of them; what is beyond that is read from the store in its turn.
+/// The maximum size in bytes of the results that wait for earlier rows; further ones are read from the store in their turn.
 const MAX_WAITING: usize = 32 << 20;
+/// The number of rows that are read from the store at a time.
 const PAGE: usize = 512;
-/// How often the store is asked for the next row, while that is none of this process's.
+/// The interval at which the store is polled for the next row while another process has it.
 const LOOK: Duration = Duration::from_secs(1);
-/// Bytes of lines that go out at once.
+/// The size in bytes from which a block of lines is written.
 const BLOCK: usize = 64 << 10;
 
-/// Writes results as they come, each once.
+/// The writer of results: writes each result once, as jobs end.
 pub(super) struct Output {
     run: Arc<Run>,
     order: Order,
@@ -137,7 +139,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins with the results of earlier processes.
+    /// Creates the writer, and writes the results of earlier processes.
     pub(super) async fn begin(run: Arc<Run>, order: Order, sink: Sink) -> Result<Self, Unwritten> {
         let served = Served::after(run.record().report.as_deref());
         let mut output = Self {
@@ -179,7 +181,7 @@ impl Output {
         }
     }
 
-    /// Writes rows as they end, until nobody sends any more.
+    /// Writes rows as they end, until all senders are dropped.
     pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
         let mut rows = Vec::new();
         let (mut looks, mut seen) = (interval(LOOK), self.cursor);
@@ -206,7 +208,7 @@ impl Output {
         }
     }
 
-    /// Writes the next rows that have ended by now, whoever ended them.
+    /// Writes the next rows that have ended by now, in any process.
     async fn catch_up(&mut self) -> Result<(), Unwritten> {
         loop {
             let before = self.cursor;
@@ -223,7 +225,7 @@ impl Output {
         }
     }
 
-    /// Writes the next row, of which an outcome of this process comes first: it may be nowhere else.
+    /// Writes the next row. An outcome of this process has precedence over the store: it may exist nowhere else.
     async fn write_next(&mut self, job: &JobRecord) -> Result<(), Unwritten> {
         self.cursor = job.index + 1;
         self.stored.remove(&job.index);
@@ -244,7 +246,7 @@ impl Output {
             return if self.written.insert(index) { self.write(line).await } else { Ok(()) };
         }
         if index < self.cursor {
-            // Read from the store already.
+            // The row was already written from the store.
             return Ok(());
         }
         if index == self.cursor {
@@ -262,7 +264,7 @@ impl Output {
         Ok(())
     }
 
-    /// Writes all rows that have no earlier one to wait for.
+    /// Writes all rows that do not wait for an earlier one.
     async fn advance(&mut self) -> Result<(), Unwritten> {
         loop {
             if let Some(line) = self.waiting.remove(&self.cursor) {
@@ -305,7 +307,7 @@ impl Output {
         done
     }
 
-    /// Writes all rows that have ended and were not written: also those of others, and those behind a row that has not ended.
+    /// Writes all rows that have ended and were not written, including those of other processes and those behind an open row.
     async fn rest(&mut self) -> Result<(), Unwritten> {
         let mut from = self.cursor;
         loop {
@@ -326,8 +328,8 @@ impl Output {
         }
     }
 
-    /// Writes what is left, also behind a row that has no end, and gives the file its name; where another file has that, it
-    /// returns the one that it has now.
+    /// Writes the rest, including rows behind an open one, and renames the file to its final name. If another file has that name,
+    /// returns the name that the results have instead.
     pub(super) async fn finish(mut self) -> Result<Option<PathBuf>, Unwritten> {
         if self.is_broken {
             return Ok(None);
@@ -347,13 +349,13 @@ impl Output {
     }
 }
 
-/// Writes all results that a run has, in the order of its rows.
+/// Writes all results of a run, in the order of its rows.
 ///
 /// # Errors
 /// `Store` where they cannot be read; `Place`, `Exists` or `Files` where they cannot be written.
 ///
 /// # Cancel safety
-/// A file is whole or not there.
+/// The file is either whole or does not exist.
 pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
     let mut out = TextWriter::begin(to).await?;
     let mut pages = run.pages();

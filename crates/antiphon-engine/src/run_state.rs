@@ -9,7 +9,7 @@ use crate::health::ProviderHealth;
 use crate::stop_signal::StopSignal;
 use crate::work::Work;
 
-/// The state of a run that its jobs decide by: none of it does I/O or reads a clock.
+/// The state of a run on which its jobs base their decisions: it does no I/O and reads no clock.
 #[derive(Debug)]
 pub(crate) struct RunState {
     pub(crate) work: Arc<dyn Work>,
@@ -32,7 +32,7 @@ impl RunState {
         }
     }
 
-    /// How many answers about one row are asked for until one is valid.
+    /// Returns the maximum number of attempts per row: answers, the first one and those of schema retries.
     pub(crate) fn attempts(&self) -> u32 {
         self.options.limits.attempts.unwrap_or(2).max(1)
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use crate::engine::JobOutcome;
 use crate::report::MapReport;
 
-/// The most names that are counted: a server may report another one with each answer.
+/// The maximum number of model names that are counted: a server may report a new one with each answer.
 const MOST: usize = 32;
 
 /// Results by the model that gave them.
@@ -11,13 +11,13 @@ const MOST: usize = 32;
 pub(crate) struct Served(BTreeMap<String, u64>);
 
 impl Served {
-    /// Goes on from the report of an earlier session, if there is one.
+    /// Continues from the report of an earlier process, if any.
     pub(crate) fn after(report: Option<&str>) -> Self {
         let report = report.and_then(|report| serde_json::from_str::<MapReport>(report).ok());
         Self(report.map(|report| report.served_models).unwrap_or_default())
     }
 
-    /// Counts an outcome, if it has a result and the provider named the model of its last answer.
+    /// Counts an outcome that has a result, if the provider named the model of its last answer.
     pub(crate) fn count(&mut self, outcome: &JobOutcome) {
         let (Ok(_), Some(model)) = (&outcome.result, &outcome.seen.head.model) else { return };
         if self.0.len() < MOST || self.0.contains_key(model) {

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::dispatch::MAX_CONCURRENCY;
-use crate::engine::{JobOutcome, Options};
+use crate::engine::{JobOutcome, Journal, Options};
 use crate::limit_sharing::LimitSharing;
 use crate::run_state::RunState;
 use crate::status::{Counters, ProviderLimits};
@@ -75,14 +75,15 @@ impl Queue {
 impl Shared {
     pub(super) fn new(
         calls: Calls,
-        (store, run, tally): (Store, Arc<Run>, Tally),
+        Journal { store, run }: Journal,
         work: Arc<dyn Work>,
         options: Options,
         ended: mpsc::Sender<JobOutcome>,
+        tally: &Tally,
     ) -> Self {
         let at_once = options.limits.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS).max(1);
         Self {
-            state: RunState::new(work, options, &tally),
+            state: RunState::new(work, options, tally),
             scope: calls.provider().scope(),
             calls,
             limiter: OnceLock::new(),

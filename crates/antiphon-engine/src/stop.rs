@@ -1,51 +1,53 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why a run ended before all its rows did. It can be gone on with.
+/// The cause of a run's stop before all its rows ended. The run can be resumed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StopCause {
-    /// Less is left of the budget than a further call may cost. All in millionths of a US dollar.
+    /// The rest of the budget is less than the next call may cost. All amounts are in millionths of a US dollar.
     Budget {
         /// The budget.
         cap: u64,
-        /// What was spent.
+        /// The amount that was spent.
         spent: u64,
-        /// What calls without a bill may have cost on top, at most.
+        /// The most that possibly billed calls may have cost on top.
         possible: u64,
-        /// What a further call may cost, with the shortest answer that is worth one.
+        /// The most that the next call may cost with the shortest answer that is worth a call.
         needs: u64,
     },
-    /// The provider takes no call of this account, or cannot be reached.
+    /// The provider rejects the calls of this account, or cannot be reached.
     Provider(antiphon_llm::Error),
-    /// The provider takes no more calls for a long time.
+    /// The provider accepts no more calls for longer than [`Options::max_pause`](crate::Options::max_pause), or asked for too many
+    /// pauses in a row.
     Saturated {
-        /// When it is worth asking again.
+        /// The time after which a call is worthwhile again.
         retry_after: Duration,
     },
-    /// The deadline has passed: no call began after it.
+    /// The deadline has passed; no call began after it.
     Deadline {
-        /// What was the matter last, if a call had failed and would have been made again.
+        /// The error of the last call, if it had failed and its retry would have been after the deadline.
         last: Option<antiphon_llm::Error>,
     },
-    /// Somebody asked it to.
+    /// The run was interrupted: [`Options::drain`](crate::Options::drain) or [`Options::cancel`](crate::Options::cancel) was
+    /// cancelled.
     Interrupted,
-    /// The run was cancelled for good.
+    /// The run was cancelled for good, in the store.
     Cancelled,
-    /// Nobody wants more results: whoever read them has gone.
+    /// The reader of the results has gone, as at the end of a closed pipe.
     Unread,
-    /// The journal cannot be written: what was acknowledged is kept.
+    /// The store cannot be written; settlements that are durable are kept.
     Store(antiphon_store::Error),
     /// Results cannot be written; they are in the store.
     Output(String),
-    /// The rows cannot be read on.
+    /// The next rows of the input cannot be read.
     Input(String),
-    /// A defect of this program, or of a recipe in Rust.
+    /// A defect of this program, or of a custom recipe.
     Internal(String),
 }
 
 impl StopCause {
-    /// A short name for reports.
+    /// Returns a short name for reports.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -86,7 +88,7 @@ impl fmt::Display for StopCause {
             Self::Deadline { last: Some(err) } => {
                 write!(f, "the deadline has passed; the last call failed: {err}")
             }
-            Self::Interrupted => f.write_str("it was asked to stop"),
+            Self::Interrupted => f.write_str("the run was interrupted"),
             Self::Cancelled => f.write_str("the run was cancelled"),
             Self::Unread => f.write_str("its results are no longer read"),
             Self::Store(err) => err.fmt(f),
@@ -94,7 +96,7 @@ impl fmt::Display for StopCause {
     }
 }
 
-/// Millionths of a US dollar for people: four digits, and of less than that all six.
+/// An amount in millionths of a US dollar, shown with four decimals, or with six where four would show nothing.
 struct Usd(u64);
 
 impl fmt::Display for Usd {
@@ -112,15 +114,16 @@ mod tests {
     use super::StopCause;
 
     #[test]
-    fn a_budget_that_is_too_small_says_what_a_call_may_cost() {
-        let told = |spent, possible| StopCause::Budget { cap: 1_000, spent, possible, needs: 42 }.to_string();
-        assert_eq!(told(0, 0), "the budget of $0.0010 is too small: a call may cost $0.000042");
+    fn a_budget_stop_names_the_cost_of_the_next_call() {
+        let message =
+            |spent, possible| StopCause::Budget { cap: 1_000, spent, possible, needs: 42 }.to_string();
+        assert_eq!(message(0, 0), "the budget of $0.0010 is too small: a call may cost $0.000042");
         assert_eq!(
-            told(1_234_567, 0),
+            message(1_234_567, 0),
             "the budget is used up: $1.2345 spent, and the next call may cost $0.000042"
         );
         assert_eq!(
-            told(0, 200_000),
+            message(0, 200_000),
             "the budget is used up: $0.0000 spent, $0.2000 possibly billed, and the next call may cost $0.000042"
         );
     }

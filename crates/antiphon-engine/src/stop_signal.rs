@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::stop::StopCause;
 
-/// The stop signal of a run: the first reason counts, and after it nothing new begins.
+/// The stop signal of a run: the first reason is kept, and after it no call begins.
 #[derive(Debug)]
 pub(crate) struct StopSignal {
     token: CancellationToken,
@@ -20,7 +20,7 @@ impl StopSignal {
         Self { token: CancellationToken::new(), reason: Mutex::default(), deadline }
     }
 
-    /// Stops the run.
+    /// Stops the run, for this reason unless it was stopped before.
     pub(crate) fn stop(&self, reason: StopCause) {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.token.cancel();
@@ -35,17 +35,17 @@ impl StopSignal {
         self.token.is_cancelled()
     }
 
-    /// The token that is cancelled when the run is stopped.
+    /// Returns the token that is cancelled when the run is stopped.
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// Whether the deadline has passed at `now`, after a pause.
+    /// Returns whether the deadline will have passed after a pause that begins at `now`.
     pub(crate) fn is_late(&self, pause: Duration, now: Instant) -> bool {
         !self.deadline.allows(pause, now.into_std())
     }
 
-    /// Returns when the deadline is; `None` without one.
+    /// Returns the time of the deadline; `None` without one.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline.instant().map(Instant::from_std)
     }
@@ -62,7 +62,7 @@ mod tests {
     use crate::stop::StopCause;
 
     #[test]
-    fn the_first_reason_counts() {
+    fn the_first_reason_is_kept() {
         let signal = StopSignal::new(Deadline::none());
         assert!(!signal.is_stopped() && signal.reason().is_none());
         signal.stop(StopCause::Interrupted);

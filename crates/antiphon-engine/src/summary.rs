@@ -6,19 +6,19 @@ use crate::inspect::RunInfo;
 use crate::report::{Cause, causes};
 use crate::timings::Phase;
 
-/// A run as it is looked at afterwards: its counters, where the time went, why rows failed, and the rows themselves.
+/// A summary of a run: its counters, the time by phase, the causes of failures, and its rows.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunSummary {
-    /// How it stands.
+    /// The state of the run.
     pub info: RunInfo,
-    /// Why rows failed, the most frequent reason first.
+    /// The causes of failed rows, the most frequent first.
     pub causes: Vec<Cause>,
-    /// Each phase's time, added up over all rows, in milliseconds.
+    /// The time of each phase in milliseconds, summed over all rows.
     pub phases_ms: Vec<(Phase, u64)>,
-    /// When rows ended, in milliseconds since 1970, and whether they have a result.
+    /// The times at which rows ended, in milliseconds since 1970 (UTC), each with whether the row has a result.
     pub ends: Vec<(i64, bool)>,
-    /// Some of its rows: those that failed first, where not all are here.
+    /// Rows of the run, in their order if all are included; otherwise failed rows come first.
     pub rows: Vec<RowSummary>,
 }
 
@@ -26,23 +26,23 @@ pub struct RunSummary {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RowSummary {
-    /// Its index, from 0.
+    /// The row's index in the input, from 0.
     pub index: u64,
-    /// `done`, `failed` or `left`.
+    /// The state: `done`, `failed` or `left`.
     pub state: &'static str,
     /// The row.
     pub row: String,
-    /// Its result, or the reason why there is none.
+    /// The result as JSON, or the error; empty where neither exists yet.
     pub result: String,
-    /// What its calls took, in milliseconds, if any were made.
+    /// The time of the row's calls in milliseconds; `None` if none was made.
     pub millis: Option<u64>,
 }
 
 impl RunSummary {
-    /// Reads a run with at most `max_rows` of its rows.
+    /// Reads a run, with at most `max_rows` of its rows.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's error, if the run cannot be read.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.

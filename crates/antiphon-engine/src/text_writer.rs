@@ -8,7 +8,8 @@ use crate::file_output::is_beside;
 use crate::inspect::ResultRow;
 use crate::results::{Destination, Sink, Unwritten};
 
-/// Writes text to a [`Destination`], a block at a time; a file is there whole once [`finish`](Self::finish) has returned.
+/// A writer of text to a [`Destination`], in blocks. A file gets its name only in [`finish`](Self::finish), so that it is never
+/// seen half written.
 pub struct TextWriter {
     sink: Sink,
     block: String,
@@ -18,7 +19,7 @@ pub struct TextWriter {
 impl TextWriter {
     const BLOCK: usize = 64 << 10;
 
-    /// Opens the destination; a file's folder is made if it is not there.
+    /// Opens the destination, and creates the folder of a file if it does not exist.
     ///
     /// # Errors
     /// `Place` where it cannot be written, `Exists` for a file that is not to be replaced.
@@ -34,7 +35,7 @@ impl TextWriter {
         Ok(Self { sink, block: String::new(), is_wanted: true })
     }
 
-    /// Whether somebody still reads.
+    /// Returns whether the output still has a reader; `false` once a pipe is closed.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.is_wanted
@@ -46,7 +47,7 @@ impl TextWriter {
     /// `Files` where it cannot be written.
     ///
     /// # Cancel safety
-    /// A dropped call may lose a block: do not go on writing after it.
+    /// A dropped call may lose a block: do not write more after it.
     pub async fn write(&mut self, text: &str) -> Result<(), Error> {
         self.block.push_str(text);
         if self.block.len() < Self::BLOCK { Ok(()) } else { self.flush().await }
@@ -65,13 +66,14 @@ impl TextWriter {
         Ok(())
     }
 
-    /// Writes what is left, and gives a file its name.
+    /// Writes the rest, and renames a file to its final name.
     ///
     /// # Errors
-    /// `Files` where it cannot be written, or another file took its name meanwhile: then it is beside that.
+    /// `Files` where it cannot be written, or where another file took its name meanwhile: the error names the file that has the
+    /// text.
     ///
     /// # Cancel safety
-    /// The file is whole or not there.
+    /// The file is either whole or does not exist.
     pub async fn finish(mut self) -> Result<(), Error> {
         self.flush().await?;
         let Sink::File(file) = self.sink else { return Ok(()) };
@@ -101,11 +103,11 @@ impl fmt::Debug for TextWriter {
     }
 }
 
-/// Hands over every row that has a result, in the order of the rows, as an object of `index`, `row` and `result`, until
-/// `take` says that no more is wanted.
+/// Calls `take` for every row that has a result, in the order of the rows, with an object of `index`, `row` and `result`, until
+/// it returns `false`.
 ///
 /// # Errors
-/// `Store` where the run cannot be read, and `take`'s own.
+/// `Store` where the run cannot be read, and the errors of `take`.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.

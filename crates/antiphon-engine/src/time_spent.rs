@@ -3,32 +3,34 @@ use std::time::Duration;
 use crate::status::ProviderLimits;
 use crate::timings::{PHASES, Phase};
 
-/// Where the time of a run went, and what decided how long it took.
+/// The time of a run by phase, with the facts that decide its bottleneck.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TimeSpent {
+    /// The wall-clock time.
     pub(crate) wall: Duration,
-    /// Each phase's time, added up over all jobs that have ended.
+    /// The time of each phase, summed over all jobs that have ended.
     pub(crate) phases: [Duration; PHASES.len()],
-    /// The part of the failed calls' time that was silence.
+    /// The part of the failed calls' time that was spent in calls that timed out.
     pub(crate) stalled: Duration,
     pub(crate) calls: u64,
-    /// The limit that the caller set.
+    /// The concurrency limit that the caller set.
     pub(crate) max_concurrency: Option<usize>,
     /// The limits that the provider has shown.
     pub(crate) limits: Option<ProviderLimits>,
 }
 
-/// Calls and time after which a rate is known well enough to be named.
+/// The minimum number of calls after which a measured rate is named.
 const RATE_CALLS: u64 = 100;
+/// The minimum time after which a measured rate is named.
 const RATE_TIME: Duration = Duration::from_secs(3);
 
 impl TimeSpent {
     /// Returns the phase that decided how long the run took; `None` before any job has ended.
     ///
-    /// It is the one that took most of the time, the queue aside: jobs queue because others are slow. So do calls in the limiter
-    /// of a provider that has shown no limit: it begins more of them as fast as answers come. Only where the
-    /// caller's own limit was used up all the time, and no more than half of that time was spent waiting for the provider
-    /// or for money, it is the queue.
+    /// This is the phase that took most of the time, without the queue: jobs queue because others are slow. The same holds for
+    /// the limiter of a provider that has shown no limit: it starts calls as fast as answers come. The queue is the bottleneck
+    /// only where the caller's concurrency limit was used up nearly all the time, and at most half of that time was spent waiting
+    /// for the provider or for the budget.
     pub(crate) fn bottleneck(&self) -> Option<Phase> {
         let is_limited = self.limits.is_some_and(is_limited);
         let is_cause = |phase: &Phase| *phase != Phase::Queue && (*phase != Phase::Limiter || is_limited);
@@ -37,7 +39,7 @@ impl TimeSpent {
         Some(if self.is_held_back() { Phase::Queue } else { longest })
     }
 
-    /// Whether the caller's limit on concurrency kept calls from being made.
+    /// Returns whether the caller's concurrency limit kept calls from being sent.
     fn is_held_back(&self) -> bool {
         let sum = |phases: &[Phase]| phases.iter().map(|phase| self.of(*phase)).sum::<Duration>();
         let waits = sum(&[Phase::Budget, Phase::Limiter, Phase::Retry, Phase::Breaker]);
@@ -49,13 +51,13 @@ impl TimeSpent {
         waits < works && self.of(Phase::Queue) > self.wall && works >= places.mul_f64(0.7)
     }
 
-    /// Returns what would help against the bottleneck.
+    /// Returns advice against the bottleneck; `None` before any job has ended.
     pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self.bottleneck()? {
             Phase::Limiter => return Some(self.advice_on_limits()),
-            Phase::Queue => "rows waited for a place: a higher --max-concurrency would help",
+            Phase::Queue => "rows waited in the queue: a higher --max-concurrency would help",
             Phase::Budget => {
-                "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
+                "calls waited for budget that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
             }
             Phase::FirstByte | Phase::FirstToken => {
                 "the provider takes long to begin: shorter prompts, or a faster model, would help"
@@ -94,7 +96,7 @@ impl TimeSpent {
     }
 }
 
-/// Whether the provider has shown a limit on requests or tokens.
+/// Returns whether the provider has shown a limit on requests or tokens.
 fn is_limited(limits: ProviderLimits) -> bool {
     limits.requests_per_second.is_some() || limits.tokens_per_second.is_some() || limits.throttled > 0
 }
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn stalls_are_not_advised_on_as_errors() {
+    fn stalls_and_errors_get_different_advice() {
         let failed = spent(&[(Phase::Retry, 20)]);
         assert!(failed.advice().unwrap().starts_with("calls failed"));
         let stalled = TimeSpent { stalled: 15 * SECOND, ..failed };

@@ -3,32 +3,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
 
-/// What calls usually take, by those that were made.
+/// Statistics of the tokens and times of the calls of a run.
 #[derive(Debug)]
 pub(super) struct UsageStats {
-    /// What earlier runs saw.
+    /// The usage in earlier runs.
     earlier: Option<UsageQuantiles>,
     outputs: Histogram,
-    /// Tokens of a prompt for a thousand of its bytes.
+    /// Tokens of a prompt per 1,000 bytes.
     inputs: Histogram,
-    /// Tokens of an answer for a thousand of its bytes.
+    /// Tokens of an answer per 1,000 bytes.
     answer_density: Histogram,
     micros: Histogram,
 }
 
-/// What calls of one recipe with one model usually take: what 5 and what 95 of a hundred do not pass.
+/// The usual tokens and times of calls of one recipe with one model: each range is the 5th and the 95th percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UsageQuantiles {
-    /// Calls that tell it.
+    /// The number of calls that this is based on.
     pub calls: u64,
     /// Tokens of an answer.
     pub output_tokens: (u64, u64),
-    /// Tokens of a prompt for a thousand of its bytes.
+    /// Tokens of a prompt per 1,000 bytes.
     pub input_tokens_per_kilobyte: (u64, u64),
     /// The time of a call, in microseconds.
     pub micros: (u64, u64),
-    /// What many calls take together; `None` where an earlier version learned it.
+    /// The means, for sums over many calls; `None` where an earlier version stored the note.
     #[serde(default)]
     pub mean: Option<UsageMeans>,
 }
@@ -39,24 +39,26 @@ pub struct UsageQuantiles {
 pub struct UsageMeans {
     /// Tokens of an answer.
     pub output_tokens: (f64, f64),
-    /// Tokens of a prompt for a thousand of its bytes.
+    /// Tokens of a prompt per 1,000 bytes.
     pub input_tokens_per_kilobyte: (f64, f64),
-    /// Calls for a row, those for better answers included.
+    /// Calls per row, schema retries included; at least 1.
     pub calls_per_row: f64,
 }
 
-/// The tokens of a call that broke off, as others lead to expect.
+/// The expected tokens of a call that broke off.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
-    /// Of the prompt.
+    /// Tokens of the prompt.
     pub(super) input: u64,
-    /// Of the answer, with the part that arrived.
+    /// Tokens of the answer, the part that arrived included.
     pub(super) output: f64,
+    /// The variance of `output`.
     pub(super) variance: f64,
 }
 
-/// Answers that have to be seen before they tell what is usual, and which part of them that covers.
+/// The number of answers after which their statistics are used.
 const ENOUGH: u64 = 20;
+/// The quantile of the tokens of answers that a reservation covers.
 const MOST: f64 = 0.99;
 
 impl UsageStats {
@@ -70,17 +72,18 @@ impl UsageStats {
         }
     }
 
-    /// Returns how long a call takes on average; `None` while none was answered.
+    /// Returns the mean time of a call in seconds; `None` while none was answered.
     pub(super) fn seconds_of_a_call(&self) -> Option<f64> {
         let (micros, _) = self.micros.mean();
         (micros > 0.0).then_some(micros / 1e6)
     }
 
+    /// Sets the usage in earlier runs.
     pub(super) fn remember(&mut self, earlier: UsageQuantiles) {
         self.earlier = Some(earlier);
     }
 
-    /// Learns from an answer to a prompt of so many bytes.
+    /// Records an answer to a prompt of `prompt_bytes`.
     pub(super) fn record(&mut self, prompt_bytes: u64, answer: &Completion) {
         let Usage { input, output, .. } = answer.usage;
         let density = |tokens: u64, bytes: u64| (bytes > 0).then(|| tokens.saturating_mul(1_000) / bytes);
@@ -97,8 +100,8 @@ impl UsageStats {
         self.micros.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// The tokens that a prompt of so many bytes and an answer that broke off behind so many are expected to have had, and the
-    /// variance of the answer's; `None` while too few answers were seen.
+    /// Returns the expected tokens of a call with a prompt of `prompt_bytes` whose answer broke off after `received_bytes`; `None`
+    /// while too few answers were seen.
     pub(super) fn estimate(&self, prompt_bytes: u64, received_bytes: u64) -> Option<Expected> {
         if self.outputs.seen() < ENOUGH {
             return None;
@@ -109,7 +112,7 @@ impl UsageStats {
         Some(Expected { input, output, variance })
     }
 
-    /// As many tokens as nearly every answer has at most; `None` while too few were seen.
+    /// Returns the 99th percentile of the tokens of answers, or the 95th of earlier runs; `None` while too few were seen.
     pub(super) fn usual_output(&self) -> Option<u64> {
         let earlier = self.earlier.filter(|earlier| earlier.calls >= ENOUGH);
         if self.outputs.seen() >= ENOUGH {
@@ -119,9 +122,9 @@ impl UsageStats {
         }
     }
 
-    /// What is usual, of calls for so many rows.
+    /// Returns the usual tokens and times of the recorded calls, which were made for `rows`.
     pub(super) fn usual(&self, rows: u64) -> Option<UsageQuantiles> {
-        // A bucket is told by its upper edge, 9 % above the lower one.
+        // A quantile is the upper edge of its bucket, 9 % above the lower one.
         let range = |learned: &Histogram| (learned.quantile(0.05) * 10 / 11, learned.quantile(0.95));
         (self.outputs.seen() > 0).then(|| UsageQuantiles {
             calls: self.outputs.seen(),

@@ -3,16 +3,16 @@ use std::fmt;
 use antiphon_llm::{Prompt, Schema};
 use serde_json::Value;
 
-/// The recipe of a run's jobs: what is asked about a row, and what an answer's value is worth.
+/// The recipe of a run's jobs: makes the prompt of a row, and turns an answer's value into a result.
 ///
-/// [`Recipe`](crate::Recipe) is the one for rows of a table; implement it for a recipe with a meaning of its own. The methods
-/// are called from many jobs concurrently, must not block, and keep no state of a job: what a job has to remember between
-/// two answers goes into [`Accepted::notes`] and [`Invalid::Partial`], which the engine carries.
+/// [`Recipe::asking`](crate::Recipe::asking) returns the implementation for rows of a table; implement the trait for a custom
+/// recipe. The methods are called from many jobs concurrently, must not block, and keep no state of a job: what a job has to
+/// remember between two answers goes into [`Accepted::notes`] and [`Invalid::Partial`], which the engine carries.
 pub trait Work: fmt::Debug + Send + Sync + 'static {
-    /// Returns the prompt about a row, which is the text of a JSON object.
+    /// Returns the prompt for a row, which is the text of a JSON object.
     ///
     /// # Errors
-    /// A sentence for the author of the recipe or of the row, where nothing can be asked about it.
+    /// A sentence for the author of the recipe or of the row, where no prompt can be made. The row then fails as `bad_row`.
     fn prompt(&self, row: &str) -> Result<Prompt, String>;
 
     /// Returns the schema that answers are checked against. Default `None`: the prompt's own.
@@ -20,7 +20,8 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Turns an answer's value into the job's result. The value fits the schema; without one it is the trimmed text.
+    /// Turns an answer's value into the job's result. The value is valid against the schema; without a schema it is the trimmed
+    /// text. Default: the value is the result.
     ///
     /// # Errors
     /// The reason why the answer has no result.
@@ -28,37 +29,37 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         Ok(Accepted::new(value))
     }
 
-    /// Returns the path (RFC 6901) of the list whose whole elements are worth keeping from an answer that was cut.
+    /// Returns the JSON pointer (RFC 6901) of the list whose whole elements are kept from an answer that was cut. Default: none.
     fn list(&self) -> Option<&str> {
         None
     }
 
-    /// Returns the result that the elements of a partially valid answer make if no valid one follows. Default `None`: the
+    /// Returns the result that the kept elements of a partially valid answer make if no valid answer follows. Default `None`: the
     /// job fails then.
     fn settle_for(&self, _kept: &[Value]) -> Option<Value> {
         None
     }
 
-    /// Returns what no other row of the run may have in its result. The store keeps to that for all processes that work on the
-    /// run. Default: nothing.
+    /// Returns the parts of a result that no other row of the run may have. The store enforces this for all processes that work
+    /// on the run. Default: none.
     fn unique(&self, _result: &Value) -> Vec<Unique> {
         Vec::new()
     }
 
-    /// Whether the results of other rows matter to that of a row.
+    /// Returns whether the result of a row depends on the results of other rows. Default: no.
     fn looks_back(&self) -> bool {
         false
     }
 
-    /// Receives, where results of other rows matter, those that are there already before anything is asked: a row's
-    /// index and the JSON of its result.
+    /// Receives an earlier result of the run before the first call, if [`looks_back`](Self::looks_back): a row's index and the
+    /// JSON of its result. Default: does nothing.
     fn accepted_before(&self, _index: u64, _result: &str) {}
 }
 
 /// A part of a result that no other row may have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unique {
-    /// The path of the part (RFC 6901); empty for the whole.
+    /// The JSON pointer (RFC 6901) of the part; empty for the whole result.
     pub at: String,
     /// The part.
     pub value: Value,
@@ -71,7 +72,7 @@ impl Unique {
         Self { at: at.into(), value }
     }
 
-    /// Returns the digest by which the store knows it.
+    /// Returns the digest that identifies the part in the store.
     pub(crate) fn digest(&self) -> [u8; 16] {
         let mut hash = blake3::Hasher::new();
         hash.update(self.at.as_bytes()).update(&[0]).update(self.value.to_string().as_bytes());
@@ -79,7 +80,7 @@ impl Unique {
         std::array::from_fn(|at| hash.as_bytes()[at])
     }
 
-    /// Returns what is wrong with a second one, for the model.
+    /// Returns the complaint about a second row with this part, for the model.
     pub(crate) fn complaint(&self) -> String {
         let at = if self.at.is_empty() { "the whole answer" } else { &self.at };
         format!("{at}: another one has {} already: give a different one", self.value)
@@ -94,7 +95,7 @@ pub struct JobView<'a> {
     pub index: u64,
     /// The row: the text of a JSON object.
     pub row: &'a str,
-    /// How many partially valid answers came before this one.
+    /// The number of partially valid answers before this one.
     pub partial_answers: u32,
 }
 
@@ -117,7 +118,7 @@ impl<'a> JobView<'a> {
 pub struct Accepted {
     /// The result.
     pub value: Value,
-    /// Remarks for the caller, which are handed on with the job's outcome and are no part of the result.
+    /// Remarks for the caller, which are returned with the job's outcome and are not part of the result.
     pub notes: Vec<Value>,
 }
 
@@ -142,17 +143,17 @@ impl Accepted {
 pub enum Invalid {
     /// The answer ends in the middle.
     Truncated,
-    /// The answer is partially valid: some elements of its list are of use, and others have to be asked for. The elements
-    /// come once more, before those of the next answer.
+    /// The answer is partially valid: some elements of its list are kept, and the others are asked for again. The value of the
+    /// next answer begins with the kept elements.
     Partial {
         /// The elements to keep.
         kept: Vec<Value>,
-        /// The reasons why the others were rejected, a line each; the model is given them.
+        /// The reasons why the others were rejected, one per line; they are sent to the model.
         reasons: String,
-        /// Remarks for the caller, which are handed on with the job's outcome.
+        /// Remarks for the caller, which are returned with the job's outcome.
         notes: Vec<Value>,
     },
-    /// The answer breaks its schema or a check, for these reasons, a line each; the model is given them, and asked again.
+    /// The answer breaks its schema or a check, for these reasons, one per line; a schema retry sends them to the model.
     Violations(String),
 }
 
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(whole, "the whole answer: another one has \"x\" already: give a different one");
     }
 
-    /// A recipe that says no more than it has to.
+    /// A recipe that implements the required method alone.
     #[derive(Debug)]
     struct Plain;
 

@@ -17,6 +17,7 @@
 //! assert_eq!(err.kind(), ErrorKind::InvalidRequest);
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempt;
 mod body;

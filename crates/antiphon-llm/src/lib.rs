@@ -9,6 +9,7 @@
 //! assert_eq!(found.value["name"], "Ada");
 //! # Ok::<(), antiphon_llm::json::JsonError>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod addresses;
 mod blocking;

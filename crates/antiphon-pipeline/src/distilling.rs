@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use antiphon_engine::{Batch, Engine, JobOutcome, Options, StopCause, Work};
+use antiphon_engine::{Engine, JobBatch, JobOutcome, Journal, Options, StopCause, Work};
 use antiphon_llm::{
     Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, TruncationCause,
 };
@@ -185,7 +185,7 @@ impl Pipeline {
         self.report_parts(parts).await;
         let (work, total) = (Arc::new(DistilWork { prompts: parts.prompts.clone() }), parts.prompts.len());
         let rows = (0..total).map(|part| json!({ "part": part }).to_string());
-        let mut batch = Batch::new(KIND, rows.collect());
+        let mut batch = JobBatch::new(KIND, rows.collect());
         batch.fresh = prepared.config.fresh;
         batch.request =
             json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model })
@@ -202,7 +202,7 @@ impl Pipeline {
             *most = most.saturating_sub(paid.most()).saturating_add(baseline.most());
         }
         let progress = PartProgress { done: usize::try_from(before.accepted).unwrap_or(usize::MAX), total };
-        let stop = self.run_parts((store.clone(), run.clone()), work, options, progress).await?;
+        let stop = self.run_parts(Journal::new(store.clone(), run.clone()), work, options, progress).await?;
         let tally = run.tally().await.map_err(Error::store)?;
         let spent = Expense::of(&tally).since(&baseline);
         if let Some(stop) = stop {
@@ -222,7 +222,7 @@ impl Pipeline {
     /// Runs the jobs of all parts, and reports the number of finished ones.
     async fn run_parts(
         &self,
-        store: (Store, Arc<Run>),
+        journal: Journal,
         work: Arc<DistilWork>,
         options: Options,
         progress: PartProgress,
@@ -233,7 +233,7 @@ impl Pipeline {
                 done.send_modify(|done| *done += 1);
             }
         };
-        let mut running = pin!(Engine::run_all(self.calls.clone(), store, work, options, count));
+        let mut running = pin!(Engine::run_all(self.calls.clone(), journal, work, options, count));
         loop {
             tokio::select! {
                 ran = &mut running => return Ok(ran.map_err(Error::store)?.stop),

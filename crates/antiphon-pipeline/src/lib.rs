@@ -25,6 +25,7 @@
 //! assert_eq!(err.kind(), ErrorKind::Input);
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anonymised;
 mod call_summary;
@@ -58,3 +59,8 @@ pub use report::{
     Anonymised, Distilled, DocumentReport, FailureReport, Report, ReportStatus, Timings, UsageReport,
 };
 pub use run_locks::{RunGuard, RunLocks};
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

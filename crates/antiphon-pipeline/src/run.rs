@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use antiphon_data::Document;
-use antiphon_engine::{Batched, Engine, ErrorKind, JobDetails, JobOutcome, Options, RunEvent};
+use antiphon_engine::{BatchOutcome, Engine, ErrorKind, JobDetails, JobOutcome, Journal, Options, RunEvent};
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -225,8 +225,8 @@ impl Pipeline {
         // Earlier answers are found by their run. An answer that reaches the token limit with its last token is whole.
         (options.cache, options.allow_cut) = (false, true);
         let work = Arc::new(PersonaWork::new(prepared));
-        let ran = Engine::run_all(calls, (store, run.clone()), work, options, |_| ()).await;
-        let Batched { mut outcomes, stop, .. } = ran.map_err(Error::store)?;
+        let ran = Engine::run_all(calls, Journal::new(store, run.clone()), work, options, |_| ()).await;
+        let BatchOutcome { mut outcomes, stop, .. } = ran.map_err(Error::store)?;
         let (answer, seen) = match (outcomes.pop(), stop) {
             (Some(JobOutcome { result, seen, .. }), _) => (result_of(result, &run), seen),
             (None, Some(stop)) => {

@@ -9,6 +9,7 @@
 //! # }
 //! # Ok::<(), antiphon_llm::Error>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anthropic;
 #[cfg(feature = "_chat")]
@@ -44,3 +45,8 @@ pub use ollama::{LoadedModel, Ollama};
 pub use openai::OpenAi;
 pub use registry::PullProgress;
 pub use secrecy::SecretString;
+
+/// The README's code.
+#[cfg(all(doctest, feature = "compatible", feature = "offline"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,6 +10,7 @@
 //! let text = antiphon_render::markdown(&persona);
 //! assert!(text.starts_with("# The early riser\n") && text.contains("## Goals\n\n- Sleep\n"));
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
 mod error;
@@ -32,3 +33,8 @@ pub use personas::write_personas;
 pub use report::{RunCause, RunPage, RunRow};
 pub use site::{SiteBuilder, build_portfolio};
 pub use theme::{Theme, ThemeSource, ThemeText};
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -25,6 +25,7 @@
 //! assert_eq!(answer, Ok(3));
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
 mod attempts;

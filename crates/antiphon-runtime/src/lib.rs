@@ -13,6 +13,7 @@
 //! assert_eq!(squares, [Ok(1), Ok(4), Ok(9)]);
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod background;
 mod batch;

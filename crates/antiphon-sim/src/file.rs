@@ -30,7 +30,7 @@ struct File {
     requests_per_minute: Option<f64>,
     requests_burst: Option<u32>,
     tokens_per_minute: Option<u32>,
-    tells: TellsFile,
+    limit_signal: LimitSignalFile,
     key: Option<String>,
     models: Vec<String>,
     max_streams: Option<u32>,
@@ -40,12 +40,12 @@ struct File {
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum TellsFile {
+enum LimitSignalFile {
     #[default]
     Headers,
     RetryAfter,
     RetryAfterSeconds,
-    Nothing,
+    None,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,7 +76,7 @@ impl Scenario {
     ///     tokens_per_second = 50.0
     ///     requests_per_minute = 600.0
     ///     tokens_per_minute = 90_000
-    ///     tells = "headers"          # or retry-after, retry-after-seconds, nothing
+    ///     limit_signal = "headers"   # or retry-after, retry-after-seconds, none
     ///     seed = 7
     ///     [faults]                   # fractions of all requests
     ///     error = 0.01
@@ -142,11 +142,11 @@ impl File {
         if let Some(tokens) = self.tokens_per_minute {
             scenario = scenario.tokens(Limit::per_second(f64::from(tokens) / 60.0, tokens));
         }
-        Ok(scenario.limit_signal(match self.tells {
-            TellsFile::Headers => LimitSignal::Headers,
-            TellsFile::RetryAfter => LimitSignal::RetryAfter,
-            TellsFile::RetryAfterSeconds => LimitSignal::RetryAfterSeconds,
-            TellsFile::Nothing => LimitSignal::None,
+        Ok(scenario.limit_signal(match self.limit_signal {
+            LimitSignalFile::Headers => LimitSignal::Headers,
+            LimitSignalFile::RetryAfter => LimitSignal::RetryAfter,
+            LimitSignalFile::RetryAfterSeconds => LimitSignal::RetryAfterSeconds,
+            LimitSignalFile::None => LimitSignal::None,
         }))
     }
 }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_file_sets_every_part_of_a_scenario() {
         let text = "latency_ms = 10\nlatency_max_ms = 20\nrequests_per_minute = 120\ntokens_per_minute = 600\n\
-                    tells = 'nothing'\nkey = 'k'\nmodels = ['a']\nanswer_tokens = 3\n[faults]\nmoney = 0.5\n";
+                    limit_signal = 'none'\nkey = 'k'\nmodels = ['a']\nanswer_tokens = 3\n[faults]\nmoney = 0.5\n";
         let scenario = Scenario::parse("s.toml", text).unwrap();
         let millis = Duration::from_millis;
         assert_eq!(scenario.latency, Latency::Uniform(millis(10), millis(20)));

@@ -73,8 +73,8 @@ verbs! {
     cancel(run: i64) -> RunRecord;
     /// Replaces the stored request of a run.
     set_request(run: i64, request: String) -> ();
-    /// Adds those of the jobs from this index on that the run does not have, or all at its end: all or none. Returns the number
-    /// of its jobs.
+    /// Adds the jobs from this index on that the run does not have yet, or all at its end: all or none. Returns the number of
+    /// its jobs.
     enqueue(run: i64, first: Option<u64>, rows: Vec<String>) -> u64;
     /// Stores the number of jobs as the run's total.
     seal(run: i64) -> u64;
@@ -82,22 +82,22 @@ verbs! {
     claim(run: i64, worker: i64, most: usize) -> Vec<Job>;
     /// When the first job that waits is due, in milliseconds since 1970.
     next_due(run: i64) -> Option<i64>;
-    /// Gives back what a worker holds of these jobs and has made no call for.
+    /// Releases those of these jobs that a worker holds and has made no call for.
     release(run: i64, worker: i64, jobs: Vec<u64>) -> ();
-    /// Gives back what a worker holds and has made no call for, but for these jobs.
+    /// Releases all jobs that a worker holds and has made no call for, except these.
     release_others(run: i64, worker: i64, known: Vec<u64>) -> ();
-    /// Records that a call of a worker is about to be sent, and returns the job's attempts.
+    /// Stores the write-ahead record of a worker's call, and returns the job's attempts.
     intend(run: i64, worker: i64, intent: Intent) -> u32;
-    /// Takes back a part of what is held for possibly billed calls.
+    /// Releases a part of the budget that is held for possibly billed calls.
     release_held(run: i64, micros: u64) -> ();
-    /// Records how a call of a worker has ended.
+    /// Stores the settlement of a worker's call.
     settle(run: i64, worker: i64, settlement: Settlement) -> Settled;
-    /// Up to `most` results that came late, from this job on.
+    /// Up to `most` late results, from this job on.
     late(run: i64, from: u64, most: usize) -> Vec<LateResult>;
     /// Queues the failed jobs again, and marks a run that has any as stopped unless it was cancelled.
     retry_failed(run: i64) -> u64;
-    /// Stores how the run ended for a worker, and returns whether it did; a cancelled run stays cancelled, one that others work on is
-    /// not stopped, and one that others finished keeps what they stored.
+    /// Stores how the run ended for a worker, and returns whether it was stored; a cancelled run stays cancelled, a run that
+    /// others still work on is not stopped, and one that others finished keeps their report.
     finish(run: i64, worker: Option<i64>, status: RunStatus, report: String) -> bool;
     /// The sums over all jobs of a run.
     tally(run: i64) -> Tally;
@@ -109,7 +109,7 @@ verbs! {
     lost(run: i64, most: usize) -> Vec<u64>;
     /// The cached answers to these questions, in their order.
     answers(keys: Vec<[u8; 32]>) -> Vec<Option<Answer>>;
-    /// Stores a note under a name, over the one before.
+    /// Stores a note under a name, in place of an earlier one.
     set_note(name: String, note: String) -> ();
     /// The note under a name.
     note(name: String) -> Option<String>;
@@ -130,13 +130,13 @@ impl Error {
     /// A call that could take the run over its limit.
     pub(crate) fn over_budget(committed: u64, max_cost: u64) -> Self {
         let message =
-            format!("the calls of the run may cost {committed} of {max_cost} millionths of a dollar already");
+            format!("the run may already cost {committed} of at most {max_cost} millionths of a US dollar");
         Self::new(ErrorKind::OverBudget, message)
     }
 
     /// A result with something that another job has.
     pub(crate) fn not_unique(index: u64, at: usize, other: u64) -> Self {
-        let message = format!("the result of job {index} has what that of job {other} has, too");
+        let message = format!("the result of job {index} is not unique: job {other} has the same value");
         Self::new(ErrorKind::NotUnique { at }, message)
     }
 
@@ -144,18 +144,18 @@ impl Error {
     pub(crate) fn gap(jobs: u64) -> Self {
         Self::new(
             ErrorKind::Conflict,
-            format!("the run has {jobs} jobs, and others would be missing after them"),
+            format!("cannot add jobs: the run has {jobs}, and those that follow them are missing"),
         )
     }
 
     /// A change by a worker that does not hold the job.
     pub(crate) fn fenced(index: u64) -> Self {
-        Self::new(ErrorKind::Fenced, format!("job {index} is another worker's"))
+        Self::new(ErrorKind::Fenced, format!("job {index} is held by another worker"))
     }
 
     /// A change to a job that takes no more changes.
     pub(crate) fn job_ended(index: u64) -> Self {
-        Self::new(ErrorKind::Conflict, format!("job {index} has ended already, or was never enqueued"))
+        Self::new(ErrorKind::Conflict, format!("job {index} has ended, or was never enqueued"))
     }
 }
 

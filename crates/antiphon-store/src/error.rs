@@ -23,24 +23,25 @@ pub enum ErrorKind {
     Busy,
     /// The worker no longer holds the job, since its lease ended and another has taken the job over: leave the job.
     Fenced,
-    /// The calls of all workers may already cost as much as the run may: wait for their settlements, or stop.
+    /// The call could take the run over its budget, with what the calls of all workers may already cost: wait for their
+    /// settlements, or stop.
     OverBudget,
-    /// Another job of the run has what only one may have: bill the call, and ask for a different answer.
+    /// Another job of the run already has a value that must be unique: bill the call, and ask for a different answer.
     NotUnique {
-        /// Which of [`Settlement::unique`](crate::Settlement::unique) that is.
+        /// The position of the digest in [`Settlement::unique`](crate::Settlement::unique), from 0.
         at: usize,
     },
     /// The file was written by a newer version of this program: update it, or use another file.
     Newer,
-    /// The file is no store, or is damaged.
+    /// The file is not a store, or is damaged.
     Damaged,
-    /// The disk or the quota is full: what was acknowledged is kept, and nothing more can be.
+    /// The disk or the quota is full: acknowledged changes are kept, and no further ones can be stored.
     StorageFull,
-    /// The process may not do this here.
+    /// The process has no permission to read or write the file.
     PermissionDenied,
-    /// There is no such run.
+    /// No run has this id.
     NotFound,
-    /// The job has ended already, or the name fits several runs: a mistake of the caller.
+    /// The job or run has ended already, the prefix fits several runs, or the handle is not a worker: a mistake of the caller.
     Conflict,
     /// Any other failure of the disk or the database.
     Io,
@@ -51,7 +52,7 @@ impl Error {
         Self(Arc::new(Inner { kind, message: message.into(), cause: None }))
     }
 
-    /// An error of this kind after another error.
+    /// Creates an error of this kind with the error that caused it.
     #[cfg(feature = "sqlite")]
     pub(crate) fn caused(kind: ErrorKind, message: String, cause: impl Into<Cause>) -> Self {
         Self(Arc::new(Inner { kind, message, cause: Some(cause.into()) }))

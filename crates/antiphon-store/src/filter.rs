@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::{RunRecord, RunStatus};
 
 /// A selection of runs for [`Store::runs_page`](crate::Store::runs_page): serde data, so that a query can carry it. The
-/// default selects every run but the parts of others.
+/// default selects every run except the parts of others.
 ///
 /// ```
 /// use antiphon_store::{RunFilter, RunStatus};

@@ -10,11 +10,11 @@ pub enum JobState {
     Accepted,
     /// No result, unless the job is queued again.
     Failed,
-    /// Put back until it is due, as the server asked.
+    /// Put back until it is due, such as after a server's retry-after.
     PutBack,
 }
 
-/// A claimed job, which no other worker has while the lease of this one lasts.
+/// A claimed job, exclusive to its worker while the worker's lease lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Job {
@@ -24,7 +24,7 @@ pub struct Job {
     pub row: String,
     /// Calls that were intended for it before: with the index the fencing token of the next [`Intent`] or [`Settlement`].
     pub attempt: u32,
-    /// The part of a result that it was queued again with.
+    /// The partial result that it was queued again with, if any.
     pub kept: Option<String>,
 }
 
@@ -32,9 +32,9 @@ pub struct Job {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Intent {
-    /// The job.
+    /// The index of the job.
     pub index: u64,
-    /// The job's attempts so far, as its claim or its last intent returned them: the fencing token. `None`: whatever they are.
+    /// The job's attempts so far, as its claim or its last intent returned them: the fencing token. `None`: any number.
     pub attempt: Option<u32>,
     /// The most that the call may cost, in millionths of a US dollar; `None` if that is not known.
     pub reserved: Option<u64>,
@@ -56,7 +56,7 @@ pub struct Bill {
     pub possible: u64,
     /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
     pub held: u64,
-    /// Possibly billed calls whose most is unknown.
+    /// Possibly billed calls whose greatest possible cost is unknown.
     pub unbounded: u32,
     /// Tokens of the prompts, as far as they were reported.
     pub input_tokens: u64,
@@ -72,7 +72,7 @@ pub struct Bill {
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// The model that said it.
+    /// The model that answered.
     pub model: Option<String>,
     /// Tokens of the prompt, if they were reported.
     pub input_tokens: Option<u64>,
@@ -80,50 +80,50 @@ pub struct Answer {
     pub output_tokens: Option<u64>,
 }
 
-/// The record that a call has ended, with the state of its job after it. All of it is stored, or nothing.
+/// The record that a call has ended, with the state of its job after it. It is stored atomically: all of it, or nothing.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settlement {
-    /// The job.
+    /// The index of the job.
     pub index: u64,
-    /// The attempt that has ended, as [`Run::intend`](crate::Run::intend) returned it: one settlement of it counts, however
-    /// often that is sent. `None`: the newest.
+    /// The attempt that has ended, as [`Run::intend`](crate::Run::intend) returned it. With the index it is the idempotency key
+    /// of the settlement, which counts once however often it is sent. `None`: the newest.
     pub attempt: Option<u32>,
     /// The state after the call.
     pub state: JobState,
     /// The cost since the last settlement.
     pub bill: Bill,
-    /// An answer to cache, and the identity of the question.
+    /// The fingerprint of the question, and its answer to cache.
     pub answer: Option<([u8; 32], Answer)>,
-    /// The result of an accepted job; of another job the part of one.
+    /// The result of an accepted job; for any other state a partial result.
     pub result: Option<String>,
-    /// Why there is no result: a short name, and a sentence.
+    /// The reason why the job has no result: a short name, and a sentence.
     pub error: Option<(String, String)>,
-    /// When a job that was put back is due, in milliseconds since 1970.
+    /// The time at which a job that was put back is due, in milliseconds since 1970.
     pub due: Option<i64>,
-    /// The phases of the job's time, in microseconds; the meaning of each number is the caller's.
+    /// The phases of the job's time, in microseconds; the caller defines the meaning of each number.
     pub timings: Vec<u32>,
-    /// Digests of what no other job of the run may have in its result.
+    /// Digests of the values in the result that no other job of the run may have.
     pub unique: Vec<[u8; 16]>,
 }
 
-/// What became of a settlement.
+/// The outcome of a settlement that was not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settled {
-    /// The job is as the settlement says.
+    /// The job has the state and the result of the settlement.
     Stored,
-    /// The job has another result, or another job has what only one may have: this result is kept beside it.
+    /// The job has another result, or another job has one of its unique values: this result is kept beside it.
     Late,
 }
 
-/// A result that came when its job had another one already: paid for, and kept.
+/// A result that arrived when its job already had another one: paid for, and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LateResult {
-    /// The job.
+    /// The index of the job.
     pub index: u64,
-    /// The attempt that brought it.
+    /// The attempt that returned it.
     pub attempt: u32,
     /// The result.
     pub result: String,
@@ -143,13 +143,14 @@ pub struct JobRecord {
     pub attempt: u32,
     /// The cost of all its calls.
     pub bill: Bill,
-    /// The result, if the job is accepted; of another job the part of one.
+    /// The result of an accepted job; for any other state a partial result.
     pub result: Option<String>,
-    /// Why there is no result: a short name, and a sentence.
+    /// The reason why the job has no result: a short name, and a sentence.
     pub error: Option<(String, String)>,
     /// The phases of the job's time, in microseconds.
     pub timings: Vec<u32>,
-    /// When it was last settled, in milliseconds since 1970; `None` where it was not, or by a version that did not say.
+    /// The time of its last settlement, in milliseconds since 1970; `None` if it was never settled, or by a version that did
+    /// not record the time.
     pub settled_at: Option<i64>,
 }
 
@@ -160,7 +161,7 @@ impl LateResult {
 }
 
 impl JobState {
-    /// Whether nothing more happens to it by itself.
+    /// Returns whether the job has ended: accepted, or failed and not queued again.
     #[must_use]
     pub fn is_end(self) -> bool {
         matches!(self, Self::Accepted | Self::Failed)
@@ -168,7 +169,7 @@ impl JobState {
 }
 
 impl Job {
-    /// Creates a job that was not tried yet, as [`Run::claim`](crate::Run::claim) returns it.
+    /// Creates a job without attempts, as [`Run::claim`](crate::Run::claim) returns it.
     #[must_use]
     pub fn new(index: u64, row: impl Into<String>) -> Self {
         Self { index, row: row.into(), attempt: 0, kept: None }
@@ -176,7 +177,7 @@ impl Job {
 }
 
 impl Intent {
-    /// Creates the record of a call for the job with this index, whose cost is not known.
+    /// Creates the record of a call for the job with this index, with an unknown cost and no limit.
     #[must_use]
     pub fn new(index: u64) -> Self {
         Self { index, attempt: None, reserved: None, max_cost: None }
@@ -197,7 +198,7 @@ impl Intent {
         self
     }
 
-    /// Sets the most that the call may cost.
+    /// Sets the most that the call may cost, in millionths of a US dollar; `None` (the default) if that is not known.
     #[must_use]
     pub fn reserved(mut self, micros: Option<u64>) -> Self {
         self.reserved = micros;
@@ -206,13 +207,13 @@ impl Intent {
 }
 
 impl Bill {
-    /// Creates a bill of no call.
+    /// Creates a bill of no call, with a known cost of zero.
     #[must_use]
     pub fn none() -> Self {
         Self { settled: Some(0), ..Self::default() }
     }
 
-    /// Creates a bill of one call with this cost.
+    /// Creates a bill of one call with this cost, in millionths of a US dollar; `None` if that is not known.
     #[must_use]
     pub fn call(settled: Option<u64>) -> Self {
         Self { calls: 1, settled, ..Self::default() }
@@ -234,7 +235,7 @@ impl Bill {
         self
     }
 
-    /// Sets the part of `possible` that a budget holds. Default: all of it.
+    /// Sets the part of `possible` that a budget holds, in millionths of a US dollar. Default: all of it.
     #[must_use]
     pub fn held(mut self, micros: u64) -> Self {
         self.held = micros;
@@ -268,7 +269,7 @@ impl Bill {
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
     }
 
-    /// Takes back what was added for a possibly billed call.
+    /// Subtracts the bill of a possibly billed call.
     pub(crate) fn take_back(&mut self, other: &Self) {
         self.possibly_billed = self.possibly_billed.saturating_sub(other.possibly_billed);
         self.possible = self.possible.saturating_sub(other.possible);
@@ -284,7 +285,7 @@ impl Answer {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// Sets the model that said it.
+    /// Sets the model that answered.
     #[must_use]
     pub fn model(mut self, model: Option<String>) -> Self {
         self.model = model;
@@ -337,28 +338,29 @@ impl Settlement {
         Self { due: Some(due), ..Self::new(index, JobState::PutBack, bill) }
     }
 
-    /// Caches an answer, for a caller that asks the same again.
+    /// Caches an answer under the fingerprint of its question, for a caller that asks the same again.
     #[must_use]
     pub fn answer(mut self, fingerprint: [u8; 32], answer: Answer) -> Self {
         self.answer = Some((fingerprint, answer));
         self
     }
 
-    /// Stores the part of a result.
+    /// Sets the partial result that the job keeps.
     #[must_use]
     pub fn result(mut self, result: impl Into<String>) -> Self {
         self.result = Some(result.into());
         self
     }
 
-    /// Sets digests of what no other job of the run may have in its result: if one has, nothing is stored.
+    /// Sets the digests of values that must be unique among the results of the run: if another job has one of them, nothing is
+    /// stored.
     #[must_use]
     pub fn unique(mut self, digests: Vec<[u8; 16]>) -> Self {
         self.unique = digests;
         self
     }
 
-    /// Sets the phases of the job's time.
+    /// Sets the phases of the job's time, in microseconds.
     #[must_use]
     pub fn timings(mut self, micros: Vec<u32>) -> Self {
         self.timings = micros;

@@ -1,11 +1,11 @@
 //! Runs, their jobs, and the answers that were paid for: stored before they are reported.
 //!
 //! A [`Store`] is in memory ([`Store::in_memory`]) or in one SQLite file (`Store::open`, feature `sqlite`, on by default);
-//! both have the same verbs. A [`Run`] is a list of jobs of which each goes from queued over intended (a call is about to be
-//! sent: a write-ahead record) to accepted or failed. Several processes may work on one run: each is a worker with a lease, and
-//! the jobs of a worker that has died are taken over by the others. A change is stored when its verb returns: after a crash at
-//! any instant the same run resumes from a file where it was. No language model is known here; rows, answers and results are
-//! texts.
+//! both have the same verbs. A [`Run`] is a list of jobs, each of which goes from queued over intended (the write-ahead record of
+//! a call that is about to be sent) to accepted or failed. Several processes may work on one run: each is a worker with a lease,
+//! and the jobs of a worker that has died are taken over by the others. A change is stored when its verb returns: after a crash
+//! at any instant a run in a file resumes where it was. Calls are thus at-least-once, and results exactly-once. The crate knows
+//! no language models: rows, answers and results are texts.
 //!
 //! ```
 //! use antiphon_store::{Bill, Intent, NewRun, Settlement, Store};
@@ -23,6 +23,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod error;
@@ -48,7 +49,7 @@ pub use run::Run;
 pub use store::Store;
 pub use worker::{Heartbeat, Interrupted};
 
-/// The README's code.
+/// The examples of the README, as doctests.
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,23 +1,23 @@
-/// A limit of a provider that workers share, and how much of it one of them can use.
+/// A worker's demand for a part of a provider's rate limit, which all workers share.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct LimitDemand {
-    /// Whose limit it is: the account and the model, and never the key.
+    /// The name of the limit: the account and the model, never the API key.
     pub scope: String,
     /// The calls per second that the worker could make.
     pub demand: f64,
-    /// The calls per second of the whole limit, as this worker measured it; `None` if it met none.
+    /// The calls per second of the whole limit, as this worker measured it; `None` if it met no limit.
     pub rate: Option<f64>,
 }
 
 impl LimitDemand {
-    /// Creates a demand for calls within the limit of a scope.
+    /// Creates a demand for calls per second within the limit of a scope.
     #[must_use]
     pub fn new(scope: impl Into<String>, demand: f64) -> Self {
         Self { scope: scope.into(), demand: demand.max(0.0), rate: None }
     }
 
-    /// Sets what this worker measured of the whole limit; 0 is no measurement.
+    /// Sets the calls per second of the whole limit as this worker measured it; 0 counts as no measurement.
     #[must_use]
     pub fn rate(mut self, rate: Option<f64>) -> Self {
         self.rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
@@ -25,7 +25,7 @@ impl LimitDemand {
     }
 }
 
-/// The part of a limit that is one worker's until it asks again.
+/// The part of a rate limit that one worker may use until it asks again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct LimitShare {
@@ -41,7 +41,7 @@ impl LimitShare {
     }
 }
 
-/// How long a measured rate is handed on, in milliseconds.
+/// The age, in milliseconds, up to which a measured rate is passed on to other workers.
 pub(crate) const RATE_MILLIS: i64 = 10 * 60 * 1_000;
 
 /// The demand of another worker, and the part that it has.
@@ -51,9 +51,9 @@ pub(crate) struct Holding {
     pub(crate) part: f64,
 }
 
-/// Returns the part of a limit of `rate` calls per second for a worker: in proportion to the demands of all, of which each counts as
-/// no more than the limit, as far as the others have left it. By demand alone a worker that joins and those that do not know of it
-/// yet would have more than the whole limit together.
+/// Returns the part of a limit of `rate` calls per second for a worker: its share of all demands, each of which counts as no more
+/// than the limit, capped by what the other workers have left. Without the cap, a worker that joins and the workers that do not
+/// know of it yet would together exceed the whole limit.
 pub(crate) fn part_for(demand: f64, others: &[Holding], rate: Option<f64>) -> f64 {
     let usable = |demand: f64| demand.min(rate.unwrap_or(f64::INFINITY));
     let all = usable(demand) + others.iter().map(|other| usable(other.demand)).sum::<f64>();
@@ -76,18 +76,18 @@ mod tests {
         assert!((part_for(3.0, &[], None) - 1.0).abs() < f64::EPSILON);
         assert!(
             (part_for(0.0, &[], Some(9.0)) - 1.0).abs() < f64::EPSILON,
-            "and keeps it while it waits for rows"
+            "a lone worker keeps the limit while it waits for rows"
         );
-        let other = super::Holding { demand: 0.0, part: 0.0 };
+        let other = Holding { demand: 0.0, part: 0.0 };
         assert!(
             part_for(0.0, &[other], None).abs() < f64::EPSILON,
-            "beside others it needs none without a demand"
+            "beside others a worker without a demand receives nothing"
         );
     }
 
     #[test]
     fn the_parts_of_workers_that_join_and_leave_are_never_more_than_the_limit() {
-        // None of them can use more than the limit of 60.
+        // The last demand is above the limit of 60, and counts as 60.
         let demands = [10.0, 30.0, 0.0, 6_000.0];
         let mut parts: Vec<f64> = Vec::new();
         for round in 0..24 {

@@ -184,7 +184,7 @@ impl Memory {
         self.with(|state| Ok(state.note(&name))).await
     }
 
-    /// Gives this handle up: there are no files to wait for.
+    /// Drops this handle: there are no files to wait for.
     pub(crate) async fn close(self) {
         coop::consume_budget().await;
     }
@@ -193,9 +193,9 @@ impl Memory {
         self.with(|state| Ok(work(&mut state.run(run)?.jobs))).await
     }
 
-    /// Does a verb's work in one step, which no dropped call can leave half done.
+    /// Runs a verb's work under the lock in one step, so that a dropped call cannot leave it half done.
     async fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T, Error> + Send) -> Result<T, Error> {
-        // Nothing else in a verb waits, so that a loop of verbs would never let another task run.
+        // Nothing else in a verb awaits: without this, a loop of verbs would never yield to another task.
         coop::consume_budget().await;
         work(&mut self.lock())
     }

@@ -2,7 +2,7 @@ use crate::error::Error;
 use crate::job::JobRecord;
 use crate::run::Run;
 
-/// All jobs of a run, or its failed ones, a page at a time: from [`Run::pages`] and [`Run::failed`].
+/// The jobs of a run, or its failed jobs, a page of up to 512 at a time: from [`Run::pages`] and [`Run::failed`].
 #[derive(Debug)]
 #[must_use = "pages are read by asking for the next one"]
 pub struct Pages<'r> {
@@ -22,7 +22,7 @@ impl<'r> Pages<'r> {
         Self { run, from: 0, only_failed: true }
     }
 
-    /// Returns the next jobs in their order; none at the end.
+    /// Returns the next page of jobs, in their order; an empty one at the end.
     ///
     /// # Errors
     /// `Io`.

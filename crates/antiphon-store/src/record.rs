@@ -2,17 +2,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Bill, JobState};
 
-/// A run to find or to begin.
+/// A run to find or to create, with [`Store::open_run`](crate::Store::open_run).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewRun {
-    /// The identity of the command: the same command over the same input has the same.
+    /// The identity of the command, an idempotency key: the same command over the same input has the same fingerprint.
     pub fingerprint: String,
     /// The kind of run, such as `map`. A kind with a `/` is a part of other runs, and never the latest.
     pub kind: String,
-    /// The request, so that it can be made again: a JSON text. Never a secret.
+    /// The request, so that it can be made again: a JSON text without secrets. Default: `null`.
     pub request: String,
-    /// Whether earlier runs of this fingerprint are ignored and a new one begins. Default: the newest one is resumed.
+    /// Whether earlier runs of this fingerprint are ignored and a new one is created. Default: no, the newest one is resumed.
     pub fresh: bool,
 }
 
@@ -27,7 +27,7 @@ pub enum RunStatus {
     Finished,
     /// Stopped before that; the run can be resumed.
     Stopped,
-    /// Ended by [`Store::cancel`](crate::Store::cancel): an end as [`Finished`](Self::Finished) is, so the run is never resumed.
+    /// Ended by [`Store::cancel`](crate::Store::cancel): final, as [`Finished`](Self::Finished) is, so the run is never resumed.
     Cancelled,
 }
 
@@ -47,31 +47,31 @@ pub struct RunRecord {
     pub status: RunStatus,
     /// The number of jobs; `None` while they are still being enqueued.
     pub total: Option<u64>,
-    /// When it began, in milliseconds since 1970.
+    /// The time of its creation, in milliseconds since 1970.
     pub created_at: i64,
-    /// When it last ended, well or not.
+    /// The time at which it last finished, stopped or was cancelled, in milliseconds since 1970; `None` before that.
     pub ended_at: Option<i64>,
     /// The report of its last end: a JSON text.
     pub report: Option<String>,
 }
 
-/// A run's jobs and money, added up.
+/// The sums over a run's jobs: states, calls, tokens and cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Jobs that wait, those that were put back included.
+    /// Jobs that wait, including those that were put back.
     pub queued: u64,
-    /// Jobs of which a call may be in progress.
+    /// Jobs with a call that may be in progress.
     pub intended: u64,
     /// Jobs with a result.
     pub accepted: u64,
-    /// Jobs without one.
+    /// Jobs that ended without a result.
     pub failed: u64,
     /// Calls that were made.
     pub calls: u64,
     /// The cost of those calls as far as it is known, in millionths of a US dollar.
     pub settled: u64,
-    /// Whether some of them have no known cost.
+    /// Whether some of those calls have no known cost.
     pub cost_unknown: bool,
     /// Possibly billed calls.
     pub possibly_billed: u64,
@@ -81,7 +81,7 @@ pub struct Tally {
     pub held: u64,
     /// The most that calls in progress may cost, as far as that is known.
     pub reserved: u64,
-    /// Possibly billed calls whose most is unknown.
+    /// Possibly billed calls whose greatest possible cost is unknown.
     pub unbounded: u64,
     /// Tokens of the prompts, as far as they were reported.
     pub input_tokens: u64,
@@ -92,7 +92,7 @@ pub struct Tally {
 }
 
 impl NewRun {
-    /// Creates a run with this fingerprint, of no kind and without a request.
+    /// Creates a run with this fingerprint, an empty kind and the request `null`.
     #[must_use]
     pub fn new(fingerprint: impl Into<String>) -> Self {
         Self {
@@ -152,8 +152,8 @@ impl Tally {
         (known(self.input_tokens), known(self.output_tokens))
     }
 
-    /// Returns what a budget counts as gone: the cost of calls, what is held for those that are possibly billed, and the most that
-    /// calls in progress may cost.
+    /// Returns the amount that a budget counts as spent, in millionths of a US dollar: the cost of calls, the amount held for
+    /// possibly billed ones, and the most that calls in progress may cost.
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.settled.saturating_add(self.held).saturating_add(self.reserved)
@@ -169,7 +169,7 @@ impl Tally {
         }
     }
 
-    /// Adds what was spent.
+    /// Adds a bill.
     pub(crate) fn add(&mut self, bill: &Bill) {
         self.calls += u64::from(bill.calls);
         self.settled = self.settled.saturating_add(bill.settled.unwrap_or(0));
@@ -183,7 +183,7 @@ impl Tally {
         self.output_tokens = self.output_tokens.saturating_add(bill.output_tokens);
     }
 
-    /// Takes back what was added for a possibly billed call.
+    /// Subtracts the bill of a possibly billed call.
     pub(crate) fn take_back(&mut self, bill: &Bill) {
         self.possibly_billed = self.possibly_billed.saturating_sub(u64::from(bill.possibly_billed));
         self.possible = self.possible.saturating_sub(bill.possible);

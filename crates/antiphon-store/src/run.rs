@@ -15,15 +15,16 @@ use crate::worker::{Heartbeat, Interrupted};
 /// One run. A handle from [`Store::open_run`](crate::Store::open_run) or [`join_run`](crate::Store::join_run) is a worker of the
 /// run: it holds the jobs that it claimed while its lease lasts. One from [`read_run`](crate::Store::read_run) only reads.
 ///
-/// Every verb that changes something returns when the change is stored. In a file that means on the disk: an answer or a
-/// result survives a loss of power, and a claim or an [`Intent`] alone survives the death of the process and not that of the
+/// Every verb that changes something returns when the change is stored. In a file, an answer or a result is flushed to the disk
+/// (fsync) and survives a loss of power; a claim or an [`Intent`] alone survives the death of the process, but not that of the
 /// machine.
 ///
 /// # Leases
-/// A worker shows that it lives by a [`heartbeat`](Self::heartbeat) each second. One that is silent for its lease, or whose
-/// process has ended, is dead: the next heartbeat of anyone queues its jobs again, and counts its calls in progress as possibly
-/// billed. If it was only slow, the job's index and attempt fence it off: its next [`Intent`] for such a
-/// job is refused with `Fenced`, and what it paid for is kept by [`settle`](Self::settle).
+/// A worker renews its lease by a [`heartbeat`](Self::heartbeat), best each second. One that is silent for longer than its lease,
+/// or whose process has ended, is dead: the next heartbeat of any worker queues its jobs again, and counts its calls in progress
+/// as possibly billed, so that calls are at-least-once and results exactly-once. If it was only slow, the job's index and attempt
+/// are a fencing token: its next [`Intent`] for such a job is refused with `Fenced`, and a result that it paid for is kept by
+/// [`settle`](Self::settle).
 #[derive(Debug)]
 pub struct Run {
     backend: Backend,
@@ -32,18 +33,18 @@ pub struct Run {
     worker: Option<Worker>,
 }
 
-/// The worker that a handle is.
+/// The state of a handle that is a worker.
 #[derive(Debug)]
 struct Worker {
     id: i64,
     interrupted: Vec<Interrupted>,
-    /// One claim at a time.
+    /// A semaphore of one permit: claims run one at a time.
     claiming: Semaphore,
     /// The jobs that were claimed and have not ended.
     held: Mutex<HashSet<u64>>,
-    /// Whether a claim was begun whose reply was not seen: it may have leased jobs that no one knows of.
+    /// Whether a claim was dropped before its reply arrived: it may have leased jobs that no task knows of.
     is_unsure: AtomicBool,
-    /// Ends the lease.
+    /// A guard whose drop ends the lease.
     _guard: Guard,
 }
 
@@ -71,13 +72,13 @@ impl Run {
         &self.record
     }
 
-    /// Whether this handle is a worker of the run, and may claim its jobs.
+    /// Returns whether this handle is a worker of the run, and may claim its jobs.
     #[must_use]
     pub fn is_worker(&self) -> bool {
         self.worker.is_some()
     }
 
-    /// Returns the calls that workers who died had intended and not settled when this one joined. Their jobs are queued again.
+    /// Returns the calls that dead workers had intended and not settled when this worker joined. Their jobs are queued again.
     #[must_use]
     pub fn interrupted(&self) -> &[Interrupted] {
         self.worker.as_ref().map_or(&[], |worker| &worker.interrupted)
@@ -95,9 +96,9 @@ impl Run {
         self.backend.heartbeat(self.seq, self.record.id.clone(), self.worker()?.id).await
     }
 
-    /// Stores how much of a provider's limit this worker can use, and returns the part that is its own until it asks again: in
-    /// proportion to the demands of all workers that name the scope, of other runs, too, and never more than they have left. Ask
-    /// with each heartbeat. It renews the lease.
+    /// Stores this worker's demand for a provider's rate limit, and returns the part that it may use until it asks again: in
+    /// proportion to the demands of all workers with the same scope, those of other runs included, and never more than they have
+    /// left. Call it with each heartbeat. It renews the lease.
     ///
     /// ```
     /// use antiphon_store::{LimitDemand, NewRun, Store};
@@ -123,19 +124,19 @@ impl Run {
         self.backend.share_limit(self.seq, self.worker()?.id, demand).await
     }
 
-    /// Adds jobs at the end.
+    /// Adds jobs at the end of the run. See [`enqueue_from`](Self::enqueue_from) for several workers with one input.
     ///
     /// # Errors
     /// `StorageFull` or `Io`; then none was added.
     ///
     /// # Cancel safety
-    /// A dropped call may still add all of them: ask [`tally`](Self::tally) how many there are.
+    /// A dropped call may still add all of them: [`tally`](Self::tally) returns their number.
     pub async fn enqueue(&self, rows: Vec<String>) -> Result<(), Error> {
         self.backend.enqueue(self.seq, None, rows).await.map(drop)
     }
 
-    /// Adds the jobs with the indexes from `first` on, but for those that the run has already, and returns the number of its
-    /// jobs: so several workers may enqueue the same input, each from its beginning.
+    /// Adds the jobs with the indexes from `first` on, except those that the run has already, and returns the number of its
+    /// jobs. Several workers may thus enqueue the same input, each from its beginning.
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};
@@ -168,14 +169,14 @@ impl Run {
         self.backend.seal(self.seq).await
     }
 
-    /// Claims up to `most` jobs that are queued, or put back and due, in their order: no other worker has them while the lease
-    /// of this one lasts. Fewer, or none, where no more are queued.
+    /// Claims up to `most` jobs that are queued, or put back and due, in their order: no other worker can claim them while the
+    /// lease of this one lasts. Returns fewer, or none, if no more are queued.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still claim jobs; the next claim gives them back first.
+    /// A dropped call may still claim jobs; the next claim releases them first.
     pub async fn claim(&self, most: usize) -> Result<Vec<Job>, Error> {
         let worker = self.worker()?;
         let _turn = worker.claiming.acquire().await;
@@ -186,13 +187,13 @@ impl Run {
         let mut jobs = self.backend.claim(self.seq, worker.id, most).await?;
         worker.is_unsure.store(false, Ordering::Relaxed);
         let mut held = worker.held();
-        // A worker whose lease had ended has its earlier jobs again: a task is on them already.
+        // A worker whose lease had ended may claim its earlier jobs again: a task works on them already.
         jobs.retain(|job| held.insert(job.index));
         Ok(jobs)
     }
 
-    /// Returns when the first job that was put back and that no worker holds is due, in milliseconds since 1970; `None` if there is
-    /// no such job. It reads all jobs that no worker holds.
+    /// Returns the time at which the first job that was put back and that no worker holds is due, in milliseconds since 1970;
+    /// `None` without such a job. The call reads all jobs that no worker holds.
     ///
     /// # Errors
     /// `Io`.
@@ -203,13 +204,13 @@ impl Run {
         self.backend.next_due(self.seq).await
     }
 
-    /// Gives claimed jobs back of which no call was made, so that another worker may claim them.
+    /// Releases claimed jobs, so that another worker may claim them. Jobs with a call in progress stay with this worker.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still give them back.
+    /// A dropped call may still release them.
     pub async fn release(&self, jobs: Vec<u64>) -> Result<(), Error> {
         let worker = self.worker()?;
         {
@@ -219,13 +220,14 @@ impl Run {
         self.backend.release(self.seq, worker.id, jobs).await
     }
 
-    /// Records that a call is about to be sent: the write-ahead record of it. Send the call only after this returned. Returns
-    /// the attempts of the job, this one included: the fencing token of its settlement. A job that no worker holds is claimed
-    /// with it.
+    /// Stores the write-ahead record of a call that is about to be sent. Send the call only after this has returned. Returns the
+    /// attempts of the job, including this one: the fencing token of its settlement. A job that no worker holds is claimed with
+    /// it.
     ///
     /// # Errors
-    /// `Fenced` for a job that another worker holds, has made attempts at or has ended; `OverBudget` for a call that could take the
-    /// run over [`Intent::max_cost`]; `Conflict` for an intent without attempts of a job that has ended; `StorageFull` or `Io`.
+    /// `Fenced` for a job that another worker holds, has made attempts at or has ended; `OverBudget` for a call that could take
+    /// the run over [`Intent::max_cost`]; `Conflict` for an intent without attempts for a job that has ended; `StorageFull` or
+    /// `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded; the job then counts as possibly billed if its worker dies.
@@ -236,28 +238,29 @@ impl Run {
         intended
     }
 
-    /// Takes back a part of what the run's budget holds for possibly billed calls, once it is known that they cost less: see
-    /// [`Bill::held`](crate::Bill::held).
+    /// Releases a part of the amount that the run's budget holds for possibly billed calls, in millionths of a US dollar, once
+    /// it is known that they cost less: see [`Bill::held`](crate::Bill::held).
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still take it back.
+    /// A dropped call may still release it.
     pub async fn release_held(&self, micros: u64) -> Result<(), Error> {
         self.backend.release_held(self.seq, micros).await
     }
 
-    /// Records how a call has ended. Report no result before this returned. A settlement is known by its job and
-    /// [attempt](Settlement::attempt): one that is sent again counts once.
+    /// Stores the settlement of a call. Report no result before this has returned. The job and the
+    /// [attempt](Settlement::attempt) are its idempotency key: a settlement that is sent again counts once.
     ///
-    /// A result is never refused: if another worker has taken the job over, the first result is the job's, and a later one is
-    /// kept beside it ([`Settled::Late`], [`late`](Self::late)). What the attempt was held at as possibly billed is replaced by its bill.
+    /// A result is never refused for being late: if another worker has taken the job over, the first result becomes the job's,
+    /// and a later one is kept beside it ([`Settled::Late`], [`late`](Self::late)). The bill of the attempt replaces the amount
+    /// that was held for it as possibly billed.
     ///
     /// # Errors
-    /// `Fenced` for a failure, or for a job that is to be queued again, of a worker that no longer holds the job: its bill is
-    /// counted all the same. `NotUnique` for a result with something that another job has and only one may have; then nothing is
-    /// stored. `Conflict` for a settlement without an attempt of a job that has ended. `StorageFull` or `Io`.
+    /// `Fenced` for a failure, or for a job that is to be queued again, from a worker that no longer holds the job: its bill is
+    /// counted all the same. `NotUnique` for a result with a unique value that another job already has; then nothing is stored.
+    /// `Conflict` for a settlement without an attempt for a job that has ended. `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded.
@@ -272,7 +275,7 @@ impl Run {
         settled
     }
 
-    /// Returns up to `most` results that came when their jobs had another one already, from the job with index `from` on.
+    /// Returns up to `most` results that arrived when their jobs already had another one, from the job with index `from` on.
     ///
     /// # Errors
     /// `Io`.
@@ -283,7 +286,8 @@ impl Run {
         self.backend.late(self.seq, from, most).await
     }
 
-    /// Queues the failed jobs again, and returns their number. Their cost so far stays in the tally.
+    /// Queues the failed jobs again, and returns their number. Their cost so far stays in the tally. If there are any, the run
+    /// becomes stopped, unless it was cancelled.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -294,8 +298,8 @@ impl Run {
         self.backend.retry_failed(self.seq).await
     }
 
-    /// Reads the status of the run as it is now: [`heartbeat`](Self::heartbeat) returns it, too.
-    /// [`record`](Self::record) has the status of when it was opened.
+    /// Returns the current status of the run, as [`heartbeat`](Self::heartbeat) does; [`record`](Self::record) has the status at
+    /// the time when this handle was opened.
     ///
     /// # Errors
     /// `Io`.
@@ -319,8 +323,8 @@ impl Run {
     }
 
     /// Stores how the run ended this time, and a report: a JSON text. A cancelled run stays cancelled, whatever the status is,
-    /// and one that others work on stays open where this worker alone has stopped. Returns whether it was stored: a run that
-    /// others finished keeps their report, where this worker has only stopped.
+    /// and a run that other workers still work on stays open if this worker has only stopped. Returns whether the report was
+    /// stored: a run that others have finished keeps theirs if this worker has only stopped.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -343,12 +347,12 @@ impl Run {
         self.backend.tally(self.seq).await
     }
 
-    /// Returns all jobs, a page at a time.
+    /// Returns a reader of all jobs, a page at a time.
     pub fn pages(&self) -> Pages<'_> {
         Pages::all(self)
     }
 
-    /// Returns the failed jobs, a page at a time.
+    /// Returns a reader of the failed jobs, a page at a time.
     pub fn failed(&self) -> Pages<'_> {
         Pages::failed(self)
     }
@@ -368,9 +372,9 @@ impl Run {
         self.backend.lost(self.seq, most).await
     }
 
-    /// Returns up to `most` jobs from the one with index `from` on, in their order. To read results in pages, begin with 0
-    /// and continue with the last index and one: jobs neither move nor vanish, so that no page misses one, and the cost of a
-    /// page does not grow with `from`. [`pages`](Self::pages) does so.
+    /// Returns up to `most` jobs from the one with index `from` on, in their order. To read results in pages, begin with 0 and
+    /// continue with the last index plus one: jobs neither move nor vanish, so that no page misses one, and the cost of a page
+    /// does not grow with `from`. [`pages`](Self::pages) does so.
     ///
     /// # Errors
     /// `Io`.
@@ -381,17 +385,17 @@ impl Run {
         self.backend.jobs(self.seq, from, most).await
     }
 
-    /// Another worker holds the job, or it has ended.
+    /// Drops a job from those that this worker holds, after an error that says that another worker holds it or that it has ended.
     async fn forget_if_fenced(&self, worker: &Worker, index: u64, err: Option<&Error>) {
         if err.is_some_and(|err| matches!(err.kind(), ErrorKind::Fenced | ErrorKind::Conflict)) {
             worker.held().remove(&index);
-            // A claim may have brought it back just now, and left it to the task that ends here.
+            // A claim may have returned the job just now, and left it to the task that ends here.
             let _ = self.backend.release(self.seq, worker.id, vec![index]).await;
         }
     }
 
     fn worker(&self) -> Result<&Worker, Error> {
-        let message = "this handle only reads: it is no worker of the run";
+        let message = "this handle is read-only: it is not a worker of the run";
         self.worker.as_ref().ok_or_else(|| Error::new(ErrorKind::Conflict, message))
     }
 }

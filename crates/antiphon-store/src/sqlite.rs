@@ -1,4 +1,4 @@
-//! The store in a SQLite file: one thread writes for all callers, in groups, and a second connection reads.
+//! The store in a SQLite file: one thread writes for all callers with group commit, and a second connection reads.
 
 mod codes;
 mod error;
@@ -28,7 +28,7 @@ use writer::{Flush, Op, STORED, Writer};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sqlite {
-    // Goes before the writer, whose connection is the last one then and puts the log into the file.
+    // Dropped before the writer, whose connection is then the last one and copies the write-ahead log into the file.
     reader: Arc<Mutex<Connection>>,
     writer: Writer,
     place: Arc<str>,
@@ -37,8 +37,8 @@ pub(crate) struct Sqlite {
 }
 
 impl Store {
-    /// Opens the store in the SQLite file at `path`, which is made, with its folder, if it is not there. Several processes
-    /// may have the same one open.
+    /// Opens the store in the SQLite file at `path`, which is created, with its folder, if it does not exist. Several processes
+    /// may have the same file open. For a store that need not survive the process see [`in_memory`](Self::in_memory).
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};
@@ -60,10 +60,11 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `Newer` for a file of a later version, `Damaged` for one that is no store, `PermissionDenied`, `StorageFull` or `Io`.
+    /// `Newer` for a file of a later version, `Damaged` for one that is not a store, `Busy` if another process keeps it busy for
+    /// 30 s, `PermissionDenied`, `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may have made the file.
+    /// A dropped call may have created the file.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let sqlite = Sqlite::open(path.as_ref().to_owned()).await?;
         Ok(Self::over(Backend::Sqlite(sqlite)))
@@ -90,7 +91,7 @@ impl Sqlite {
         .await
     }
 
-    /// Waits until the last handle has gone, and the thread that writes with it.
+    /// Waits until the last handle is dropped and the writing thread has ended.
     pub(crate) async fn close(self) {
         let Self { writer, reader, .. } = self;
         drop(reader);
@@ -159,7 +160,7 @@ impl Sqlite {
         let (lock, name) = locks.take().await?;
         let dead = self.without_process(run, &locks).await?;
         let writer = self.writer.clone();
-        // The lock goes with the change: of a caller that is dropped meanwhile no worker stays behind.
+        // The lock moves into the change: a caller that is dropped meanwhile leaves no worker behind.
         let join = move |connection: &Connection| {
             let (record, worker, interrupted) = leases::join(connection, run, &name, lease, &dead)?;
             let guard = Box::new(WorkerGuard::new(worker, writer, lock));
@@ -169,7 +170,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn heartbeat(&self, run: i64, id: String, worker: i64) -> Result<Heartbeat, Error> {
-        // The lease is renewed also where no lock can be looked at.
+        // The lease is renewed even if no lock can be inspected.
         let dead = match Locks::of(&self.folder, &id).await {
             Ok(locks) => self.without_process(run, &locks).await?,
             Err(_) => Vec::new(),
@@ -186,11 +187,11 @@ impl Sqlite {
         self.write_unflushed(move |connection| limits::share_limit(connection, run, worker, &wanted)).await
     }
 
-    /// The workers of a run whose processes have ended, as their locks show.
+    /// Returns the workers of a run whose processes have ended, as their locks show.
     async fn without_process(&self, run: i64, locks: &Locks) -> Result<Vec<i64>, Error> {
         let mut dead = Vec::new();
         for (worker, lock) in self.read(move |connection| reads::workers(connection, run)).await? {
-            // A lock that cannot be looked at may be held: its worker lives by its lease.
+            // A lock that cannot be inspected may be held: its worker is alive until its lease ends.
             if locks.is_free(&lock).await.unwrap_or(false) {
                 dead.push(worker);
             }
@@ -217,7 +218,7 @@ impl Sqlite {
         status: RunStatus,
         report: String,
     ) -> Result<bool, Error> {
-        self.write(move |connection| writes::finish(connection, run, worker, (status, &report))).await
+        self.write(move |connection| writes::finish(connection, run, worker, status, &report)).await
     }
 
     pub(crate) async fn set_note(&self, name: String, note: String) -> Result<(), Error> {
@@ -269,7 +270,7 @@ impl Sqlite {
         self.read(move |connection| reads::tally(connection, run)).await
     }
 
-    /// Runs work on the writing thread, and returns its value when the change is on the disk.
+    /// Runs work on the writing thread, and returns its value when the change is flushed to the disk.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -336,7 +337,7 @@ mod tests {
     use crate::job::Bill;
 
     #[tokio::test]
-    async fn a_full_disk_ends_everything_in_one_error_and_a_later_run_goes_on() {
+    async fn a_full_disk_is_one_error_and_a_later_run_resumes() {
         let folder = antiphon_fs::temp_dir().unwrap();
         let path = folder.path().join("antiphon.db");
         let sqlite = Sqlite::open(path.clone()).await.unwrap();

@@ -11,7 +11,7 @@ use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::run::Run;
 use crate::worker::Lease;
 
-/// Runs with their jobs, and cached answers, in one of the back ends. Clones are handles to the same store.
+/// A store of runs with their jobs, and of cached answers, in memory or in a SQLite file. Clones are handles to the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Backend,
@@ -19,8 +19,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Creates a store in memory, whose contents are freed with the last handle to it or to one of its runs. Its verbs are
-    /// those of a file, without a disk: nothing survives the process.
+    /// Creates a store in memory, whose contents are freed with the last handle to it or to one of its runs. It has the same
+    /// verbs as a store in a file (`Store::open`), but nothing survives the process.
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};
@@ -42,39 +42,39 @@ impl Store {
         Self { backend, lease: Lease::DEFAULT }
     }
 
-    /// Sets the lease of the workers that this handle makes: how long they may be silent until others take over their jobs.
-    /// Default 5 s, of which a worker that beats each second keeps a good margin.
+    /// Sets the lease of the workers that this handle creates: the longest time between two heartbeats before others take over
+    /// their jobs. Default: 5 s, which suits a heartbeat each second.
     #[must_use]
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = Lease::new(time);
         self
     }
 
-    /// Joins the newest run with this fingerprint as a worker, or begins one: the [`Run`] is a worker until it is dropped.
+    /// Joins the newest run with this fingerprint as a worker, or creates one: the [`Run`] is a worker until it is dropped.
     /// Others may work on it at the same time. The jobs of workers that have died are queued again: see
-    /// [`Run::interrupted`]. A finished run is returned as it is; after a cancelled one a new run begins.
+    /// [`Run::interrupted`]. A finished run is returned as it is; a cancelled one is not resumed, and a new run is created.
     ///
     /// # Errors
     /// `PermissionDenied`, `StorageFull` or `Io` of a store in a file.
     ///
     /// # Cancel safety
-    /// A dropped call may have made the run; it leaves no worker.
+    /// A dropped call may have created the run; it leaves no worker.
     pub async fn open_run(&self, new: NewRun) -> Result<Run, Error> {
         loop {
             let id = Uuid::now_v7().to_string();
             let (seq, record) = self.backend.find_or_create(new.clone(), id).await?;
             let run = self.join(seq, record.id).await?;
-            // A run that was cancelled between the two steps is found no more.
+            // The run may have been cancelled between the two steps: the next search does not find it.
             if run.record().status != RunStatus::Cancelled {
                 return Ok(run);
             }
         }
     }
 
-    /// Joins a run by its id, the beginning of one, or `latest` (the newest that is no part of another), as a worker.
+    /// Joins a run as a worker by its id, a prefix of the id, or `latest` (the newest run that is not a part of another).
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` where several ids begin so or the run was cancelled; else as [`open_run`](Self::open_run).
+    /// `NotFound`; `Conflict` if several ids have the prefix, or the run was cancelled; else as [`open_run`](Self::open_run).
     ///
     /// # Cancel safety
     /// A dropped call may have queued interrupted calls again; it leaves no worker.
@@ -86,10 +86,10 @@ impl Store {
         Ok(run)
     }
 
-    /// Reads a run by its id, the beginning of one, or `latest`, with or without workers.
+    /// Reads a run by its id, a prefix of the id, or `latest`, whether it has workers or not. The handle is not a worker.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` where several ids begin so; else `Io`.
+    /// `NotFound`; `Conflict` if several ids have the prefix; else `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -98,7 +98,7 @@ impl Store {
         Ok(Run::new(self.backend.clone(), seq, record))
     }
 
-    /// Reads the newest run with this fingerprint, with or without workers; `None` if there is none.
+    /// Reads the newest run with this fingerprint, whether it has workers or not; `None` if there is none.
     ///
     /// # Errors
     /// `Io`.
@@ -110,9 +110,9 @@ impl Store {
         Ok(found.map(|(seq, record)| Run::new(self.backend.clone(), seq, record)))
     }
 
-    /// Cancels a run by its id, the beginning of one, or `latest`, and returns it as it is then; cancelling again changes
-    /// nothing. Workers, in this process or another, may be busy: their next [`Run::heartbeat`] returns the new status, and they
-    /// settle the calls that are in progress and finish; the run stays cancelled.
+    /// Cancels a run by its id, a prefix of the id, or `latest`, and returns its new record; cancelling again changes nothing.
+    /// Workers, in this process or another, may be busy: their next [`Run::heartbeat`] returns the new status, upon which they
+    /// settle the calls in progress and finish. The run stays cancelled.
     ///
     /// ```
     /// use antiphon_store::{NewRun, RunStatus, Store};
@@ -127,7 +127,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `Conflict` for a finished run, or where several ids begin so; `NotFound`; else `StorageFull` or `Io`.
+    /// `Conflict` for a finished run, or if several ids have the prefix; `NotFound`; else `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still cancel the run.
@@ -141,8 +141,9 @@ impl Store {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    /// Reads up to `most` selected runs, newest first, with or without workers: the first ones, or those after the last run of
-    /// the page before, by its id. A run that begins meanwhile is on no later page. See [`runs`](Self::runs) for all at once.
+    /// Reads a page of up to `most` selected runs, newest first, whether they have workers or not: the first page, or the one
+    /// after the run with the id `after`, which was the last of the previous page. A run that is created meanwhile is on no later
+    /// page. See [`runs`](Self::runs) for all at once.
     ///
     /// ```
     /// use antiphon_store::{NewRun, RunFilter, Store};
@@ -180,7 +181,7 @@ impl Store {
         Ok(self.backend.runs_page(filter, before, most).await?.into_iter().map(to_read).collect())
     }
 
-    /// Reads all runs, oldest first, with or without workers. See [`runs_page`](Self::runs_page) for a listing.
+    /// Reads all runs, oldest first, whether they have workers or not. See [`runs_page`](Self::runs_page) for a listing in pages.
     ///
     /// # Errors
     /// `Io`.
@@ -193,7 +194,7 @@ impl Store {
         Ok(runs)
     }
 
-    /// Returns the cached answers to these questions, in their order.
+    /// Returns the cached answers to the questions with these fingerprints, in their order; `None` where none is cached.
     ///
     /// # Errors
     /// `Io`.
@@ -204,7 +205,7 @@ impl Store {
         self.backend.answers(fingerprints).await
     }
 
-    /// Stores a note under a name, over the one before: what was learnt of a provider's limits, say.
+    /// Stores a note under a name, in place of an earlier one: such as learned rate limits of a provider.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -215,7 +216,7 @@ impl Store {
         self.backend.set_note(name, note).await
     }
 
-    /// Returns the note under a name.
+    /// Returns the note under a name; `None` if there is none.
     ///
     /// # Errors
     /// `Io`.
@@ -226,8 +227,8 @@ impl Store {
         self.backend.note(name).await
     }
 
-    /// Gives this handle up. A store in a file waits until the last handle has gone and its files are closed: everything is
-    /// then in the one file, unless another process has it open. A store in memory has nothing to wait for.
+    /// Drops this handle and, for a store in a file, waits until the last handle is dropped and the files are closed: everything
+    /// is then in the one file, unless another process has it open. A store in memory has nothing to wait for.
     ///
     /// # Cancel safety
     /// A dropped call does not wait; nothing is lost.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::record::RunStatus;
 
-/// How long a worker may be silent.
+/// The longest time between two heartbeats of a worker that counts as alive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease(Duration);
 
@@ -13,7 +13,7 @@ impl Lease {
         Self(time)
     }
 
-    /// The lease in milliseconds.
+    /// Returns the lease in milliseconds.
     pub(crate) fn millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
@@ -22,15 +22,15 @@ impl Lease {
 /// A worker's times, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
-    /// Its last heartbeat.
+    /// The last heartbeat.
     pub(crate) at: i64,
-    /// The first of those that followed each other within a lease.
+    /// The first heartbeat since the last gap of more than half a lease.
     pub(crate) since: i64,
-    /// How long it may be silent; [`LEFT`] once it has left.
+    /// The lease; [`LEFT`] once the worker has left.
     pub(crate) lease: i64,
 }
 
-/// The lease of a worker that has left: its jobs are taken over at the next heartbeat of another, or with its joining.
+/// The lease of a worker that has left: its jobs are taken over when another worker joins or sends its next heartbeat.
 pub(crate) const LEFT: i64 = -1;
 
 impl Seen {
@@ -38,18 +38,18 @@ impl Seen {
         Self { at: now, since: now, lease: lease.millis() }
     }
 
-    /// The worker shows that it lives.
+    /// Records a heartbeat.
     pub(crate) fn beat(&mut self, now: i64) {
         if now < self.at || now.saturating_sub(self.at) > self.lease / 2 {
-            // The whole machine may have slept: others may be about to say that they live, too.
+            // The whole machine may have slept: heartbeats of the other workers may be about to arrive.
             self.since = now;
         }
         self.at = now;
     }
 
-    /// Whether another worker's lease has ended for this one, which has to have lived long enough to know.
+    /// Returns whether another worker's lease has ended, as this worker sees it: only one that was alive for as long can know.
     pub(crate) fn outlives(&self, other: &Self) -> bool {
-        // The clock may have been set back since it was seen.
+        // The clock may have been set back since the other's last heartbeat.
         let seen = if other.at > self.at { self.since } else { other.at.max(self.since) };
         other.lease == LEFT || self.at.saturating_sub(seen) > other.lease
     }
@@ -59,9 +59,9 @@ impl Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interrupted {
-    /// The job.
+    /// The index of the job.
     pub index: u64,
-    /// The most it may have cost, in millionths of a US dollar; `None` if that is not known.
+    /// The most that the call may have cost, in millionths of a US dollar; `None` if that is not known.
     pub reserved: Option<u64>,
 }
 
@@ -75,11 +75,11 @@ impl Interrupted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Heartbeat {
-    /// The status of the run: cancelled by someone, say.
+    /// The status of the run, which another process may have cancelled.
     pub status: RunStatus,
-    /// The other workers that live.
+    /// The number of other workers that are alive.
     pub others: u64,
-    /// Calls of workers whose lease has ended since the last heartbeat of any. Their jobs are queued again.
+    /// Calls of workers whose lease has ended since the last heartbeat of any worker. Their jobs are queued again.
     pub interrupted: Vec<Interrupted>,
 }
 

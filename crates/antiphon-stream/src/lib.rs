@@ -17,6 +17,7 @@
 //! assert_eq!(numbers.collect::<Vec<_>>().await, [6, 8, 10]);
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod batch_within;

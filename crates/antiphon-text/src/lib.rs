@@ -9,6 +9,7 @@
 //! let (terms, vectors) = Terms::count(said.iter().map(|text| [*text]));
 //! assert_eq!(cluster(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1, 3]]);
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clusters;
 mod min_hash;
@@ -19,3 +20,8 @@ pub use clusters::{Centroid, centroid, cluster};
 pub use min_hash::MinHash;
 pub use sentences::sentences;
 pub use terms::{SparseVector, Terms};
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,7 @@
-//! The same operations for callers that are not async: same types, same errors.
+//! Blocking versions of the operations for callers that are not async, with the same types and errors.
 //!
-//! They share one runtime, so that connections are kept from call to call. Inside an async runtime, and on the threads that
-//! it keeps for blocking work, they refuse with a clear error: there the operations themselves can be awaited.
+//! All calls share one runtime, so that connections are kept alive from call to call. Inside an async runtime, and on the
+//! threads that it has for blocking work, each function returns [`BlockOnError::InsideRuntime`]: await the operation there.
 //!
 //! ```
 //! use antiphon::blocking;
@@ -22,7 +22,7 @@
 //! let outcome = blocking::start(&workspace, &request, Watch::default())??;
 //! assert!(!outcome.personas().is_empty());
 //! let err = blocking::complete(&session, &Prompt::new("m", [Message::user("Hello?")])).unwrap_err();
-//! assert!(err.to_string().contains("name a provider"), "statistics cannot talk");
+//! assert!(err.to_string().contains("name a provider"), "the offline provider cannot chat");
 //! # Ok(())
 //! # }
 //! ```
@@ -44,10 +44,10 @@ static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     Builder::new_multi_thread().worker_threads(1).thread_name("antiphon-blocking").enable_all().build()
 });
 
-/// Runs any future of these crates to its end.
+/// Runs any future of these crates to completion on the shared runtime.
 ///
 /// # Errors
-/// `InsideRuntime` where a runtime is at work already, `NoRuntime` where the system gives none.
+/// `InsideRuntime` if the caller is inside an async runtime, `NoRuntime` if the runtime cannot be started.
 pub fn run<F: Future>(future: F) -> Result<F::Output, BlockOnError> {
     if Handle::try_current().is_ok() {
         return Err(BlockOnError::InsideRuntime);
@@ -58,18 +58,18 @@ pub fn run<F: Future>(future: F) -> Result<F::Output, BlockOnError> {
     }
 }
 
-/// [`runtime::connect`].
+/// Blocks on [`runtime::connect`].
 ///
 /// # Errors
-/// Without, why it cannot be run at all; within, its own.
+/// Outer: as [`run`]. Inner: as [`runtime::connect`].
 pub fn connect(settings: &Settings) -> Result<Result<Session, ConnectError>, BlockOnError> {
     run(runtime::connect(settings))
 }
 
-/// [`Workspace::start`].
+/// Blocks on [`Workspace::start`].
 ///
 /// # Errors
-/// Without, why it cannot be run at all; within, its own.
+/// Outer: as [`run`]. Inner: as [`Workspace::start`].
 pub fn start(
     workspace: &Workspace,
     request: &RunRequest,
@@ -78,10 +78,10 @@ pub fn start(
     run(workspace.start(request, watch))
 }
 
-/// [`Workspace::start_all`].
+/// Blocks on [`Workspace::start_all`], with at most `max_concurrency` runs at a time.
 ///
 /// # Errors
-/// Why it cannot be run at all; those of the requests are in their places.
+/// As [`run`]. The error of a request is in its place in the list.
 pub fn start_all(
     workspace: &Workspace,
     requests: &[RunRequest],
@@ -90,18 +90,18 @@ pub fn start_all(
     run(workspace.start_all(requests, max_concurrency, &Watch::default()))
 }
 
-/// [`Workspace::close`].
+/// Blocks on [`Workspace::close`].
 ///
 /// # Errors
-/// Why it cannot be run at all.
+/// As [`run`].
 pub fn close(workspace: Workspace) -> Result<(), BlockOnError> {
     run(workspace.close())
 }
 
-/// The whole answer to a prompt; its model is the session's, whatever the prompt says.
+/// Completes a prompt and returns the whole answer. The session's model replaces the prompt's.
 ///
 /// # Errors
-/// Why there is none. Inside an async runtime `InvalidRequest`, whose source says so.
+/// The provider's error. Inside an async runtime `InvalidRequest`, with the [`BlockOnError`] as its source.
 pub fn complete(session: &Session, prompt: &Prompt) -> Result<Completion, Error> {
     let mut prompt = prompt.clone();
     prompt.model.clone_from(&session.model);
@@ -110,10 +110,10 @@ pub fn complete(session: &Session, prompt: &Prompt) -> Result<Completion, Error>
         .unwrap_or_else(|err| Err(Error::new(ErrorKind::InvalidRequest, err.to_string()).with_source(err)))
 }
 
-/// [`operations::fetch`].
+/// Blocks on [`operations::fetch`], without a callback.
 ///
 /// # Errors
-/// Without, why it cannot be run at all; within, that the folder cannot be made.
+/// Outer: as [`run`]. Inner: the folder cannot be created.
 pub fn fetch(
     client: &Client,
     request: &FetchRequest,
@@ -126,7 +126,7 @@ mod tests {
     use super::{BlockOnError, run};
 
     #[test]
-    fn one_runtime_serves_all_calls_and_another_one_is_refused() {
+    fn all_calls_share_one_runtime_and_nesting_is_an_error() {
         assert_eq!(run(async { 1 }).unwrap() + run(async { 2 }).unwrap(), 3);
         let inside = run(async { run(async {}) }).unwrap();
         assert!(matches!(inside, Err(BlockOnError::InsideRuntime)));

@@ -1,4 +1,4 @@
-//! Data into content, in bulk, with language models: the whole pipeline behind one dependency.
+//! Bulk generation of content from data with language models: the whole pipeline behind one dependency.
 //!
 //! ```
 //! use antiphon::operations::{RunRequest, Watch, Workspace};
@@ -20,8 +20,10 @@
 //! # }
 //! ```
 //!
-//! The crates are there one by one, too: [`runtime`], [`stream`], [`fs`], [`resilience`], [`http`], [`text`], [`llm`],
-//! [`data`], [`store`], [`providers`], [`engine`], [`pipeline`] and [`render`].
+//! Start with [`operations`], or with [`blocking`] in code that is not async. The crates below are re-exported: [`runtime`],
+//! [`stream`], [`fs`], [`resilience`], [`http`], [`text`], [`llm`], [`data`], [`store`], [`providers`], [`engine`],
+//! [`pipeline`] and [`render`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod blocking;
 #[cfg(feature = "cli")]
@@ -41,3 +43,8 @@ pub use antiphon_resilience as resilience;
 pub use antiphon_store as store;
 pub use antiphon_stream as stream;
 pub use antiphon_text as text;
+
+/// The README's code.
+#[cfg(all(doctest, feature = "offline"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

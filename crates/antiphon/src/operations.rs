@@ -1,6 +1,7 @@
-//! What can be done, as plain data in and out: nothing here prints, reads the environment or knows a command line.
+//! The operations on runs, with plain data in and out: nothing here prints, reads the environment or knows a command line.
 //!
-//! A run is a [`RunRequest`]; a [`Workspace`] is the folder that runs are in, and its methods are the operations on them.
+//! A [`RunRequest`] describes a run; a [`Workspace`] is a folder of runs, and its methods are the operations on them. Errors
+//! are [`OperationError`]s, whose kind a front maps to an exit code or an HTTP status.
 
 mod content;
 mod error;

@@ -1,4 +1,4 @@
-//! Configuration and providers, from [`antiphon_connect`], and what [`antiphon_runtime`] offers.
+//! Configuration and providers from [`antiphon_connect`], and the task runner and pools of [`antiphon_runtime`].
 
 pub use antiphon_connect::{
     Cassette, ConfigError, ConfigFile, ConnectError, ConnectErrorKind, Environment, FallbackSettings,

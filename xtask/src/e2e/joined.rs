@@ -58,7 +58,7 @@ pub(super) fn check_limit() -> Done<Outcome> {
     let mut reports = Vec::new();
     for (server, most_refused) in [
         (&["--latency", "100", "--requests-per-second", "60"][..], 0.05),
-        (&["--latency", "100", "--requests-per-second", "60", "--tells", "nothing"], 0.12),
+        (&["--latency", "100", "--requests-per-second", "60", "--limit-signal", "none"], 0.12),
     ] {
         let case = Case { name: "limit", rows: 600, server };
         let (folder, server) = begin(&case, server.len())?;

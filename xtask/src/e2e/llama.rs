@@ -162,7 +162,7 @@ pub(super) fn check_interrupt() -> Done<Outcome> {
     let began = std::time::Instant::now();
     let ran = Ran::of_child(child)?;
     let ended = began.elapsed().as_millis();
-    if ran.code != Some(130) || !ran.stderr.contains("the same command makes") {
+    if ran.code != Some(130) || !ran.stderr.contains("run the same command again") {
         return Err(format!("it ended with {:?}: {}", ran.code, ran.stderr));
     }
     wait_until("the server is free again", || busy_slots(server.port).map(|busy| busy == 0))?;

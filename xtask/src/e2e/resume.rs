@@ -163,7 +163,7 @@ pub(super) fn check_former_flags() -> Done<Outcome> {
     let results = fs::read_to_string(folder.join("results.jsonl")).map_err(text)?;
     let told = String::from_utf8_lossy(&output.stderr);
     let is_said =
-        told.contains("--out is the folder of runs now") && told.contains("--results results.jsonl");
+        told.contains("--out now names the folder of runs") && told.contains("--results results.jsonl");
     if !is_said || results.lines().count() != 5 || !folder.join("runs/antiphon.db").is_file() {
         return Err(format!("{} results: {told}", results.lines().count()));
     }

@@ -9,7 +9,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter(text)).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|err| malformed(&err, text))?.clone();
     let mut body = Body::default();
-    // The reader takes the end of the file for the end of a quoted field, and with it all rows that the field swallowed.
+    // At the end of the file the reader closes an open quoted field, which may contain all rows behind its quote.
     let is_open = text.matches('"').count() % 2 == 1;
     for row in reader.records() {
         let row = row.map_err(|err| malformed(&err, text))?;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_engine::{Batch, Batched, Engine, JobOutcome, Options, StopCause};
+use antiphon_engine::{BatchOutcome, Engine, JobBatch, JobOutcome, Journal, Options, StopCause};
 use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Provider, Stack, Usage};
 use antiphon_store::{JobState, Run, RunStatus, Store};
 use serde_json::json;
@@ -201,13 +201,18 @@ impl ContentEngine {
     ) -> Result<Option<StopCause>, Error> {
         let work = recipe().asking(&self.model)?;
         let rows = jobs.iter().map(|(notes, voice)| ContentRow::new("notes", *notes, voice).row());
-        let batch = Batch::new("content", rows.collect());
+        let batch = JobBatch::new("content", rows.collect());
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let run = batch.open(&store, &self.calls, &*work).await?;
-        let ran =
-            Engine::run_all(self.calls.clone(), (store, run.clone()), work, self.options.clone(), |_| ())
-                .await;
-        let Batched { outcomes, stop, .. } = ran.map_err(Error::store)?;
+        let ran = Engine::run_all(
+            self.calls.clone(),
+            Journal::new(store, run.clone()),
+            work,
+            self.options.clone(),
+            |_| (),
+        )
+        .await;
+        let BatchOutcome { outcomes, stop, .. } = ran.map_err(Error::store)?;
         // Results from before this call, and those that another worker of the run stored in the meantime.
         for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
             let at = usize::try_from(job.index).unwrap_or(usize::MAX);

@@ -6,8 +6,8 @@ use crate::job::{Bill, Intent, Job, JobRecord, JobState, LateResult, Settled, Se
 use crate::record::Tally;
 use crate::worker::Interrupted;
 
-/// The jobs of one run. Jobs that are looked for by their state are in ordered sets, so that no verb passes over ended ones,
-/// and the tally is kept up with each change.
+/// The jobs of one run. Ordered sets index the jobs by state, so that no verb scans ended ones, and the tally is updated with
+/// each change.
 #[derive(Default)]
 pub(super) struct Jobs {
     jobs: Vec<Entry>,
@@ -16,18 +16,18 @@ pub(super) struct Jobs {
     /// Held by a worker.
     held: BTreeSet<u64>,
     failed: BTreeSet<u64>,
-    /// Jobs with possibly billed calls, whatever their state is.
+    /// Jobs with possibly billed calls, in any state.
     possibly_billed: BTreeSet<u64>,
-    /// The calls of dead workers, by job and attempt, with what they were held at: a settlement may yet come.
+    /// The calls of dead workers, by job and attempt, with their reservations: a settlement may still arrive.
     lost_attempts: BTreeMap<(u64, u32), Option<u64>>,
-    /// Settlements that came when another worker had the job, by job and attempt, with their results.
+    /// Settlements that arrived when another worker had the job, by job and attempt, with their results.
     late: BTreeMap<(u64, u32), Option<Box<str>>>,
-    /// What only one job may have, and which has it.
+    /// The digests of unique values, each with the job that has it.
     unique: HashMap<[u8; 16], u64>,
     tally: Tally,
 }
 
-/// One job, as small as its parts allow: there may be millions.
+/// One job, kept small, since a run may have millions.
 struct Entry {
     row: Box<str>,
     state: JobState,
@@ -120,7 +120,7 @@ impl Jobs {
         let index = intent.index;
         let job = self.get(index).ok_or_else(|| Error::job_ended(index))?;
         if job.state.is_end() {
-            // Who names the attempts had the job: another worker has ended it meanwhile.
+            // A caller that names the attempts has held the job: another worker has ended it meanwhile.
             return Err(if intent.attempt.is_some() {
                 Error::fenced(index)
             } else {
@@ -153,12 +153,12 @@ impl Jobs {
         if is_settled && (job.state.is_end() || settlement.bill.calls > 0) {
             return Ok(Settled::Stored);
         }
-        // Of a job that no worker holds the attempt may have been counted as possibly billed.
+        // If no worker holds the job, the attempt may have been counted as possibly billed.
         let is_lost = job.worker.is_none()
             && attempt.is_some_and(|attempt| self.lost_attempts.contains_key(&(index, attempt)));
         if !job.state.is_end() && job.is_held_by(worker) && is_newest && !is_lost {
             self.take_unique(&settlement)?;
-            // The worker was given up, and holds the job again.
+            // The worker was declared dead, and holds the job again.
             let lost = attempt.and_then(|attempt| self.lost_attempts.remove(&(index, attempt)));
             if let Some(reserved) = lost {
                 self.discharge(index, reserved);
@@ -174,7 +174,7 @@ impl Jobs {
         }
     }
 
-    /// Takes what only one job may have, all of it or nothing.
+    /// Registers the unique values of a settlement: all of them or none.
     fn take_unique(&mut self, settlement: &Settlement) -> Result<(), Error> {
         for (at, digest) in settlement.unique.iter().enumerate() {
             if let Some(other) = self.unique.get(digest).filter(|other| **other != settlement.index) {
@@ -185,7 +185,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Stores what a settlement says of its job, but for the bill.
+    /// Stores a settlement in its job, except for the bill.
     fn apply(&mut self, worker: i64, settlement: Settlement) {
         let Settlement { index, attempt, state, result, error, due, timings, .. } = settlement;
         self.change(index, |job| {
@@ -198,8 +198,7 @@ impl Jobs {
         });
     }
 
-    /// Settles an attempt of a worker that no longer holds the job: its bill takes the place of what it was held at, and a
-    /// result is kept.
+    /// Settles an attempt of a worker that no longer holds the job: its bill replaces its reservation, and a result is kept.
     fn settle_late(&mut self, worker: i64, attempt: u32, settlement: Settlement) -> Result<Settled, Error> {
         let (index, is_result) = (settlement.index, settlement.state == JobState::Accepted);
         let key = (index, attempt);
@@ -220,7 +219,7 @@ impl Jobs {
         }
         let Some(job) = self.get(index) else { return Err(Error::job_ended(index)) };
         if job.state == JobState::Intended {
-            // Another worker's call is in progress, and will be late.
+            // Another worker's call is in progress: its result will be late.
             let (attempt, reserved) = (job.attempt, job.reserved);
             self.lose(index, attempt, reserved);
         }
@@ -228,7 +227,7 @@ impl Jobs {
         Ok(Settled::Stored)
     }
 
-    /// Queues again what workers hold that are not alive: calls in progress are possibly billed, with the most that they may have
+    /// Queues the jobs of dead workers again: their calls in progress count as possibly billed, with the most that they may have
     /// cost.
     pub(super) fn take_over(&mut self, is_alive: impl Fn(i64) -> bool) -> Vec<Interrupted> {
         let mut interrupted = Vec::new();
@@ -266,7 +265,7 @@ impl Jobs {
         self.jobs.get_mut(usize::try_from(index).ok()?)
     }
 
-    /// Changes a job, and what is kept up with it.
+    /// Changes a job, and updates the sets and the tally with it.
     fn change(&mut self, index: u64, change: impl FnOnce(&mut Entry)) {
         let Some(job) = self.get_mut(index) else { return };
         let (before, reserved) = ((job.state, job.worker.is_some()), job.reserved.unwrap_or(0));
@@ -306,13 +305,13 @@ impl Jobs {
         self.tally.held = self.tally.held.saturating_sub(micros);
     }
 
-    /// Counts a call as possibly billed, until its settlement comes.
+    /// Counts a call as possibly billed, until its settlement arrives.
     fn lose(&mut self, index: u64, attempt: u32, reserved: Option<u64>) {
         self.charge(index, &Bill::none().possibly_billed(1, reserved));
         self.lost_attempts.insert((index, attempt), reserved);
     }
 
-    /// Takes back that a call was counted as possibly billed.
+    /// No longer counts a call as possibly billed.
     fn discharge(&mut self, index: u64, reserved: Option<u64>) {
         let lost = Bill::none().possibly_billed(1, reserved);
         self.tally.take_back(&lost);
@@ -342,12 +341,12 @@ impl Entry {
         }
     }
 
-    /// Whether a worker may change it: no other holds it.
+    /// Returns whether a worker may change the job: no other holds it.
     fn is_held_by(&self, worker: i64) -> bool {
         self.worker.is_none_or(|holder| holder == worker)
     }
 
-    /// Whether no call is in progress and it has not ended.
+    /// Returns whether the job has not ended and no call is in progress.
     fn is_waiting(&self) -> bool {
         matches!(self.state, JobState::Queued | JobState::PutBack)
     }
@@ -376,7 +375,7 @@ impl Entry {
 mod tests {
     use super::*;
 
-    /// The tally as it is without being kept up.
+    /// Returns the tally as counted from all jobs.
     fn counted(jobs: &Jobs) -> Tally {
         let mut tally = Tally::default();
         for job in &jobs.jobs {
@@ -388,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tally_is_kept_up_with_every_change() {
+    fn the_tally_is_updated_with_every_change() {
         let mut jobs = Jobs::default();
         jobs.enqueue(None, vec!["row".to_owned(); 6]).unwrap();
         for index in 0..5 {

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::backend::now;
 use crate::limit::{Holding, LimitDemand, LimitShare, RATE_MILLIS, part_for};
 
-/// The limits that workers share.
+/// The rate limits that workers share.
 #[derive(Default)]
 pub(super) struct Limits {
     /// By run and worker.
@@ -13,7 +13,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Stores a worker's demand, and returns its part beside those of workers that live.
+    /// Stores a worker's demand, and returns its part beside those of the workers that are alive.
     pub(super) fn share(
         &mut self,
         worker: (i64, i64),

@@ -11,7 +11,7 @@ use crate::limit::{LimitDemand, LimitShare};
 use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
 
-/// Everything that a store in memory has. Synchronous: its handle has the lock.
+/// The contents of a store in memory. Its methods are synchronous: the handle holds the lock.
 #[derive(Default)]
 pub(super) struct State {
     runs: BTreeMap<i64, Entry>,
@@ -123,7 +123,7 @@ impl State {
 }
 
 impl Entry {
-    /// Makes the caller a worker.
+    /// Adds a worker, and takes over the jobs of dead ones.
     pub(super) fn join(&mut self, lease: Lease) -> (RunRecord, i64, Vec<Interrupted>) {
         self.last_worker += 1;
         self.workers.retain(|_, seen| seen.lease != LEFT);
@@ -144,20 +144,21 @@ impl Entry {
         Heartbeat { status: self.record.status, others: self.workers.len() as u64 - 1, interrupted }
     }
 
-    /// Records an intent of a worker, which shows that it lives: who holds a job has to be seen when it dies.
+    /// Records an intent of a worker and registers it again if it was declared dead: a worker that holds a job must be known, so
+    /// that its death is noticed.
     pub(super) fn intend(&mut self, worker: i64, intent: &Intent) -> Result<u32, Error> {
         let attempt = self.jobs.intend(worker, intent)?;
         self.workers.entry(worker).or_insert_with(|| Seen::new(now(), Lease::DEFAULT));
         Ok(attempt)
     }
 
-    /// Claims jobs for a worker, which shows that it lives.
+    /// Claims jobs for a worker, and renews its lease.
     pub(super) fn claim(&mut self, worker: i64, most: usize) -> Vec<Job> {
         self.alive(worker);
         self.jobs.claim(worker, most)
     }
 
-    /// Notes that a worker lives, also one that was given up.
+    /// Renews the lease of a worker, also of one that was declared dead.
     fn alive(&mut self, worker: i64) -> Seen {
         let seen = self.workers.entry(worker).or_insert_with(|| Seen::new(now(), Lease::DEFAULT));
         seen.beat(now());
@@ -186,7 +187,7 @@ impl Entry {
 
     pub(super) fn finish(&mut self, worker: Option<i64>, status: RunStatus, report: String) -> bool {
         let is_alive = |(id, seen): (&i64, &Seen)| Some(*id) != worker && seen.lease != LEFT;
-        // What one worker stops others go on with.
+        // A run that one worker stops stays open while others work on it.
         let tally = self.jobs.tally();
         let has_ended = self.record.status == RunStatus::Finished && tally.queued + tally.intended == 0;
         if has_ended && status == RunStatus::Stopped {

@@ -1,4 +1,4 @@
-//! Keys, states and numbers as SQLite has them.
+//! Keys, states and numbers as SQLite stores them.
 
 use crate::job::JobState;
 use crate::record::RunStatus;
@@ -6,7 +6,7 @@ use crate::record::RunStatus;
 /// Jobs of one run are side by side: the run is the upper half of their key.
 const JOBS_OF_A_RUN: u64 = 1 << 32;
 
-/// The key of a run's job.
+/// Returns the key of a run's job.
 #[expect(
     clippy::cast_possible_wrap,
     reason = "an index is below 2^32, and 2^31 runs are more than any store has"
@@ -15,13 +15,13 @@ pub(super) fn key(run: i64, index: u64) -> i64 {
     (run << 32) | (index.min(JOBS_OF_A_RUN - 1) as i64)
 }
 
-/// The index of the job with this key.
+/// Returns the index of the job with this key.
 #[expect(clippy::cast_sign_loss, reason = "keys are positive")]
 pub(super) fn index(key: i64) -> u64 {
     key as u64 % JOBS_OF_A_RUN
 }
 
-/// A number as SQLite stores it, with a sign.
+/// Returns a number as SQLite stores it, with a sign; it saturates.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

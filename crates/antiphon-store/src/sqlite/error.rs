@@ -3,7 +3,7 @@ use crate::error::{Error, ErrorKind};
 const NO_SPACE: &str = "no space left on the disk";
 
 impl Error {
-    /// An error of the files beside the database.
+    /// Creates an error of the files beside the database.
     pub(super) fn files(err: antiphon_fs::Error) -> Self {
         let kind = match err.kind() {
             antiphon_fs::ErrorKind::StorageFull => ErrorKind::StorageFull,
@@ -13,7 +13,7 @@ impl Error {
         Self::caused(kind, err.to_string(), err)
     }
 
-    /// An error of the database in the file called `place`.
+    /// Creates an error of the database in the file called `place`.
     pub(super) fn database(err: rusqlite::Error, place: &str) -> Self {
         use rusqlite::ErrorCode;
         /// `SQLITE_IOERR_SHMSIZE`: the file beside the log cannot grow.
@@ -22,13 +22,13 @@ impl Error {
         let (kind, why) = match err.sqlite_error_code() {
             _ if is_full => (ErrorKind::StorageFull, NO_SPACE.to_owned()),
             Some(ErrorCode::DiskFull) => (ErrorKind::StorageFull, NO_SPACE.to_owned()),
-            Some(ErrorCode::NotADatabase) => (ErrorKind::Damaged, "it is no file of this program".to_owned()),
-            Some(ErrorCode::DatabaseCorrupt) => (ErrorKind::Damaged, "it is damaged".to_owned()),
+            Some(ErrorCode::NotADatabase) => (ErrorKind::Damaged, "not a file of this program".to_owned()),
+            Some(ErrorCode::DatabaseCorrupt) => (ErrorKind::Damaged, "the file is damaged".to_owned()),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                (ErrorKind::PermissionDenied, "it may not be written to".to_owned())
+                (ErrorKind::PermissionDenied, "no permission to write".to_owned())
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                (ErrorKind::Busy, "another process has kept it busy for too long".to_owned())
+                (ErrorKind::Busy, "another process has kept the file busy for too long".to_owned())
             }
             _ => (ErrorKind::Io, err.to_string()),
         };

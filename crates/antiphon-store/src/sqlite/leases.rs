@@ -17,21 +17,21 @@ use crate::job::Job;
 use crate::record::RunRecord;
 use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
 
-/// The lock files of a run's workers: the system frees the lock of a process that ends, however it ends, so that its worker is known
-/// to be dead before its lease has ended.
+/// The lock files of a run's workers: the system releases the lock of a process that ends, however it ends, so that its worker is
+/// known to be dead before its lease has ended.
 pub(super) struct Locks {
     folder: PathBuf,
 }
 
 impl Locks {
-    /// The locks in the folder of a run.
+    /// Opens the locks in the folder of a run, which is created.
     pub(super) async fn of(store: &Path, run: &str) -> Result<Self, Error> {
         let folder = store.join(run);
         antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
         Ok(Self { folder })
     }
 
-    /// Takes a new lock, and returns its name.
+    /// Acquires a new lock, and returns it with its name.
     pub(super) async fn take(&self) -> Result<(FileLock, String), Error> {
         let process = std::process::id().to_string();
         loop {
@@ -43,10 +43,10 @@ impl Locks {
         }
     }
 
-    /// Whether the process that took a lock has ended.
+    /// Returns whether the process that acquired a lock has ended.
     pub(super) async fn is_free(&self, name: &str) -> Result<bool, Error> {
         let locked = FileLock::acquire(self.folder.join(name), "").await.map_err(Error::files)?;
-        // No one else has the name, so a free lock is of no more use.
+        // The name is unique to one worker, so a free lock is no longer needed.
         Ok(match locked {
             Locked::Mine(lock) => {
                 drop(lock.remove_on_drop());
@@ -57,7 +57,7 @@ impl Locks {
     }
 }
 
-/// A worker of a run, which leaves it when this is dropped.
+/// A guard whose drop makes a worker leave its run.
 pub(super) struct WorkerGuard {
     worker: i64,
     writer: Writer,
@@ -73,7 +73,7 @@ impl WorkerGuard {
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
         let worker = self.worker;
-        // From here on it is known to have left, also by other handles and where the rest cannot be sent.
+        // From here on the worker is known to have left, also to other handles and if the change below cannot be sent.
         drop(self.lock.take());
         self.writer.send(Op::Other(
             Flush::No,
@@ -90,7 +90,7 @@ impl fmt::Debug for WorkerGuard {
     }
 }
 
-/// Adds a worker, after the jobs of the dead ones were taken over.
+/// Takes over the jobs of dead workers, and adds a worker.
 pub(super) fn join(
     connection: &Connection,
     run: i64,
@@ -132,7 +132,7 @@ pub(super) fn heartbeat(
     })
 }
 
-/// Notes that a worker lives, also one that was given up.
+/// Renews the lease of a worker, also of one that was declared dead.
 pub(super) fn alive(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<Seen> {
     let sql = "SELECT seen, since, lease FROM workers WHERE id = ?1";
     let known = connection.prepare_cached(sql)?.query_row([worker], |row| seen(row, 0)).optional()?;
@@ -140,13 +140,13 @@ pub(super) fn alive(connection: &Connection, run: i64, worker: i64) -> rusqlite:
     me.beat(now());
     let sql = "INSERT INTO workers (id, run, lock, seen, since, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, since = excluded.since";
-    // A worker that was given up has no lock any more, and lives by its lease.
+    // A worker that was declared dead has no lock any more, and is alive by its lease alone.
     let lock = "";
     connection.prepare_cached(sql)?.execute(params![worker, run, lock, me.at, me.since, me.lease])?;
     Ok(me)
 }
 
-/// Makes a worker one again that was given up, if it was: who holds a job has to be seen when it dies.
+/// Registers a worker again if it was declared dead: a worker that holds a job must be known, so that its death is noticed.
 pub(super) fn join_again(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<()> {
     if connection.prepare_cached("SELECT 1 FROM workers WHERE id = ?1")?.exists([worker])? {
         return Ok(());
@@ -163,7 +163,8 @@ fn remove(connection: &Connection, workers: &[i64]) -> rusqlite::Result<()> {
     workers.iter().try_for_each(|worker| statement.execute([worker]).map(drop))
 }
 
-/// Queues again what workers hold that are not alive: calls in progress are possibly billed, with the most that they may have cost.
+/// Queues the jobs of dead workers again: their calls in progress count as possibly billed, with the most that they may have
+/// cost.
 fn take_over(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Interrupted>> {
     const DEAD: &str = "key >= ?1 AND key < ?2 AND state NOT IN (3, 4)
         AND worker IS NOT NULL AND worker NOT IN (SELECT id FROM workers WHERE run = ?3)";
@@ -191,7 +192,7 @@ fn take_over(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Interrup
     Ok(intended)
 }
 
-/// Leases the first jobs that no worker holds, as far as they are due.
+/// Leases the first jobs that are due and that no worker holds.
 pub(super) fn claim(
     connection: &Connection,
     run: i64,
@@ -210,7 +211,7 @@ pub(super) fn claim(
         Ok(Job { index, row: row.get(1)?, attempt: small(row.get(2)?), kept: row.get(3)? })
     })?;
     let mut jobs = jobs.collect::<rusqlite::Result<Vec<_>>>()?;
-    // They are returned in no particular order.
+    // `RETURNING` has no particular order.
     jobs.sort_unstable_by_key(|job| job.index);
     Ok(jobs)
 }

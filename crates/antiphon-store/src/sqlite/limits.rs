@@ -1,4 +1,4 @@
-//! The limits that workers share.
+//! The rate limits that workers share.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -36,7 +36,7 @@ pub(super) fn share_limit(
     Ok(LimitShare::new(part, rate))
 }
 
-/// Stores the rate that a worker measured, or returns what another has.
+/// Stores and returns the rate that a worker measured, or returns the recent rate of another.
 fn rate(connection: &Connection, wanted: &LimitDemand) -> rusqlite::Result<Option<f64>> {
     if let Some(rate) = wanted.rate {
         connection

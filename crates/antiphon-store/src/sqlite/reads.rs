@@ -49,7 +49,7 @@ pub(super) fn runs_page(
     connection.prepare_cached(&page_of(filter))?.query_map(bounds, run)?.collect()
 }
 
-/// The statement for a page: a condition that is not wanted is left out, or no index would be used.
+/// Returns the statement for a page. An unused condition is left out, since it would keep SQLite from using an index.
 fn page_of(filter: &RunFilter) -> String {
     let kind = match &filter.kind {
         Some(_) => "kind = ?3",
@@ -66,9 +66,9 @@ pub(super) fn status(connection: &Connection, run: i64) -> rusqlite::Result<RunS
     Ok(RunStatus::of(&name))
 }
 
-/// Two of the runs whose ids begin so: enough to see that the prefix names more than one.
+/// Returns up to two runs with this prefix of the id: enough to see that the prefix names more than one.
 pub(super) fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<(i64, RunRecord)>> {
-    // By the index on ids, up to the prefix with the last character that there is.
+    // A range of the index on ids, up to the prefix followed by the greatest character, U+10FFFF.
     let sql = format!("{RUNS} WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY id LIMIT 2");
     connection.prepare_cached(&sql)?.query_map([prefix], run)?.collect()
 }
@@ -84,7 +84,7 @@ pub(super) fn answers(connection: &Connection, keys: &[[u8; 32]]) -> rusqlite::R
     keys.iter().map(|key| statement.query_row([key], answer).optional()).collect()
 }
 
-/// The workers of a run that have a lock, with its name.
+/// Returns the workers of a run that have a lock, each with the name of its lock.
 pub(super) fn workers(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(i64, String)>> {
     let mut statement =
         connection.prepare_cached("SELECT id, lock FROM workers WHERE run = ?1 AND lock <> ''")?;
@@ -142,7 +142,7 @@ pub(super) fn lost(connection: &Connection, run: i64, most: usize) -> rusqlite::
     keys.map(|key| key.map(index)).collect()
 }
 
-/// A sum of a row. One beyond what an integer holds is a real number in SQLite, and must not make the run unreadable.
+/// Reads a sum from a row. A sum that exceeds an integer is a real number in SQLite, and must not make the run unreadable.
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(unsigned).or_else(|_| row.get(column).map(whole))
 }

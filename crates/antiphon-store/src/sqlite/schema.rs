@@ -5,10 +5,10 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, ErrorKind};
 
-/// The mark of our files among other SQLite files: `ANTI`.
+/// The application id that marks a store among other SQLite files: `ANTI`.
 const APPLICATION: i64 = 0x414E_5449;
 
-/// Each makes the next version of the file from the one before. Never change one that was released: add another.
+/// The migrations, each from one version of the file format to the next. Never change one that was released: add another.
 const MIGRATIONS: [&str; 6] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -198,7 +198,7 @@ const MIGRATIONS: [&str; 6] = ["
 /// The longest wait for another process that keeps the file busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Opens the file for writing, and brings it to this version.
+/// Opens the file for writing, and migrates it to this version of the format.
 pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
     let failed = |err| Error::database(err, place);
     let connection = Connection::open(path).map_err(failed)?;
@@ -206,14 +206,14 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let is_new = is_empty(&connection).map_err(failed)?;
     if !is_new && number("application_id").map_err(failed)? != APPLICATION {
-        let message = format!("{place}: it is a database of another program");
+        let message = format!("{place}: the file is a database of another program");
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     let newest = MIGRATIONS.len() as i64;
     let version = number("user_version").map_err(failed)?;
     if version > newest {
         let message = format!(
-            "{place}: a newer version of this program wrote it (format {version}, and this version knows {newest}): \
+            "{place}: written by a newer version of this program (format {version}; this version reads up to {newest}): \
              update the program, or use another folder"
         );
         return Err(Error::new(ErrorKind::Newer, message));
@@ -232,18 +232,18 @@ pub(super) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
-    // A writer and readers do not wait for each other, and a commit is one flush of one file.
+    // With a write-ahead log a writer and readers do not wait for each other, and a commit is one fsync of one file.
     set_wal(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // 16 MiB of pages between two copies from the log into the file.
+    // A checkpoint, which copies the log into the file, every 16 MiB of pages.
     connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 
-/// Sets the journal mode. SQLite does not wait for others who do the same to a new file: it fails at once, whatever the busy
-/// time-out is.
+/// Sets the journal mode. SQLite does not wait for other processes that set it on a new file: it fails at once, whatever the
+/// busy time-out is.
 #[expect(clippy::disallowed_methods, reason = "the database's own thread waits here")]
 fn set_wal(connection: &Connection) -> rusqlite::Result<()> {
     let begun = Instant::now();
@@ -263,7 +263,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// In one transaction, and looking again within it: another process may have been first.
+/// Migrates the file in one transaction, which reads the version again: another process may have been first.
 pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let steps = || {

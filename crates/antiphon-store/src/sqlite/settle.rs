@@ -1,7 +1,7 @@
 //! Intents and settlements, fenced by the worker that holds the job and by its attempts.
 //!
-//! Changes of a job say `OR FAIL`: a statement with triggers copies each page that it changes, to undo the half of it, unless it is
-//! not to be undone. An error rolls back the whole transaction here.
+//! Changes of a job use `OR FAIL`: without it, a statement with triggers copies each page that it changes, so that a half-done
+//! statement can be undone. That is not needed here, since an error rolls back the whole transaction.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -10,6 +10,13 @@ use super::{leases, reads};
 use crate::backend::now;
 use crate::error::Error;
 use crate::job::{Answer, Intent, JobState, Settled, Settlement};
+
+/// A worker, and its run.
+#[derive(Clone, Copy)]
+struct WorkerOf {
+    run: i64,
+    worker: i64,
+}
 
 /// The parts of a job that fence it.
 struct Fence {
@@ -62,12 +69,12 @@ pub(super) fn intend(
         return Ok(Ok(attempt));
     }
     let job = fence(connection, key)?;
-    // Who names the attempts had the job: another worker has ended it meanwhile.
+    // A caller that names the attempts has held the job: another worker has ended it meanwhile.
     let is_fenced = job.is_some_and(|job| !job.state.is_end() || intent.attempt.is_some());
     Ok(Err(if is_fenced { Error::fenced(intent.index) } else { Error::job_ended(intent.index) }))
 }
 
-/// The error of a call that could take the run over its limit. One that is sent again has its reservation already.
+/// Returns the error of a call that could take the run over its budget. A call that is sent again has its reservation already.
 fn over_budget(
     connection: &Connection,
     run: i64,
@@ -82,7 +89,7 @@ fn over_budget(
     Ok(is_over.then(|| Error::over_budget(committed, max_cost)))
 }
 
-/// Whether the worker may make an intent, but for the budget.
+/// Returns whether the worker may make an intent, apart from the budget.
 fn may_intend(connection: &Connection, key: i64, worker: i64, intent: &Intent) -> rusqlite::Result<bool> {
     let is_known = |job: &Fence| intent.attempt.is_none_or(|attempt| attempt == job.attempt);
     let job = fence(connection, key)?;
@@ -107,7 +114,7 @@ pub(super) fn settle(
             discharge(connection, key, settlement.attempt)?;
             Ok(Settled::Stored)
         }
-        other => settle_late(connection, key, (run, worker), settlement, other.is_none())?,
+        other => settle_late(connection, key, WorkerOf { run, worker }, settlement, other.is_none())?,
     };
     if let Some((fingerprint, answer)) = settlement.answer.as_ref().filter(|_| outcome.is_ok()) {
         cache(connection, fingerprint, answer)?;
@@ -115,7 +122,7 @@ pub(super) fn settle(
     Ok(outcome)
 }
 
-/// The error of a result with something that another job has and only one may have.
+/// Returns the error of a result with a unique value that another job already has.
 fn other_with(
     connection: &Connection,
     run: i64,
@@ -143,7 +150,7 @@ fn take_unique(connection: &Connection, run: i64, key: i64, settlement: &Settlem
         .try_for_each(|digest| connection.prepare_cached(sql)?.execute(params![run, digest, key]).map(drop))
 }
 
-/// Whether the worker holds the job, and the settlement is of its newest attempt.
+/// Returns whether the worker holds the job and the settlement is for its newest attempt.
 fn holds(connection: &Connection, key: i64, worker: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
     let is_newest = |job: &Fence| settlement.attempt.is_none_or(|attempt| attempt == job.attempt);
     let Some(job) = fence(connection, key)?.filter(|job| !job.state.is_end() && is_newest(job)) else {
@@ -156,8 +163,8 @@ fn holds(connection: &Connection, key: i64, worker: i64, settlement: &Settlement
     })
 }
 
-/// Settles a job that the worker holds, or that no worker holds, unless the attempt was settled already or was counted as possibly
-/// billed. Returns whether it did.
+/// Settles a job that this worker or no worker holds, unless the attempt was settled already or was counted as possibly billed.
+/// Returns whether it was settled.
 fn apply(connection: &Connection, key: i64, worker: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
     let Settlement { attempt, state, bill, result, error, due, timings, .. } = settlement;
     let sql = "UPDATE OR FAIL jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
@@ -194,15 +201,15 @@ fn apply(connection: &Connection, key: i64, worker: i64, settlement: &Settlement
     Ok(changed == 1)
 }
 
-/// Settles an attempt of a worker that no longer holds the job: its bill takes the place of what it was held at, and a result is
-/// kept.
+/// Settles an attempt of a worker that no longer holds the job: its bill replaces its reservation, and a result is kept.
 fn settle_late(
     connection: &Connection,
     key: i64,
-    (run, worker): (i64, i64),
+    worker: WorkerOf,
     settlement: &Settlement,
     may_win: bool,
 ) -> rusqlite::Result<Result<Settled, Error>> {
+    let WorkerOf { run, worker } = worker;
     let (ended, fenced) = (Error::job_ended(settlement.index), Error::fenced(settlement.index));
     let Some(job) = fence(connection, key)? else { return Ok(Err(ended)) };
     let is_result = settlement.state == JobState::Accepted;
@@ -227,7 +234,7 @@ fn settle_late(
         return Ok(if is_result { Ok(Settled::Late) } else { Err(fenced) });
     }
     if job.state == JobState::Intended {
-        // Another worker's call is in progress, and will be late.
+        // Another worker's call is in progress: its result will be late.
         lose(connection, key, job.attempt, job.reserved)?;
     }
     let sql = "UPDATE jobs SET state = 3, result = ?2, timings = ?3, worker = ?4, settled_attempt = ?5, settled_at = ?6,
@@ -239,7 +246,7 @@ fn settle_late(
     Ok(Ok(Settled::Stored))
 }
 
-/// Takes back that an attempt was counted as possibly billed. Returns whether it was.
+/// No longer counts an attempt as possibly billed. Returns whether it was counted.
 fn discharge(connection: &Connection, key: i64, attempt: Option<u32>) -> rusqlite::Result<bool> {
     let sql = "DELETE FROM lost_attempts WHERE key = ?1 AND attempt = ?2 RETURNING reserved";
     let lost =
@@ -274,7 +281,7 @@ fn charge(connection: &Connection, key: i64, settlement: &Settlement) -> rusqlit
         .map(drop)
 }
 
-/// Counts a call in progress as possibly billed, until its settlement comes.
+/// Counts a call in progress as possibly billed, until its settlement arrives.
 fn lose(connection: &Connection, key: i64, attempt: u32, reserved: Option<i64>) -> rusqlite::Result<()> {
     let sql = "INSERT INTO lost_attempts (key, attempt, reserved) VALUES (?1, ?2, ?3)";
     connection.prepare_cached(sql)?.execute(params![key, attempt, reserved])?;
@@ -283,7 +290,7 @@ fn lose(connection: &Connection, key: i64, attempt: u32, reserved: Option<i64>) 
     connection.prepare_cached(sql)?.execute(params![key, reserved]).map(drop)
 }
 
-/// Stores an answer for callers who ask the same.
+/// Caches an answer for callers that ask the same.
 fn cache(connection: &Connection, fingerprint: &[u8; 32], answer: &Answer) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)
         VALUES (?1, ?2, ?3, ?4, ?5)";

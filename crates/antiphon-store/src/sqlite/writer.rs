@@ -8,12 +8,12 @@ use super::{closed, settle};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Intent, Settled, Settlement};
 
-/// The most changes of one commit, and of those that wait for one.
+/// The most changes in one group commit, and the most that wait in the queue: beyond it callers wait (backpressure).
 const GROUP: usize = 4_096;
 
 type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
 
-/// A change, by a worker of a run or by anyone.
+/// A change, by a worker of a run or by any other caller.
 pub(super) enum Op {
     Intend { run: i64, worker: i64, intent: Intent },
     Settle { run: i64, worker: i64, settlement: Box<Settlement> },
@@ -37,11 +37,11 @@ impl Op {
     }
 }
 
-/// What came of a settlement.
+/// The outcomes of a settlement, as numbers.
 pub(super) const STORED: u32 = 0;
 const LATE: u32 = 1;
 
-/// What came of a change: the job's attempts, where it was an intent; [`STORED`] or late, where it was a settlement.
+/// The outcome of a change: the job's attempts for an intent; [`STORED`] or [`LATE`] for a settlement.
 type Outcome = Result<u32, Error>;
 
 struct Request {
@@ -49,7 +49,8 @@ struct Request {
     reply: oneshot::Sender<Outcome>,
 }
 
-/// The way to the one thread that writes: what comes while it flushes is the next group, and shares one flush.
+/// A handle to the one writing thread. Changes that arrive while it flushes form the next group, and share one fsync (group
+/// commit).
 #[derive(Clone)]
 pub(super) struct Writer {
     requests: mpsc::Sender<Request>,
@@ -64,7 +65,7 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which ends with the last handle.
+    /// Starts the thread, which ends when the last handle is dropped.
     pub(super) fn start(connection: Connection, place: Arc<str>) -> Result<Self, Error> {
         let (requests, received) = mpsc::channel(GROUP);
         let thread = std::thread::Builder::new().name("antiphon-store".to_owned());
@@ -74,11 +75,12 @@ impl Writer {
             drop(until_closed);
         };
         let started = thread.spawn(work);
-        started.map_err(|err| Error::new(ErrorKind::Io, format!("no thread to write with: {err}")))?;
+        started
+            .map_err(|err| Error::new(ErrorKind::Io, format!("cannot start the writing thread: {err}")))?;
         Ok(Self { requests, open })
     }
 
-    /// Waits until the thread has ended, which it does with the last handle but for this one.
+    /// Drops this handle, and waits until the thread has ended, which it does when the last one is dropped.
     pub(super) async fn ended(self) {
         let Self { requests, mut open } = self;
         drop(requests);
@@ -86,14 +88,14 @@ impl Writer {
         while open.changed().await.is_ok() {}
     }
 
-    /// Makes a change, and returns when it is kept.
+    /// Makes a change, and returns when it is stored.
     pub(super) async fn run(&self, op: Op) -> Outcome {
         let (reply, kept) = oneshot::channel();
         self.requests.send(Request { op, reply }).await.map_err(|_| closed())?;
         kept.await.map_err(|_| closed())?
     }
 
-    /// Makes a change after all that were asked for before, and waits for nothing; `false` if too many changes wait.
+    /// Queues a change without waiting for it; returns `false` if the queue is full.
     pub(super) fn send(&self, op: Op) -> bool {
         let (reply, _) = oneshot::channel();
         self.requests.try_send(Request { op, reply }).is_ok()
@@ -103,9 +105,9 @@ impl Writer {
 struct Thread {
     connection: Connection,
     place: Arc<str>,
-    /// Whether commits are flushed with the present setting of the connection.
+    /// Whether the connection's present setting flushes each commit.
     is_full: bool,
-    /// Why nothing more can be kept.
+    /// The error after which nothing more can be stored.
     broken: Option<Error>,
 }
 
@@ -124,7 +126,7 @@ impl Thread {
                     let is_whole = group.len() + flushed.len() >= GROUP;
                     next = if is_whole { None } else { received.try_recv().ok() };
                 }
-                // Those that are about to write join this group: a flush costs more than a turn of the scheduler.
+                // Tasks that are about to write join this group: a flush costs more than a turn of the scheduler.
                 let grown = group.len() + flushed.len();
                 if grown == size || grown >= GROUP {
                     break;
@@ -133,13 +135,13 @@ impl Thread {
                 std::thread::yield_now();
                 next = received.try_recv().ok();
             }
-            // Changes without a flush are acknowledged before the others wait for theirs: calls go out meanwhile.
+            // Changes without a flush are acknowledged first, so that calls are sent while the others wait for their flush.
             self.commit(&mut group, false);
             self.commit(&mut flushed, true);
         }
     }
 
-    /// All changes of a group in one transaction, and then the answers.
+    /// Commits all changes of a group in one transaction, and then replies to their callers.
     fn commit(&mut self, group: &mut Vec<Request>, full: bool) {
         if group.is_empty() {
             return;
@@ -158,7 +160,7 @@ impl Thread {
                 }
             }
             Err(err) => {
-                // A disk that failed once may have room again for something small: results would have gaps.
+                // A disk that failed once may have room again for a small change: results would have gaps.
                 if err.kind() != ErrorKind::Busy {
                     self.broken = Some(err.clone());
                 }
@@ -186,7 +188,7 @@ impl Thread {
         done
     }
 
-    /// The inner error is the change's own; the outer one is the database's, and all changes of the group fail with it.
+    /// Applies one change. The inner error is the change's own; the outer one is the database's, and fails the whole group.
     fn apply(&self, op: Op) -> rusqlite::Result<Outcome> {
         Ok(match op {
             Op::Intend { run, worker, intent } => settle::intend(&self.connection, run, worker, &intent)?,

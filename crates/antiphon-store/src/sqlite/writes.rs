@@ -29,8 +29,8 @@ pub(super) fn record(connection: &Connection, run: i64) -> rusqlite::Result<RunR
     connection.query_row(&sql, [run], reads::run).map(|(_, record)| record)
 }
 
-/// Adds what the run does not have of the jobs from `first` on, or all at its end. Returns the number of its jobs, as the error if
-/// there are fewer than `first`.
+/// Adds the jobs from `first` on that the run does not have yet, or all at its end. Returns the number of its jobs, as the error
+/// if there are fewer than `first`.
 pub(super) fn enqueue(
     connection: &Connection,
     run: i64,
@@ -74,9 +74,10 @@ pub(super) fn finish(
     connection: &Connection,
     run: i64,
     worker: Option<i64>,
-    (status, report): (RunStatus, &str),
+    status: RunStatus,
+    report: &str,
 ) -> rusqlite::Result<bool> {
-    // What one worker stops others go on with.
+    // A run that one worker stops stays open while others work on it.
     let sql = "UPDATE runs SET report = ?3, ended_at = ?4,
         status = iif(status = 'cancelled' OR (?2 = 'stopped' AND EXISTS
             (SELECT 1 FROM workers WHERE run = ?1 AND id IS NOT ?5 AND lease <> ?6)), status, ?2)

@@ -1,10 +1,10 @@
-//! The store as a file.
+//! The store in a SQLite file.
 
 use std::path::PathBuf;
 
 use antiphon_store::{Bill, ErrorKind, NewRun, RunFilter, RunStatus, Settlement, Store};
 
-/// A folder for a store, and the way to open it.
+/// A temporary folder with the path of a store.
 pub(crate) struct File {
     _folder: antiphon_fs::TempDir,
     pub(crate) path: PathBuf,
@@ -38,7 +38,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     assert!(place.open().await.runs().await.unwrap().is_empty());
 }
 
-/// A file as an earlier version of the format left it, with a run of one job and a stopped status.
+/// Returns a file of an earlier version of the format, with one stopped run of one job.
 async fn file_of_format(version: u32) -> File {
     let place = File::new();
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
@@ -65,7 +65,7 @@ async fn file_of_format(version: u32) -> File {
     place
 }
 
-/// Takes the tables and columns away that came with the leases of workers.
+/// Removes the tables and columns that were added for the leases of workers.
 fn before_workers(file: &rusqlite::Connection) {
     file.execute_batch(
         "DROP TRIGGER job_changed; DROP TRIGGER job_added; DROP TRIGGER run_added; DROP TABLE tallies; DROP TABLE uniques;
@@ -78,13 +78,17 @@ fn before_workers(file: &rusqlite::Connection) {
 }
 
 #[tokio::test]
-async fn a_file_of_an_older_version_is_brought_to_this_one() {
+async fn a_file_of_an_older_version_is_migrated() {
     for version in [1, 2, 3, 4, 5] {
         let place = file_of_format(version).await;
         let store = place.open().await;
         let run = store.open_run(NewRun::new("f")).await.unwrap();
         let tally = run.tally().await.unwrap();
-        assert_eq!((tally.possible, tally.held, tally.unreported), (7, 7, 0), "the most was held");
+        assert_eq!(
+            (tally.possible, tally.held, tally.unreported),
+            (7, 7, 0),
+            "the greatest possible cost is held"
+        );
         assert_eq!(run.jobs(0, 1).await.unwrap()[0].settled_at, None);
         run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
         assert!(run.jobs(0, 1).await.unwrap()[0].settled_at.is_some());
@@ -99,7 +103,7 @@ async fn a_file_of_an_older_version_is_brought_to_this_one() {
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "a test may block")]
-async fn what_is_no_store_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_store_is_refused_and_left_alone() {
     let place = File::new();
     std::fs::write(&place.path, "notes of mine, and quite a few of them, so that there is a header").unwrap();
     assert_eq!(Store::open(&place.path).await.unwrap_err().kind(), ErrorKind::Damaged);

@@ -1,4 +1,4 @@
-//! A process that is killed after each step of a run: the next one finds what it had stored, and nothing else.
+//! A process that is killed after each step of a run: the next process finds exactly what the first had stored.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,25 +12,15 @@ const STEPS: usize = 16;
 /// The jobs with a call in progress after each step.
 const IN_PROGRESS: [&[u64]; STEPS + 1] =
     [&[], &[], &[], &[], &[], &[0], &[], &[0], &[], &[1], &[], &[], &[1], &[1, 2], &[2], &[], &[]];
-/// What each call is held at, and what it costs.
+/// The reservation of each call, and below it its cost, in millionths of a US dollar.
 const RESERVED: u64 = 9;
 const COST: u64 = 4;
 
+const NAME: &str = "killed::a_process_that_is_killed_after_any_step_loses_and_doubles_nothing";
 const PATH: &str = "STORE_TEST_PATH";
 const LAST: &str = "STORE_TEST_STEP";
 
-/// The process that is killed: the other test starts it.
-#[tokio::test]
-#[ignore = "it aborts"]
-#[expect(clippy::disallowed_methods, reason = "the only way to reach a child process")]
-async fn dies() {
-    let path = std::env::var(PATH).unwrap();
-    let last = std::env::var(LAST).unwrap().parse().unwrap();
-    work(Path::new(&path), last).await;
-    unreachable!("it aborts after its last step");
-}
-
-/// Works on a run, and dies after so many steps.
+/// Works on a run, and aborts the process after `last` steps.
 async fn work(path: &Path, last: usize) {
     let mut step = 0;
     let mut passed = || {
@@ -81,16 +71,21 @@ async fn intend(run: &Run, job: &Job, attempts: u32) -> u32 {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a test may block")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may block, and a child process has no other way to learn its task"
+)]
 async fn a_process_that_is_killed_after_any_step_loses_and_doubles_nothing() {
+    // The test starts itself as the process that is killed.
+    if let (Ok(path), Ok(last)) = (std::env::var(PATH), std::env::var(LAST)) {
+        work(Path::new(&path), last.parse().unwrap()).await;
+        unreachable!("it aborts after its last step");
+    }
     for last in 1..=STEPS {
         let file = File::new();
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
-        command
-            .args(["--exact", "--ignored", "killed::dies"])
-            .env(PATH, &file.path)
-            .env(LAST, last.to_string());
+        command.args(["--exact", NAME]).env(PATH, &file.path).env(LAST, last.to_string());
         let output = command.output().unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && !stdout.contains("test result"), "{last}: {stdout}");
@@ -98,7 +93,7 @@ async fn a_process_that_is_killed_after_any_step_loses_and_doubles_nothing() {
     }
 }
 
-/// Ends the run, and checks what is left of the process that died after so many steps.
+/// Finishes the run, and checks the state that was left by the process that aborted after `last` steps.
 async fn resume(file: &File, last: usize) {
     let run = file.open().await.open_run(NewRun::new("f")).await.unwrap();
     let interrupted: Vec<u64> = run.interrupted().iter().map(|call| call.index).collect();
@@ -130,7 +125,7 @@ async fn resume(file: &File, last: usize) {
     run.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
 }
 
-/// The sums are those of the jobs.
+/// Checks that the tally agrees with the jobs.
 async fn agrees(run: &Run, tally: &Tally) {
     let jobs = run.jobs(0, 9).await.unwrap();
     let count = |state| jobs.iter().filter(|job| job.state == state).count() as u64;

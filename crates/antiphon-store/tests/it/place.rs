@@ -6,7 +6,7 @@ use antiphon_store::{Job, NewRun, Run, Store};
 
 pub(crate) const QUESTION: [u8; 32] = [7; 32];
 
-/// A place for a store, and the way to open it again.
+/// A place for a store, which can be opened again.
 pub(crate) enum Place {
     Memory(Store),
     #[cfg(feature = "sqlite")]
@@ -32,7 +32,7 @@ impl Place {
     }
 }
 
-/// Makes a test of each function for each back end: the functions take a `Place`.
+/// Creates a test of each function for each back end. The functions take a `Place`.
 macro_rules! suite {
     ($($test:ident)*) => {
         mod memory {$(

@@ -179,7 +179,7 @@ pub(super) struct SimulateArgs {
 
     /// TOML file with the server's behaviour, instead of the options below
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "latency", "spread", "tokens_per_second", "answer_tokens", "requests_per_second", "tokens_per_minute", "tells",
+        "latency", "spread", "tokens_per_second", "answer_tokens", "requests_per_second", "tokens_per_minute", "limit_signal",
         "errors", "resets", "stalls", "halves", "garbage", "seed",
     ])]
     pub(super) scenario: Option<PathBuf>,
@@ -219,8 +219,8 @@ pub(super) struct SimulateArgs {
     pub(super) tokens_per_minute: Option<u32>,
 
     /// Information about the rate limits in responses
-    #[arg(long, value_enum, default_value_t = TellsArg::Headers, value_name = "WHAT", help_heading = "Limits")]
-    pub(super) tells: TellsArg,
+    #[arg(long, value_enum, default_value_t = LimitSignalArg::Headers, value_name = "WHAT", help_heading = "Limits")]
+    pub(super) limit_signal: LimitSignalArg,
 
     /// Fraction of requests that get status 500, from 0 to 1
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
@@ -248,7 +248,7 @@ pub(super) struct SimulateArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum TellsArg {
+pub(super) enum LimitSignalArg {
     /// x-ratelimit headers with each answer, and Retry-After with a 429
     Headers,
     /// Retry-After with a 429, to the millisecond
@@ -256,7 +256,7 @@ pub(super) enum TellsArg {
     /// Retry-After with a 429, in whole seconds
     RetryAfterSeconds,
     /// The status only
-    Nothing,
+    None,
 }
 
 #[derive(Debug, Args)]

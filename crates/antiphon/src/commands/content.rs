@@ -91,9 +91,7 @@ fn as_text(made: &ContentResult) -> String {
 fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
     let ContentResult { report, pages, failures, skipped, .. } = made;
     if outcome.reused {
-        talk.line(
-            "run already finished: pages rebuilt, with 0 calls; use --fresh to start a new run",
-        );
+        talk.line("run already finished: pages rebuilt, with 0 calls; use --fresh to start a new run");
     }
     for failure in failures {
         talk.warning(failure);
@@ -161,7 +159,7 @@ fn warn_of_removed(page: &SitePage, talk: Talk) {
         };
         if !places.is_empty() {
             let first = places[..places.len().min(5)].join(", ");
-            talk.warning(&format!("{name}: removed, since {reason}: {first}{more}"));
+            talk.warning(&format!("{name}: removed ({reason}): {first}{more}"));
         }
     }
 }

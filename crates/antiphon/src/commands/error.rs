@@ -85,7 +85,7 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::SimilarModels { models } => return format!("similar models: {}", models.join(", ")),
         Hint::NameProvider => "name a provider, such as --provider ollama or --provider openai --model NAME",
         Hint::TrySimulator => {
-            "to try it without one, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
+            "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
         }
         Hint::TryOffline => "to use neither key nor network, run generate or content with --offline",
         Hint::CheckServer => "check that the server is running (ollama serve), and its address (--base-url)",
@@ -99,10 +99,10 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::RaiseDeadline => "raise --deadline, and run the same command again to resume",
         Hint::RaiseOpenFiles => "raise the limit of open files (ulimit -n), or lower --max-concurrency",
         Hint::RaiseCallTimeout => "raise the time-out of an answer: call_timeout in antiphon.toml",
-        Hint::RaiseTokenTimeout => "raise the time-out between tokens, such as ANTIPHON_TIMEOUT=600 (seconds)",
-        Hint::AllowLongerAnswers => {
-            "raise --max-tokens, or lower --count to ask for fewer personas"
+        Hint::RaiseTokenTimeout => {
+            "raise the time-out between tokens, such as ANTIPHON_TIMEOUT=600 (seconds)"
         }
+        Hint::AllowLongerAnswers => "raise --max-tokens, or lower --count to ask for fewer personas",
         Hint::StartFresh => "use --fresh to start a new run",
         Hint::Overwrite => "use --overwrite to replace it, or name another file",
         Hint::RunAgain => "run the same command again",

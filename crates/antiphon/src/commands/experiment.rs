@@ -77,10 +77,7 @@ async fn generate(
     let code = generate::all(planned, how, *talk).await?;
     for (name, outputs) in started.iter().filter(|_| !how.run.dry_run) {
         write_readme(experiments, name, *talk).await;
-        talk.hint(&format!(
-            "write a report: antiphon runs report latest --out {}",
-            outputs.display()
-        ));
+        talk.hint(&format!("write a report: antiphon runs report latest --out {}", outputs.display()));
     }
     Ok(code)
 }

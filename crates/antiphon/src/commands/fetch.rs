@@ -79,9 +79,7 @@ async fn to_stdout(
                 failed += 1;
                 let error = CommandError::new(SOME_FAILED, format!("{}: {err}", without_secrets(url)));
                 talk.error(&match err.kind() {
-                    ErrorKind::TooLarge { .. } => {
-                        error.hint("use --out DIR, which has no limit of size")
-                    }
+                    ErrorKind::TooLarge { .. } => error.hint("use --out DIR, which has no limit of size"),
                     _ => error,
                 });
             }

@@ -304,7 +304,7 @@ fn print_validation(report: &Report, talk: Talk) {
         match replaced {
             0 => talk
                 .warning("nothing was anonymised: no name, address or number was found. Check the documents, and list names with --names"),
-            found => talk.line(&format!("{found} names, addresses and numbers anonymised{kept}")),
+            found => talk.line(&format!("anonymised names, addresses and numbers: {found}{kept}")),
         }
     }
     for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {

@@ -11,9 +11,7 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
     let all = operations::models(&settings).await?;
     if all.is_empty() {
         talk.line("no provider is named and no local engine answers");
-        talk.hint(
-            "name a provider, such as --provider openai; antiphon doctor lists all providers",
-        );
+        talk.hint("name a provider, such as --provider openai; antiphon doctor lists all providers");
     }
     let document = || json!({ "schema": "antiphon.models/1", "providers": all });
     output::print(args.json.then(document), || as_list(&all, args.all))?;
@@ -57,7 +55,9 @@ fn price(model: &ModelInfo) -> String {
     };
     match model.price {
         Some(price) if price == antiphon_llm::Price::FREE => "no cost".to_owned(),
-        Some(price) => format!("{} in, {} out per million tokens", dollars(price.input), dollars(price.output)),
+        Some(price) => {
+            format!("{} in, {} out per million tokens", dollars(price.input), dollars(price.output))
+        }
         None => String::new(),
     }
 }

@@ -36,7 +36,9 @@ impl Talk {
 
     /// Prints how to resume a run that was started with `--fresh`.
     pub(super) fn goes_on_without_fresh(self) {
-        self.hint("run the same command without --fresh to resume this run; with --fresh it starts another one");
+        self.hint(
+            "run the same command without --fresh to resume this run; with --fresh it starts another one",
+        );
     }
 
     pub(super) fn hint(self, text: &str) {

@@ -60,15 +60,9 @@ fn as_table(estimate: &Estimate) -> String {
         if least == most { least.to_string() } else { format!("{least} to {most}") }
     };
     let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
-    let mut text = format!(
-        "rows       {rows}: {done} done, {cached} cached or duplicates, {bad} invalid\n"
-    );
+    let mut text = format!("rows       {rows}: {done} done, {cached} cached or duplicates, {bad} invalid\n");
     text.push_str(&format!("calls      {}\n", range(*calls)));
-    text.push_str(&format!(
-        "tokens     {} input, {} output\n",
-        range(*input_tokens),
-        range(*output_tokens)
-    ));
+    text.push_str(&format!("tokens     {} input, {} output\n", range(*input_tokens), range(*output_tokens)));
     let money = |micros: u64| cost(Some(micros));
     let costs = estimate.cost_usd_micros.map_or_else(
         || cost(None),

@@ -1,7 +1,7 @@
 use antiphon_sim::{ClientVerdict, Faults, Latency, Limit, Scenario, Server, Stats};
 use tokio_util::sync::CancellationToken;
 
-use super::cli::{SimulateArgs, TellsArg};
+use super::cli::{LimitSignalArg, SimulateArgs};
 use super::error::{ALL_FAILED, CommandError, OK, USAGE};
 use super::front::source;
 use super::interrupt::Interrupts;
@@ -23,8 +23,7 @@ pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandE
     }
     let server = Server::start(scenario, args.port).await.map_err(|err| {
         let message = format!("cannot listen on port {}: {err}", args.port);
-        CommandError::new(ALL_FAILED, message)
-            .hint("use another --port, or --port 0 for any free one")
+        CommandError::new(ALL_FAILED, message).hint("use another --port, or --port 0 for any free one")
     })?;
     output::result(&format!("{}/v1\n", server.url()))?;
     talk.line(&format!(
@@ -81,11 +80,11 @@ fn scenario(args: &SimulateArgs) -> Scenario {
     let mut scenario = Scenario::default()
         .latency(latency)
         .answer_tokens(args.answer_tokens)
-        .limit_signal(match args.tells {
-            TellsArg::Headers => antiphon_sim::LimitSignal::Headers,
-            TellsArg::RetryAfter => antiphon_sim::LimitSignal::RetryAfter,
-            TellsArg::RetryAfterSeconds => antiphon_sim::LimitSignal::RetryAfterSeconds,
-            TellsArg::Nothing => antiphon_sim::LimitSignal::None,
+        .limit_signal(match args.limit_signal {
+            LimitSignalArg::Headers => antiphon_sim::LimitSignal::Headers,
+            LimitSignalArg::RetryAfter => antiphon_sim::LimitSignal::RetryAfter,
+            LimitSignalArg::RetryAfterSeconds => antiphon_sim::LimitSignal::RetryAfterSeconds,
+            LimitSignalArg::None => antiphon_sim::LimitSignal::None,
         })
         .faults(faults)
         .seed(args.seed);

@@ -14,7 +14,7 @@ use super::request::{ContentRecipe, RecipeSource};
 use super::start::Opening;
 use super::workspace::{Connected, Watch, Workspace};
 
-/// A content request with its recipe read, and its notes where they are needed.
+/// A content request with its parsed recipe, and its notes if they are needed.
 struct Planned {
     themes: Vec<Theme>,
     fallback: Option<Content>,
@@ -98,7 +98,7 @@ async fn planned(
     };
     if fallback.is_some() && notes.files > 1 {
         let message = format!(
-            "a fallback is one person's content, and there are {} files of notes: name one of them",
+            "a fallback is the content of one person, and there are {} files of notes. Name one of them",
             notes.files
         );
         return Err(OperationError::new(OperationErrorKind::Request, message));
@@ -108,7 +108,7 @@ async fn planned(
     let mut mapping = Mapping::new(input, recipe, &session.model);
     prepare(&mut mapping, workspace, connected, opening, watch)?;
     mapping.kind = "content".to_owned();
-    // Whoever wants other words wants them from the model.
+    // A fresh run asks the model for new words instead of reusing cached answers.
     mapping.ignores_answers = request.fresh;
     Ok(Planned { themes, fallback, notes, mapping })
 }

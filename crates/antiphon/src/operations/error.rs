@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::{ConfigError, ConnectError, ConnectErrorKind};
 
-/// The reason why an operation gave nothing, for every front: the kind decides on an exit code or an HTTP status, and a
-/// hint is data that the front words.
+/// The error of an operation, for every front: the kind decides on an exit code or an HTTP status, and a hint is data that the
+/// front words.
 #[derive(Debug)]
 pub struct OperationError(Box<Inner>);
 
@@ -32,21 +32,21 @@ struct Inner {
 pub enum OperationErrorKind {
     /// The request cannot work: an input, a recipe or a value in it is wrong.
     Request,
-    /// There is no such run, or no store.
+    /// The run or the store does not exist.
     NotFound,
-    /// The run is not in a state for this operation.
+    /// The run is in a state that does not allow the operation.
     Conflict,
     /// A setting, a key or an account is missing or wrong.
     Configuration,
-    /// Some of the work is left or failed, and could be done later: a deadline passed, or a limit was reached.
+    /// Some of the work is left or failed, and can be done later: a deadline passed, or a limit was reached.
     Incomplete,
-    /// Nothing came of it: the provider gave no valid answer, or files could not be written.
+    /// The operation has no result: the provider returned no valid answer, or files could not be written.
     Failed,
     /// The budget is used up.
     Budget,
-    /// Another process has kept the store busy for too long.
+    /// Another process kept the store busy for too long.
     Busy,
-    /// It was cancelled or interrupted.
+    /// The operation was cancelled or interrupted.
     Cancelled,
     /// A defect of this program, or a store that cannot be used.
     Internal,
@@ -57,39 +57,39 @@ pub enum OperationErrorKind {
 #[serde(tag = "advice", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Hint {
-    /// Check the key, and what it may be used for.
+    /// Check the key and its permissions.
     CheckKey,
-    /// Set the environment variable that has the key.
+    /// Set the environment variable for the key.
     SetVariable {
         /// The variable's name.
         name: String,
     },
-    /// The account has no money or allowance left.
+    /// Check the account's billing: it has no credit or quota left.
     CheckBilling,
     /// Name a model that the server has.
     NameModel,
-    /// The provider has models with names like the one that was asked for.
+    /// Name one of the provider's models with a similar name.
     SimilarModels {
-        /// The likeliest first.
+        /// The models, the most similar first.
         models: Vec<String>,
     },
     /// Name a provider: no local engine answers.
     NameProvider,
     /// Try the simulated vendor.
     TrySimulator,
-    /// Without a key and a network, personas and sites can be drafted offline.
+    /// Draft personas or sites offline, which needs no key and no network.
     TryOffline,
     /// Check whether the server is running, and its address.
     CheckServer,
-    /// Check whether the address leads to this provider's interface.
+    /// Check whether the address is that of this provider's API.
     CheckAddress,
-    /// See which providers answer.
+    /// Run the doctor, to see which providers answer.
     RunDoctor,
-    /// Change what the provider does not accept.
+    /// Change the parameters that the provider does not accept.
     ChangeParameters,
     /// Allow more time with a later deadline.
     RaiseDeadline,
-    /// Allow more files and connections to be open at a time, or make fewer calls.
+    /// Raise the limit of open files, connections included, or lower the concurrency.
     RaiseOpenFiles,
     /// Allow more time for one answer.
     RaiseCallTimeout,
@@ -97,36 +97,36 @@ pub enum Hint {
     RaiseTokenTimeout,
     /// Allow longer answers, or ask for fewer personas.
     AllowLongerAnswers,
-    /// Replace the file that is there, or name another one.
+    /// Replace the existing file, or name another one.
     Overwrite,
-    /// Start a new run of what is there now.
+    /// Start a fresh run with the current input.
     StartFresh,
-    /// The same request tries again.
+    /// Make the same request again.
     RunAgain,
-    /// The same request tries again after a while.
+    /// Make the same request again after a while.
     RunAgainLater,
-    /// A larger model, or a smaller task, may keep to the schema.
+    /// Use a larger model or a smaller task, for which the schema is easier to satisfy.
     UseLargerModel,
-    /// The model's context is too small.
+    /// Raise the model's context size, or use less input.
     RaiseContext,
-    /// The provider fails too often.
+    /// Wait, or use another provider: the circuit breaker is open, since this one fails too often.
     ProviderFailing,
-    /// The same request resumes with a higher budget.
+    /// Raise the budget: the same request then resumes.
     RaiseMaxCost,
-    /// Say how much the run may cost.
+    /// Set the budget of the run.
     SetMaxCost,
-    /// The same request resumes what is left.
+    /// Make the same request again: it resumes the rest.
     Resumes,
-    /// What is wrong outside has to be put right; then the same request resumes.
+    /// Fix the cause, which is outside this program; then the same request resumes.
     ResumesWhenFixed,
-    /// The run is left alone: the same request starts a new one.
+    /// Make the same request again: it starts a new run, since this one was cancelled.
     StartAgain,
-    /// There is nothing to ask again about: what is left is for a resumption.
+    /// Resume the run: no row has failed, so there is nothing to retry.
     ResumeRun {
         /// The run's id.
         run: String,
     },
-    /// A name that is near the one that was given.
+    /// Use a similar name that exists.
     DidYouMean {
         /// The name.
         name: String,
@@ -138,23 +138,23 @@ pub enum Hint {
     },
     /// Fetch the address first.
     FetchFirst,
-    /// Addresses by http and of this machine can be allowed.
+    /// Allow plain HTTP and addresses of this machine.
     AllowLocal,
-    /// The run whose recipe or experiment this is about.
+    /// The subject of the error, such as an experiment.
     About {
-        /// What it is.
+        /// The subject's name.
         what: String,
     },
-    /// See which experiments there are.
+    /// List the experiments.
     ListExperiments,
     /// Add data to an experiment.
     AddData {
-        /// Its name.
+        /// The experiment's name.
         experiment: String,
     },
-    /// Give the whole command again: what it takes is not in the store.
+    /// Give the whole command again: its input is not in the store.
     GiveCommandAgain,
-    /// The partial results are in the run's folder.
+    /// See the partial results in the run's folder.
     SeeFolder {
         /// The folder.
         folder: PathBuf,
@@ -169,7 +169,7 @@ impl OperationError {
         Self(Box::new(Inner { kind, message: message.into(), source, hints, folder, input, unwritten }))
     }
 
-    /// Reports a defect of this program.
+    /// Creates the error of a defect of this program.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(OperationErrorKind::Internal, message)
@@ -182,13 +182,13 @@ impl OperationError {
         self
     }
 
-    /// Takes advice back that does not hold here.
+    /// Removes a hint that does not apply.
     pub(super) fn without_hint(mut self, hint: &Hint) -> Self {
         self.0.hints.retain(|given| given != hint);
         self
     }
 
-    /// Says that the place cannot be used, where no other reason is known.
+    /// Changes the kind `Failed` to `Configuration`, since the folder of runs cannot be used.
     pub(super) fn of_place(mut self) -> Self {
         if self.0.kind == OperationErrorKind::Failed {
             self.0.kind = OperationErrorKind::Configuration;
@@ -196,25 +196,25 @@ impl OperationError {
         self
     }
 
-    /// Names the run's folder, where the partial results are.
+    /// Sets the run's folder, which has the partial results.
     pub(super) fn in_folder(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.0.folder = folder.into();
         self
     }
 
-    /// Names the input that it is about.
+    /// Sets the input that the error is about.
     pub(super) fn of_input(mut self, input: impl Into<PathBuf>) -> Self {
         self.0.input = Some(input.into());
         self
     }
 
-    /// Adds personas that were made and could not be written.
+    /// Adds personas that could not be written.
     pub(super) fn with_unwritten(mut self, personas: Vec<Persona>) -> Self {
         self.0.unwritten = Some(personas);
         self
     }
 
-    /// Returns what the caller can do.
+    /// Returns the kind, which says what the caller can do.
     #[must_use]
     pub fn kind(&self) -> OperationErrorKind {
         self.0.kind
@@ -226,31 +226,31 @@ impl OperationError {
         &self.0.hints
     }
 
-    /// Returns the run's folder, if the run came so far.
+    /// Returns the run's folder, if it was created before the error.
     #[must_use]
     pub fn folder(&self) -> Option<&PathBuf> {
         self.0.folder.as_ref()
     }
 
-    /// Returns the input that it is about.
+    /// Returns the input that the error is about.
     #[must_use]
     pub fn input(&self) -> Option<&PathBuf> {
         self.0.input.as_ref()
     }
 
-    /// Returns how far a persona run came and what it cost.
+    /// Returns the report of a persona run up to the error: its steps, usage and cost.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.0.source.as_ref().and_then(antiphon_pipeline::Error::report)
     }
 
-    /// Returns personas that were made and could not be written, on a full disk say: they are nowhere else.
+    /// Returns the personas that could not be written, for example on a full disk. This is their only copy.
     #[must_use]
     pub fn unwritten(&self) -> Option<&[Persona]> {
         self.0.unwritten.as_deref()
     }
 
-    /// Whether the provider does not have the model.
+    /// Returns whether the provider does not have the model.
     pub(super) fn is_unknown_model(&self) -> bool {
         let unknown = ErrorKind::Provider(LlmKind::ModelNotFound);
         self.0.source.as_ref().is_some_and(|err| err.kind() == unknown)
@@ -263,7 +263,7 @@ impl fmt::Display for OperationError {
     }
 }
 
-// The source's text is part of the message already, with all that lies behind it.
+// The text of all sources is part of the message already.
 impl std::error::Error for OperationError {}
 
 impl Serialize for OperationError {
@@ -399,7 +399,7 @@ fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
     }
 }
 
-/// The advice about a provider's error.
+/// Returns the hint for a provider's error.
 pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
     Some(match kind {
         LlmKind::Auth => Hint::CheckKey,
@@ -428,11 +428,11 @@ pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
 pub struct StopNotice {
     /// The cause's short name, as in reports.
     pub cause: String,
-    /// What happened, in a sentence.
+    /// The message, one sentence.
     pub message: String,
-    /// What a caller can do; `None` where the stop is no trouble: the reader of the results had enough.
+    /// The kind, by what a caller can do; `None` if the stop is no error: the results are no longer read.
     pub kind: Option<OperationErrorKind>,
-    /// The advice.
+    /// The hints.
     pub hints: Vec<Hint>,
 }
 

@@ -12,45 +12,45 @@ use super::request::{RecipeSource, RunRequest};
 use super::sources::is_address;
 use crate::runtime::ConfigFile;
 
-/// The folder of all experiments.
+/// The folder of all experiments, and the operations on them.
 #[derive(Debug, Clone)]
 pub struct Experiments {
     base: PathBuf,
 }
 
-/// What a run of an experiment is started with.
+/// The request and the settings with which a run of an experiment is started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExperimentStart {
-    /// What is asked for.
+    /// The request of the run.
     pub request: RunRequest,
-    /// The experiment's own defaults, if it has any, as the text of a configuration file that goes before all others.
+    /// The experiment's own defaults, if it has any, as the text of a configuration file that overrides all others.
     pub defaults: Option<RecipeSource>,
-    /// The folder of its runs.
+    /// The folder of the experiment's runs.
     pub outputs: PathBuf,
 }
 
 impl Experiments {
-    /// Creates the view of the experiments below a folder, which need not be there.
+    /// Creates the view of the experiments below a folder, which need not exist.
     #[must_use]
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self { base: base.into() }
     }
 
-    /// Makes the folder of an experiment.
+    /// Creates the folder of an experiment.
     ///
     /// # Errors
-    /// `Request` for a name that is no folder's or is taken, or a recipe that is not there.
+    /// `Request` for a name that is taken or not valid for a folder, or a recipe that does not exist.
     ///
     /// # Cancel safety
-    /// A dropped call may leave an empty folder, which the same call takes.
+    /// A dropped call may leave an empty folder, which the same call uses.
     pub async fn create(&self, definition: Definition) -> Result<ExperimentInfo, OperationError> {
-        // A recipe that is not there is reported now, and not at the first run.
+        // A missing recipe is reported now, and not at the first run.
         definition.personas.recipe(Path::new("")).await?;
         Ok(Experiment::create_as(&self.base, definition).await?.info().await?)
     }
 
-    /// Lists the experiments, or why one cannot be read: that hides no other.
+    /// Lists the experiments. One that cannot be read is an error in its place and does not hide the others.
     ///
     /// # Errors
     /// `Failed` for a folder that cannot be listed.
@@ -71,7 +71,7 @@ impl Experiments {
     /// Returns one experiment.
     ///
     /// # Errors
-    /// `Request` for a name that none has, with one that is near.
+    /// `Request` for an unknown name, with a similar one as a hint.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -79,14 +79,14 @@ impl Experiments {
         Ok(self.load(name).await?.info().await?)
     }
 
-    /// Adds files or folders to an experiment's data, as copies or as links: all or nothing, as far as that can be seen
-    /// before.
+    /// Adds files or folders to an experiment's data, as copies or as links. Paths are checked before any is added, so that a
+    /// wrong one adds nothing.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` for what is not there, is an address, or would take another's place.
+    /// As [`show`](Self::show); `Request` for a path that does not exist, is an address, or would replace another file.
     ///
     /// # Cancel safety
-    /// A dropped call may leave a part; the same call brings the rest.
+    /// A dropped call may have added some of the paths; the same call adds the rest.
     pub async fn add(
         &self,
         name: &str,
@@ -108,8 +108,8 @@ impl Experiments {
         Ok(experiment.info().await?)
     }
 
-    /// Returns what a run of an experiment is started with; `drawn` goes over what the experiment says, and `parameters`
-    /// over those of its recipe.
+    /// Returns the request and the settings for a run of an experiment. `overrides` take precedence over the experiment's own
+    /// defaults, and `parameters` over the sampling parameters of its recipe.
     ///
     /// # Errors
     /// As [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used.
@@ -119,7 +119,7 @@ impl Experiments {
     pub async fn start(
         &self,
         name: &str,
-        drawn: &PersonaDefaults,
+        overrides: &PersonaDefaults,
         parameters: SamplingParams,
     ) -> Result<ExperimentStart, OperationError> {
         let experiment = self.load(name).await?;
@@ -129,9 +129,10 @@ impl Experiments {
             return Err(error.hint(Hint::AddData { experiment: name.to_owned() }));
         }
         let definition = experiment.definition();
-        let mut recipe = drawn.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
-            OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
-        })?;
+        let mut recipe =
+            overrides.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
+                OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
+            })?;
         recipe.parameters = parameters.or(recipe.parameters);
         let request = RunRequest::personas(experiment.data_path(), &recipe)?;
         let defaults = definition.defaults_toml().map(|text| {
@@ -141,7 +142,7 @@ impl Experiments {
         Ok(ExperimentStart { request, defaults, outputs: experiment.outputs_path() })
     }
 
-    /// Returns the folder of an experiment, whatever links lead to it.
+    /// Returns the canonical path of an experiment's folder, with links resolved.
     ///
     /// # Errors
     /// As [`show`](Self::show).
@@ -152,13 +153,13 @@ impl Experiments {
         Ok(antiphon_fs::canonical(self.load(name).await?.root()).await?)
     }
 
-    /// Writes an experiment's README anew, with what is known of its runs.
+    /// Rewrites an experiment's README with the list of its runs.
     ///
     /// # Errors
-    /// As [`show`](Self::show), and `Failed` where it cannot be written.
+    /// As [`show`](Self::show), and `Failed` if the file cannot be written.
     ///
     /// # Cancel safety
-    /// The file is the old one or the new one.
+    /// The file is replaced atomically: it is the old one or the new one.
     pub async fn write_readme(&self, name: &str) -> Result<(), OperationError> {
         Ok(self.load(name).await?.write_readme().await?)
     }
@@ -174,10 +175,10 @@ impl Experiments {
         Ok(self.load(name).await?.history().await?)
     }
 
-    /// Returns the personas of one of its runs: its id, the beginning of it, or `latest`.
+    /// Returns the personas of a run of an experiment, named by its id, a prefix of it, or `latest`.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` where there is no such run.
+    /// As [`show`](Self::show); `Request` if there is no such run.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -185,18 +186,18 @@ impl Experiments {
         Ok(self.load(name).await?.outputs(run).await?)
     }
 
-    /// Removes an experiment with all its data and outputs; what links lead to stays. `confirmation` is its name once more.
+    /// Deletes an experiment with all its data and outputs; the targets of links are kept. `confirmation` must repeat its name.
     ///
     /// # Errors
     /// As [`show`](Self::show); `Request` for another name.
     ///
     /// # Cancel safety
-    /// A dropped call continues.
+    /// A dropped call continues in the background.
     pub async fn delete(&self, name: &str, confirmation: &str) -> Result<(), OperationError> {
         Ok(self.load(name).await?.delete(confirmation).await?)
     }
 
-    /// An experiment by its name, or by its folder.
+    /// Loads an experiment by its name, or by its folder.
     async fn load(&self, name: &str) -> Result<Experiment, OperationError> {
         let err = match Experiment::load(self.base.join(name)).await {
             Ok(experiment) => return Ok(experiment),
@@ -217,7 +218,7 @@ impl Experiments {
 }
 
 impl ExperimentStart {
-    /// Returns the configuration files that hold for it: its own defaults, and then `files`.
+    /// Returns the configuration files for the run: the experiment's own defaults, then `files`.
     ///
     /// # Errors
     /// `Configuration` for defaults that cannot be used.

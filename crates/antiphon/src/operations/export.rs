@@ -11,28 +11,28 @@ use serde_json::{Value, json};
 use super::error::{OperationError, OperationErrorKind};
 use super::workspace::Workspace;
 
-/// What results are written as.
+/// The format of exported results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExportFormat {
-    /// A JSON value a line.
+    /// One JSON value on each line (NDJSON). The default.
     #[default]
     Jsonl,
     /// One list of JSON values.
     Json,
-    /// A table with a header, in which no cell is a formula.
+    /// A table with a header. Cells that a spreadsheet would run as formulas are escaped.
     Csv,
-    /// For people: a table, and of personas a document.
+    /// Markdown for people: a table, or a document for personas.
     Markdown,
 }
 
 impl Workspace {
-    /// Writes the results that a run has, in the order of its rows; of a persona run, its personas.
+    /// Exports the results of a run so far, in the order of its rows; for a persona run, its personas.
     ///
     /// # Errors
-    /// As [`status`](Self::status), `Request` for a file that is not to be replaced, `Configuration` for a place that cannot be
-    /// written, and `Failed` where writing fails.
+    /// As [`status`](Self::status); `Request` for an existing file that may not be replaced, `Configuration` for a place that
+    /// cannot be written, and `Failed` if writing fails or a persona run has no personas.
     ///
     /// # Cancel safety
     /// A dropped call leaves no file.
@@ -43,11 +43,11 @@ impl Workspace {
         format: ExportFormat,
     ) -> Result<(), OperationError> {
         let run = self.existing().await?.read_run(run).await?;
-        written(Arc::new(run), self.folder(), to, format).await
+        write_results(Arc::new(run), self.folder(), to, format).await
     }
 }
 
-async fn written(
+async fn write_results(
     run: Arc<Run>,
     folder: &Path,
     to: &Destination,
@@ -57,7 +57,7 @@ async fn written(
         "personas" => {
             let made = read_personas(&folder.join(&run.record().id)).await?;
             let made = made.map(|made| made.personas).filter(|made| !made.is_empty());
-            // What the store has is the model's word, not looked up.
+            // The store has the model's answer only, with citations that are not verified.
             made.ok_or_else(|| {
                 let message =
                     format!("run {} has no personas: give the command again that began it", run.record().id);
@@ -71,7 +71,7 @@ async fn written(
     }
     let mut out = TextWriter::begin(to).await?;
     match (made.is_empty(), format) {
-        (true, _) => of_rows(&run, &mut out, format).await?,
+        (true, _) => write_rows(&run, &mut out, format).await?,
         (false, ExportFormat::Markdown) => out.write(&personas_markdown(&made)).await?,
         (false, ExportFormat::Csv) => {
             let rows: Vec<Value> = made.iter().map(persona_row).collect();
@@ -90,7 +90,7 @@ async fn written(
     Ok(out.finish().await?)
 }
 
-async fn of_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Result<(), OperationError> {
+async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Result<(), OperationError> {
     let mut table = Table::default();
     let is_table = matches!(format, ExportFormat::Csv | ExportFormat::Markdown);
     if is_table {

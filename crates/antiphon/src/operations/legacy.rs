@@ -1,4 +1,4 @@
-//! Requests of runs that versions before `antiphon.request/1` stored as a command line.
+//! Requests of runs that were stored as a command line, by versions before `antiphon.request/1`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{Anonymise, RecipeSource, RunRequest};
 
-/// What earlier versions stored.
+/// The note that earlier versions stored.
 #[derive(Deserialize)]
 struct Note {
     #[serde(default)]
@@ -30,7 +30,7 @@ struct Note {
     folder: PathBuf,
 }
 
-/// The words of an old command: what stands by itself, and the flags with their values.
+/// The words of an old command: positional arguments, and flags with their values.
 struct LegacyArgs {
     plain: Vec<String>,
     flags: HashMap<String, String>,
@@ -61,7 +61,8 @@ const SHORT_FLAGS: [(&str, &str); 7] = [
     ("-s", "--site"),
 ];
 
-/// Returns what a run of an earlier version is asked to do, as far as what it names is still there; `None` for a run that does not tell.
+/// Returns the request of a run of an earlier version, if the files that it names still exist; `None` if the note is not valid
+/// or the command is unknown.
 pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, OperationError>> {
     let note: Note = serde_json::from_str(&record.request).ok()?;
     let words = LegacyArgs::of(note.arguments, note.folder);
@@ -112,7 +113,7 @@ impl LegacyArgs {
         Self { plain, flags, folder }
     }
 
-    /// The folder of runs that the command named; what the configuration said is not known.
+    /// Returns the folder of runs that the command named; the configuration of that time is not known.
     fn out(&self, input: &str) -> PathBuf {
         let flag = match self.plain.first().map(String::as_str) {
             Some("experiment") => return Path::new(input).with_file_name("outputs"),
@@ -126,7 +127,7 @@ impl LegacyArgs {
         self.flags.get(flag).map(String::as_str)
     }
 
-    /// The value of a flag, as the type's own JSON has it.
+    /// Parses the value of a flag as a JSON string or number of the type.
     fn parsed<T: DeserializeOwned>(&self, flag: &str) -> Option<T> {
         let value = self.value(flag)?;
         let number = || serde_json::from_str(value).ok();
@@ -170,7 +171,7 @@ impl LegacyArgs {
         below: &PersonaDefaults,
         folder: &Path,
     ) -> Result<RunRequest, OperationError> {
-        let drawn = PersonaDefaults {
+        let overrides = PersonaDefaults {
             recipe: self.value("--recipe").map(|file| {
                 if file.ends_with(".toml") {
                     self.folder.join(file).display().to_string()
@@ -183,7 +184,7 @@ impl LegacyArgs {
             detail: self.parsed("--detail"),
             evidence: self.parsed("--evidence"),
         };
-        let mut recipe: PersonaRecipe = drawn.or(below).recipe(folder).await?;
+        let mut recipe: PersonaRecipe = overrides.or(below).recipe(folder).await?;
         recipe.parameters = self.parameters().or(recipe.parameters);
         let mut request = RunRequest::personas(input, &recipe)?;
         request.distil = self.parsed("--distil").unwrap_or_default();
@@ -236,7 +237,7 @@ impl LegacyArgs {
     }
 }
 
-/// Adds short flags that stand in one word: switches, and a last one with its value in the word or behind it.
+/// Adds the short flags of one word: switches, and a last one with its value in the word or in the next one.
 fn add_short(word: &str, words: &mut impl Iterator<Item = String>, flags: &mut HashMap<String, String>) {
     let mut letters = word.get(1..).unwrap_or_default().chars();
     while let Some(letter) = letters.next() {
@@ -255,7 +256,7 @@ fn add_short(word: &str, words: &mut impl Iterator<Item = String>, flags: &mut H
     }
 }
 
-/// Reads a file that the command named, and of which the store has the name alone.
+/// Reads a file that the command named; the store has only its name.
 async fn read(path: &Path, name: &str) -> Result<RecipeSource, OperationError> {
     let text = antiphon_fs::read_to_string(path).await.map_err(|err| {
         let message = format!("an earlier version stored this run without the text of {name}: {err}");
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_command_is_read_word_by_word() {
+    fn an_old_command_is_parsed() {
         let words = words(
             "map rows.csv -r r.toml --max-cost=$0.5 --limit 9 --fresh -y --deadline 1.5 --concurrency 3",
         );
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn short_flags_may_stand_in_one_word() {
+    fn short_flags_can_be_combined_in_one_word() {
         let found = words("generate in -vvqn3 -pollama -m=tiny --concurrency auto -- -odd");
         assert_eq!(found.plain, ["generate", "in", "-odd"]);
         let named = ["--count", "--provider", "--model"].map(|flag| found.value(flag));
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_runs_is_where_each_command_had_it() {
+    fn the_folder_of_runs_depends_on_the_command() {
         let check = |line: &str, input: &str, expected: &str| {
             assert_eq!(words(line).out(input), PathBuf::from(expected), "{line}");
         };

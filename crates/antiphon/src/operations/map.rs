@@ -20,7 +20,7 @@ pub(super) async fn plan(
     estimate(workspace, connected, &mapping).await
 }
 
-/// Estimates a mapping by what the workspace's store knows.
+/// Estimates a mapping from the usage statistics in the workspace's store.
 pub(super) async fn estimate(
     workspace: &Workspace,
     connected: &Connected,
@@ -87,7 +87,7 @@ async fn mapping(
     Ok(mapping)
 }
 
-/// Sets what all mappings have in common.
+/// Sets the options that all mappings have in common.
 pub(super) fn prepare(
     mapping: &mut Mapping,
     workspace: &Workspace,
@@ -109,7 +109,7 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// The number of fallbacks that may be asked about one prompt.
+/// Returns the number of fallbacks that may be called for one prompt.
 pub(super) fn fallbacks(session: &Session) -> u32 {
     u32::try_from(session.fallbacks.len()).unwrap_or(u32::MAX)
 }
@@ -125,12 +125,12 @@ async fn input(
     opening: &Opening,
     watch: &Watch,
 ) -> Result<Input, OperationError> {
-    // Of a run of an earlier version the input tells whether the recipe is still the one that it began with.
+    // A run of an earlier version needs its input, to check that the recipe is the one that it was started with.
     if opening.has_all_rows() && opening.has_recipe() {
         return Ok(Input::Stored);
     }
     let [input] = &request.inputs[..] else {
-        let message = format!("rows come from one input, and {} are named", request.inputs.len());
+        let message = format!("a map run takes one input, and {} are named", request.inputs.len());
         return Err(OperationError::new(OperationErrorKind::Request, message));
     };
     if input != Path::new("-") {

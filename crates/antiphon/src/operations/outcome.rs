@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::error::StopNotice;
 
-/// What came of a run, for every front.
+/// The outcome of a run, for every front.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct RunOutcome {
@@ -15,22 +15,22 @@ pub struct RunOutcome {
     pub schema: String,
     /// The run's id.
     pub run_id: String,
-    /// What it was made of, for people.
+    /// The names of the inputs, for people.
     pub input: String,
     /// The run's folder.
     pub folder: PathBuf,
-    /// Whether it was finished before, and nothing was asked.
+    /// Whether the run had finished before, so that no call was made.
     pub reused: bool,
-    /// Rows that were done when it began.
+    /// Rows that were done when the run was resumed; 0 for a new run.
     pub resumed_at: u64,
-    /// Why it stopped before all its rows ended.
+    /// The reason why the run stopped before all its rows were done; `None` if it finished.
     pub stop: Option<StopNotice>,
-    /// What was made.
+    /// The results.
     pub result: RunResult,
 }
 
 impl RunOutcome {
-    /// Returns the personas that were made; none of another kind of run.
+    /// Returns the personas; empty for another kind of run.
     #[must_use]
     pub fn personas(&self) -> &[Persona] {
         match &self.result {
@@ -40,7 +40,7 @@ impl RunOutcome {
     }
 }
 
-/// What a run made.
+/// The results of a run, by its kind.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -57,55 +57,55 @@ pub enum RunResult {
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct MapResult {
-    /// What came of the rows, and what that took.
+    /// The report on the rows: outcomes, usage, cost and time.
     pub report: MapReport,
-    /// The file of the results, if there is one.
+    /// The file of the results; `None` if they were not written to one.
     pub results: Option<PathBuf>,
-    /// The file of the rows that failed, if any did.
+    /// The file of the failed rows; `None` if no row failed.
     pub failed_rows: Option<PathBuf>,
 }
 
-/// Personas, and how they came about.
+/// Personas, with the report on their generation.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PersonasResult {
     /// The personas.
     pub personas: Vec<Persona>,
-    /// What they rest on, and what they took.
+    /// The report: evidence, usage, cost and time.
     pub report: Report,
 }
 
-/// Sites, and how their copy came about.
+/// Sites, with the report on the generation of their copy.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct ContentResult {
-    /// What came of the pages, and what that took.
+    /// The report on the pages: outcomes, usage, cost and time.
     pub report: MapReport,
-    /// One for each document and theme, in order.
+    /// The pages, one for each document and theme, in order.
     pub pages: Vec<SitePage>,
-    /// The files of the site, its index last; none if there is no page.
+    /// The files of the site, its index last; empty if there is no page.
     pub files: Vec<PathBuf>,
-    /// Notes that could not be read.
+    /// Notes that could not be read, each with the reason.
     pub failures: Vec<String>,
-    /// Files of other kinds.
+    /// Files of unsupported types.
     pub skipped: Vec<String>,
-    /// The file of the pages' rows that failed, if any did.
+    /// The file of the failed rows; `None` if no page failed.
     pub failed_rows: Option<PathBuf>,
 }
 
-/// What a request would take, before any call is made.
+/// The estimate of a request: calls, tokens, cost and time, computed without a call.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Plan {
-    /// Of rows or pages: from the least to the most that is likely.
+    /// The estimate for rows or pages: ranges from the least to the most that is likely.
     Rows(Box<Estimate>),
-    /// Of personas.
+    /// The estimate for personas.
     Personas(Box<GenerationEstimate>),
 }
 
 impl Plan {
-    /// Returns the most that is likely to be spent, in millionths of a US dollar; `None` if a price is not known.
+    /// Returns the highest likely cost, in millionths of a US dollar; `None` if a price is not known.
     #[must_use]
     pub fn max_cost_usd_micros(&self) -> Option<u64> {
         match self {

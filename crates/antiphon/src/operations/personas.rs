@@ -14,7 +14,7 @@ use super::request::{Anonymise, RunRequest};
 use super::start::Opening;
 use super::workspace::{Connected, Watch, Workspace};
 
-/// How many personas are made where neither the request nor the recipe says it.
+/// The default number of personas, if neither the request nor the recipe sets it.
 const USUAL_COUNT: Count = Count::Exactly(3);
 
 pub(super) async fn plan(
@@ -39,19 +39,19 @@ pub(super) async fn run(
     let store = workspace.store().await?.clone();
     let pipeline = pipeline(&connected, &watch).locks(opening.locks()).store(store.clone());
     let mut prepared = prepare(&pipeline, &config, &opening, &store).await?;
-    let (run, _turn) = match opening.id() {
+    let (run, _lock) = match opening.id() {
         Some(id) => (prepared.resume(&store, &id).await?, None),
         None => {
             let request = connected.request.to_store(workspace.folder())?;
             let (run, guard) = pipeline.open(&mut prepared, &store, &request).await?;
             if run.record().status != RunStatus::Finished && run.record().request != request {
-                // Limits and outputs are those of the newest start.
+                // The newest start decides on limits and outputs.
                 run.set_request(request).await?;
             }
             (run, Some(guard))
         }
     };
-    // Before anything is paid: a folder that cannot be made could not keep the answer.
+    // Before anything is billed: without its folder the run could not keep the answer.
     let folder = RunFolder::create(workspace.folder(), prepared.run_id).await?;
     let failed = |err: Error| OperationError::from(err).in_folder(folder.path().to_owned());
     keep_replaced(workspace.folder(), &prepared).await.map_err(failed)?;
@@ -59,7 +59,7 @@ pub(super) async fn run(
     let made = match pipeline.run_in(prepared, run.clone(), store).await {
         Ok(made) => made,
         Err(err) => {
-            // The run's own error matters more than one of writing it down.
+            // The run's own error matters more than a failure to write it.
             let _ = folder.write_failed(&run, &err).await;
             return Err(failed(err));
         }
@@ -111,7 +111,7 @@ async fn config(
 ) -> Result<GenerationConfig, OperationError> {
     let Connected { session, request, .. } = connected;
     let [input] = &request.inputs[..] else {
-        let message = "personas are made of one document or folder: each input is a run of its own";
+        let message = "a persona run takes one document or folder. Start a run for each input";
         return Err(OperationError::new(OperationErrorKind::Request, message));
     };
     let path = request.locate(input, workspace.folder()).await;
@@ -128,7 +128,7 @@ async fn config(
         .cancel(watch.cancel.clone()))
 }
 
-/// From the documents that are stored with a run that is resumed, else from the input.
+/// Prepares a run from the documents that are stored with it if it is resumed, else from the input.
 async fn prepare(
     pipeline: &Pipeline,
     config: &GenerationConfig,
@@ -144,7 +144,7 @@ async fn prepare(
     Ok(pipeline.prepare(config).await?)
 }
 
-/// What takes personal data out, for runs below `out`, where the salt of codes is kept.
+/// Creates the anonymiser of a request, if it has one, for runs below `out`, where the salt of the codes is stored.
 async fn anonymiser(request: &RunRequest, out: &Path) -> Result<Option<Anonymiser>, OperationError> {
     let Some(Anonymise { mode, names, .. }) = &request.anonymise else { return Ok(None) };
     let anonymiser = Anonymiser::new(*mode).names(names.iter().map(String::as_str));

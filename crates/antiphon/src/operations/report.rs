@@ -12,15 +12,15 @@ use super::workspace::Workspace;
 const MOST_ROWS: usize = 1_000;
 
 impl Workspace {
-    /// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of
-    /// which it shows a thousand at most, those that failed first. Default: `report.html` in the run's folder. Returns its
-    /// path, if it is a file.
+    /// Writes an HTML report of a run: results, usage and cost, time spent, causes of failed rows, and at most 1,000 of its
+    /// rows, failed ones first. Default: `report.html` in the run's folder, which is replaced. Returns the path if the
+    /// destination is a file.
     ///
     /// # Errors
     /// As [`export`](Self::export).
     ///
     /// # Cancel safety
-    /// The page is whole or not there.
+    /// The page is written atomically: a dropped call leaves no partial file.
     pub async fn report(
         &self,
         run: &str,

@@ -12,8 +12,10 @@ use super::error::{OperationError, OperationErrorKind};
 /// The version of [`RunRequest`]'s JSON form.
 const SCHEMA: &str = "antiphon.request/1";
 
-/// What a run is asked to do, as data: stored with the run, and with the rows in the store all that another process needs
-/// to do its work. Keys are never in it: a provider is known by its name.
+/// A request for a run, as data. It is stored with the run; together with the stored rows, another process can do the work from
+/// it. It never contains API keys: a provider is named.
+///
+/// Callbacks and cancellation are in [`Watch`](super::Watch).
 ///
 /// ```
 /// use antiphon::operations::RunRequest;
@@ -29,50 +31,52 @@ const SCHEMA: &str = "antiphon.request/1";
 pub struct RunRequest {
     /// Always `antiphon.request/1`.
     pub schema: String,
-    /// What is made.
+    /// The kind of run.
     pub kind: RunKind,
     /// Files or folders, as they were named. Relative ones are below `base`.
     pub inputs: Vec<PathBuf>,
-    /// The folder below which relative inputs are. Default: the process's own.
+    /// The folder that relative paths are below. Default: the process's working folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<PathBuf>,
-    /// The folder of runs when the request was stored: inputs beside it are found when both have moved. Set by the store.
+    /// The folder of runs when the request was stored, so that inputs are found if they moved together with it. Set when the
+    /// request is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_in: Option<PathBuf>,
-    /// The format of rows. Default: the file's name tells, or its beginning.
+    /// The format of rows. Default: by the file's extension, else by its first bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<RowFormat>,
     /// The recipe with its whole text.
     pub recipe: RecipeSource,
-    /// The provider's name. Default: the configuration's; else a local engine that answers, else none at all.
+    /// The provider's name. Default: the configuration's; else a local engine that answers, else offline drafts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The server's address, where it is not the provider's usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// The model to ask. Default: the recipe's, the configuration's or the provider's.
+    /// The model to call. Default: the recipe's, the configuration's or the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer. Default: the
-    /// recipe's, else the configuration's.
+    /// The fallbacks, each as `provider/model`, called in order if the provider cannot answer. Default: the recipe's, else the
+    /// configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Vec<String>>,
     /// The limits of the run.
     #[serde(default)]
     pub limits: RunLimits,
-    /// How strict evidence is, of personas. Default: the recipe's.
+    /// The grounding of personas: how strict their evidence must be. Default: the recipe's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grounding: Option<Grounding>,
-    /// Whether documents that do not fit into the model's context are distilled first. Default: they are.
+    /// Whether documents that do not fit into the model's context are distilled first. Default: [`Distil::Auto`].
     #[serde(default)]
     pub distil: Distil,
-    /// How personal data (PII) is taken out of the documents before anything is asked. Default: not at all.
+    /// The anonymisation of personal data (PII) in the documents before they are sent. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymise: Option<Anonymise>,
-    /// Where results go, beside the run's folder.
+    /// The outputs other than the run's folder.
     #[serde(default)]
     pub output: OutputOptions,
-    /// Whether an earlier run of the same request is left alone. Not stored: a run that is resumed is never started fresh.
+    /// Whether to start a new run even if an earlier one of the same request exists. Default: false, which resumes it. Not
+    /// stored: a resumed run is never fresh.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
 }
@@ -100,32 +104,32 @@ pub struct RecipeSource {
     pub text: String,
 }
 
-/// How personal data is taken out of documents.
+/// The anonymisation of documents: how personal data (PII) is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Anonymise {
-    /// What stands in the place of what is taken out.
+    /// The mode: redact, replace or hash.
     pub mode: Strategy,
-    /// More names to take out. Not stored: the documents in the store are without them.
+    /// Further names to remove. Not stored: the documents in the store no longer contain them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
 
 impl Anonymise {
-    /// Creates the wish to take personal data out in this mode.
+    /// Creates the anonymisation in a mode, with further names to remove.
     #[must_use]
     pub fn new(mode: Strategy, names: Vec<String>) -> Self {
         Self { mode, names }
     }
 }
 
-/// Where results go, beside the run's folder.
+/// The outputs of a run other than its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct OutputOptions {
-    /// The file for results, `-` for the front's own stream. Default: `results.jsonl` in the run's folder.
+    /// The file for results, or `-` for the receiver in [`Watch`](super::Watch). Default: `results.jsonl` in the run's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<PathBuf>,
     /// The order of results. Default: that of the rows.
@@ -136,7 +140,7 @@ pub struct OutputOptions {
     /// The heading of a site's index. Default: `Portfolio`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The JSON of a page's content, for pages that the provider gave none for: its name and its whole text.
+    /// The JSON of a page's content, used for pages without an answer: its file's name and its whole text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<RecipeSource>,
 }
@@ -174,7 +178,8 @@ impl RunRequest {
         }
     }
 
-    /// Creates the request for a recipe over the rows of a file or a folder; the recipe's name is for reports and messages.
+    /// Creates the request for a recipe over the rows of a file or a folder. `name` is the recipe's name in reports and
+    /// messages, `recipe` its text in TOML.
     #[must_use]
     pub fn map(input: impl Into<PathBuf>, name: impl Into<String>, recipe: impl Into<String>) -> Self {
         let recipe = RecipeSource { name: name.into(), text: recipe.into() };
@@ -184,16 +189,16 @@ impl RunRequest {
     /// Creates the request for personas from a document or a folder of documents.
     ///
     /// # Errors
-    /// `Internal` for a recipe that cannot be written, which is a defect.
+    /// `Internal` for a recipe that cannot be serialised, which is a defect.
     pub fn personas(input: impl Into<PathBuf>, recipe: &PersonaRecipe) -> Result<Self, OperationError> {
         let recipe = RecipeSource { name: recipe.name.clone(), text: recipe.to_toml()? };
         Ok(Self::new(RunKind::Personas, vec![input.into()], recipe))
     }
 
-    /// Creates the request for a page of each document of notes in each of `themes`.
+    /// Creates the request for a page for each document of notes in each of `themes`.
     ///
     /// # Errors
-    /// `Internal` for themes that cannot be written, which is a defect.
+    /// `Internal` for themes that cannot be serialised, which is a defect.
     pub fn content(
         inputs: Vec<PathBuf>,
         themes: &[Theme],
@@ -235,14 +240,14 @@ impl RunRequest {
         self
     }
 
-    /// Sets where results go.
+    /// Sets the outputs other than the run's folder.
     #[must_use]
     pub fn output(mut self, output: OutputOptions) -> Self {
         self.output = output;
         self
     }
 
-    /// Leaves an earlier run of the same request alone.
+    /// Sets whether to start a new run even if an earlier one of the same request exists.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
@@ -252,17 +257,17 @@ impl RunRequest {
     /// Reads a stored request.
     ///
     /// # Errors
-    /// `Request` for a text that is none, or of another version.
+    /// `Request` for a text that is not a request, or is one of another version.
     pub(super) fn read(text: &str) -> Result<Self, OperationError> {
         let wrong = |message: String| OperationError::new(OperationErrorKind::Request, message);
         let request: Self = serde_json::from_str(text).map_err(|err| wrong(format!("the request: {err}")))?;
         if request.schema != SCHEMA {
-            return Err(wrong(format!("a request of version {} is not known here", request.schema)));
+            return Err(wrong(format!("unsupported request version {}", request.schema)));
         }
         Ok(request)
     }
 
-    /// Returns the text that is stored with the run: nothing that is for this start alone, and no person's name.
+    /// Returns the text that is stored with the run, without options for this start only and without names of people.
     pub(super) fn to_store(&self, folder: &Path) -> Result<String, OperationError> {
         let stored_in = std::path::absolute(folder).ok();
         let mut stored = Self { fresh: false, stored_in, ..self.clone() };
@@ -277,7 +282,7 @@ impl RunRequest {
         self.inputs.iter().map(|input| input.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns where a path of this request is: below its base, and as it was named where the process is there.
+    /// Resolves a path of this request below its base; it stays relative if the base is the working folder.
     pub(super) fn place(&self, path: &Path) -> PathBuf {
         match &self.base {
             Some(base) if path.is_relative() => {
@@ -289,7 +294,7 @@ impl RunRequest {
         }
     }
 
-    /// Returns where an output goes: below the base, or below where the base moved to together with the folder of runs.
+    /// Resolves the path of an output: below the base, or below the folder to which the base moved with the folder of runs.
     pub(super) async fn place_output(&self, path: &Path, folder: &Path) -> PathBuf {
         let placed = self.place(path);
         let base = self.base.as_deref().filter(|_| path.is_relative());
@@ -298,14 +303,14 @@ impl RunRequest {
         if std::path::absolute(path).is_ok_and(|here| here == now) {
             path.to_owned()
         } else if antiphon_fs::exists(base).await.unwrap_or(true) {
-            // A copy beside the original leaves that alone only where the process works in it.
+            // A copy of the folder writes to the original's outputs, unless the process runs inside the copy.
             placed
         } else {
             now
         }
     }
 
-    /// Returns where an input is: below the base, or where it moved together with the folder of runs.
+    /// Resolves the path of an input: below the base, or where it moved with the folder of runs.
     pub(super) async fn locate(&self, input: &Path, folder: &Path) -> PathBuf {
         let path = self.place(input);
         let exists = async |path: &Path| antiphon_fs::exists(path).await.unwrap_or(false);
@@ -318,10 +323,10 @@ impl RunRequest {
     }
 }
 
-/// Where `path` is now if it moved together with a folder, from `was` to `now`.
+/// Returns the path to which `path` moved together with a folder, from `was` to `now`.
 fn moved(path: &Path, was: &Path, now: &Path) -> Option<PathBuf> {
     let now = std::path::absolute(now).ok()?;
-    // The folder that both were in is found from below.
+    // The nearest folder that contained both.
     let common = was.ancestors().find(|ancestor| path.starts_with(ancestor))?;
     let depth = was.strip_prefix(common).ok()?.components().count();
     let now = now.ancestors().nth(depth)?;

@@ -6,27 +6,27 @@ use serde_json::{Value, json};
 use super::error::OperationError;
 use super::workspace::Workspace;
 
-/// Which runs are listed.
+/// A filter of the list of runs. The default lists all runs that are not parts of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ListFilter {
-    /// Runs of this kind alone.
+    /// The only kind to list: `map`, `personas` or `content`. Default: all kinds.
     pub kind: Option<String>,
-    /// Runs with this status alone.
+    /// The only status to list. Default: all.
     pub status: Option<RunStatus>,
-    /// Whether parts of other runs are listed, too.
+    /// Whether parts of other runs are listed, too. Default: false.
     pub with_parts: bool,
 }
 
-/// A page of a list: from where on, and how much.
+/// A page of a list (cursor pagination): its start and its size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The `next` of the page before. Default: the first page.
+    /// The `next` of the previous page. Default: the first page.
     pub after: Option<String>,
-    /// The most entries. Default 100.
+    /// The maximum number of entries. Default 100.
     pub limit: usize,
 }
 
@@ -36,7 +36,7 @@ pub struct Page {
 pub struct RunList {
     /// The runs.
     pub runs: Vec<RunInfo>,
-    /// What the next page comes after; `null` at the end.
+    /// The cursor of the next page, for `Page::after`; `null` at the end.
     pub next: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct RunList {
 pub struct ResultList {
     /// The rows.
     pub rows: Vec<ResultRow>,
-    /// What the next page comes after; `null` at the end.
+    /// The cursor of the next page, for `Page::after`; `null` at the end.
     pub next: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Default for Page {
 }
 
 impl Page {
-    /// Creates the page after another one.
+    /// Creates the page after another one, of 100 entries.
     #[must_use]
     pub fn after(next: Option<String>) -> Self {
         Self { after: next, ..Self::default() }
@@ -68,7 +68,8 @@ impl Workspace {
     /// Lists runs, the newest first, a page at a time.
     ///
     /// # Errors
-    /// `NotFound` where there is no store; `Request` for a page after a run that is not there.
+    /// `NotFound` if the folder has no store, or for a page after a run that does not exist; `Conflict` for an `after` that is a
+    /// prefix of several ids.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -85,10 +86,10 @@ impl Workspace {
         Ok(RunList { runs, next })
     }
 
-    /// Returns how one run stands, by its id, the beginning of one, or `latest`.
+    /// Returns the status of a run, named by its id, a prefix of it, or `latest`.
     ///
     /// # Errors
-    /// `NotFound` where there is no such run, `Conflict` where several begin so.
+    /// `NotFound` if there is no such run, `Conflict` if several ids have the prefix.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -96,20 +97,21 @@ impl Workspace {
         Ok(RunInfo::of(&self.existing().await?.read_run(run).await?).await?)
     }
 
-    /// Cancels a run for good: a process that works on it stops within seconds, what it has stays, and it is never resumed.
+    /// Cancels a run permanently: a process that works on it stops within seconds, its results are kept, and it is never
+    /// resumed.
     ///
     /// # Errors
     /// As [`status`](Self::status); `Conflict` for a run that is finished.
     ///
     /// # Cancel safety
-    /// A dropped call may still cancel it.
+    /// A dropped call may still cancel the run.
     pub async fn cancel(&self, run: &str) -> Result<RunInfo, OperationError> {
         let store = self.existing().await?;
         let record = store.cancel(run).await?;
         self.status(&record.id).await
     }
 
-    /// Returns rows of a run with what came of them, in order, a page at a time.
+    /// Returns the rows of a run with their outcomes, in order, a page at a time.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -125,7 +127,7 @@ impl Workspace {
         Ok(ResultList { rows: jobs.into_iter().map(ResultRow::from).collect(), next })
     }
 
-    /// Compares the results of two runs, row by row: rows are the same where their content is.
+    /// Compares the results of two runs, row by row. Rows are matched by their content.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -143,7 +145,7 @@ impl Workspace {
     }
 }
 
-/// The row of a job for people: of a persona run, whose row are the documents, the input's name.
+/// Returns the row of a job for people. The row of a persona run has all documents, so only the input's name is shown.
 pub(super) fn shown_row(run: &Run, row: String) -> String {
     let is_of_personas = run.record().kind == "personas";
     let input = |row: &str| serde_json::from_str::<Value>(row).ok()?["input"].as_str().map(str::to_owned);

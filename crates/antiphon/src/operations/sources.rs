@@ -8,26 +8,29 @@ use url::Url;
 
 use super::error::{OperationError, OperationErrorKind};
 
-/// The largest document that is fetched. Bytes.
+/// The maximum size of a fetched document: 32 MiB.
 const MOST_BYTES: usize = 32 << 20;
+/// The maximum number of redirects.
 const MOST_REDIRECTS: u32 = 5;
 
-/// Whether an input is an address, and no path.
+/// Returns whether an input is an HTTP or HTTPS address, and not a path.
 #[must_use]
 pub fn is_address(input: &Path) -> bool {
     let text = input.to_string_lossy();
     ["https:", "http:"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme))
 }
 
-/// Fetches a document into a hidden folder of its own below `out`, beside a note of where it is from, and tells its path. By
-/// https alone and from the open internet alone, whatever names and redirects lead to, unless `network_policy` says otherwise;
-/// a page of a file on GitHub stands for the file.
+/// Fetches a document into a hidden folder of its own below `out`, beside a note of its source, and returns its path.
+///
+/// Under [`NetworkPolicy::Public`], only HTTPS and public addresses are allowed, also behind host names and redirects, as a
+/// defence against server-side request forgery (SSRF). At most 32 MiB and 5 redirects. For the address of a file's page on
+/// GitHub, the file itself is fetched.
 ///
 /// # Errors
-/// `Request` for an address that is not taken, `Failed` for what cannot be fetched or written.
+/// `Request` for an address that is not valid or not allowed, `Failed` for a document that cannot be fetched or written.
 ///
 /// # Cancel safety
-/// Hangs up. The file is whole or not there.
+/// Dropping the call closes the connection. The file is written atomically: a dropped call leaves no partial file.
 pub async fn fetch_document(
     address: &str,
     out: &Path,
@@ -53,7 +56,7 @@ pub async fn fetch_document(
     let response = client.get(url.as_str()).await.map_err(failed)?;
     let kind = response.header("content-type").unwrap_or_default().to_owned();
     let bytes = response.bytes().await.map_err(failed)?;
-    let name = named(&safe_file_name(url.as_str()), &kind);
+    let name = name_with_extension(&safe_file_name(url.as_str()), &kind);
     let digest = blake3::hash(address.as_bytes()).to_hex();
     let folder = out.join(".sources").join(&digest[..16]);
     antiphon_fs::create_dir(&folder).await?;
@@ -63,12 +66,12 @@ pub async fn fetch_document(
     });
     let path = folder.join(name);
     antiphon_fs::write(&path, bytes).await?;
-    // Hidden, so that it is no document.
+    // Hidden, so that it is not read as a document.
     antiphon_fs::write(folder.join(".source.json"), format!("{note:#}\n")).await?;
     Ok(path)
 }
 
-/// The address of a file's content, where this is the address of the page about it.
+/// Returns the address of a file's content if `url` is the address of its page on GitHub, else `url`.
 fn raw(url: Url) -> Url {
     let parts: Vec<&str> = url.path_segments().into_iter().flatten().collect();
     let raw = match (url.host_str(), &parts[..]) {
@@ -83,8 +86,9 @@ fn raw(url: Url) -> Url {
     raw.and_then(|raw| Url::parse(&raw).ok()).unwrap_or(url)
 }
 
-/// A name whose ending says what is in the file; of a kind that no reader takes, the failure to read it will say so.
-fn named(name: &str, kind: &str) -> String {
+/// Returns a name with an extension that matches the content. A type that cannot be read keeps its name: reading it then
+/// fails with the reason.
+fn name_with_extension(name: &str, kind: &str) -> String {
     match (Format::from_name(name), Format::ending_of(kind)) {
         (None, Some(ending)) => format!("{name}.{ending}"),
         (Some(_), _) | (None, None) => name.to_owned(),
@@ -97,10 +101,10 @@ mod tests {
 
     use url::Url;
 
-    use super::{is_address, named, raw};
+    use super::{is_address, name_with_extension, raw};
 
     #[test]
-    fn an_address_is_no_path() {
+    fn an_address_is_not_a_path() {
         for address in ["https://h/a.txt", "HTTP://h", "https:/h/a"] {
             assert!(is_address(Path::new(address)), "{address}");
         }
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_about_a_file_stands_for_the_file() {
+    fn the_page_of_a_file_leads_to_the_file() {
         let raw = |address: &str| raw(Url::parse(address).unwrap()).to_string();
         assert_eq!(
             raw("https://github.com/o/n/blob/main/a/b.md"),
@@ -121,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_by_what_is_in_it() {
-        assert_eq!(named("talk", "text/html; charset=utf-8"), "talk.html");
-        assert_eq!(named("talk.txt", "text/html"), "talk.txt");
-        assert_eq!(named("raw", "text/plain"), "raw.txt");
-        assert_eq!(named("talk", "application/pdf"), "talk");
+    fn a_file_gets_the_extension_of_its_content() {
+        assert_eq!(name_with_extension("talk", "text/html; charset=utf-8"), "talk.html");
+        assert_eq!(name_with_extension("talk.txt", "text/html"), "talk.txt");
+        assert_eq!(name_with_extension("raw", "text/plain"), "raw.txt");
+        assert_eq!(name_with_extension("talk", "application/pdf"), "talk");
     }
 }

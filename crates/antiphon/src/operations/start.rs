@@ -13,12 +13,12 @@ use super::workspace::{Connected, Purpose, Watch, Workspace};
 use super::{content, map, personas};
 use crate::runtime::Session;
 
-/// How a run is opened.
+/// The way in which a run is opened.
 #[derive(Debug, Clone)]
 pub(super) enum Opening {
-    /// By its fingerprint: the newest one of the same, or a new one. Requests of one call have turns in common.
+    /// By its fingerprint: the newest run with the same one, or a new run. The locks are shared by the requests of one call.
     New(RunLocks),
-    /// By its id.
+    /// By its id, to resume it.
     Resumed(Box<Resumption>),
 }
 
@@ -39,7 +39,7 @@ impl Opening {
         }
     }
 
-    /// Returns the turns at runs that requests of one call have in common.
+    /// Returns the locks on runs, which the requests of one call share.
     pub(super) fn locks(&self) -> RunLocks {
         match self {
             Self::New(locks) => locks.clone(),
@@ -51,22 +51,22 @@ impl Opening {
         matches!(self, Self::Resumed(resumed) if resumed.retry_failed)
     }
 
-    /// Whether all rows are in the store, so that no input is needed.
+    /// Returns whether all rows are in the store, so that no input is needed.
     pub(super) fn has_all_rows(&self) -> bool {
         matches!(self, Self::Resumed(resumed) if resumed.record.total.is_some())
     }
 
-    /// Whether the recipe that the run began with is stored with it, so that nothing else can stand in its place.
+    /// Returns whether the recipe that the run was started with is stored with it, so that it cannot have changed.
     pub(super) fn has_recipe(&self) -> bool {
         matches!(self, Self::Resumed(resumed) if resumed.has_recipe)
     }
 }
 
 impl Workspace {
-    /// Says what a request would take: calls, tokens, money and time. Makes no call.
+    /// Estimates a request: calls, tokens, cost and time. Makes no model call and needs no API key.
     ///
     /// # Errors
-    /// As [`start`](Self::start), for what can be seen without a call.
+    /// As [`start`](Self::start), for errors that are found without a call.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -79,15 +79,16 @@ impl Workspace {
         }
     }
 
-    /// Runs a request to its end: intents are stored before calls are sent, and results before they are reported. The same
-    /// request again resumes what was broken off, and of a finished run nothing is asked. The run's id comes with
-    /// [`RunEvent::Started`](antiphon_engine::RunEvent::Started), before anything is asked.
+    /// Runs a request to completion, with a write-ahead journal: intents are stored before calls are sent, and results before
+    /// they are reported. The same request again resumes an interrupted run, and returns a finished one without any call. The
+    /// run's id is reported by [`RunEvent::Started`](antiphon_engine::RunEvent::Started), before any model is called.
     ///
     /// # Errors
-    /// `Request` for what cannot work, `Configuration` for a key or a setting; of personas also why there are none. Rows that fail are no error: see [`RunOutcome`].
+    /// `Request` for a request that cannot work, `Configuration` for a key or a setting; for personas also the reason why there
+    /// are none. Failed rows are not an error: see [`RunOutcome`].
     ///
     /// # Cancel safety
-    /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
+    /// Dropping the call closes the connections. Accepted results are kept, and calls in progress count as possibly billed.
     pub async fn start(&self, request: &RunRequest, watch: Watch) -> Result<RunOutcome, OperationError> {
         self.start_in(self.locks.group(), request, watch).await
     }
@@ -102,8 +103,8 @@ impl Workspace {
         self.execute(connected, Opening::New(locks), watch).await
     }
 
-    /// Runs several requests, at most so many at once: one outcome for each, in order. One that fails, even by a panic, loses
-    /// no other.
+    /// Runs several requests, at most `max_concurrency` at a time, and returns one outcome for each, in order. A failure, even a
+    /// panic, does not affect the others.
     ///
     /// # Cancel safety
     /// As [`start`](Self::start), for all of them.
@@ -121,11 +122,11 @@ impl Workspace {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(defect)).collect()
     }
 
-    /// Resumes a run by its id, the beginning of one, or `latest`, from what the store has; `limits` take the place of those
-    /// that are set in them.
+    /// Resumes a run, named by its id, a prefix of it, or `latest`, from its stored request. Limits that are set in `limits`
+    /// override the stored ones.
     ///
     /// # Errors
-    /// As [`start`](Self::start); `NotFound` and `Conflict` for the run's name.
+    /// As [`start`](Self::start); `NotFound` if there is no such run, `Conflict` if several ids have the prefix.
     ///
     /// # Cancel safety
     /// As [`start`](Self::start).
@@ -138,10 +139,10 @@ impl Workspace {
         self.open_again(run, limits, watch, false).await
     }
 
-    /// Asks again about the rows of a run that failed, and resumes it.
+    /// Retries the failed rows of a run, and resumes it.
     ///
     /// # Errors
-    /// As [`resume`](Self::resume).
+    /// As [`resume`](Self::resume); `Conflict` for an unfinished run in which no row has failed.
     ///
     /// # Cancel safety
     /// As [`start`](Self::start).
@@ -175,7 +176,7 @@ impl Workspace {
         request.limits = request.limits.overridden_by(limits);
         let connected = self.connect(&request, &watch, Purpose::Run).await?;
         let record = found.record().clone();
-        // The queue of failed jobs changes only when it is clear that the run can be resumed.
+        // Failed jobs are queued again only when it is certain that the run can be resumed.
         let opening = Opening::Resumed(Box::new(Resumption { record, retry_failed, has_recipe }));
         self.execute(connected, opening, watch).await
     }
@@ -195,13 +196,13 @@ impl Workspace {
         };
         match done {
             Ok(outcome) => Ok(outcome),
-            // No address leads to what was not recorded.
+            // In a replay, no other address would have the missing answer.
             Err(err) if session.is_replayed => Err(err.without_hint(&Hint::CheckAddress).of_input(input)),
             Err(err) => Err(with_similar_models(err, &session).await.of_input(input)),
         }
     }
 
-    /// What a stored run is asked to do.
+    /// Returns the request of a stored run.
     pub(super) async fn request_of(&self, run: &Run) -> Result<RunRequest, OperationError> {
         let record = run.record();
         if record.kind.contains('/') {
@@ -211,7 +212,8 @@ impl Workspace {
         match RunRequest::read(&record.request) {
             Ok(request) => Ok(request),
             Err(err) => legacy::request(record).await.unwrap_or_else(|| {
-                let message = format!("run {} does not tell how it was begun: {err}", record.id);
+                let message =
+                    format!("cannot resume run {}: its stored request is not valid: {err}", record.id);
                 let error = OperationError::new(OperationErrorKind::Configuration, message);
                 Err(error.hint(Hint::GiveCommandAgain))
             }),

@@ -18,9 +18,9 @@ use crate::runtime::{Cassette, ConfigFile, Environment, Flags, Origin, Session, 
 #[cfg(feature = "sqlite")]
 const JOURNAL: &str = "antiphon.db";
 
-/// A folder of runs with its store, under a configuration: what every operation on runs works in.
+/// A folder of runs with its store and a configuration, whose methods are the operations on runs.
 ///
-/// A process may have several, also of one folder. [`close`](Self::close) leaves the store as one file.
+/// A process may have several, also for one folder. Call [`close`](Self::close) at the end, so that the store is one file.
 ///
 /// ```
 /// use antiphon::operations::{RunRequest, Watch, Workspace};
@@ -47,7 +47,7 @@ pub struct Workspace {
     files: Vec<ConfigFile>,
     folder: PathBuf,
     store: OnceCell<Store>,
-    /// Providers that are ready: what one request learns of a provider, another need not ask.
+    /// Connected providers, cached for the requests that name the same one.
     sessions: Mutex<HashMap<Named, Arc<OnceCell<Session>>>>,
     cassette: Option<Cassette>,
     pub(super) locks: RunLocks,
@@ -56,24 +56,25 @@ pub struct Workspace {
 /// Provider, address, model and fallbacks, as a request names them.
 type Named = (Option<String>, Option<String>, Option<String>, Option<Vec<String>>);
 
-/// How a caller watches and steers a run. Nothing of this is stored.
+/// The callbacks and cancellation tokens by which a caller observes and controls a run. None of them are stored.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Watch {
-    /// Once cancelled, nothing new begins, and what is in progress comes to its end; an answer that stalls for 10 s is given up.
+    /// The token for a graceful stop: no new calls start, and those in progress finish; an answer that stalls for 10 s is
+    /// abandoned.
     pub drain: CancellationToken,
-    /// Once cancelled, calls in progress are given up, too.
+    /// The token for an immediate stop: calls in progress are abandoned, too.
     pub cancel: CancellationToken,
-    /// The receiver of results where the request wants them on `-`.
+    /// The receiver of results for a request with the output `-`.
     pub(super) results: Option<Lines>,
-    /// The file that stands for the input `-`.
+    /// The file for the input `-`.
     pub(super) stdin: Option<PathBuf>,
-    /// Whether the results file of the request takes the place of one that is not the run's own.
+    /// Whether the results file of the request replaces one that is not the run's own.
     pub(super) overwrite: bool,
     pub(super) on_event: OnEvent,
 }
 
-/// A provider that is ready, and the request with all that the configuration adds to it.
+/// A connected provider, and the request completed by the configuration.
 pub(super) struct Connected {
     pub(super) session: Session,
     pub(super) request: RunRequest,
@@ -82,15 +83,16 @@ pub(super) struct Connected {
 }
 
 impl Workspace {
-    /// Creates the workspace of a folder, which need not be there, under an environment and configuration files.
+    /// Creates the workspace of a folder, which need not exist, with an environment and configuration files. The folder and the
+    /// store are created by the first run.
     #[must_use]
     pub fn new(environment: Environment, files: Vec<ConfigFile>, folder: impl Into<PathBuf>) -> Self {
         let (store, sessions, locks) = (OnceCell::new(), Mutex::default(), RunLocks::default());
         Self { environment, files, folder: folder.into(), store, sessions, cassette: None, locks }
     }
 
-    /// Records the answers of this workspace's runs, or replays recorded ones. That is stored with no run: one that is
-    /// resumed elsewhere asks its provider.
+    /// Sets a cassette, to record the answers of this workspace's runs or to replay recorded ones. Default: none. It is not
+    /// stored with a run: one that is resumed elsewhere calls its provider.
     #[must_use]
     pub fn cassette(mut self, cassette: impl Into<Option<Cassette>>) -> Self {
         self.cassette = cassette.into();
@@ -103,22 +105,22 @@ impl Workspace {
         &self.folder
     }
 
-    /// Lets go of the store, and waits until its files are closed: whoever copies the store then has all of it.
+    /// Closes the store, and waits at most 1 s until its files are closed, so that a copy of the store's file is complete.
     ///
     /// # Cancel safety
-    /// A dropped call does not wait; nothing is lost.
+    /// A dropped call stops waiting; nothing is lost.
     pub async fn close(self) {
         if let Some(store) = self.store.into_inner() {
-            // A task that was given up may hold a handle for longer than anyone wants to wait.
+            // An abandoned task may hold a handle for longer than is worth waiting.
             let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
         }
     }
 
-    /// The store, which is made if it is not there.
+    /// Returns the store, which is created if it does not exist.
     pub(super) async fn store(&self) -> Result<&Store, OperationError> {
         let opened = self.store.get_or_try_init(|| async {
             match self.cassette {
-                // What a replay lacks is no result of the run that was recorded.
+                // A replay is kept in memory: an answer that was not recorded must not fail the recorded run.
                 Some(Cassette::Replay(_)) => Ok(Store::in_memory()),
                 _ => open(&self.folder).await,
             }
@@ -126,7 +128,10 @@ impl Workspace {
         opened.await.map_err(|err| OperationError::from(err).of_place())
     }
 
-    /// The store, if there is one.
+    /// Returns the store if it exists.
+    ///
+    /// # Errors
+    /// `NotFound` if it does not.
     pub(super) async fn existing(&self) -> Result<&Store, OperationError> {
         if self.store.initialized() || has_store(&self.folder).await {
             return self.store().await;
@@ -135,7 +140,7 @@ impl Workspace {
         Err(OperationError::new(OperationErrorKind::NotFound, message))
     }
 
-    /// The store, or an empty one in memory: looking leaves nothing behind where there was nothing.
+    /// Returns the store, or an empty one in memory if it does not exist: an estimate creates no files.
     pub(super) async fn read_only_store(&self) -> Result<Store, OperationError> {
         if self.store.initialized() || has_store(&self.folder).await {
             self.store().await.cloned()
@@ -144,7 +149,7 @@ impl Workspace {
         }
     }
 
-    /// What holds for a request, after environment and files.
+    /// Resolves the settings of a request with environment and files.
     pub(super) fn settings(&self, request: &RunRequest) -> Result<Settings, OperationError> {
         let mut flags = Flags::default().fallback(request.fallback.clone()).cassette(self.cassette.clone());
         flags.offline = request.provider.as_deref() == Some("offline");
@@ -164,14 +169,14 @@ impl Workspace {
             sessions.entry(named.clone()).or_default().clone()
         };
         let connected = ready.get_or_try_init(|| connect(settings)).await.cloned();
-        // A local engine, or a server that is away now, may answer the next request.
+        // A failure or the offline default is not cached: the server, or a local engine, may answer the next request.
         if !connected.as_ref().is_ok_and(|session| !(session.chosen_by_default && session.is_offline())) {
             self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&named);
         }
         Ok(connected?)
     }
 
-    /// Makes the provider of a request ready, and completes the request by what the configuration says.
+    /// Connects to the provider of a request, and completes the request by the configuration.
     pub(super) async fn connect(
         &self,
         request: &RunRequest,
@@ -205,7 +210,7 @@ impl Workspace {
         });
         request.provider = Some(session.name.clone());
         request.model = Some(session.model.clone());
-        // None is stored, too: a resumed run takes up no fallback of another machine.
+        // An empty list is stored, too: a resumed run does not use the fallbacks of another machine's configuration.
         request.fallback = Some(session.fallbacks.clone());
         let limits = RunLimits::default()
             .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
@@ -219,12 +224,12 @@ impl Workspace {
     }
 }
 
-/// What a provider is made ready for.
+/// The purpose of connecting to a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Calls.
+    /// Model calls.
     Run,
-    /// An estimate, for which no key is needed.
+    /// An estimate, which needs no key.
     Plan,
 }
 
@@ -248,28 +253,28 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Calls `on_event` for every event. It must not block.
+    /// Sets a callback for every event. It must not block. Default: none.
     #[must_use]
     pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
         self
     }
 
-    /// Sets the receiver of results for a request that wants them on `-`.
+    /// Sets the receiver of results for a request with the output `-`. Default: none; then they go to the run's folder.
     #[must_use]
     pub fn results(mut self, results: Lines) -> Self {
         self.results = Some(results);
         self
     }
 
-    /// Sets the file that stands for the input `-`.
+    /// Sets the file that is read for the input `-`. Default: none.
     #[must_use]
     pub fn stdin(mut self, file: impl Into<PathBuf>) -> Self {
         self.stdin = Some(file.into());
         self
     }
 
-    /// Replaces a results file that is there already and is not the run's own. Default: that is an error.
+    /// Sets whether an existing results file that is not the run's own is replaced. Default: false, which makes it an error.
     #[must_use]
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
@@ -295,7 +300,7 @@ async fn open(folder: &Path) -> Result<Store, antiphon_store::Error> {
     Store::open(folder.join(JOURNAL)).await
 }
 
-/// Without the feature `sqlite` runs live as long as the workspace.
+/// Opens a store in memory: without the feature `sqlite`, runs live as long as the workspace.
 #[cfg(not(feature = "sqlite"))]
 async fn open(_: &Path) -> Result<Store, antiphon_store::Error> {
     std::future::ready(Ok(Store::in_memory())).await
@@ -315,8 +320,8 @@ fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationEr
     let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
     let Some(model) = unpriced else { return Ok(()) };
     let message = format!(
-        "a budget cannot be kept, since the price of {model} is not known: say it below [prices] in antiphon.toml, or \
-         leave --max-cost out"
+        "a budget cannot be kept, since the price of {model} is not known. Set it in [prices] of antiphon.toml, or leave \
+         --max-cost out"
     );
     Err(OperationError::new(OperationErrorKind::Request, message))
 }

@@ -1,4 +1,4 @@
-//! Rows that cannot be read are failed rows with their text: they are corrected in `failed.jsonl`, and given back.
+//! Rows that cannot be read are failed rows with their text: they are corrected in `failed.jsonl`, which is the next input.
 
 use std::fs;
 use std::path::PathBuf;

@@ -18,9 +18,9 @@ fn scenario() -> Scenario {
 #[track_caller]
 fn check(report: &Value, bottleneck: &str, advice: &str) {
     let time = &report["time"];
-    let told = time["advice"].as_str().unwrap_or_default();
+    let found = time["advice"].as_str().unwrap_or_default();
     assert_eq!(time["bottleneck"], bottleneck, "{time}");
-    assert!(told.contains(advice), "{time}");
+    assert!(found.contains(advice), "{time}");
 }
 
 fn run(scenario: Scenario, rows: usize, flags: &str) -> Value {
@@ -51,12 +51,12 @@ fn a_rate_is_not_named_after_few_calls() {
 }
 
 #[test]
-fn a_limit_of_ones_own_is_named() {
+fn a_concurrency_limit_of_the_user_is_named() {
     check(&run(scenario(), 60, "--max-concurrency 2"), "queue", "a higher --max-concurrency");
 }
 
 #[test]
-fn money_that_calls_wait_for_is_named() {
+fn a_budget_that_calls_wait_for_is_named() {
     check(&run(scenario(), 10, "--max-cost 0.0015"), "budget", "a lower max_tokens");
 }
 

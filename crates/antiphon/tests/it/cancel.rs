@@ -1,4 +1,4 @@
-//! Runs are cancelled for good, also while another process works on them.
+//! Runs are cancelled permanently, also while another process works on them.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -48,10 +48,10 @@ fn a_run_is_cancelled_while_another_process_works_on_it() {
     let child = begun(&lab, MAP, || server.stats().answered >= 8);
     let id = shown(&lab, "latest")["run_id"].as_str().unwrap().to_owned();
     let began = Instant::now();
-    lab.run(&format!("runs cancel {}", &id[..30])).ends_with(0, &["cancelled run", "and stay"]);
+    lab.run(&format!("runs cancel {}", &id[..30])).ends_with(0, &["cancelled run", "and kept"]);
     let ran = Ran::new(child.wait_with_output().unwrap());
     assert!(began.elapsed() < SECONDS, "{:?}", began.elapsed());
-    ran.ends_with(130, &["the run was cancelled", "the same command starts a new run"]);
+    ran.ends_with(130, &["the run was cancelled", "run the same command again to start a new run"]);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(
         (&report["status"], &report["stopped_by"][0], &report["possibly_billed"]["calls"]),

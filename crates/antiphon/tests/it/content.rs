@@ -52,7 +52,7 @@ fn notes_become_a_site_in_every_theme_without_a_model() {
 }
 
 #[test]
-fn a_page_that_failed_is_named_and_asked_for_again() {
+fn a_failed_page_is_reported_and_retried() {
     let bad = || Reply::chat("{}", "stop");
     let server = Server::start([answer("One"), bad(), bad(), answer("Two")]);
     let lab = lab();
@@ -65,7 +65,7 @@ fn a_page_that_failed_is_named_and_asked_for_again() {
         4,
         &[
             "ada in retro: schema_mismatch",
-            "the notes do not have it: menu_items[0] https://x.test/ada",
+            "removed (not in the notes): menu_items[0] https://x.test/ada",
             "runs retry-failed",
         ],
     );
@@ -77,14 +77,14 @@ fn a_page_that_failed_is_named_and_asked_for_again() {
 }
 
 #[test]
-fn what_somebody_wrote_stands_in_for_a_provider_that_is_away() {
+fn fallback_content_replaces_the_answers_of_an_unreachable_provider() {
     let lab = lab().with("ANTIPHON_RETRY_MAX", "0");
     lab.file("mine.json", r#"{"brand_name": "Ada", "hero": {"title": "By hand", "subtitle": "S"}}"#);
     let url = refusing_url("/v1");
     let ran = lab.run(&format!(
         "content ada.md --fallback mine.json --site out --provider compatible --base-url {url} --model m"
     ));
-    ran.ends_with(5, &["the page has the fallback's words", "resumes with what is left"]);
+    ran.ends_with(5, &["the page has the fallback content", "run the same command again to resume"]);
     assert!(fs::read_to_string(lab.path("out/index.html")).unwrap().contains(">By hand</h1>"));
     lab.file("mine.json", r#"{"brand_name": ""}"#);
     lab.run("content ada.md --fallback mine.json --offline")
@@ -92,9 +92,9 @@ fn what_somebody_wrote_stands_in_for_a_provider_that_is_away() {
 }
 
 #[test]
-fn mistakes_are_told_before_anything_is_asked() {
+fn mistakes_are_reported_before_any_call() {
     let lab = lab();
-    for (line, told) in [
+    for (line, expected) in [
         ("content ada.md --theme brutal --offline", "unknown theme brutal; did you mean brutalist?"),
         ("content ada.md --theme ./mine --offline", "mine/theme.toml"),
         ("content nowhere.md --offline", "nowhere.md"),
@@ -103,7 +103,7 @@ fn mistakes_are_told_before_anything_is_asked() {
     ] {
         let ran = lab.run(line);
         assert!(
-            matches!(ran.code, Some(2 | 3)) && ran.stderr.contains(told),
+            matches!(ran.code, Some(2 | 3)) && ran.stderr.contains(expected),
             "{line}: {:?} {}",
             ran.code,
             ran.stderr
@@ -116,8 +116,8 @@ fn mistakes_are_told_before_anything_is_asked() {
 }
 
 #[test]
-fn the_environment_says_how_many_pages_are_asked_for_at_once() {
-    // Each answer takes long enough for another call to come meanwhile.
+fn the_environment_sets_the_concurrency_limit_of_pages() {
+    // Each answer takes long enough for another call to start meanwhile.
     let slow = || Reply::raw("").then(Duration::from_millis(60), "").followed_by(answer("T"));
     let most = |workers: Option<&str>| {
         let server = Server::start([slow()]);

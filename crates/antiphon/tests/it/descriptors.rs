@@ -1,4 +1,4 @@
-//! Too few file descriptors are a matter of this machine, and not of the provider.
+//! Too few file descriptors are a limit of this machine, and no failure of the provider.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn a_run_with_few_descriptors_finishes_and_says_what_limits_it() {
     let runtime = Runtime::new().unwrap();
     let (server, lab) = (simulator(&runtime), Lab::new());
     let ran = run_under("ulimit -n 256", &lab, &server);
-    ran.ends_with(0, &["2000 calls at a time", "192 connections", "256 files", "ulimit -n 2064"]);
+    ran.ends_with(0, &["2000 concurrent calls", "192 connections", "256 open files", "ulimit -n 2064"]);
     check_whole(&ran, &server);
 }
 
@@ -59,7 +59,7 @@ fn the_soft_limit_is_raised_to_the_hard_one() {
     check_whole(&ran, &server);
 }
 
-/// Of so few descriptors the journal and the runtime take a good part, so that a connection may find none: its call waits for one.
+/// The journal and the runtime use most of 40 descriptors, so a connection may get none: its call waits for one.
 #[test]
 fn calls_without_a_descriptor_wait_for_one() {
     let runtime = Runtime::new().unwrap();

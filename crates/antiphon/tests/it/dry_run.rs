@@ -1,4 +1,4 @@
-//! `--dry-run` of every kind of run: no key, no call, and what is known already costs nothing.
+//! `--dry-run` of every kind of run: no key, no call, and cached answers cost nothing.
 
 use antiphon_sim::Scenario;
 use antiphon_tests::{Reply, Server};
@@ -40,11 +40,11 @@ fn no_key_is_needed_and_no_call_is_made() {
         assert!(plan["calls"] != json!(0) && plan["calls"] != json!([0, 0]), "{kind}: {plan}");
         assert!(!plan["cost_usd_micros"].is_null(), "{kind}: {plan}");
     }
-    // A server may be asked how much its model takes, and the model is asked nothing.
+    // The server may be asked for the context window of its model; the model is not called.
     let asked: Vec<_> =
         server.requests().into_iter().filter(|asked| !asked.line.starts_with("GET ")).collect();
     assert!(asked.is_empty(), "{asked:?}");
-    assert!(!lab.path("antiphon-out").exists(), "looking leaves nothing behind");
+    assert!(!lab.path("antiphon-out").exists(), "a dry run writes nothing");
 }
 
 #[test]

@@ -208,12 +208,12 @@ fn json_of(ran: &Ran) -> Value {
 }
 
 #[track_caller]
-fn went_on_with(lab: &Lab, run: &str, accepted: u64) {
+fn has_finished(lab: &Lab, run: &str, accepted: u64) {
     let shown = json_of(&lab.run(&format!("runs show {run} --json")));
     assert_eq!((&shown["status"], &shown["accepted"]), (&json!("finished"), &json!(accepted)), "{shown}");
 }
 
-/// How many runs a filter by kind finds.
+/// Returns the number of runs that a filter by kind finds.
 fn of_kind(lab: &Lab, kind: &str) -> usize {
     let mut filter = ListFilter::default();
     filter.kind = Some(kind.to_owned());
@@ -268,10 +268,13 @@ fn their_runs_are_listed_shown_compared_exported_and_reported() {
             "{diff}"
         );
         lab.run(&format!("runs export {made}")).ends_with(5, &["has no personas", "give the command again"]);
-        for (run, told) in [(&finished, "old Graz"), (&made, "in with persona (default, 1)")] {
+        for (run, expected) in [(&finished, "old Graz"), (&made, "in with persona (default, 1)")] {
             let report = lab.run(&format!("runs report {run}"));
             report.ends_with(0, &[]);
-            assert!(fs::read_to_string(lab.path(report.stdout.trim())).unwrap().contains(told), "{told}");
+            assert!(
+                fs::read_to_string(lab.path(report.stdout.trim())).unwrap().contains(expected),
+                "{expected}"
+            );
         }
         assert_eq!(server.requests().len(), 0, "looking asks nothing");
     }
@@ -301,8 +304,8 @@ fn their_runs_over_rows_are_resumed_and_found_by_the_same_command() {
         let results = fs::read_to_string(lab.path("results.jsonl")).unwrap();
         let results: Vec<Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!([&results[0]["result"], &results[2]["result"]], ["old Bern", "new other"]);
-        went_on_with(&lab, &run, 3);
-        lab.run(&format!("runs resume {run}")).ends_with(0, &["finished before", "0 calls"]);
+        has_finished(&lab, &run, 3);
+        lab.run(&format!("runs resume {run}")).ends_with(0, &["already finished", "0 calls"]);
         assert_eq!(server.requests().len(), 2);
     }
 }
@@ -314,7 +317,8 @@ fn what_a_run_of_theirs_lacks_is_named_and_nothing_else_takes_its_place() {
     let lab = lab(&url);
     let run = Journal::create(&lab, "antiphon-out", 1).add(&lab, &map_run(&lab, &url, ("stopped", 1), MAP));
     let (recipe, rows) = (fs::read(lab.path("r.toml")).unwrap(), fs::read(lab.path("towns.csv")).unwrap());
-    let resume = |code: i32, told: &[&str]| lab.run(&format!("runs resume {run}")).ends_with(code, told);
+    let resume =
+        |code: i32, expected: &[&str]| lab.run(&format!("runs resume {run}")).ends_with(code, expected);
     fs::remove_file(lab.path("r.toml")).unwrap();
     resume(3, &["an earlier version stored this run without the text of r.toml", "no such file"]);
     lab.file("r.toml", "prompt = \"Who is from {{ name }}?\"\n");
@@ -327,7 +331,7 @@ fn what_a_run_of_theirs_lacks_is_named_and_nothing_else_takes_its_place() {
     lab.file("towns.csv", rows);
     assert_eq!(server.requests().len(), 0, "nothing was asked");
     resume(0, &["at 1 rows"]);
-    went_on_with(&lab, &run, 3);
+    has_finished(&lab, &run, 3);
 }
 
 #[test]
@@ -388,6 +392,6 @@ fn their_sites_are_built_from_what_is_there_and_what_is_left() {
         assert!(ran.stdout.starts_with("2 pages") && ran.stdout.ends_with("pages/index.html\n"), "{ran:?}");
         assert_eq!(server.requests().len(), 2 - done, "{line}");
         assert!(fs::read_to_string(lab.path("pages/ada-hacker.html")).unwrap().contains(">old</h1>"));
-        went_on_with(&lab, &run, 2);
+        has_finished(&lab, &run, 2);
     }
 }

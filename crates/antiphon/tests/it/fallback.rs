@@ -1,4 +1,4 @@
-//! Other models in the place of a provider that cannot answer.
+//! Fallback models for a provider that cannot answer.
 
 use std::fs;
 
@@ -118,18 +118,18 @@ fn only_a_recipe_with_fallbacks_has_another_fingerprint() {
     let fingerprint = |more: &str| report(&map(&lab, more))["fingerprint"].clone();
     let plain = fingerprint("");
     assert_eq!(fingerprint("--fallback-model lab/small --fresh"), plain, "a flag is no part of the recipe");
-    lab.run("runs resume latest").ends_with(0, &["then lab/small", "finished before"]);
+    lab.run("runs resume latest").ends_with(0, &["then lab/small", "already finished"]);
     let recipe = fs::read_to_string(lab.path("r.toml")).unwrap();
     lab.file("r.toml", format!("fallback = [\"lab/small\"]\n{recipe}"));
     assert_ne!(fingerprint(""), plain);
 }
 
 #[test]
-fn a_fallback_that_cannot_be_used_is_a_mistake_before_anything_is_asked() {
+fn a_fallback_that_cannot_be_used_is_a_mistake_before_any_call() {
     let server = Server::start([short("big")]);
     let lab = lab(&server.url("/v1"), &server.url("/v1")).with("LAB_KEY", "");
-    let told = ["the fallback lab/small", "LAB_KEY is not set", "export LAB_KEY"];
-    map(&lab, "--fallback-model lab/small").ends_with(3, &told);
+    let expected = ["the fallback lab/small", "LAB_KEY is not set", "export LAB_KEY"];
+    map(&lab, "--fallback-model lab/small").ends_with(3, &expected);
     map(&lab, "--fallback-model lab")
         .ends_with(2, &["a fallback (--fallback-model) has no provider or no model"]);
     map(&lab, "--fallback-model ollamma/small").ends_with(2, &["did you mean ollama?"]);
@@ -175,7 +175,7 @@ fn a_budget_holds_at_the_dearer_price_also_where_both_may_be_billed() {
     assert_eq!(spent, done * (10 * 10 + 5 * 40), "{found}");
     assert!(done > 0 && number(&found["possibly_billed"]["calls"]) == done, "{found}");
     assert!(spent + possible <= 20_000, "{spent} + {possible}");
-    // What it would have taken to answer one more at both: two prompts and two answers of 64 tokens.
+    // The reservation of one more row at both models: two prompts and two answers of 64 tokens.
     assert!(spent + possible > 20_000 - 2 * (200 * 10 + 64 * 40), "{spent} + {possible}");
     let unpriced = map(&lab, "--fallback-model lab/unpriced --max-cost 1");
     unpriced.ends_with(2, &["the price of unpriced is not known"]);
@@ -191,6 +191,6 @@ fn each_call_of_a_chain_that_may_be_billed_is_counted() {
     lab.file("antiphon.toml", config + &slow);
     lab.file("rows.jsonl", "{\"n\": 1}\n");
     let ran = map(&lab, "--fallback-model slow/big --fallback-model lab/small");
-    ran.ends_with(0, &["2 calls that broke off may have been billed"]);
+    ran.ends_with(0, &["2 calls without an answer possibly billed"]);
     assert_eq!(report(&ran)["possibly_billed"]["calls"], json!(2));
 }

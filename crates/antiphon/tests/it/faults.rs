@@ -1,4 +1,4 @@
-//! What a run does about servers that refuse, fail and talk nonsense.
+//! Runs against servers that refuse, fail and answer nonsense.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn a_long_wait_with_any_status_ends_the_run_and_fails_no_row() {
         let wait = Reply::with_headers(status, "retry-after: 3600\r\n", "");
         let server = Scripted::start([Reply::chat("a bridge", "stop"), wait]);
         let ran = lab(&server.url("/v1"), 3).run(&map("--max-concurrency 1 --json"));
-        ran.ends_with(4, &["takes no more calls for 36", "wait a little first"]);
+        ran.ends_with(4, &["takes no more calls for 36", "wait, then run the same command again to resume"]);
         let report = report(&ran);
         let of = |key: &str| report[key].as_u64().unwrap();
         assert_eq!([of("accepted"), of("failed"), of("left")], [1, 0, 2], "{status}: {ran:?}");
@@ -37,7 +37,7 @@ fn a_row_that_fails_five_times_is_answered_by_its_sixth_call() {
 
 #[test]
 fn counts_that_cannot_be_are_unknown_and_break_no_sum() {
-    let told = |input: &str, output: &str| {
+    let reported = |input: &str, output: &str| {
         let usage = format!(
             "{{\"choices\":[],\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":{output}}}}}"
         );
@@ -49,7 +49,7 @@ fn counts_that_cannot_be_are_unknown_and_break_no_sum() {
     };
     let vast = "4611686018427387904";
     for (input, output) in [(vast, vast), (vast, "5"), ("5", vast), ("0", "5")] {
-        let server = Scripted::start([told(input, output)]);
+        let server = Scripted::start([reported(input, output)]);
         let lab = lab(&server.url("/v1"), 3);
         let ran = lab.run(&map("--json"));
         ran.ends_with(0, &[]);
@@ -59,11 +59,11 @@ fn counts_that_cannot_be_are_unknown_and_break_no_sum() {
             (&json!(3), &Value::Null),
             "{input}, {output}"
         );
-        let told = |name: &str, counts: bool| {
+        let check = |name: &str, counts: bool| {
             assert_eq!(report[name].is_u64(), counts, "{input}, {output}: {report}")
         };
-        told("input_tokens", input == "5");
-        told("output_tokens", output == "5");
+        check("input_tokens", input == "5");
+        check("output_tokens", output == "5");
         let listed = lab.run("runs list");
         assert!(listed.stdout.contains("cost unknown"), "{listed:?}");
     }
@@ -136,7 +136,7 @@ fn failed_calls_are_named_as_where_the_time_went() {
 fn what_no_row_can_survive_ends_the_run_early() {
     let refused =
         |status: u16, message: &str| Reply::json(status, &json!({ "error": { "message": message } }));
-    for (reply, told) in [
+    for (reply, expected) in [
         (refused(404, "no such path"), "no such path"),
         (refused(400, "the schema is not supported"), "not supported"),
         (refused(501, "not implemented"), "not implemented"),
@@ -145,14 +145,17 @@ fn what_no_row_can_survive_ends_the_run_early() {
     ] {
         let server = Scripted::start([reply]);
         let ran = lab(&server.url("/v1"), 300).run(&map("--json"));
-        assert!(ran.stderr.contains(told) && ran.code == Some(5), "{told}: {ran:?}");
+        assert!(ran.stderr.contains(expected) && ran.code == Some(5), "{expected}: {ran:?}");
         let report = report(&ran);
         let of = |key: &str| report[key].as_u64().unwrap();
-        assert!(of("failed") < 100 && of("left") > 200 && server.requests().len() < 150, "{told}: {ran:?}");
+        assert!(
+            of("failed") < 100 && of("left") > 200 && server.requests().len() < 150,
+            "{expected}: {ran:?}"
+        );
     }
     let server = Scripted::start([refused(400, "the schema is not supported")]);
     let ran = lab(&server.url("/v1"), 3).run(&map("--json"));
-    ran.ends_with(5, &["not supported", "--temperature may have to change"]);
+    ran.ends_with(5, &["not supported", "--model or --temperature"]);
 }
 
 #[test]

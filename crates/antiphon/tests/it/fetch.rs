@@ -26,7 +26,7 @@ fn files_go_into_the_folder_and_their_paths_to_stdout() {
 }
 
 #[test]
-fn without_a_folder_what_comes_is_printed_in_order() {
+fn without_a_folder_files_are_printed_in_order() {
     let lab = Lab::new();
     let (one, other) = (
         Server::start([Reply::new(503, "text/plain", "busy"), Reply::new(200, "text/plain", "one\n")]),
@@ -39,7 +39,7 @@ fn without_a_folder_what_comes_is_printed_in_order() {
 }
 
 #[test]
-fn one_failure_ends_no_other_and_is_told_with_its_host() {
+fn one_failure_ends_no_other_and_is_reported_with_its_host() {
     let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "0");
     let good = Server::start([Reply::new(200, "text/plain", "good")]);
     let missing = Server::start([Reply::new(404, "text/plain", "no such thing")]);
@@ -64,27 +64,27 @@ fn one_failure_ends_no_other_and_is_told_with_its_host() {
 }
 
 #[test]
-fn a_file_that_broke_off_is_gone_on_with_by_the_same_command() {
+fn a_partial_file_is_resumed_by_the_same_command() {
     let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "0");
     let half = Reply::raw("HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 10\r\n\r\nhalf ");
     let rest = Reply::with_headers(206, "etag: \"1\"\r\ncontent-range: bytes 5-9/10\r\n", "whole");
     let server = Server::start([half, rest]);
     let line = format!("fetch {} --out got", server.url("/file"));
-    lab.run(&line).ends_with(5, &["the connection broke", "the same command fetches them"]);
-    lab.run(&line).ends_with(0, &["10 bytes, 5 of them from an earlier try"]);
+    lab.run(&line).ends_with(5, &["the connection broke", "run the same command again to fetch them"]);
+    lab.run(&line).ends_with(0, &["10 bytes, resumed at byte 5"]);
     assert_eq!(std::fs::read_to_string(lab.path("got/file")).unwrap(), "half whole");
     assert!(server.requests()[1].headers.iter().any(|line| line.eq_ignore_ascii_case("range: bytes=5-")));
 }
 
 #[test]
-fn a_simulated_vendor_answers_generate_and_ends_when_told() {
+fn a_simulated_vendor_answers_generate_and_ends_on_ctrl_c() {
     let lab = Lab::new();
     let mut simulate =
         lab.command("simulate --port 0").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut url = String::new();
     BufReader::new(simulate.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
     let ran = lab.run(&format!("generate in --provider compatible --base-url {} --count 1", url.trim()));
-    // What it says fits the schema and is nonsense: nothing that it quotes is taken for true.
+    // The answer is valid by the schema, and nonsense: none of its quotes is verified.
     ran.ends_with(0, &["model sim-1"]);
     assert!(ran.stdout.contains("0 quotes") && ran.stdout.contains("not verified"), "{}", ran.stdout);
     assert!(
@@ -96,7 +96,7 @@ fn a_simulated_vendor_answers_generate_and_ends_when_told() {
     );
     let ended = simulate.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(ended.status.success() && said.contains("1 request, 1 answered, 0 refused"), "{said}");
-    lab.run("simulate --errors 0.6 --resets 0.6").ends_with(2, &["more than all of them"]);
+    assert!(ended.status.success() && said.contains("1 request, 1 answered, 0 throttled"), "{said}");
+    lab.run("simulate --errors 0.6 --resets 0.6").ends_with(2, &["add up to more than 1"]);
     lab.run("simulate --errors 2").ends_with(2, &["a number from 0 to 1"]);
 }

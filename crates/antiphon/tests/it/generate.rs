@@ -47,7 +47,7 @@ fn a_server_that_speaks_openai_does_the_same_job() {
 }
 
 #[test]
-fn the_same_command_again_shows_the_finished_run_and_asks_nothing() {
+fn the_same_command_again_shows_the_finished_run_without_a_call() {
     let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
     let first = lab.ask(&server.url("/v1"), "");
@@ -64,7 +64,7 @@ fn the_same_command_again_shows_the_finished_run_and_asks_nothing() {
 }
 
 #[test]
-fn one_input_that_fails_loses_no_other() {
+fn one_failed_input_loses_no_other() {
     let lab = Lab::new();
     let ran = lab.run("generate in missing --offline --count 1 --json");
     ran.ends_with(4, &["missing: ", "no such file or folder"]);
@@ -79,7 +79,7 @@ fn files_that_cannot_be_used_are_named_with_their_line() {
     lab.file("in/bad.json", "{\n \"a\": 1,\n}");
     lab.file("in/picture.png", "x");
     let ran = lab.run("generate in --offline --count 1");
-    ran.ends_with(4, &["left out bad.json:3: not valid JSON", "passed over picture.png"]);
+    ran.ends_with(4, &["left out bad.json:3: not valid JSON", "skipped picture.png"]);
     assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"][0]["line"], 3);
 }
 
@@ -129,14 +129,20 @@ pub(crate) fn drafts_text(personas: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_persona_like_another_one_is_replaced_and_the_page_tells_of_it() {
+fn a_near_duplicate_persona_is_replaced_and_reported_on_the_page() {
     let (early, goats) = ("wants to close early on Mondays", "would rather feed goats than people");
     let models = Reply::json(200, &json!({ "data": [] }));
     let replies = [models, drafts(&[("Ada", early), ("Bea", early)]), drafts(&[("Cy", goats)])];
     let server = Server::start(replies);
     let lab = Lab::new();
     let ran = lab.ask(&server.url("/v1"), "--count 2");
-    ran.ends_with(0, &["refused Bea: 100 % the same as Ada", "1 of 2 documents quoted by no persona: p2.md"]);
+    ran.ends_with(
+        0,
+        &[
+            "rejected Bea: near duplicate of Ada, 100 % similar",
+            "1 of 2 documents quoted by no persona: p2.md",
+        ],
+    );
     let run = lab.only_run();
     let report = json_file(&run.join("run.json"));
     assert_eq!((&report["calls"], &report["refused"][0]["like"]), (&json!(2), &json!("Ada")));
@@ -194,7 +200,7 @@ fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing(
         server.url("/v1")
     );
     let ran = lab.run(&line);
-    // What is of no use ends with 4.
+    // A finding at the error level ends with 4.
     ran.ends_with(
         4,
         &["with 0 calls", "persona-001: /goals: its length is 1, and 2 is the least (two goals, error)"],
@@ -245,7 +251,7 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
     );
     let calls = server.requests().len();
     lab.ask(&server.url("/v1"), "").ends_with(0, &["with 0 calls"]);
-    // Other words for the same documents: what was found in them is found again.
+    // Other settings for the same documents: the findings are reused.
     let other = lab.ask(&server.url("/v1"), "--detail brief --json");
     other.ends_with(0, &[]);
     let other: Value = serde_json::from_str(&other.stdout).unwrap();
@@ -259,7 +265,7 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
 }
 
 #[test]
-fn who_wants_nothing_distilled_is_told_before_anything_is_paid() {
+fn without_distillation_documents_that_are_too_long_fail_before_any_call() {
     let models = json!({ "data": [{ "id": "m", "max_model_len": 4096 }] });
     let server = Server::start([Reply::json(200, &models)]);
     let lab = Lab::new();
@@ -269,7 +275,7 @@ fn who_wants_nothing_distilled_is_told_before_anything_is_paid() {
 }
 
 #[test]
-fn names_leave_the_machine_only_as_somebody_else() {
+fn names_leave_the_machine_only_anonymised() {
     use std::os::unix::fs::PermissionsExt;
     let said = "I hate the paperwork in Ulm";
     let quoted = answer().replace(SAID, said);
@@ -283,7 +289,7 @@ fn names_leave_the_machine_only_as_somebody_else() {
     );
     lab.file("names.txt", "Zedekiah\n");
     let ran = lab.ask(&server.url("/v1"), "--anonymise replace --names names.txt");
-    ran.ends_with(0, &["numbers taken out: 3; who is who stands in .anonymised/"]);
+    ran.ends_with(0, &["addresses and numbers: 3; the originals are stored in .anonymised/"]);
     let sent = server.requests().iter().map(|seen| seen.body.to_string()).collect::<String>();
     for secret in ["Anna", "Lee", "anna", "Zedekiah"] {
         assert!(!sent.contains(secret), "{secret}: {sent}");
@@ -299,16 +305,16 @@ fn names_leave_the_machine_only_as_somebody_else() {
     let id = run.file_name().unwrap().to_str().unwrap().to_owned();
     let map = lab.path(&format!("antiphon-out/.anonymised/{id}.json"));
     assert_eq!(fs::metadata(&map).unwrap().permissions().mode() & 0o777, 0o600);
-    let told =
+    let is_mapped =
         json_file(&map)["replaced"].as_array().unwrap().iter().any(|one| one["original"] == "Anna Lee");
-    assert!(told);
-    // Who asks without it asks for something else.
+    assert!(is_mapped);
+    // Without anonymisation it is another run.
     lab.ask(&server.url("/v1"), "").ends_with(0, &[]);
     lab.ask(&server.url("/v1"), "--anonymise redact").ends_with(0, &[]);
     assert_eq!(
         fs::read_dir(lab.path("antiphon-out/.anonymised")).unwrap().count(),
         1,
-        "nothing can be told back"
+        "redaction stores no originals"
     );
     lab.ask(&server.url("/v1"), "--anonymise hash").ends_with(0, &[]);
     lab.ask(&server.url("/v1"), "--anonymise hash").ends_with(0, &["with 0 calls"]);

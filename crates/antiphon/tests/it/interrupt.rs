@@ -19,7 +19,7 @@ pub(crate) fn signal(child: &Child, name: &str) {
     );
 }
 
-/// Starts the program and waits until it says `line`.
+/// Starts the program, and waits until `line` is on its stderr.
 fn started(lab: &Lab, server: &Server, line: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let url = server.url("/v1");
     let args = format!("generate in --provider compatible --base-url {url} --model m --count 1");
@@ -45,7 +45,7 @@ fn wait_for_call(server: &Server) {
 }
 
 #[test]
-fn ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on() {
+fn ctrl_c_finishes_calls_in_progress() {
     let slow = Reply::raw("").then(Duration::from_millis(700), "");
     let whole = Reply::chat(&answer(), "stop");
     let server = Server::start([Reply::json(200, &json!({ "data": [] })), slow.followed_by(whole)]);
@@ -63,7 +63,7 @@ fn ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on() {
 }
 
 #[test]
-fn twice_ctrl_c_stops_and_so_does_being_terminated() {
+fn a_second_ctrl_c_stops_and_so_does_sigterm() {
     for (signals, expected) in [(&["-INT", "-INT"][..], 130), (&["-TERM"][..], 143)] {
         let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::raw("").and_stall()]);
         let lab = Lab::new();
@@ -80,11 +80,11 @@ fn twice_ctrl_c_stops_and_so_does_being_terminated() {
         }
         let (code, said) = ended(child, stderr);
         assert_eq!(code, Some(expected), "{said}");
-        assert!(said.contains("what there is of it: antiphon-out/"), "{said}");
+        assert!(said.contains("files of the run: antiphon-out/"), "{said}");
     }
 }
 
-/// A stalled answer is given up in the time of one silence: 10 s, and here the token time-out, which is longer.
+/// After Ctrl-C, a stalled answer is abandoned after 10 s without data, before the token time-out, which is longer.
 #[test]
 fn ctrl_c_while_an_answer_stalls_does_not_wait_for_it() {
     let scenario = Scenario::default().faults(Faults::default().empty(1.0));
@@ -109,7 +109,7 @@ fn ctrl_c_while_an_answer_stalls_does_not_wait_for_it() {
     }
     let (code, more) = ended(child, stderr);
     assert_eq!(code, Some(130), "{said}{more}");
-    assert!(said.contains("waiting for 3 answers in progress, up to 10 s for the next word"), "{said}");
-    assert!(more.contains("resumes"), "{more}");
+    assert!(said.contains("waiting for 3 answers in progress, up to 10 s for the next token"), "{said}");
+    assert!(more.contains("to resume"), "{more}");
     assert_eq!(server.stats().hung_up, 3, "without a second Ctrl-C");
 }

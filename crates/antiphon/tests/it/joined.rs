@@ -25,7 +25,7 @@ fn start(bench: &Bench, line: &str) -> Child {
     bench.lab.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Starts the mapping, and waits until so many calls were answered.
+/// Starts a map run, and waits until `answered` calls were answered.
 fn first(bench: &Bench, answered: u64) -> Child {
     let child = start(bench, &map(&format!("--max-concurrency {AT_ONCE}")));
     wait_for(bench, answered);
@@ -114,7 +114,7 @@ fn what_one_process_leaves_the_other_finishes() {
     let (left, other) = (first(&bench, 10), start(&bench, &map("--max-concurrency 4")));
     wait_for(&bench, ROWS / 3);
     signal(&left, "-INT");
-    end(left).ends_with(130, &["resumes with what is left"]);
+    end(left).ends_with(130, &["run the same command again to resume"]);
     end(other).ends_with(0, &[]);
     assert_eq!(bench.stats().requests, ROWS);
     is_whole(&bench);

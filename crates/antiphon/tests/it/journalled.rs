@@ -1,4 +1,4 @@
-//! Generations are journalled: what was paid for is never asked for again.
+//! Generations are journalled: an answer that was paid for is never requested again.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -13,7 +13,7 @@ fn models() -> Reply {
     Reply::json(200, &json!({ "data": [] }))
 }
 
-/// Kills the program when its server has been asked so many times; it is to make so many personas.
+/// Kills a run for `count` personas when its server has received `requests` requests.
 fn killed_at(lab: &Lab, server: &Server, (requests, count): (usize, &str)) {
     let url = server.url("/v1");
     let line = format!("generate in --provider compatible --base-url {url} --model m --count {count}");
@@ -35,11 +35,11 @@ fn a_call_that_was_killed_is_made_again_in_the_same_run_and_named() {
     let server = Server::start([models(), slow, models(), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
     killed_at(&lab, &server, (2, "1"));
-    // Its price was not known when it was made, so that nobody knows what it may have cost.
+    // The price was unknown when the call was made, so its cost has no upper bound.
     lab.file("antiphon.toml", "[prices.compatible.\"m\"]\ninput = 1.0\noutput = 1.0\n");
     let ran = lab.ask(&server.url("/v1"), "--max-cost 50");
     ran.ends_with(0, &["count as $0 in the budget"]);
-    assert!(ran.stdout.contains("may have been billed, too"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("possibly billed, too"), "{}", ran.stdout);
     let report = report(&lab);
     assert_eq!((&report["calls"], &report["may_cost_more"]), (&json!(1), &json!(true)));
     let calls = server.requests().len();
@@ -87,7 +87,7 @@ fn a_failed_run_is_asked_again_in_its_own_folder() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!((&report(&lab)["status"], &report(&lab)["run_id"]), (&json!("finished"), &json!(id)));
     assert_eq!(report(&lab)["calls"], 2, "the first one was paid for, too");
-    assert!(!lab.only_run().join("partial.txt").exists(), "it is of no answer now");
+    assert!(!lab.only_run().join("partial.txt").exists(), "no answer is partial any more");
 }
 
 /// The first persona and the start of another, and the answer that has the other.
@@ -129,21 +129,21 @@ fn whole_personas_of_a_cut_answer_outlive_the_program() {
 }
 
 #[test]
-fn a_budget_that_is_too_small_asks_nothing_and_a_larger_one_goes_on() {
+fn a_budget_that_is_too_small_makes_no_call_and_a_larger_one_resumes() {
     let server = Server::start([models(), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
     let url = server.url("/v1");
     lab.ask(&url, "--max-cost 1").ends_with(2, &["the price of m is not known"]);
     lab.file("antiphon.toml", "[prices.compatible.\"m\"]\ninput = 1000.0\noutput = 1000.0\n");
     lab.ask(&url, "--max-cost 0.000001")
-        .ends_with(6, &["the budget of $0.000001 is too small: a call may cost $", "a higher --max-cost"]);
+        .ends_with(6, &["the budget of $0.000001 is too small: a call may cost $", "raise --max-cost"]);
     assert!(server.requests().iter().all(|request| !request.line.contains("/chat/")), "nothing was asked");
     lab.ask(&url, "--max-cost 50").ends_with(0, &[]);
     assert_eq!(report(&lab)["status"], "finished");
 }
 
 #[test]
-fn inputs_that_are_the_same_are_asked_about_once() {
+fn equal_inputs_are_deduplicated() {
     let slow = Reply::raw("").then(Duration::from_millis(200), "");
     let server = Server::start([models(), slow.followed_by(Reply::chat(&answer(), "stop"))]);
     let lab = Lab::new();
@@ -155,7 +155,7 @@ fn inputs_that_are_the_same_are_asked_about_once() {
 }
 
 #[test]
-fn after_its_deadline_nothing_is_asked_again() {
+fn after_the_deadline_no_call_is_made() {
     let slow = Reply::raw("").then(Duration::from_millis(1_200), "").followed_by(Reply::chat("no", "stop"));
     let server = Server::start([models(), slow, models(), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();

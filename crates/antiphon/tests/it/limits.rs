@@ -1,4 +1,4 @@
-//! The limits and places that all runs have in common on the command line.
+//! The limits and the output paths of all runs on the command line.
 
 use std::fs;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn after_a_deadline_no_call_begins_and_the_run_is_resumed() {
     let server = runtime.block_on(Simulator::start(scenario, 0)).unwrap();
     let lab = lab(&format!("{}/v1", server.url()), 60);
     let ran = lab.run(&format!("{MAP} --json --deadline 1 --max-concurrency 2"));
-    ran.ends_with(4, &["the deadline has passed", "resumes with what is left"]);
+    ran.ends_with(4, &["the deadline has passed", "run the same command again to resume"]);
     let stopped = report(&ran);
     assert_eq!(
         (&stopped["status"], &stopped["stopped_by"][0], &stopped["possibly_billed"]["calls"]),
@@ -69,7 +69,7 @@ fn a_run_whose_last_call_ends_after_the_deadline_is_finished() {
         (&json!("finished"), &Value::Null, &json!(1))
     );
     assert!(report["time"]["wall_ms"].as_u64() > Some(1_000), "{report}");
-    lab.run(&format!("{MAP} --deadline 1")).ends_with(0, &["finished before", "0 calls"]);
+    lab.run(&format!("{MAP} --deadline 1")).ends_with(0, &["already finished", "0 calls"]);
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -90,7 +90,7 @@ fn a_call_that_fails_after_the_deadline_is_not_made_again() {
 }
 
 #[test]
-fn out_is_the_folder_and_a_file_that_it_named_before_is_still_taken_for_one() {
+fn out_is_the_folder_and_still_accepts_a_file_as_before() {
     let server = Server::start([Reply::chat("words", "stop")]);
     let lab = lab(&server.url("/v1"), 2);
     let ran = lab.run(&format!("{MAP} --out made/here"));
@@ -100,7 +100,9 @@ fn out_is_the_folder_and_a_file_that_it_named_before_is_still_taken_for_one() {
     assert!(ran.stdout.contains("made/here/") && ran.stdout.ends_with("/results.jsonl\n"), "{ran:?}");
 
     let warning = |file: &str| {
-        format!("warning: --out is the folder of runs now: {file} is taken for a file; say --results {file}")
+        format!(
+            "warning: --out now names the folder of runs: {file} is used as the file for results; use --results {file} instead"
+        )
     };
     let old = lab.run(&format!("{MAP} --out old.jsonl"));
     old.ends_with(0, &[&warning("old.jsonl"), "report: antiphon-out/"]);
@@ -116,7 +118,7 @@ fn out_is_the_folder_and_a_file_that_it_named_before_is_still_taken_for_one() {
     let both = lab.run(&format!("{MAP} --dir made/here --out any.txt"));
     both.ends_with(0, &[&warning("any.txt"), "report: made/here/"]);
     assert_eq!(fs::read_to_string(lab.path("any.txt")).unwrap().lines().count(), 2);
-    // A folder with such an ending, or both flags, leave no doubt.
+    // With both flags, --out is the folder, also with the extension of a file.
     lab.run(&format!("{MAP} --out dir.jsonl --results r.jsonl")).ends_with(0, &["report: dir.jsonl/"]);
     assert!(lab.path("dir.jsonl/antiphon.db").is_file() && lab.path("r.jsonl").is_file());
 }
@@ -127,11 +129,11 @@ fn exports_and_reports_still_take_a_file_from_out() {
     let lab = lab(&server.url("/v1"), 2);
     lab.run(MAP).ends_with(0, &[]);
     lab.run("runs export latest --out x.csv")
-        .ends_with(0, &["x.csv is taken for a file; say --results x.csv"]);
+        .ends_with(0, &["x.csv is used as the file for results; use --results x.csv"]);
     assert!(
         fs::read_to_string(lab.path("x.csv")).unwrap().starts_with("\"index\",\"row.name\",\"result\"\n")
     );
-    lab.run("runs report latest --out page.html").ends_with(0, &["say --results page.html"]);
+    lab.run("runs report latest --out page.html").ends_with(0, &["use --results page.html"]);
     assert!(fs::read_to_string(lab.path("page.html")).unwrap().contains("towns.csv with r.toml"));
     let quiet = lab.run("runs export latest --results y.csv --out antiphon-out");
     quiet.ends_with(0, &[]);
@@ -140,11 +142,11 @@ fn exports_and_reports_still_take_a_file_from_out() {
         ("", fs::read(lab.path("x.csv")).ok())
     );
     lab.run("runs export latest --results - --format csv").ends_with(0, &[]);
-    // The part of another writer, such as a run that is in progress.
+    // The partial file of another writer, such as a run in progress.
     lab.file("r.jsonl.part", "{}");
     lab.run("runs export latest --results r.jsonl").ends_with(0, &[]);
     assert_eq!(fs::read_to_string(lab.path("r.jsonl.part")).unwrap(), "{}");
-    lab.run("runs export latest --dir antiphon-out --out z.csv").ends_with(0, &["say --results z.csv"]);
+    lab.run("runs export latest --dir antiphon-out --out z.csv").ends_with(0, &["use --results z.csv"]);
     assert_eq!(fs::read(lab.path("z.csv")).ok(), fs::read(lab.path("x.csv")).ok());
     lab.run("runs list --out nowhere").ends_with(2, &["there are no runs in nowhere"]);
 }

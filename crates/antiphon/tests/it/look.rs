@@ -1,4 +1,4 @@
-//! Looking at providers: doctor, models, local.
+//! `antiphon doctor`, `models`, `local` and `simulate`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -36,14 +36,14 @@ fn finding<'r>(report: &'r Value, name: &str) -> &'r Value {
 }
 
 #[test]
-fn the_doctor_tells_what_answers_what_is_missing_and_what_is_wrong() {
+fn the_doctor_reports_what_answers_what_is_missing_and_what_is_wrong() {
     let sim = Simulated::start(&Lab::new());
     let lab = Lab::new()
         .with("OPENAI_API_KEY", "sk-planted-for-the-doctor")
         .with("OPENAI_BASE_URL", &format!("{}/v1", sim.root))
         .with("OLLAMA_HOST", &sim.root);
     let ran = lab.run("doctor --json");
-    ran.ends_with(0, &["asking"]);
+    ran.ends_with(0, &["checking"]);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report["schema"], "antiphon.doctor/1");
     let openai = finding(&report, "openai");
@@ -79,8 +79,8 @@ fn models_are_listed_with_what_is_known_of_them() {
     lab.file("antiphon.toml", "[providers.mine]\nkind = \"openai\"\nkey_env = \"OPENAI_API_KEY\"\n[prices.mine.gpt-6-luna]\ninput = 0.2\noutput = 1.0\ncontext = 1000\n");
     let ran = lab.run(&format!("models --provider mine --base-url {}", server.url("/v1")));
     ran.ends_with(0, &[]);
-    for told in ["gpt-6-luna", "1000 tokens", "$0.2 in, $1 out", "and 1 that write no text"] {
-        assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);
+    for expected in ["gpt-6-luna", "1000 tokens", "$0.2 in, $1 out", "and 1 that generate no text"] {
+        assert!(ran.stdout.contains(expected), "{expected}: {}", ran.stdout);
     }
     let refuses = Server::start([Reply::json(401, &json!({ "error": { "message": "Incorrect API key" } }))]);
     lab.run(&format!("models --provider openai --base-url {}", refuses.url("/v1")))
@@ -88,7 +88,7 @@ fn models_are_listed_with_what_is_known_of_them() {
 }
 
 #[test]
-fn an_unknown_model_earns_the_names_of_those_like_it() {
+fn an_unknown_model_is_reported_with_similar_ones() {
     let listed = json!({ "data": [{ "id": "llama3.2:3b" }, { "id": "qwen3:8b" }] });
     let unknown =
         json!({ "error": { "message": "The model `llama3.2` does not exist", "code": "model_not_found" } });
@@ -97,7 +97,7 @@ fn an_unknown_model_earns_the_names_of_those_like_it() {
     let lab = Lab::new();
     let url = server.url("/v1");
     lab.run(&format!("generate in --provider compatible --base-url {url} --model llama3.2 --count 1"))
-        .ends_with(5, &["does not exist", "models with such a name: llama3.2:3b"]);
+        .ends_with(5, &["does not exist", "similar models: llama3.2:3b"]);
 }
 
 #[test]
@@ -111,12 +111,12 @@ fn local_engines_are_found_and_fetch_models() {
     lab.run("local pull no-such-model").ends_with(5, &["file does not exist"]);
     let ran = Lab::new().with("OLLAMA_HOST", &refusing_url("")).run("local status");
     assert!(!ran.stdout.contains("ollama"), "{}", ran.stdout);
-    // Others may be running where this is tested.
+    // Other engines may run on the machine of the test.
     ran.ends_with(0, if ran.stdout.is_empty() { &["no local engine answers"] } else { &[] });
 }
 
 #[test]
-fn what_files_say_of_an_engine_holds_when_nobody_names_it() {
+fn settings_of_an_engine_apply_to_one_that_is_found_by_default() {
     let sim = Simulated::start(&Lab::new());
     let lab = Lab::new();
     lab.file("antiphon.toml", format!("[providers.ollama]\nbase_url = \"{}\"\nmodel = \"none\"\n", sim.root));
@@ -130,10 +130,10 @@ fn what_files_say_of_an_engine_holds_when_nobody_names_it() {
 }
 
 #[test]
-fn a_model_that_somebody_asks_for_is_not_replaced_by_statistics() {
+fn a_requested_model_is_not_replaced_by_statistics() {
     let lab = Lab::new().with("OLLAMA_HOST", &refusing_url(""));
     lab.run("generate in --model no-such-model").ends_with(2, &["nothing here has the model no-such-model"]);
-    lab.run("generate in --temperature=nan").ends_with(2, &["a temperature is a number from 0"]);
+    lab.run("generate in --temperature=nan").ends_with(2, &["expected a number of at least 0"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `antiphon map` and `antiphon runs` before the simulator, and before servers that say what is wanted.
+//! `antiphon map` and `antiphon runs` against the simulator, and against scripted servers.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -66,7 +66,7 @@ fn lines(path: PathBuf) -> Vec<Value> {
 }
 
 #[test]
-fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
+fn each_row_takes_one_call_and_the_same_command_again_none() {
     let bench = Bench::new(Scenario::default(), 30);
     let ran = bench.map("--results results.jsonl");
     ran.ends_with(0, &["provider: sim at", "report: antiphon-out"]);
@@ -78,15 +78,15 @@ fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
     assert!(results[7]["result"].is_string());
     fs::remove_file(bench.lab.path("results.jsonl")).unwrap();
     let again = bench.map("--results results.jsonl");
-    again.ends_with(0, &["finished before", "0 calls"]);
+    again.ends_with(0, &["already finished", "0 calls"]);
     assert_eq!((bench.stats().requests, lines(bench.lab.path("results.jsonl")).len()), (30, 30));
     bench.map("--fresh").ends_with(0, &[]);
-    assert_eq!(bench.stats().requests, 30, "equal questions have answers in the journal");
+    assert_eq!(bench.stats().requests, 30, "equal prompts have cached answers in the journal");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_goes_on() {
+fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_resumes() {
     let bench = Bench::new(Scenario::default().answer_tokens(40), 300);
     let command = bench.lab.command(&map(""));
     // No file may grow beyond half a MiB: what is written then fails with an error that is no full disk.
@@ -95,21 +95,21 @@ fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_goes_on() {
     limited.args(command.get_args()).current_dir(bench.lab.path("")).env_clear();
     limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = limited.stdin(Stdio::null()).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.matches("error:").count() == 1 && told.contains("antiphon.db"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.matches("error:").count() == 1 && stderr.contains("antiphon.db"), "{stderr}");
     let asked = bench.stats().requests;
-    assert!((1..300).contains(&asked), "{asked}: it began, and did not come to its end");
+    assert!((1..300).contains(&asked), "{asked}: it started, and did not finish");
     bench.map("--results results.jsonl").ends_with(0, &["resumed run"]);
     assert_eq!(lines(bench.lab.path("results.jsonl")).len(), 300);
-    assert!(bench.stats().requests < 600, "what was kept is not asked again");
+    assert!(bench.stats().requests < 600, "stored answers are not requested again");
 }
 
 #[test]
-fn a_budget_holds_and_a_higher_one_goes_on() {
+fn a_budget_holds_and_a_higher_one_resumes() {
     let bench = Bench::new(Scenario::default().answer_tokens(40), 200);
     let ran = bench.map("--fresh --max-cost 0.01 --json");
-    ran.ends_with(6, &["the budget is used up", "--max-cost", "without it, it resumes this one"]);
+    ran.ends_with(6, &["the budget is used up", "--max-cost", "without --fresh to resume this run"]);
     let first = report(&ran);
     let (spent, left) = (first["cost_usd_micros"].as_u64().unwrap(), first["left"].as_u64().unwrap());
     assert!((9_500..=10_000).contains(&spent) && left > 0, "{spent} {left}");
@@ -130,7 +130,7 @@ fn a_budget_holds_and_a_higher_one_goes_on() {
 }
 
 #[test]
-fn a_budget_without_a_price_is_refused_before_anything_is_asked() {
+fn a_budget_without_a_price_is_refused_before_any_call() {
     let bench = Bench::new(Scenario::default(), 3);
     let ran = bench.lab.run("map towns.csv -r r.toml --provider sim --model other --max-cost 1");
     ran.ends_with(2, &["the price of other is not known", "[prices]"]);
@@ -151,7 +151,7 @@ fn limits_and_faults_cost_no_row() {
 }
 
 #[test]
-fn rows_that_fail_are_named_with_why_and_can_be_run_again() {
+fn failed_rows_are_listed_with_their_errors_and_can_be_run_again() {
     let bench = Bench::new(Scenario::default(), 0);
     bench.lab.file("rows.jsonl", "{\"name\": \"a\"}\n{\"name\": \n{\"nom\": \"c\"}\n{\"name\": \"d\"}\n");
     let command = "map rows.jsonl -r r.toml --provider sim --model m --json";
@@ -170,7 +170,7 @@ fn rows_that_fail_are_named_with_why_and_can_be_run_again() {
 }
 
 #[test]
-fn equal_rows_are_asked_about_once() {
+fn equal_rows_are_deduplicated() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(30))), 0);
     bench.lab.file("rows.jsonl", "{\"name\": \"a\"}\n".repeat(40));
     let ran = bench.lab.run("map rows.jsonl -r r.toml --provider sim --model m --json");
@@ -212,7 +212,7 @@ fn a_reader_that_has_enough_ends_the_run_quietly() {
 }
 
 #[test]
-fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
+fn ctrl_c_finishes_calls_in_progress_and_the_same_command_resumes() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(40))), 400);
     let line = map("--max-concurrency 8 --json");
     let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -222,7 +222,7 @@ fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
     let id = child.id().to_string();
     assert!(Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().unwrap().success());
     let ran = Ran::new(child.wait_with_output().unwrap());
-    ran.ends_with(130, &["the same command resumes"]);
+    ran.ends_with(130, &["run the same command again to resume"]);
     let first = report(&ran);
     assert_eq!(
         (first["stopped_by"][0].as_str(), first["possibly_billed"]["calls"].as_u64()),
@@ -234,7 +234,7 @@ fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
 }
 
 #[test]
-fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
+fn sigterm_stops_at_once_and_counts_the_aborted_calls() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(100))), 60);
     let line = map("--max-concurrency 8 --json");
     let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -244,7 +244,7 @@ fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
     let id = child.id().to_string();
     assert!(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success());
     let ran = Ran::new(child.wait_with_output().unwrap());
-    ran.ends_with(143, &["the same command resumes"]);
+    ran.ends_with(143, &["run the same command again to resume"]);
     let lost = report(&ran)["possibly_billed"]["calls"].as_u64().unwrap();
     assert!((1..=8).contains(&lost), "{lost}");
     let ran = bench.map("--json");
@@ -255,10 +255,10 @@ fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
 }
 
 #[test]
-fn a_program_is_told_how_it_stands_and_a_quiet_user_nothing() {
+fn progress_is_reported_as_json_and_not_at_all_when_quiet() {
     let bench = Bench::new(Scenario::default(), 3);
-    let told = bench.lab.run("map towns.csv -r r.toml --provider sim --model m --progress json").stderr;
-    let mut events = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let stderr = bench.lab.run("map towns.csv -r r.toml --provider sim --model m --progress json").stderr;
+    let mut events = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let last = events.next_back().unwrap();
     assert_eq!((&last["event"], &last["accepted"]), (&json!("progress"), &json!(3)));
     let quiet = bench.lab.run(&format!("{} -q", map("--fresh")));
@@ -266,7 +266,7 @@ fn a_program_is_told_how_it_stands_and_a_quiet_user_nothing() {
 }
 
 #[test]
-fn whoever_says_yes_is_not_asked() {
+fn yes_skips_the_confirmation() {
     let bench = Bench::new(Scenario::default(), 40);
     bench.lab.file("r.toml", "prompt = \"{{ name }}\"\n[parameters]\nmax_tokens = 100000\n");
     bench.map("--no-input").ends_with(2, &["may cost up to $"]);
@@ -275,13 +275,13 @@ fn whoever_says_yes_is_not_asked() {
 }
 
 #[test]
-fn money_that_is_gone_stops_the_run_and_it_can_be_gone_on_with() {
+fn an_exhausted_quota_stops_the_run_which_can_be_resumed() {
     let broke = json!({ "error": { "message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota" } });
     let server =
         Scripted::start([Reply::chat("one", "stop"), Reply::json(429, &broke), Reply::chat("two", "stop")]);
     let lab = lab(&server.url("/v1"), 2);
     let first = lab.run(&map("--max-concurrency 1 --json"));
-    first.ends_with(3, &["exceeded your current quota", "resumes with what is left"]);
+    first.ends_with(3, &["exceeded your current quota", "run the same command again to resume"]);
     assert_eq!((report(&first)["accepted"].as_u64(), report(&first)["left"].as_u64()), (Some(1), Some(1)));
     let second = lab.run(&map("--max-concurrency 1 --json"));
     second.ends_with(0, &[]);
@@ -289,7 +289,7 @@ fn money_that_is_gone_stops_the_run_and_it_can_be_gone_on_with() {
 }
 
 #[test]
-fn what_is_whole_of_a_cut_answer_is_kept_and_only_the_rest_asked_for() {
+fn whole_elements_of_a_cut_answer_are_kept_and_only_the_rest_is_requested() {
     let cut = Reply::chat("{\"items\": [{\"n\": 1}, {\"n\": 2}, {\"n\"", "length");
     let rest = Reply::chat("{\"items\": [{\"n\": 3}]}", "stop");
     let server = Scripted::start([cut, rest]);
@@ -306,7 +306,7 @@ fn what_is_whole_of_a_cut_answer_is_kept_and_only_the_rest_asked_for() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_is_asked_for_again_with_the_reason() {
+fn an_invalid_answer_is_retried_with_the_reason() {
     let server = Scripted::start([
         Reply::chat("no mail", "stop"),
         Reply::chat("a@b", "stop"),
@@ -330,11 +330,11 @@ fn the_estimate_makes_no_call_and_the_run_keeps_to_it() {
         (bench.stats().requests, &blind["calls"], &blind["millis"]),
         (0, &json!([120, 240]), &Value::Null)
     );
-    assert!(!bench.lab.path("antiphon-out").exists(), "who only looks leaves nothing");
+    assert!(!bench.lab.path("antiphon-out").exists(), "a dry run writes nothing");
     bench.map("--max-rows 30").ends_with(0, &[]);
-    let told: Value = report(&bench.map("--dry-run --json"));
+    let planned: Value = report(&bench.map("--dry-run --json"));
     assert_eq!(
-        (bench.stats().requests, &told["cached"], &told["based_on_calls"]),
+        (bench.stats().requests, &planned["cached"], &planned["based_on_calls"]),
         (30, &json!(30), &json!(30))
     );
     let real = report(&bench.map("--json"));
@@ -343,15 +343,15 @@ fn the_estimate_makes_no_call_and_the_run_keeps_to_it() {
             (value.as_u64().unwrap(), range[0].as_u64().unwrap(), range[1].as_u64().unwrap());
         assert!((least..=most).contains(&value), "{value} is not within {range}");
     };
-    within(&real["cost_usd_micros"], &told["cost_usd_micros"]);
-    within(&real["output_tokens"], &told["output_tokens"]);
-    within(&real["input_tokens"], &told["input_tokens"]);
-    within(&real["time"]["wall_ms"], &told["millis"]);
+    within(&real["cost_usd_micros"], &planned["cost_usd_micros"]);
+    within(&real["output_tokens"], &planned["output_tokens"]);
+    within(&real["input_tokens"], &planned["input_tokens"]);
+    within(&real["time"]["wall_ms"], &planned["millis"]);
     within(&real["cost_usd_micros"], &json!([0, blind["cost_usd_micros"][1]]));
 }
 
 #[test]
-fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
+fn runs_are_listed_shown_compared_exported_and_resumed() {
     let bench = Bench::new(Scenario::default().answer_tokens(40), 60);
     bench.map("--max-cost 0.005").ends_with(6, &[]);
     let list: Value = serde_json::from_str(&bench.lab.run("runs list --json").stdout).unwrap();
@@ -366,7 +366,7 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
     bench.lab.run(&format!("runs resume {id} --max-cost 0.006")).ends_with(6, &["resumed run"]);
     let last = bench.map("");
     last.ends_with(0, &["resumed run"]);
-    assert!(last.stdout.contains("all sessions of the run together"), "{}", last.stdout);
+    assert!(last.stdout.contains("total of all sessions"), "{}", last.stdout);
     let shown = bench.lab.run(&format!("runs show {id}")).stdout;
     assert!(shown.contains("finished") && shown.contains("60 done, 0 failed, 0 left"), "{shown}");
     let exported = bench.lab.run(&format!("runs export {id}")).stdout;
@@ -382,7 +382,7 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
 }
 
 #[test]
-fn failed_rows_of_a_run_are_asked_about_again() {
+fn failed_rows_of_a_run_are_retried() {
     let server = Scripted::start([Reply::chat("no", "stop"), Reply::chat("a@b", "stop")]);
     let lab = lab(&server.url("/v1"), 1);
     lab.file("r.toml", "prompt = \"{{ name }}\"\nattempts = 1\n[[check]]\nregex = \"@\"");
@@ -397,21 +397,21 @@ fn failed_rows_of_a_run_are_asked_about_again() {
 }
 
 #[test]
-fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
+fn mistakes_in_a_recipe_are_reported_before_any_call() {
     let bench = Bench::new(Scenario::default(), 3);
-    for (recipe, told) in [
+    for (recipe, expected) in [
         ("promt = \"x\"", "r.toml:1: unknown key promt; did you mean prompt?"),
         ("prompt = \"{{ nam }}\"", "does not fit the first row"),
         ("prompt = \"{{ name\"", "the prompt, line 1: syntax error"),
     ] {
         bench.lab.file("r.toml", recipe);
-        bench.map("").ends_with(2, &[told]);
+        bench.map("").ends_with(2, &[expected]);
     }
     bench.lab.file("r.toml", RECIPE);
     bench.lab.run("map nowhere.csv -r r.toml --provider sim --model m").ends_with(2, &["nowhere.csv"]);
     bench.lab.run("map towns.csv -r none.toml --provider sim").ends_with(2, &["none.toml"]);
     bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["a recipe needs a language model"]);
-    bench.map("--max-concurrency many").ends_with(2, &["auto, or a number from 1, is needed"]);
+    bench.map("--max-concurrency many").ends_with(2, &["expected auto or a number of at least 1"]);
     bench.map("--no-input").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 3);
 }
@@ -420,21 +420,21 @@ fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
 fn a_server_that_is_not_there_costs_no_row() {
     let lab = lab(&antiphon_tests::refusing_url("/v1"), 60).with("ANTIPHON_RETRY_MAX", "1");
     let ran = lab.run(&map("--json"));
-    ran.ends_with(5, &["onnection refused", "resumes with what is left"]);
+    ran.ends_with(5, &["onnection refused", "run the same command again to resume"]);
     assert_eq!((report(&ran)["failed"].as_u64(), report(&ran)["left"].as_u64()), (Some(0), Some(60)));
 }
 
 #[test]
-fn results_do_not_take_the_place_of_what_they_are_made_from() {
+fn results_do_not_overwrite_the_rows_or_the_recipe() {
     let bench = Bench::new(Scenario::default(), 3);
     for file in ["towns.csv", "./r.toml"] {
-        bench.map(&format!("--results {file}")).ends_with(2, &["results would take its place"]);
+        bench.map(&format!("--results {file}")).ends_with(2, &["cannot write results to"]);
     }
     assert_eq!(bench.stats().requests, 0);
 }
 
 #[test]
-fn whoever_may_not_be_asked_has_to_say_that_it_may_cost() {
+fn without_input_an_expensive_run_needs_a_flag() {
     let bench = Bench::new(Scenario::default(), 5_000);
     let ran = bench.map("--no-input");
     ran.ends_with(2, &["may cost up to $", "--max-cost", "--yes"]);
@@ -442,7 +442,7 @@ fn whoever_may_not_be_asked_has_to_say_that_it_may_cost() {
 }
 
 #[test]
-fn shells_and_readers_get_what_they_know() {
+fn completions_and_manual_pages_are_printed() {
     let lab = Lab::new();
     for shell in ["bash", "zsh", "fish"] {
         let ran = lab.run(&format!("completions {shell}"));

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use crate::program::{Lab, answer};
 
-fn check(line: &str, code: i32, told: &[&str]) {
+fn check(line: &str, code: i32, expected: &[&str]) {
     let ran = Lab::new().run(line);
-    ran.ends_with(code, told);
+    ran.ends_with(code, expected);
     assert!(!ran.stdout.contains("personas from"), "{}", ran.stdout);
 }
 
 #[test]
-fn wrong_words_on_the_command_line() {
+fn invalid_command_lines() {
     check("generate in --offline --count 0", 2, &["1 to 50 personas"]);
     check("generate in --ofline", 2, &["--offline"]);
     check("generate", 2, &["<PATH>"]);
@@ -29,19 +29,19 @@ fn wrong_words_on_the_command_line() {
 }
 
 #[test]
-fn paths_that_lead_to_nothing() {
+fn paths_without_documents() {
     check("generate missing --offline", 2, &["missing: no such file or folder"]);
     let lab = Lab::new();
     std::fs::create_dir(lab.path("empty")).unwrap();
     lab.run("generate empty --offline").ends_with(2, &["no document in empty: the folder is empty"]);
     lab.file("binary/a.txt", [0, 159, 146, 150]);
     lab.file("binary/b.docx", "no archive");
-    let told = [
+    let expected = [
         "no document could be read in binary: 2 failed",
-        "a.txt: this is no text",
-        "b.docx: this is no DOCX",
+        "a.txt: binary data, not text",
+        "b.docx: not a DOCX file",
     ];
-    lab.run("generate binary --offline").ends_with(5, &told);
+    lab.run("generate binary --offline").ends_with(5, &expected);
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn keys_and_configuration() {
         "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://u:planted@h/v1\"\nkey_env = \"LAB_KEY\"\n",
     );
     let shown = lab.run("config show");
-    for told in ["lab          compatible at an address of its own, no key in LAB_KEY", "openai, has a key"] {
-        assert!(shown.stdout.contains(told), "{told}: {}", shown.stdout);
+    for expected in ["lab          compatible at a hidden address, no key in LAB_KEY", "openai, has a key"] {
+        assert!(shown.stdout.contains(expected), "{expected}: {}", shown.stdout);
     }
     assert!(!(shown.stdout + &shown.stderr).contains("planted"));
     let lab = Lab::new();
@@ -81,16 +81,16 @@ fn keys_and_configuration() {
         .ends_with(3, &["[prices.lab.\"m\"] in antiphon.toml needs both input and output"]);
 }
 
-fn against(reply: Reply, code: i32, told: &[&str]) {
+fn against(reply: Reply, code: i32, expected: &[&str]) {
     let server = Server::start([Reply::json(200, &json!({ "data": [] })), reply]);
     let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "0").with("ANTIPHON_TIMEOUT", "0.5");
     let ran = lab.ask(&server.url("/v1"), "");
-    ran.ends_with(code, told);
+    ran.ends_with(code, expected);
     assert_eq!(ran.stdout, "", "a failed run has no result");
 }
 
 #[test]
-fn servers_on_bad_days() {
+fn failures_of_servers() {
     against(
         Reply::json(401, &json!({ "error": { "message": "Incorrect API key" } })),
         3,
@@ -100,7 +100,7 @@ fn servers_on_bad_days() {
     against(
         Reply::chat("{\"personas\": [{", "length"),
         5,
-        &["cut at the token limit", "--max-tokens", "what there is of it"],
+        &["cut at the token limit", "--max-tokens", "files of the run"],
     );
     against(Reply::chat("{\"personas\": []}", "stop"), 5, &["does not fit: /personas"]);
     against(Reply::events([r#"{"choices":[{"delta":{"content":"{"}}]}"#]), 5, &["middle of the answer"]);
@@ -113,7 +113,7 @@ fn servers_on_bad_days() {
 }
 
 #[test]
-fn an_account_without_money_is_told_when_models_are_listed() {
+fn an_exhausted_quota_is_reported_when_models_are_listed() {
     let server = Server::start([Reply::json(
         429,
         &json!({ "error": { "message": "pay first", "type": "insufficient_quota" } }),
@@ -123,9 +123,10 @@ fn an_account_without_money_is_told_when_models_are_listed() {
 }
 
 #[test]
-fn nobody_listens() {
+fn refused_connections() {
     let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "1");
-    lab.ask(&refusing_url("/v1"), "").ends_with(5, &["refused", "after 2 attempts", "is the server running"]);
+    lab.ask(&refusing_url("/v1"), "")
+        .ends_with(5, &["refused", "after 2 attempts", "check that the server is running"]);
     let url = refusing_url("/v1");
     lab.run(&format!("generate in --provider compatible --base-url {url}"))
         .ends_with(5, &["no model was named", "refused"]);
@@ -151,7 +152,7 @@ fn results_that_cannot_be_written_cost_nothing() {
 
 #[test]
 fn workers_and_connections_are_read_from_the_environment() {
-    let most_under_way = |workers: &str, connections: &str| {
+    let most_concurrent = |workers: &str, connections: &str| {
         let models = Reply::json(200, &json!({ "data": [] }));
         let slow = Reply::raw("").then(Duration::from_secs(1), "");
         let server = Server::start([models, slow.followed_by(Reply::chat(&answer(), "stop"))]);
@@ -162,9 +163,9 @@ fn workers_and_connections_are_read_from_the_environment() {
         assert_eq!(server.requests().len(), 3);
         server.most_under_way()
     };
-    assert_eq!(most_under_way("2", "9"), 2);
-    assert_eq!(most_under_way("1", "9"), 1);
-    assert_eq!(most_under_way("2", "1"), 1);
+    assert_eq!(most_concurrent("2", "9"), 2);
+    assert_eq!(most_concurrent("1", "9"), 1);
+    assert_eq!(most_concurrent("2", "1"), 1);
     Lab::new()
         .with("ANTIPHON_POOL_SIZE", "lots")
         .run("generate in --offline")

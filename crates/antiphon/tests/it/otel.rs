@@ -1,4 +1,4 @@
-//! Against a small collector, which takes whatever is sent to it.
+//! Telemetry against a small collector that accepts everything.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::program::{Lab, SAID, answer};
 
 const KEY: &str = "sk-planted-for-the-collector";
 
-/// Runs the program against a model and a collector; gives what the collector took of spans and of metrics.
+/// Runs the program against a model and a collector; returns the spans and the metrics that the collector received.
 fn collected(content: bool) -> (String, String) {
     let model = Server::start([Reply::chat(&answer(), "stop")]);
     let collector = Server::start([Reply::new(200, "application/x-protobuf", "")]);
@@ -32,7 +32,7 @@ fn collected(content: bool) -> (String, String) {
 #[test]
 fn a_call_is_one_span_with_its_tokens_and_two_metrics() {
     let (spans, metrics) = collected(false);
-    for told in [
+    for expected in [
         "chat gpt-6-luna",
         "gen_ai.provider.name",
         "openai",
@@ -42,26 +42,26 @@ fn a_call_is_one_span_with_its_tokens_and_two_metrics() {
         "server.address",
         "the-lab",
     ] {
-        assert!(spans.contains(told), "{told} is missing: {spans}");
+        assert!(spans.contains(expected), "{expected} is missing: {spans}");
     }
-    for told in
+    for expected in
         ["gen_ai.client.operation.duration", "gen_ai.client.token.usage", "gen_ai.token.type", "{token}"]
     {
-        assert!(metrics.contains(told), "{told} is missing: {metrics}");
+        assert!(metrics.contains(expected), "{expected} is missing: {metrics}");
     }
-    assert!(!spans.contains(SAID) && !metrics.contains(SAID), "nobody asked for the words");
+    assert!(!spans.contains(SAID) && !metrics.contains(SAID), "content is captured only on request");
     assert!(!spans.contains("planted") && !metrics.contains("planted"));
 }
 
 #[test]
-fn words_are_sent_only_when_asked_for() {
+fn content_is_sent_only_on_request() {
     let (spans, _) = collected(true);
     assert!(spans.contains("gen_ai.input.messages") && spans.contains(SAID), "{spans}");
     assert!(!spans.contains("planted"));
 }
 
 #[test]
-fn a_collector_that_is_not_there_is_told_and_ends_nothing() {
+fn an_unreachable_collector_is_reported_and_ends_nothing() {
     let model =
         Server::start([Reply::json(200, &serde_json::json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", &antiphon_tests::refusing_url(""));

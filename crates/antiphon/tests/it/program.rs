@@ -1,4 +1,4 @@
-//! Running the program in a folder of its own.
+//! A temporary folder in which the program is run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub(crate) struct Lab {
     variables: Vec<(String, String)>,
 }
 
-/// What a run printed, and how it ended.
+/// The output and the exit code of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -49,9 +49,9 @@ impl Lab {
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
         command.args(line.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
-        // Nothing of the machine's own settings may matter.
+        // The settings of the machine must not affect the test.
         command.env_clear().env("HOME", self.folder.path()).envs(self.variables.clone());
-        // But for where the counters of a coverage run go.
+        // The exception is the path for the counters of a coverage run.
         let counters = "LLVM_PROFILE_FILE";
         command.envs(std::env::var_os(counters).map(|file| (counters, file)));
         command
@@ -62,7 +62,7 @@ impl Lab {
         Ran::new(output)
     }
 
-    /// The program in a folder of the lab.
+    /// Runs the program in a folder of the lab.
     pub(crate) fn run_in(&self, folder: &str, line: &str) -> Ran {
         Ran::new(self.command(line).current_dir(self.path(folder)).output().unwrap())
     }
@@ -73,14 +73,17 @@ impl Lab {
         command.current_dir(self.path(folder)).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         while !is_time() {
-            assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed: {line}");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the program ended before it could be killed: {line}"
+            );
             std::thread::yield_now();
         }
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// The program against a server, with quick retries and one persona.
+    /// Generates one persona, unless `more` has another count, from a server.
     pub(crate) fn ask(&self, url: &str, more: &str) -> Ran {
         let count = if more.contains("--count") { "" } else { "--count 1" };
         self.run(&format!("generate in --provider compatible --base-url {url} --model m {count} {more}"))
@@ -105,10 +108,10 @@ impl Ran {
     }
 
     #[track_caller]
-    pub(crate) fn ends_with(&self, code: i32, told: &[&str]) {
+    pub(crate) fn ends_with(&self, code: i32, expected: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
-        for told in told {
-            assert!(self.stderr.contains(told), "not told: {told}\n{}", self.stderr);
+        for expected in expected {
+            assert!(self.stderr.contains(expected), "not on stderr: {expected}\n{}", self.stderr);
         }
     }
 }

@@ -41,7 +41,7 @@ fn report(ran: &Ran) -> Value {
 }
 
 fn words() -> [Reply; 4] {
-    // The second one is too long, and asked for again.
+    // The second answer is too long, and is retried.
     ["Ada", "A name that is much longer than it may be", "Bea", "Cy"].map(|words| Reply::chat(words, "stop"))
 }
 
@@ -67,7 +67,7 @@ fn a_recorded_run_is_the_same_run_without_server_and_key() {
     assert!(first["cost_usd_micros"].as_u64() > Some(0), "{first}");
     assert_eq!(second["cost_usd_micros"], 0, "nothing is paid now");
     assert_eq!(fs::read(lab.path("a.jsonl")).unwrap(), fs::read(lab.path("b.jsonl")).unwrap());
-    // Without a word about provider and model it is what was recorded.
+    // Without a provider and a model, those of the recording are used.
     let ran = lab.run("map rows.jsonl -r r.toml --replay tapes --out c --results c.jsonl --max-cost 1");
     ran.ends_with(0, &["provider: lab at"]);
     assert_eq!(fs::read(lab.path("a.jsonl")).unwrap(), fs::read(lab.path("c.jsonl")).unwrap());
@@ -151,7 +151,7 @@ fn a_folder_that_cannot_be_recorded_into_costs_nothing() {
     let ran = with_key(&lab, &format!("{MAP} --record r.toml"));
     ran.ends_with(2, &["cannot record into r.toml/lab-", "Name another folder with --record"]);
     with_key(&lab, &format!("{MAP} --record tapes --dry-run")).ends_with(0, &[]);
-    assert!(!lab.path("tapes").exists(), "what makes no call records none");
+    assert!(!lab.path("tapes").exists(), "a dry run records nothing");
     for conflict in ["--record a --replay b", "--replay a --offline"] {
         lab.run(&format!("generate in {conflict}")).ends_with(2, &["cannot be used with"]);
     }

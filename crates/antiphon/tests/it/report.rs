@@ -22,7 +22,7 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
     let ran = lab.run("runs report latest");
     ran.ends_with(0, &[]);
     let page = fs::read_to_string(lab.path(ran.stdout.trim())).unwrap();
-    for told in [
+    for expected in [
         "rows.csv with r.toml",
         "schema_mismatch",
         "<td class=\"failed\">failed</td>",
@@ -30,7 +30,7 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
         "c@d",
         "Tokens asked",
     ] {
-        assert!(page.contains(told), "{told} is not in {page}");
+        assert!(page.contains(expected), "{expected} is not in {page}");
     }
     assert_eq!(page.matches("<script>").count(), 1, "what a model says is text");
     lab.run("runs report latest --results here/page.html").ends_with(0, &[]);

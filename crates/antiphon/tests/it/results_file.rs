@@ -1,4 +1,4 @@
-//! Where results go: nothing that is not a run's own is replaced unseen, and every place is tried before anything is paid.
+//! The destinations of results: only a run's own file is replaced silently, and each path is tried before any call.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -42,7 +42,7 @@ fn has_all(text: &str, rows: usize) {
 const EXISTS: &str = "out.jsonl: file exists already";
 
 #[test]
-fn a_file_of_others_is_replaced_only_when_that_is_said() {
+fn a_file_of_others_is_replaced_only_with_overwrite() {
     let bench = Bench::new(Scenario::default(), 3);
     bench.lab.file("out.jsonl", "{\"index\":0,\"mine\":true}\n");
     let ran = bench.map("--results out.jsonl");
@@ -70,7 +70,7 @@ fn a_run_replaces_its_own_results_and_not_what_became_of_them() {
     assert_eq!(bench.stats().requests, before);
     bench.lab.file("out.jsonl", second);
     bench.map("--results out.jsonl --order completion").ends_with(0, &[]);
-    bench.map("--results out.jsonl").ends_with(0, &["finished before"]);
+    bench.map("--results out.jsonl").ends_with(0, &["already finished"]);
     has_all(&bench.read("out.jsonl"), 60);
     bench.lab.file("out.jsonl", "a note of mine\n");
     bench.lab.run("runs resume latest").ends_with(2, &[EXISTS]);
@@ -146,7 +146,7 @@ fn a_reader_of_a_pipe_that_has_enough_ends_the_run_quietly() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_is_not_waited_for_after_ctrl_c() {
+fn a_pipe_without_a_reader_is_not_awaited_after_ctrl_c() {
     let bench = Bench::new(Scenario::default(), 3);
     let pipe = bench.lab.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -161,10 +161,10 @@ fn a_pipe_that_nobody_reads_is_not_waited_for_after_ctrl_c() {
 }
 
 #[test]
-fn a_link_to_what_results_are_made_from_is_not_written_through() {
+fn a_link_to_the_rows_is_not_written_through() {
     let bench = Bench::new(Scenario::default(), 3);
     symlink("towns.csv", bench.lab.path("link")).unwrap();
-    bench.map("--results link --overwrite").ends_with(2, &["results would take its place"]);
+    bench.map("--results link --overwrite").ends_with(2, &["cannot write results to"]);
     assert_eq!((bench.read("towns.csv").lines().count(), bench.stats().requests), (4, 0));
 }
 

@@ -37,7 +37,7 @@ fn a_key_shows_nowhere() {
 }
 
 #[test]
-fn a_key_in_the_environment_is_no_leave_to_send_anything() {
+fn a_key_in_the_environment_is_no_consent_to_send_anything() {
     let lab = Lab::new().with("OPENAI_API_KEY", KEY);
     let ran = lab.run("generate in --count 1");
     ran.ends_with(
@@ -49,8 +49,8 @@ fn a_key_in_the_environment_is_no_leave_to_send_anything() {
 
 #[test]
 fn a_key_is_in_no_journal() {
-    let told = |text: &str| Reply::json(401, &json!({ "error": { "message": text } }));
-    for (reply, code) in [(Reply::chat("words", "stop"), 0), (told(&format!("wrong key {KEY}")), 3)] {
+    let rejects = |text: &str| Reply::json(401, &json!({ "error": { "message": text } }));
+    for (reply, code) in [(Reply::chat("words", "stop"), 0), (rejects(&format!("wrong key {KEY}")), 3)] {
         let server = Server::start([reply]);
         let lab = Lab::new().with("OPENAI_API_KEY", KEY).with("OPENAI_BASE_URL", &server.url("/v1"));
         lab.file("rows.jsonl", "{\"n\": 1}\n");

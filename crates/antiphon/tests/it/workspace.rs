@@ -39,7 +39,7 @@ impl Place {
         Self { lab, server, workspace }
     }
 
-    /// A request over so many towns.
+    /// A request over `count` towns.
     fn towns(&self, count: usize) -> RunRequest {
         let table: String = (0..count).map(|n| format!("Town {n}\n")).collect();
         let name = format!("towns-{count}.csv");
@@ -142,7 +142,7 @@ async fn results_come_a_page_at_a_time_in_order() {
 }
 
 #[tokio::test]
-async fn a_row_that_failed_says_why_and_the_run_how_it_stands() {
+async fn a_failed_row_has_its_error_and_the_run_its_counts() {
     let place = Place::new("no mail");
     let mut request = place.towns(2);
     request.recipe.text = "prompt = \"{{ name }}?\"\nattempts = 1\n[[check]]\nregex = \"@\"\n".to_owned();

@@ -6,8 +6,8 @@ use antiphon_store::{Bill, Intent, JobState, NewRun, Run, Settlement, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::batch::Batched;
-use crate::engine::{Engine, Options};
+use crate::batch::BatchOutcome;
+use crate::engine::{Engine, Journal, Options};
 use crate::fixtures::{Numbers, Scripted, answer, error, options};
 use crate::stop::StopCause;
 use crate::timings::Phase;
@@ -36,12 +36,13 @@ async fn run_of(store: &Store, rows: &[&str]) -> Arc<Run> {
 }
 
 /// Runs the rows with a script, on the paused clock. Returns what came of it, the time that it took, and the run.
-async fn run(rows: &[&str], script: Script, options: Options) -> (Batched, Duration, Arc<Run>) {
+async fn run(rows: &[&str], script: Script, options: Options) -> (BatchOutcome, Duration, Arc<Run>) {
     let store = Store::in_memory();
     let run = run_of(&store, rows).await;
     let calls = Stack::new(Scripted::new(SECOND, script)).calls();
     let began = Instant::now();
-    let batched = Engine::run_all(calls, (store, run.clone()), Arc::new(Numbers), options, |_| {}).await;
+    let batched =
+        Engine::run_all(calls, Journal::new(store, run.clone()), Arc::new(Numbers), options, |_| {}).await;
     (batched.unwrap(), began.elapsed(), run)
 }
 
@@ -65,7 +66,8 @@ async fn the_time_of_a_job_is_in_the_phase_that_took_it() {
     let run = run_of(&store, &["a"]).await;
     let calls = Stack::new(Scripted::new(SECOND, script)).calls();
     let (ended, mut outcomes) = mpsc::channel(4);
-    let engine = Engine::new(calls, (store, run), Arc::new(Numbers), options, ended).await.unwrap();
+    let engine =
+        Engine::new(calls, Journal::new(store, run), Arc::new(Numbers), options, ended).await.unwrap();
     assert!(engine.work(None).await.is_none() && outcomes.recv().await.is_some());
     let millis = |wanted: Phase| Some(engine.time_spent().phases[wanted as usize].as_millis());
     for (phase, expected) in [
@@ -103,7 +105,8 @@ async fn a_call_in_progress_when_the_process_dies_is_possibly_billed() {
     let (store, options) = (Store::in_memory(), options());
     let run = run_of(&store, &["a"]).await;
     let calls = Stack::new(Scripted::new(SECOND, vec![])).calls();
-    let work = Engine::run_all(calls, (store.clone(), run.clone()), Arc::new(Numbers), options, |_| {});
+    let work =
+        Engine::run_all(calls, Journal::new(store.clone(), run.clone()), Arc::new(Numbers), options, |_| {});
     assert!(tokio::time::timeout(5 * SECOND, work).await.is_err(), "the script has no answer");
     assert_eq!(run.tally().await.unwrap().intended, 1, "the intent was there before the call");
     // The call's task is aborted, and goes when it is polled next.
@@ -167,7 +170,13 @@ async fn a_run_waits_for_what_another_worker_has_begun() {
     let job = first.claim(1).await.unwrap().remove(0);
     let attempt = first.intend(Intent::new(0).attempt(job.attempt).reserved(Some(9))).await.unwrap();
     let calls = Stack::new(Scripted::new(SECOND, [])).calls();
-    let work = Engine::run_all(calls, (store.clone(), second.clone()), Arc::new(Numbers), options(), |_| {});
+    let work = Engine::run_all(
+        calls,
+        Journal::new(store.clone(), second.clone()),
+        Arc::new(Numbers),
+        options(),
+        |_| {},
+    );
     let settle = async {
         tokio::time::sleep(3 * SECOND).await;
         assert_eq!(second.tally().await.unwrap().intended, 1, "it waits for the other one");

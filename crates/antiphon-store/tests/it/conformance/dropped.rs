@@ -16,13 +16,13 @@ suite! {
     a_dropped_settlement_is_stored_once_or_not_at_all
 }
 
-/// Runs a future until it has waited at so many await points, and drops it at the next one; its output if there is none.
+/// Runs a future until it has waited at `waits` await points, and drops it at the next one; returns its output if it ends before.
 async fn cut<F: Future>(future: F, waits: usize) -> Option<F::Output> {
     let full = full_budget().await;
     let mut future = pin!(future);
     let mut polls = 0;
     poll_fn(|context| {
-        // The cooperative budget makes points wait that could pass: the first at once, and one more with each poll.
+        // An exhausted cooperative budget makes ready await points wait: the first one at once, and one more with each poll.
         for _ in polls.min(1)..full {
             let _ = pin!(coop::consume_budget()).poll(context);
         }
@@ -38,7 +38,7 @@ async fn cut<F: Future>(future: F, waits: usize) -> Option<F::Output> {
     .await
 }
 
-/// The steps that a task may make in one turn of the scheduler, all of them to spend.
+/// Returns the cooperative budget of a task in one turn of the scheduler, and leaves all of it to spend.
 async fn full_budget() -> usize {
     yield_now().await;
     let mut full = 0;
@@ -56,7 +56,7 @@ async fn a_dropped_open_leaves_no_worker_and_counts_interrupted_calls_once(place
     for waits in 0.. {
         let run = other.open_run(NewRun::new("f")).await.unwrap();
         run.intend(Intent::new(0).reserved(Some(5))).await.unwrap();
-        assert_eq!(run.tally().await.unwrap().intended, 1, "no earlier call takes it away");
+        assert_eq!(run.tally().await.unwrap().intended, 1, "no earlier call changes it");
         drop(run);
         let opened = cut(store.open_run(NewRun::new("f")), waits).await;
         let is_whole = opened.is_some();
@@ -79,7 +79,7 @@ async fn a_dropped_claim_loses_no_job(place: Place) {
             assert_eq!(
                 (indexes(&jobs.unwrap()), waits > 0),
                 (vec![0, 1], true),
-                "what was claimed unseen is given back"
+                "jobs of a dropped claim are released"
             );
             break;
         }

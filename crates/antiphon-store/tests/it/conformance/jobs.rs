@@ -11,11 +11,11 @@ suite! {
     jobs_are_read_in_pages
     jobs_are_claimed_once_and_in_order_also_while_more_come
     claims_at_the_same_time_share_no_job
-    what_was_settled_is_kept_and_what_was_intended_is_named
+    settlements_are_kept_and_interrupted_calls_are_named
     a_job_has_one_end
     one_change_that_cannot_be_made_fails_alone
-    a_part_of_a_result_goes_with_its_job_until_it_ends
-    failed_jobs_are_queued_anew_with_what_they_cost
+    a_partial_result_stays_with_its_job_until_it_ends
+    failed_jobs_are_queued_again_and_keep_their_cost
 }
 
 async fn jobs_are_claimed_once_and_in_order_also_while_more_come(place: Place) {
@@ -60,7 +60,7 @@ async fn claims_at_the_same_time_share_no_job(place: Place) {
     assert_eq!(claimed, (0..40).collect::<Vec<_>>());
 }
 
-async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
+async fn settlements_are_kept_and_interrupted_calls_are_named(place: Place) {
     {
         let run = run_of(&place.open().await, 4).await;
         for index in 0..3 {
@@ -75,12 +75,12 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
     let lost: Vec<_> = run.interrupted().iter().map(|call| (call.index, call.reserved)).collect();
     assert_eq!(lost, [(2, Some(50))]);
     let jobs = run.claim(9).await.unwrap();
-    assert_eq!(indexes(&jobs), [1, 2], "what was put back waits until it is due");
+    assert_eq!(indexes(&jobs), [1, 2], "a job that was put back waits until it is due");
     assert_eq!(jobs[1].attempt, 1);
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.queued, tally.settled, tally.possible), (1, 3, 30, 90));
     assert_eq!((tally.possibly_billed, tally.calls, tally.input_tokens, tally.output_tokens), (2, 1, 10, 5));
-    assert_eq!((tally.held, tally.unreported), (75, 1), "a call in progress is held at its most");
+    assert_eq!((tally.held, tally.unreported), (75, 1), "the full reservation of a call in progress is held");
     let job = run.jobs(0, 1).await.unwrap().remove(0);
     assert_eq!((job.state, job.result.as_deref()), (JobState::Accepted, Some("done")));
 }
@@ -112,7 +112,7 @@ async fn one_change_that_cannot_be_made_fails_alone(place: Place) {
     assert_eq!(run.tally().await.unwrap().accepted, 1_000);
 }
 
-async fn a_part_of_a_result_goes_with_its_job_until_it_ends(place: Place) {
+async fn a_partial_result_stays_with_its_job_until_it_ends(place: Place) {
     {
         let run = run_of(&place.open().await, 2).await;
         run.settle(Settlement::again(0, Bill::call(None)).result("a part")).await.unwrap();
@@ -122,16 +122,16 @@ async fn a_part_of_a_result_goes_with_its_job_until_it_ends(place: Place) {
     let jobs = run.claim(9).await.unwrap();
     assert_eq!((jobs[0].kept.as_deref(), jobs[1].kept.as_deref()), (Some("a part"), None));
     run.settle(Settlement::again(0, Bill::call(None))).await.unwrap();
-    assert_eq!(run.jobs(0, 1).await.unwrap()[0].result, None, "it was of no use");
+    assert_eq!(run.jobs(0, 1).await.unwrap()[0].result, None, "the partial result was dropped");
 }
 
-async fn failed_jobs_are_queued_anew_with_what_they_cost(place: Place) {
+async fn failed_jobs_are_queued_again_and_keep_their_cost(place: Place) {
     let run = run_of(&place.open().await, 3).await;
     assert_eq!(run.claim(9).await.unwrap().len(), 3);
     run.settle(Settlement::accepted(0, "x", Bill::call(Some(1)))).await.unwrap();
     run.settle(Settlement::failed(2, "refused", "no", Bill::call(Some(2)))).await.unwrap();
     assert_eq!(run.retry_failed().await.unwrap(), 1);
-    assert_eq!(indexes(&run.claim(9).await.unwrap()), [2], "the other one is claimed");
+    assert_eq!(indexes(&run.claim(9).await.unwrap()), [2], "the other job is claimed");
     run.release(vec![0, 1]).await.unwrap();
     assert_eq!(indexes(&run.claim(9).await.unwrap()), [1]);
     assert_eq!(run.tally().await.unwrap().settled, 3);

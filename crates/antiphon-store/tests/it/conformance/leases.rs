@@ -25,7 +25,7 @@ suite! {
     a_worker_that_was_given_up_works_on
     several_workers_enqueue_one_input
     the_calls_of_all_workers_together_stay_within_a_limit
-    what_one_job_has_no_other_may_have
+    a_unique_value_belongs_to_one_job
     a_worker_that_holds_its_job_again_is_billed_once
     a_late_result_takes_the_place_of_a_failure
     a_call_that_is_sent_again_has_its_reservation_already
@@ -41,10 +41,10 @@ async fn worker(store: &Store) -> Run {
     store.clone().lease(LEASE).open_run(NewRun::new("f")).await.unwrap()
 }
 
-/// Lets a worker see that all others are dead, who say nothing meanwhile.
+/// Sends heartbeats of a worker until it sees that all others, which are silent, are dead.
 async fn outlive(run: &Run) -> Vec<u64> {
     let mut interrupted = Vec::new();
-    // A machine that stalls takes longer: no one is declared dead by a worker that was silent itself.
+    // A stalled machine takes longer: a worker that was silent itself declares no other dead.
     for _ in 0..1_000 {
         tokio::time::sleep(LEASE / 10).await;
         let beat = run.heartbeat().await.unwrap();
@@ -56,7 +56,7 @@ async fn outlive(run: &Run) -> Vec<u64> {
     panic!("the others are not dead yet");
 }
 
-/// Two workers, of which the first has an attempt at job 0 that is reserved at 7, and was then silent until it was dead.
+/// Two workers: the first made an attempt at job 0 with a reservation of 7, and was then silent until its lease had ended.
 async fn slow_and_quick(place: &Place) -> (Run, Run, u32) {
     let store = place.open().await;
     drop(run_of(&store, 2).await);
@@ -70,7 +70,7 @@ async fn slow_and_quick(place: &Place) -> (Run, Run, u32) {
     (slow, quick, attempt)
 }
 
-/// Takes the next job and begins a call of it that is reserved at 9.
+/// Claims the next job and records an intent for it with a reservation of 9.
 async fn begin(run: &Run) -> u32 {
     let job = run.claim(1).await.unwrap().remove(0);
     run.intend(Intent::new(job.index).attempt(job.attempt).reserved(Some(9))).await.unwrap()
@@ -172,7 +172,7 @@ async fn a_late_result_is_kept_if_it_is_the_first(place: Place) {
     assert_eq!(
         (tally.possibly_billed, tally.possible, tally.held),
         (0, 0, 0),
-        "the bill takes the place of what was held"
+        "the bill replaces the held amount"
     );
     assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("late"));
     assert_eq!((quick.possibly_billed(9).await.unwrap(), quick.late(0, 9).await.unwrap()), (vec![], vec![]));
@@ -222,7 +222,7 @@ async fn a_late_failure_is_fenced_and_billed_once(place: Place) {
         let err = slow.settle(settlement.attempt(attempt)).await.unwrap_err();
         assert_eq!(
             (err.kind(), err.to_string()),
-            (ErrorKind::Fenced, "job 0 is another worker's".to_owned())
+            (ErrorKind::Fenced, "job 0 is held by another worker".to_owned())
         );
         let tally = quick.tally().await.unwrap();
         assert_eq!((tally.intended, tally.calls, tally.settled, tally.possible), (1, 1, 5, 0));
@@ -237,12 +237,12 @@ async fn an_intent_of_a_job_that_was_taken_over_is_fenced(place: Place) {
     quick.intend(Intent::new(0)).await.unwrap();
     quick.release(vec![0]).await.unwrap();
     drop(quick);
-    // No one holds it any more, but there was another attempt.
+    // No worker holds the job any more, but another attempt was made.
     let third = worker(&place.open().await).await;
     outlive(&third).await;
     assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced);
     third.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
-    assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced, "it has ended meanwhile");
+    assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced, "the job has ended meanwhile");
     assert_eq!(slow.intend(Intent::new(0)).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
@@ -256,7 +256,7 @@ async fn a_settlement_that_is_sent_twice_counts_once(place: Place) {
     }
     let second = run.intend(Intent::new(0).attempt(first)).await.unwrap();
     run.settle(again).await.unwrap();
-    assert_eq!(run.tally().await.unwrap().intended, 1, "it is an old one");
+    assert_eq!(run.tally().await.unwrap().intended, 1, "an old settlement changes nothing");
     for _ in 0..2 {
         run.settle(Settlement::accepted(0, "x", Bill::call(Some(4))).attempt(second)).await.unwrap();
         assert_eq!((run.tally().await.unwrap().settled, run.tally().await.unwrap().accepted), (7, 1));
@@ -265,7 +265,7 @@ async fn a_settlement_that_is_sent_twice_counts_once(place: Place) {
 
 async fn a_worker_that_was_given_up_works_on(place: Place) {
     let (slow, quick, attempt) = slow_and_quick(&place).await;
-    assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "a task is on the other one already");
+    assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "a task works on the other job already");
     assert_eq!(slow.intend(Intent::new(0).attempt(attempt)).await.unwrap(), attempt + 1);
     assert_eq!(quick.heartbeat().await.unwrap().others, 1);
     assert_eq!(quick.claim(9).await.unwrap(), []);
@@ -294,7 +294,7 @@ async fn the_calls_of_all_workers_together_stay_within_a_limit(place: Place) {
     assert_eq!(second.tally().await.unwrap().intended, 1, "nothing was recorded");
     second.intend(intent(1, 40)).await.unwrap();
     assert_eq!(first.tally().await.unwrap().committed(), 100);
-    // One cost 20, and of the other no one knows: it is held at 30.
+    // The first call cost 20; the cost of the second is unknown, and 30 is held for it.
     first.settle(Settlement::accepted(0, "x", Bill::call(Some(20)))).await.unwrap();
     second.settle(Settlement::again(1, Bill::none().possibly_billed(1, Some(40)).held(30))).await.unwrap();
     assert_eq!(first.tally().await.unwrap().committed(), 50);
@@ -305,7 +305,7 @@ async fn the_calls_of_all_workers_together_stay_within_a_limit(place: Place) {
     assert_eq!((tally.settled, tally.held, tally.possible, tally.reserved), (20, 20, 40, 51));
 }
 
-async fn what_one_job_has_no_other_may_have(place: Place) {
+async fn a_unique_value_belongs_to_one_job(place: Place) {
     let (slow, quick, attempt) = slow_and_quick(&place).await;
     let result = |index: u64, digests: Vec<[u8; 16]>| {
         Settlement::accepted(index, "x", Bill::call(Some(3))).unique(digests)
@@ -317,7 +317,7 @@ async fn what_one_job_has_no_other_may_have(place: Place) {
     let err = quick.settle(result(0, vec![[3; 16], [2; 16]])).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::NotUnique { at: 1 }, "{err}");
     assert_eq!(quick.tally().await.unwrap().calls, 1, "nothing was stored");
-    // A late result that is not unique does not win, and is kept.
+    // A late result that is not unique does not become the job's result, but is kept.
     slow.settle(result(0, vec![[2; 16]]).attempt(attempt)).await.unwrap();
     assert_eq!((quick.late(0, 9).await.unwrap().len(), quick.tally().await.unwrap().accepted), (1, 1));
     quick.settle(result(0, vec![[3; 16]])).await.unwrap();
@@ -327,7 +327,7 @@ async fn what_one_job_has_no_other_may_have(place: Place) {
 
 async fn a_worker_that_holds_its_job_again_is_billed_once(place: Place) {
     let (slow, quick, attempt) = slow_and_quick(&place).await;
-    assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "its task is on the other one");
+    assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "its task works on the other job");
     slow.settle(Settlement::accepted(0, "x", Bill::call(Some(5))).attempt(attempt)).await.unwrap();
     let tally = quick.tally().await.unwrap();
     assert_eq!(
@@ -359,15 +359,15 @@ async fn a_call_that_is_sent_again_has_its_reservation_already(place: Place) {
 
 async fn the_job_of_a_worker_that_was_given_up_is_taken_over_again(place: Place) {
     let (slow, quick, attempt) = slow_and_quick(&place).await;
-    // It wakes up, has no row any more, and begins a call before anything else.
+    // The slow worker wakes up, is no longer registered, and begins a call before anything else.
     slow.intend(Intent::new(0).attempt(attempt).reserved(Some(8))).await.unwrap();
-    assert_eq!(quick.heartbeat().await.unwrap().others, 1, "it is seen");
+    assert_eq!(quick.heartbeat().await.unwrap().others, 1, "the slow worker is registered again");
     drop(slow);
     assert_eq!(outlive(&quick).await, [0]);
     assert_eq!(quick.tally().await.unwrap().possible, 15);
 }
 
-/// The part of a limit that a worker gets for a demand.
+/// Returns the part of a limit that a worker receives for a demand.
 async fn part(run: &Run, demand: f64) -> f64 {
     run.share_limit(LimitDemand::new("vendor model", demand)).await.unwrap().part
 }
@@ -378,11 +378,11 @@ async fn the_workers_of_all_runs_share_a_limit(place: Place) {
     let measured = LimitDemand::new("vendor model", 30.0).rate(Some(60.0));
     assert_eq!(first.share_limit(measured).await.unwrap().part, 1.0);
     let joined = second.share_limit(LimitDemand::new("vendor model", 10.0)).await.unwrap();
-    assert_eq!((joined.part, joined.rate), (0.0, Some(60.0)), "the first one has all, until it asks again");
+    assert_eq!((joined.part, joined.rate), (0.0, Some(60.0)), "the first worker has all until it asks again");
     assert_eq!((part(&first, 30.0).await, part(&second, 10.0).await), (0.75, 0.25));
     let other = second.share_limit(LimitDemand::new("vendor another", 10.0)).await.unwrap();
     assert_eq!((other.part, other.rate), (1.0, None));
-    assert_eq!(part(&first, 30.0).await, 1.0, "the second one uses another limit now");
+    assert_eq!(part(&first, 30.0).await, 1.0, "the second worker uses another limit now");
     drop(first);
     // Another handle sees it a moment later.
     for _ in 0..1_000 {

@@ -1,4 +1,4 @@
-//! Any sequence of steps, against a model of the store.
+//! Random sequences of steps, compared with a model of the store.
 
 use antiphon_store::{Bill, Intent, JobState, NewRun, Settlement};
 use proptest::prelude::*;

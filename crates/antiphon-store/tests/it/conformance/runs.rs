@@ -1,4 +1,4 @@
-//! Runs, their owners, and what a store keeps beside them.
+//! Runs, their workers, and the cached answers and notes of a store.
 
 use antiphon_store::{Answer, Bill, ErrorKind, Intent, NewRun, Run, RunFilter, RunStatus, Settlement, Store};
 
@@ -7,7 +7,7 @@ use crate::place::{Place, QUESTION, run_of, suite};
 suite! {
     a_run_has_workers_and_readers
     the_same_command_finds_its_run_and_fresh_begins_another
-    answers_are_kept_for_whoever_asks_the_same
+    answers_are_cached_for_the_same_question
     notes_are_kept_and_replaced
     a_run_is_cancelled_while_its_worker_works
     a_cancelled_run_is_never_resumed
@@ -38,7 +38,7 @@ async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
     assert_eq!(store.open_run(NewRun::new("f")).await.unwrap().record().status, RunStatus::Finished);
     let fresh = id(&store.open_run(NewRun::new("f").fresh(true)).await.unwrap());
     assert_ne!(fresh, first);
-    assert_eq!(id(&store.open_run(NewRun::new("f")).await.unwrap()), fresh, "the newest one counts");
+    assert_eq!(id(&store.open_run(NewRun::new("f")).await.unwrap()), fresh, "the newest run is resumed");
     assert_eq!(store.newest("f").await.unwrap().map(|run| (id(&run), run.is_worker())), Some((fresh, false)));
     assert!(store.newest("g").await.unwrap().is_none());
     assert_eq!(store.runs().await.unwrap().len(), 2);
@@ -46,7 +46,7 @@ async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
     assert_eq!(store.read_run("none").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
-async fn answers_are_kept_for_whoever_asks_the_same(place: Place) {
+async fn answers_are_cached_for_the_same_question(place: Place) {
     let store = place.open().await;
     let run = run_of(&store, 2).await;
     let answer = Answer::new("42").model(Some("m".to_owned())).tokens(Some(9), None);
@@ -75,8 +75,12 @@ async fn a_run_is_cancelled_while_its_worker_works(place: Place) {
     let cancelled = other.cancel(&id[..30]).await.unwrap();
     assert_eq!((cancelled.status, cancelled.ended_at.is_some()), (RunStatus::Cancelled, true));
     assert_eq!((run.status().await.unwrap(), run.record().status), (RunStatus::Cancelled, RunStatus::Open));
-    assert_eq!(other.cancel(&id).await.unwrap().ended_at, cancelled.ended_at, "again changes nothing");
-    // What is in progress is paid for, and stored.
+    assert_eq!(
+        other.cancel(&id).await.unwrap().ended_at,
+        cancelled.ended_at,
+        "cancelling again changes nothing"
+    );
+    // A call in progress is paid for, so its settlement is stored.
     run.settle(Settlement::failed(0, "k", "m", Bill::call(Some(1)))).await.unwrap();
     assert_eq!(run.retry_failed().await.unwrap(), 1);
     run.finish(RunStatus::Stopped, "{\"rows\":2}".to_owned()).await.unwrap();
@@ -105,7 +109,7 @@ async fn a_cancelled_run_is_never_resumed(place: Place) {
     }
     let next = store.open_run(NewRun::new("f")).await.unwrap();
     assert_eq!((next.record().status, next.tally().await.unwrap().jobs()), (RunStatus::Open, 0));
-    assert!(![&id, &first.record().id].contains(&&next.record().id), "the one before it is not taken up");
+    assert!(![&id, &first.record().id].contains(&&next.record().id), "the run before it is not resumed");
     drop(next);
     assert!(store.join_run("latest").await.unwrap().is_worker());
 }
@@ -125,7 +129,7 @@ async fn a_finished_run_is_not_cancelled(place: Place) {
     );
 }
 
-/// The fingerprints of the selected runs, page by page.
+/// Returns the fingerprints of the selected runs, page by page.
 async fn pages(store: &Store, filter: &RunFilter, most: usize) -> Vec<String> {
     let (mut pages, mut after) = (Vec::new(), None::<String>);
     loop {
