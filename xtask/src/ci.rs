@@ -3,7 +3,7 @@ use std::time::Instant;
 use crate::shell::{self, Done, is_there, words};
 use crate::{e2e, tidy};
 
-/// Everything that must pass, in the order in which it fails fastest.
+/// Runs every check that must pass; those that fail fastest come first.
 pub(crate) fn run() -> Done {
     let began = Instant::now();
     shell::run(&mut words("cargo fmt --all --check"))?;
@@ -13,7 +13,8 @@ pub(crate) fn run() -> Done {
     tidy::run()?;
     shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
     parts()?;
-    // Workspaces of their own, which would rot unseen. What `fuzz_target!` writes opens files, so clippy would refuse it.
+    // Separate workspaces, which no other step builds. `fuzz_target!` expands to code that opens files, which clippy would
+    // refuse, so that fuzz is only checked.
     for (command, workspace, lints) in [("clippy", "bench", " -- -D warnings"), ("check", "fuzz", "")] {
         let line = format!(
             "cargo {command} --manifest-path {workspace}/Cargo.toml --target-dir target/bench-build --locked{lints}"
@@ -41,8 +42,8 @@ pub(crate) fn run() -> Done {
     Ok(())
 }
 
-/// The crates with fewer features than all: what nothing else builds would rot unseen. Without `--all-targets` where the
-/// dependencies of tests would turn features on again.
+/// Lints the crates with subsets of their features, which no other step builds. Without `--all-targets` where the
+/// dev-dependencies would turn features on again.
 fn parts() -> Done {
     let mut sets = vec![
         ("antiphon-http", "".to_owned()),

@@ -1,4 +1,5 @@
-//! The program against what we did not write: a real model server, a server with faults on cue, a real browser.
+//! End-to-end checks of the program against third-party software: a real model server, a server with scripted faults, a real
+//! browser.
 
 mod browser;
 mod conformance;
@@ -22,12 +23,12 @@ use crate::shell::{self, Done, words};
 
 pub(crate) use install::install;
 
-/// What a check gives.
+/// The outcome of a check that found nothing wrong.
 pub(crate) enum Outcome {
     Passed(String),
-    /// What it needs is not installed.
+    /// Skipped, because software that the check needs is not installed.
     Skipped(String),
-    /// This machine does not allow what it needs, and no installing helps.
+    /// Skipped, because this machine does not allow it, whatever is installed.
     Forbidden(String),
 }
 
@@ -46,31 +47,31 @@ const CHECKS: [(&str, Check); 25] = [
     ("resume after the folder moved", resume::check_moved),
     ("resume after the recipe was deleted", resume::check_without_recipe),
     ("two runs of the library API over one journal", resume::check_journal),
-    ("flags as the release before named them", resume::check_former_flags),
+    ("flag names of the previous release", resume::check_former_flags),
     ("the page in a browser", browser::check),
     ("every theme in a browser", sites::check),
     ("personas from a real model", llama::check),
-    ("interviews that are more than a real model's context", llama::check_distil),
+    ("interviews larger than a real model's context", llama::check_distil),
     ("copy for four themes from a real model", llama::check_content),
     ("Ctrl-C while a real model answers", llama::check_interrupt),
-    ("a server with faults on cue", llmock::check),
-    ("the client's manners, by that server's verdict", llmock::check_manners),
+    ("a server with scripted faults", llmock::check),
+    ("the client's behaviour, by that server's verdict", llmock::check_manners),
     ("every format at a real model", conformance::check_llama),
-    ("one by one and at once at a real model", conformance::check_speed),
+    ("sequential and concurrent calls to a real model", conformance::check_speed),
     ("every format at the fault server", conformance::check_llmock),
     ("fuzzers, a minute each", fuzz::check),
 ];
 
-/// Whether checks that only grow surer with time take ten times as long.
+/// Whether the randomised checks do ten times the work.
 static LONG: AtomicBool = AtomicBool::new(false);
 
-/// As [`run`], and longer.
+/// Runs the checks as [`run`] does, and the randomised ones ten times as long.
 pub(crate) fn run_long(only: Option<&str>) -> Done {
     LONG.store(true, Ordering::Relaxed);
     run(only)
 }
 
-/// Runs every check; what is not installed is skipped, and said so.
+/// Runs every check, or those whose name contains `only`. A check whose software is not installed is reported as skipped.
 pub(crate) fn run(only: Option<&str>) -> Done {
     shell::run(&mut words("cargo build --quiet -p antiphon"))?;
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
@@ -78,11 +79,14 @@ pub(crate) fn run(only: Option<&str>) -> Done {
         CHECKS.into_iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))).collect();
     if wanted.is_empty() {
         let names = CHECKS.map(|(name, _)| name).join("; ");
-        return Err(format!("no e2e check has {} in its name; there are: {names}", only.unwrap_or_default()));
+        return Err(format!(
+            "no e2e check contains {:?} in its name; the checks are: {names}",
+            only.unwrap_or_default()
+        ));
     }
     for (name, check) in wanted {
         let began = Instant::now();
-        let result = catch_unwind(check).unwrap_or_else(|_| Err("it panicked".to_owned()));
+        let result = catch_unwind(check).unwrap_or_else(|_| Err("the check panicked".to_owned()));
         let seconds = began.elapsed().as_secs_f32();
         match result {
             Ok(Outcome::Passed(what)) => {
@@ -101,7 +105,7 @@ pub(crate) fn run(only: Option<&str>) -> Done {
         }
     }
     println!("e2e: {passed} passed, {failed} failed, {skipped} skipped");
-    // CI installs everything, so that there a check that is skipped has failed.
+    // CI installs everything, so that a skipped check counts as failed there.
     if skipped > 0 && std::env::var_os("E2E_SKIP_NOTHING").is_some() {
         return Err(format!("{skipped} e2e checks were skipped, and E2E_SKIP_NOTHING is set"));
     }

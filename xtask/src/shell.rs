@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a step gives: nothing, or why it failed.
+/// The result of a step: a value, or the reason why it failed.
 pub(crate) type Done<T = ()> = Result<T, String>;
 
-/// The root of the checkout.
+/// Returns the root of the checkout.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// The folder that cargo builds into: what is built by this tool, or beside it, is run from there.
+/// Returns the folder that cargo builds into, from which the checks run programs.
 pub(crate) fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// Runs a command in the root, its output going where ours goes.
+/// Runs a command in the root of the checkout, with inherited output.
 pub(crate) fn run(command: &mut Command) -> Done {
     let text = shown(command);
     println!("\n$ {text}");
@@ -24,7 +24,7 @@ pub(crate) fn run(command: &mut Command) -> Done {
     if status.success() { Ok(()) } else { Err(format!("{text} failed ({status})")) }
 }
 
-/// Runs a command in the root and gives what it prints on stdout.
+/// Runs a command in the root of the checkout and returns its stdout.
 pub(crate) fn read(command: &mut Command) -> Done<String> {
     let text = shown(command);
     let output = command.current_dir(root()).stderr(Stdio::inherit()).output();
@@ -36,13 +36,13 @@ pub(crate) fn read(command: &mut Command) -> Done<String> {
     }
 }
 
-/// Whether a program is there and can tell its version.
+/// Returns whether a program is installed: whether it succeeds with these arguments, such as `--version`.
 pub(crate) fn is_there(program: &str, args: &[&str]) -> bool {
     let found = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
 
-/// A command of several words, without quoting: for words that need none.
+/// Creates a command from a line, split at single spaces and without quoting.
 pub(crate) fn words(line: &str) -> Command {
     let mut words = line.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());

@@ -8,7 +8,7 @@ pub(crate) use words::{BAD_OPENINGS, opens_badly, public_types};
 
 use crate::shell::Done;
 
-/// Checks every rule and names every breach.
+/// Checks every rule and prints every breach.
 pub(crate) fn run() -> Done {
     let mut breaches = layers::check()?;
     breaches.extend(files::check()?);

@@ -24,7 +24,7 @@ pub(crate) struct Accounts {
 struct Learned {
     seen: UsageStats,
     held: Held,
-    /// The sum of the roundings so far that is not billed yet, in millionths of a millionth of a US dollar.
+    /// The remainder of the last bill's rounding, which the next bill includes, in millionths of a millionth of a US dollar.
     remainder: u64,
     /// The amount that no longer has to be held, and that the store does not know of yet.
     less: u64,

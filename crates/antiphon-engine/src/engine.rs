@@ -15,6 +15,7 @@ use crate::dispatch::Dispatch;
 use crate::feed::{RowSource, feed};
 use crate::job::JobFailure;
 use crate::limits::RunLimits;
+use crate::run_state::RunState;
 use crate::shared::Shared;
 use crate::status::{Status, Waiting};
 use crate::stop::StopCause;
@@ -170,7 +171,9 @@ impl Engine {
         }
         // A cancelled run aborts its own calls, not those of other runs with the same token.
         options.cancel = options.cancel.child_token();
-        Ok(Self { shared: Arc::new(Shared::new(calls, journal, work, options, ended, &tally)) })
+        Ok(Self {
+            shared: Arc::new(Shared::new(calls, journal, RunState::new(work, options, &tally), ended)),
+        })
     }
 
     /// Returns the counters of the run.

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::usage::{UsageMeans, UsageQuantiles};
 
-/// What a run would take, from the least to the most that is likely, before any call is made.
+/// An estimate of a run before any call is sent. Each range is from the least to the most that is likely.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Estimate {
@@ -17,36 +17,36 @@ pub struct Estimate {
     pub schema: String,
     /// Rows of the input.
     pub rows: u64,
-    /// Rows that are done already, by an earlier part of the run.
+    /// Rows that an earlier part of the run has already ended.
     pub done: u64,
-    /// Rows whose question was answered before.
+    /// Rows with a cached answer or a duplicate prompt, which take no call.
     pub cached: u64,
-    /// Rows that cannot be asked about.
+    /// Rows from which no prompt can be made.
     pub bad: u64,
-    /// Calls, if each answer fits at once, and if none does.
+    /// The number of calls: if each first answer is valid, and at most.
     pub calls: (u64, u64),
-    /// Tokens of all prompts.
+    /// The tokens of all prompts.
     pub input_tokens: (u64, u64),
-    /// Tokens of all answers.
+    /// The tokens of all answers.
     pub output_tokens: (u64, u64),
-    /// Their cost in millionths of a US dollar; `null` if the price is not known.
+    /// The cost in millionths of a US dollar; `null` if the price is not known.
     pub cost_usd_micros: Option<(u64, u64)>,
-    /// The time in milliseconds; `null` while no call of this recipe was made with this model.
+    /// The wall-clock time in milliseconds; `null` until this recipe has been run with this model.
     pub millis: Option<(u64, u64)>,
-    /// Calls that this is based on; without any it is what the parameters allow.
+    /// The number of earlier calls that this is based on; if 0, the ranges are those that the parameters allow.
     pub based_on_calls: u64,
 }
 
-/// Calls after which their means tell what others take.
+/// The number of earlier calls from which their means are used.
 const ENOUGH: u64 = 20;
-/// Tokens of an answer where nobody said how many there may be.
+/// The maximum number of tokens of an answer, where the recipe sets none.
 const MAX_USUAL: u64 = 4_096;
 
 impl Mapping {
-    /// What the run would take. Makes no call.
+    /// Estimates the calls, tokens, cost and time of the run without sending a call.
     ///
     /// # Errors
-    /// As [`run`](Self::run), for what can be seen without a call.
+    /// The errors of [`run`](Self::run) that can be found without a call.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -128,7 +128,7 @@ impl Mapping {
         }
     }
 
-    /// At most as many at once as one may, and at least as many as a run begins with.
+    /// Estimates the time in milliseconds: at best at the concurrency limit, at worst at the concurrency with which a run begins.
     fn time(&self, fewest: u64, most: u64, usual: UsageQuantiles, calls: &Calls) -> (u64, u64) {
         const BEGINNING: u64 = 8;
         const AT_ONCE: u64 = 4_096;
@@ -147,7 +147,7 @@ impl Mapping {
     }
 }
 
-/// The rows of a run that has all of them, from one on.
+/// Reads stored rows of a run, beginning at the index `from`.
 async fn stored(run: Option<&Run>, from: u64) -> Result<Vec<Row>, Error> {
     const PAGE: usize = 512;
     let Some(run) = run else { return Ok(Vec::new()) };
@@ -155,16 +155,16 @@ async fn stored(run: Option<&Run>, from: u64) -> Result<Vec<Row>, Error> {
     Ok(jobs.into_iter().map(|job| Ok(job.row)).collect())
 }
 
-/// What calls take together, from the least to the most.
+/// The usage of all calls together: ranges from the least to the most.
 #[derive(Debug)]
 struct Takes {
-    /// Calls at most.
+    /// The maximum number of calls.
     most: u64,
     input: (u64, u64),
     output: (u64, u64),
 }
 
-/// What one call for each of `rows` takes, with prompts of so many bytes, by what parameters and a few calls allow.
+/// Estimates calls for `rows` with prompts of `bytes` in all, from the parameters and the usage of a few calls, if any.
 fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, (tries, limit): (u64, u64)) -> Takes {
     let most = rows * tries;
     let (low, high) = usual.map_or((100, 1_000), |usual| usual.input_tokens_per_kilobyte);
@@ -174,15 +174,16 @@ fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, (tries, limit)
     Takes { most, input, output: (rows * low, most * high.min(limit)) }
 }
 
-/// What one call for each of `rows` takes, with prompts of so many bytes, in 19 of 20 runs and more by the means of `seen` calls: the
-/// deviation of a sum of `n` calls is that of one times the root of `n`, and the mean itself is known to that of one over the root
-/// of `seen`. A twentieth is added, for rows that are not like those before. At most threefold.
+/// Estimates calls for `rows` with prompts of `bytes` in all, from the means of `seen` calls. The ranges hold in at least 19 of 20
+/// runs: the standard deviation of the sum of `n` calls is that of one call times the square root of `n`, and the standard error of
+/// the mean is that of one call over the square root of `seen`. 5 % is added for rows that are unlike earlier ones. The upper end
+/// is at most three times the lower one.
 fn likely(rows: u64, bytes: u64, mean: &UsageMeans, seen: u64) -> Takes {
     const DEVIATIONS: f64 = 2.5;
     let (count, seen) = (rows as f64, seen as f64);
     let unknown = (count + count * count / seen).sqrt();
     let again = mean.calls_per_row - 1.0;
-    // Of a share that was not seen at all, one call may just have been missed.
+    // A share of 0 among the seen calls may be one call that was just missed.
     let again = again + DEVIATIONS * (again.max(1.0 / seen) / count.min(seen).max(1.0)).sqrt();
     let most = count * (1.0 + again);
     let range = |(of_one, deviation): (f64, f64), units: f64| {
@@ -201,10 +202,11 @@ fn likely(rows: u64, bytes: u64, mean: &UsageMeans, seen: u64) -> Takes {
     }
 }
 
-/// The part by which rows may differ from those before.
+/// The fraction by which rows may differ from earlier ones.
 const UNLIKE: f64 = 0.05;
+/// The maximum ratio of the ends of a range.
 const THREE: f64 = 3.0;
-/// The root of three.
+/// The square root of three.
 const ROOT: f64 = 1.732_050_807_568_877_2;
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
@@ -256,7 +258,7 @@ mod tests {
     use crate::histogram::Histogram;
     use crate::usage::UsageMeans;
 
-    /// A recipe whose answers have tokens around a scale, and of which a part is asked for again.
+    /// A simulated recipe whose answers have log-normal lengths around `scale`, and of which the share `again` is retried.
     struct Random {
         scale: f64,
         spread: f64,
@@ -264,13 +266,13 @@ mod tests {
     }
 
     impl Random {
-        /// The calls for so many rows, with the tokens of each.
+        /// Returns the tokens of each call for `rows`.
         fn calls(&self, rows: u64, rng: &mut TestRng) -> Vec<u64> {
             let mut calls = Vec::new();
             for _ in 0..rows {
                 let tries = if rng.random_bool(self.again) { 2 } else { 1 };
                 for _ in 0..tries {
-                    // A sum of twelve is as good as normal.
+                    // The sum of twelve uniform numbers is nearly normal.
                     let normal: f64 = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
                     calls.push(super::to_tokens((self.scale * (self.spread * normal).exp()).max(1.0)));
                 }

@@ -5,11 +5,11 @@ use antiphon_fs::Writer;
 use antiphon_store::{JobRecord, Run};
 use serde_json::{Map, Value, json};
 
-/// The key of what is noted in a row.
+/// The key of the note in a row.
 const NOTE: &str = "_antiphon";
 
-/// Returns the row that takes the place of one that cannot be read, so that it is counted and named: a note of why, and of its
-/// text.
+/// Returns the row that replaces one that cannot be read, so that it is counted and reported: a note with the reason and the
+/// original text.
 pub(super) fn note_of(failure: &Failure) -> String {
     let mut note = json!({ "bad_row": failure.to_string() });
     if let Some(line) = failure.line {
@@ -21,7 +21,7 @@ pub(super) fn note_of(failure: &Failure) -> String {
     json!({ NOTE: note }).to_string()
 }
 
-/// Returns why this is no row, if it is none.
+/// Returns the reason why a row could not be read, if it is the note of a bad one.
 pub(super) fn bad_row(row: &str) -> Option<String> {
     if !row.starts_with("{\"_antiphon\":") {
         return None;
@@ -30,7 +30,8 @@ pub(super) fn bad_row(row: &str) -> Option<String> {
     row[NOTE]["bad_row"].as_str().map(str::to_owned)
 }
 
-/// Writes the rows that failed, each with why, so that they can be corrected and run again; nothing where there are none.
+/// Writes the failed rows, each with its error, so that they can be corrected and run again. Returns the path, or `None` if no
+/// row failed.
 pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
     let (mut writer, mut pages) = (None, run.failed());
     loop {
@@ -48,7 +49,7 @@ pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBu
     }
     match writer {
         Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
-        // What an earlier part of the run left there has its result now.
+        // The rows in the file of an earlier part of the run have results now.
         None if antiphon_fs::exists(path).await.unwrap_or(false) => {
             antiphon_fs::remove(path).await.map(|_| None).map_err(|err| err.to_string())
         }
@@ -56,7 +57,7 @@ pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBu
     }
 }
 
-/// Returns a failed row as it was, with a note of why it failed; the text of a bad line is in the note.
+/// Returns a failed row with a note of its error; for a bad line, the note has its text.
 fn failed_line(job: &JobRecord) -> String {
     let (kind, message) = job.error.clone().unwrap_or_default();
     let mut note = json!({
@@ -82,7 +83,7 @@ mod tests {
 
     use super::{bad_row, note_of};
 
-    /// The row that a file of one bad line becomes.
+    /// Returns the row that replaces the bad line of a file.
     async fn noted(line: &[u8]) -> String {
         let folder = antiphon_fs::temp_dir().unwrap();
         let path = folder.path().join("rows.jsonl");

@@ -1,4 +1,4 @@
-//! What the crate's tests ask, and a provider that answers from a script.
+//! The recipe of the crate's tests, and a provider that answers from a script.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::engine::Options;
 use crate::run_state::RunState;
 use crate::work::{Accepted, Invalid, JobView, Unique, Work};
 
-/// The key of the list that answers have.
+/// The JSON pointer of the list in answers.
 pub(crate) const LIST: &str = "/items";
 
-/// Asks for three numbers, of which none may be negative: such elements are rejected, and the others kept.
+/// A recipe for three numbers, none of which may be negative: such elements are rejected, and the others kept.
 #[derive(Debug)]
 pub(crate) struct Numbers;
 
@@ -41,14 +41,14 @@ impl Work for Numbers {
         Some(LIST)
     }
 
-    /// Only one row may begin with seven.
+    /// Makes the first number unique among rows if it is seven.
     fn unique(&self, value: &Value) -> Vec<Unique> {
         let first = &value["items"][0];
         if *first == 7 { vec![Unique::new("/items/0", first.clone())] } else { Vec::new() }
     }
 }
 
-/// The prompt for three numbers.
+/// Returns the prompt for three numbers.
 pub(crate) fn prompt(row: &str) -> Prompt {
     let items = json!({"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3});
     let schema = json!({"type": "object", "required": ["items"], "properties": {"items": items}});
@@ -58,7 +58,7 @@ pub(crate) fn prompt(row: &str) -> Prompt {
         .parameters(SamplingParams::default().max_tokens(1_000))
 }
 
-/// Options with a price of $1 for a million tokens, and pauses that are drawn from a seed.
+/// Returns options with a price of $1 per million tokens, and pauses whose jitter comes from a fixed seed.
 pub(crate) fn options() -> Options {
     Options {
         pricing: Arc::new(|_| Some(Price::new(1_000_000, 1_000_000, 1_000_000))),
@@ -72,12 +72,12 @@ pub(crate) fn run_state(options: Options) -> RunState {
     RunState::new(Arc::new(Numbers), options, &Tally::default())
 }
 
-/// An answer of 30 tokens to a prompt of 20.
+/// Returns an answer of 30 tokens to a prompt of 20.
 pub(crate) fn answer(text: &str) -> Completion {
     Completion::new(text).usage(Usage::new(Some(20), Some(30)))
 }
 
-/// A run of so many rows, each with its number as its result.
+/// Creates a run of `rows` rows, each with its number as its result.
 pub(crate) async fn finished(store: &Store, rows: u64) -> Run {
     let run = store.open_run(NewRun::new("finished")).await.unwrap();
     run.enqueue((0..rows).map(|n| json!({ "n": n }).to_string()).collect()).await.unwrap();
@@ -92,7 +92,7 @@ pub(crate) fn error(kind: ErrorKind) -> Error {
     Error::new(kind, "no answer")
 }
 
-/// One of each kind of error that a call can end with.
+/// Returns one of each kind of error with which a call can end.
 pub(crate) fn all_errors() -> Vec<ErrorKind> {
     use antiphon_llm::{ErrorKind as Kind, TimeoutPhase, TruncationCause};
     let retry_after = Some(Duration::from_secs(2));
@@ -122,7 +122,7 @@ pub(crate) fn all_errors() -> Vec<ErrorKind> {
     ]
 }
 
-/// A provider whose calls end, after a while, with the results of a script, and then with none.
+/// A provider whose calls each take a fixed time and end with the results of a script; further calls never end.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     takes: Duration,

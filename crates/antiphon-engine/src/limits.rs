@@ -15,24 +15,26 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct RunLimits {
-    /// The most that all calls of the run may cost together, in millionths of a US dollar. The run stops resumably before
-    /// a call that might exceed it. Default: no limit.
+    /// The budget: the most that all calls of the run may cost together, in millionths of a US dollar. The run stops before a call
+    /// that might exceed it, and can be resumed. Default: no limit.
     #[serde(rename = "max_cost_usd_micros", skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<u64>,
-    /// The concurrency limit: the most calls in progress at once. Default: as many as the provider's limits allow.
+    /// The concurrency limit: the maximum number of calls in progress. Default: as many as the provider's limits allow (adaptive
+    /// concurrency).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// How many answers about one row are asked for until one is valid. Default: the recipe's, which is 2 if it says nothing.
+    /// The maximum number of attempts per row: answers, until one is valid. 0 counts as 1. Default: the recipe's, which is 2 unless
+    /// it sets another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// The time from the start, or from a resumption, after which no call begins. Calls in progress come to their end, and
-    /// the run stops resumably. Default: none.
+    /// The time from the start, or from the latest resume, after which no call begins. Calls in progress finish, and the run can be
+    /// resumed. In JSON: seconds. Default: none.
     #[serde(rename = "deadline_seconds", with = "seconds", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
-    /// Which of the runs of a process goes first where the provider's limits make calls wait. Default: normal.
+    /// The priority among the runs of a process where calls wait for the provider's limits. Default: normal.
     #[serde(with = "priority", skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// The most rows of the input that are worked on, from the first. Default: all.
+    /// The maximum number of rows of the input that are processed, from the first. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rows: Option<u64>,
 }
@@ -45,42 +47,42 @@ impl RunLimits {
         self
     }
 
-    /// Sets the most calls in progress at once.
+    /// Sets the maximum number of calls in progress.
     #[must_use]
     pub fn max_concurrency(mut self, calls: impl Into<Option<usize>>) -> Self {
         self.max_concurrency = calls.into();
         self
     }
 
-    /// Sets how many answers about one row are asked for until one is valid.
+    /// Sets the maximum number of attempts per row.
     #[must_use]
     pub fn attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.attempts = attempts.into();
         self
     }
 
-    /// Sets the time after which no call begins.
+    /// Sets the time after which no call begins, from the start or the latest resume.
     #[must_use]
     pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.deadline = deadline.into();
         self
     }
 
-    /// Sets which of the runs of a process goes first.
+    /// Sets the priority among the runs of a process.
     #[must_use]
     pub fn priority(mut self, priority: impl Into<Option<Priority>>) -> Self {
         self.priority = priority.into();
         self
     }
 
-    /// Sets the most rows that are worked on.
+    /// Sets the maximum number of rows that are processed.
     #[must_use]
     pub fn max_rows(mut self, rows: impl Into<Option<u64>>) -> Self {
         self.max_rows = rows.into();
         self
     }
 
-    /// Returns these limits with what `other` sets in their place: how a run is resumed with other limits.
+    /// Returns these limits, overridden by those that `other` sets: for a run that is resumed with new limits.
     #[must_use]
     pub fn overridden_by(self, other: &Self) -> Self {
         Self {
@@ -94,7 +96,7 @@ impl RunLimits {
     }
 }
 
-/// Returns US dollars in millionths, rounded; what is below zero or no number is 0, and what does not fit is the most.
+/// Converts US dollars to millionths, rounded. Negative values and NaN become 0, and too large values `u64::MAX`.
 ///
 /// ```
 /// assert_eq!(antiphon_engine::usd_micros(0.5), 500_000);
@@ -105,7 +107,7 @@ pub fn usd_micros(dollars: f64) -> u64 {
     (dollars * 1e6).round() as u64
 }
 
-/// A duration as a number of seconds.
+/// Serialises a duration as a number of seconds.
 mod seconds {
     use std::time::Duration;
 
@@ -128,7 +130,7 @@ mod seconds {
     }
 }
 
-/// A priority by its name.
+/// Serialises a priority by its name.
 mod priority {
     use antiphon_runtime::Priority;
     use serde::de::Error;
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_run_keeps_what_is_not_set_anew() {
+    fn a_resumed_run_keeps_limits_that_are_not_overridden() {
         let limits = RunLimits::default().max_cost(7).max_rows(9).priority(Priority::High);
         let new = limits.overridden_by(&RunLimits::default().max_cost(8));
         assert_eq!((new.max_cost, new.max_rows, new.priority), (Some(8), Some(9), Some(Priority::High)));

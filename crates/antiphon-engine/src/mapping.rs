@@ -30,66 +30,68 @@ use crate::{Engine, Journal, Options, Status, StopCause, UsageQuantiles, Work};
 /// The receiver of a run's events. It must not block.
 pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
 
-/// A recipe over the rows of an input.
+/// A run of a recipe over all rows of an input, with results in a file or a sink. For a few rows in memory whose outcomes the
+/// caller needs directly use [`Batch`](crate::Batch).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mapping {
-    /// Where the rows come from.
+    /// The source of the rows.
     pub input: Input,
-    /// The name of the input in reports. Default: its path.
+    /// The name of the input in reports. Default: its path, or empty for rows in memory.
     pub input_name: String,
     /// The kind of the run in the store. Default: `map`.
     pub kind: String,
-    /// What is asked about each row.
+    /// The recipe.
     pub recipe: Recipe,
-    /// The model to ask.
+    /// The model's name at the provider.
     pub model: String,
-    /// Where results go. Default: `results.jsonl` in the run's folder.
+    /// The destination of results. Default: `results.jsonl` in the run's folder.
     pub results: Option<Destination>,
-    /// In which order results are written. Default: that of the rows.
+    /// The order in which results are written. Default: that of the rows.
     pub order: Order,
-    /// Whether an earlier run of the same kind is left alone. Default: it is resumed.
+    /// Whether an earlier run with the same identity is ignored and a new one started. Default: no, it is resumed.
     pub fresh: bool,
-    /// Whether answers of earlier runs are left alone, too, so that equal questions are asked again. Default: no.
+    /// Whether cached answers of earlier runs are ignored, too, so that equal prompts are sent again. Default: no.
     pub ignores_answers: bool,
-    /// The one run that is resumed, by its id; the mapping has to be the same as it was. Default: the newest of the same.
+    /// The id of the run to resume; the mapping has to have the same identity. Default: the newest run with that identity.
     pub resume: Option<String>,
-    /// Whether the rows of that run that failed are asked about again.
+    /// Whether the failed rows of the run in [`resume`](Self::resume) are retried. Default: no.
     pub retry_failed: bool,
-    /// What was asked for, as JSON: stored with the run. Never a secret.
+    /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
-    /// How the engine works. `cache` and `allow_cut` are the recipe's, and so are `attempts` where no limit is set.
+    /// The options of the engine. `cache` and `allow_cut` are overridden by the recipe's, and so is `limits.attempts` where it is not
+    /// set.
     pub options: Options,
-    /// The receiver of events.
+    /// The receiver of events. Default: none.
     pub on_event: OnEvent,
 }
 
-/// A run over rows, as far as it came.
+/// The outcome of [`Mapping::run`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Mapped {
-    /// What came of it.
+    /// The report.
     pub report: MapReport,
     /// The run's folder.
     pub folder: PathBuf,
-    /// The results, where they are in a file.
+    /// The path of the results, if they are in a file.
     pub results: Option<PathBuf>,
-    /// The rows that failed, if any did.
+    /// The path of the failed rows, if any failed.
     pub failed: Option<PathBuf>,
-    /// Why it ended early.
+    /// The cause of an early end; `None` if every row has ended.
     pub stop: Option<StopCause>,
-    /// Whether it was finished before, and nothing was asked.
+    /// Whether the run had finished before, so that no call was sent.
     pub reused: bool,
-    /// Rows that were done when it began.
+    /// The number of rows that had ended before this call.
     pub resumed_at: u64,
 }
 
-/// A mapping with its recipe compiled and its input open: each once.
+/// A mapping whose recipe is compiled and whose input is open.
 pub(super) struct Opened {
     pub(super) work: Arc<dyn Work>,
     pub(super) rows: Option<RowSource>,
     pub(super) scope: Scope,
-    /// What tells the input from another; `None` where the rows are in the store.
+    /// The identity of the input; `None` where the rows are in the store.
     pub(super) input: Option<InputIdentity>,
 }
 
@@ -103,7 +105,7 @@ impl fmt::Debug for Mapping {
 }
 
 impl Mapping {
-    /// Creates a mapping of a recipe over all rows of `input`, asked of `model`.
+    /// Creates a mapping of a recipe over all rows of `input` with `model`.
     #[must_use]
     pub fn new(input: Input, recipe: Recipe, model: impl Into<String>) -> Self {
         let input_name = match &input {
@@ -128,8 +130,8 @@ impl Mapping {
         }
     }
 
-    /// Compiles the recipe, opens the input and looks at its first row: a recipe that does not fit the rows at all fails
-    /// before anything is made.
+    /// Compiles the recipe, opens the input and checks the recipe against the first row, so that a recipe that does not fit fails
+    /// before a run is created.
     pub(super) async fn open(&self, calls: &Calls) -> Result<Opened, Error> {
         let work = self.recipe.asking(&self.model)?;
         let (rows, input) = self.input.open().await?;
@@ -151,16 +153,16 @@ impl Mapping {
         Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
     }
 
-    /// Gets through the rows with `calls`, journalled in `store`; the run has its folder below `out`. The same mapping
-    /// again resumes what is left; of a finished one nothing is asked.
+    /// Runs the recipe over the rows with `calls`, journalled in `store`; the run's folder is created in `out`. The same mapping again
+    /// resumes the rest; for a finished run no call is sent.
     ///
     /// # Errors
-    /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot
-    /// be used, `Changed` for a run that is no longer the same, `Place` and `Exists` for where results are to go. What happens after
-    /// the run began ends it as [`Mapped::stop`].
+    /// `Config` for a recipe or limits that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot be
+    /// used, `Changed` for a run whose identity changed, `Place` and `Exists` for the destination of results. What stops the run
+    /// after its start is in [`Mapped::stop`].
     ///
     /// # Cancel safety
-    /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
+    /// A dropped call aborts the calls in progress, which count as possibly billed; accepted results are kept.
     pub async fn run(&self, calls: Calls, store: Store, out: &Path) -> Result<Mapped, Error> {
         let began = Instant::now();
         if self.options.limits.max_cost.is_some() && (self.options.pricing)(0).is_none() {
@@ -188,7 +190,7 @@ impl Mapping {
         let results = sink.path();
         let Ended { stop, status, time, served, beside } =
             self.work(Worked { calls, store, run: run.clone(), work }, rows, sink).await?;
-        // What was stopped when nothing was left to do is finished.
+        // A run that was stopped after its last row ended counts as finished.
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
         let stop = stop
             .filter(|stop| !is_done || !matches!(stop, StopCause::Deadline { .. } | StopCause::Interrupted));
@@ -199,7 +201,7 @@ impl Mapping {
         self.end(&run, (folder, results), (MapReport { time, ..report }, stop), done(&before)).await
     }
 
-    /// Writes what is beside the results, and what is to be told of the run.
+    /// Writes the failed rows and the report, and returns the outcome.
     async fn end(
         &self,
         run: &Run,
@@ -223,7 +225,7 @@ impl Mapping {
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
     }
 
-    /// The name under which the usage of this recipe's calls is kept.
+    /// Returns the name of the note with the usage of this recipe's calls.
     pub(super) fn usual_name(&self, scope: &Scope) -> String {
         let parts = json!({ "recipe": self.recipe, "model": self.model, "provider": scope.vendor, "base_url": scope.base_url, "variant": scope.variant });
         format!("usual/{}", blake3::hash(parts.to_string().as_bytes()).to_hex())
@@ -273,7 +275,7 @@ impl Mapping {
         })
     }
 
-    /// Works until the end, and writes results meanwhile.
+    /// Runs the engine, and writes results meanwhile.
     async fn work(&self, worked: Worked, rows: Option<RowSource>, sink: Sink) -> Result<Ended, Error> {
         let Worked { calls, store, run, work } = worked;
         let (ended, results) = mpsc::channel(1_024);
@@ -281,7 +283,7 @@ impl Mapping {
         options.limits.attempts = options.limits.attempts.or(Some(self.recipe.attempts));
         options.cache = self.recipe.cache && !self.ignores_answers;
         options.allow_cut = self.recipe.allow_cut;
-        // Whoever reads the results may go: nothing new begins then.
+        // The reader of the results may go; then no call begins.
         let drain = options.drain.child_token();
         options.drain = drain.clone();
         let (notes, name) = (store.clone(), self.usual_name(&calls.provider().scope()));
@@ -292,7 +294,7 @@ impl Mapping {
         if let Some(usual) = usual.and_then(|note| serde_json::from_str(&note).ok()) {
             engine.remember(usual);
         }
-        // Before anything is asked: what was done before is written once, and a place that cannot be written to costs nothing.
+        // Earlier results are written before the first call, so that a destination that cannot be written costs nothing.
         let wanted = sink.path();
         let mut output = match Output::begin(run, self.order, sink).await {
             Ok(output) => output,
@@ -309,7 +311,7 @@ impl Mapping {
                 remember_usual(&notes, name, usual).await;
             }
             engine.hand_over_unsaved().await;
-            // With it the last sender goes, and the results are complete.
+            // This drops the last sender, so that the results are complete.
             drop(engine);
             (stop, status, time)
         };
@@ -334,6 +336,7 @@ impl Mapping {
         Ok(Ended { stop: failed.or(stop), status, time, served, beside })
     }
 
+    /// Runs the engine, and reports its progress five times a second.
     async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<StopCause> {
         let work = engine.work(rows);
         tokio::pin!(work);
@@ -350,6 +353,7 @@ impl Mapping {
         stop
     }
 
+    /// Stores the report with the run, and writes it to `run.json`.
     async fn keep(&self, run: &Run, folder: &Path, report: &MapReport) -> Result<(), StopCause> {
         let text =
             serde_json::to_string_pretty(report).map_err(|err| StopCause::Internal(err.to_string()))?;
@@ -359,11 +363,11 @@ impl Mapping {
             MapStatus::Cancelled => RunStatus::Cancelled,
         };
         if !run.finish(status, text.clone()).await.map_err(StopCause::Store)? {
-            // Another process finished the run: the report is its own.
+            // Another process finished the run, and its report is kept.
             return Ok(());
         }
         let written = async {
-            // A store in memory makes no folder.
+            // A store in memory has not created the folder.
             antiphon_fs::create_dir(folder).await?;
             antiphon_fs::write(folder.join("run.json"), text + "\n").await
         };
@@ -380,17 +384,17 @@ impl From<Unwritten> for StopCause {
     }
 }
 
-/// How the work on a run ended.
+/// The end of the work on a run.
 struct Ended {
     stop: Option<StopCause>,
     status: Status,
     time: TimeSpent,
     served: Served,
-    /// The results, where another file has the name that was meant for them.
+    /// The path of the results, if another file took their name.
     beside: Option<PathBuf>,
 }
 
-/// What a run is worked on with.
+/// The services that work on a run, and the run.
 struct Worked {
     calls: Calls,
     store: Store,
@@ -402,7 +406,7 @@ fn done(tally: &Tally) -> u64 {
     tally.accepted + tally.failed
 }
 
-/// Tells the recipe of the results that are there already.
+/// Passes the earlier results of the run to the recipe.
 async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
     let mut pages = run.pages();
     loop {
@@ -418,7 +422,7 @@ async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
     }
 }
 
-/// The rows of a run that have ended.
+/// Returns the indices of the rows that have ended.
 pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
     let (mut ended, mut pages) = (HashSet::new(), run.pages());
     loop {
@@ -430,7 +434,8 @@ pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
     }
 }
 
-/// Keeps what calls take, unless it is by a few calls and something is known already. It only makes estimates better.
+/// Stores the usage of the calls, unless it is based on a few calls and an earlier one exists. It only improves estimates, so
+/// errors are ignored.
 async fn remember_usual(store: &Store, name: String, usual: UsageQuantiles) {
     const ENOUGH: u64 = 20;
     let known = store.note(name.clone()).await.ok().flatten();

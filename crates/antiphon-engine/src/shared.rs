@@ -6,61 +6,61 @@ use std::time::Duration;
 use antiphon_llm::{
     AdaptiveLimiter, Calls, Error as LlmError, ErrorKind as LlmErrorKind, LimiterSnapshot, Scope,
 };
-use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
+use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::dispatch::MAX_CONCURRENCY;
-use crate::engine::{JobOutcome, Journal, Options};
+use crate::engine::{JobOutcome, Journal};
 use crate::limit_sharing::LimitSharing;
 use crate::run_state::RunState;
 use crate::status::{Counters, ProviderLimits};
 use crate::stop::StopCause;
 use crate::time_spent::TimeSpent;
-use crate::work::Work;
 
-/// What the jobs of a run share: the state that they decide by, and the places that their actions go to.
+/// The context that the jobs of a run share: the state on which they base decisions, and the services that carry them out.
 pub(super) struct Shared {
     pub(super) state: RunState,
     pub(super) calls: Calls,
     pub(super) scope: Scope,
-    /// The limiter of the model that is asked, once that is known.
+    /// The limit scope and the adaptive limiter of the model, once the model is known.
     limiter: OnceLock<Option<(String, AdaptiveLimiter)>>,
     pub(super) store: Store,
     pub(super) run: Arc<Run>,
     /// Outcomes that could not be stored.
     unsaved: Mutex<Vec<JobOutcome>>,
     pub(super) queue: Queue,
-    /// Places among the calls in progress.
+    /// The concurrency limit, as a semaphore.
     pub(super) permits: Arc<Semaphore>,
+    /// The channel of outcomes; it is bounded, which is the backpressure of a slow receiver.
     pub(super) ended: mpsc::Sender<JobOutcome>,
     warned: Mutex<Warned>,
     began: Instant,
 }
 
-/// The warnings about calls that are made again.
+/// The state of the warnings about retries, of which only a few are shown.
 #[derive(Debug, Default)]
 struct Warned {
     last: Option<Instant>,
-    /// Those since the last that was shown.
+    /// The number of warnings since the last that was shown.
     since: u64,
 }
 
 /// The rows between the input and the jobs.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Rows were added, or a job began to sleep.
+    /// Notified when rows were added, or a job began to sleep.
     pub(super) fed: Notify,
-    /// Rows were claimed.
+    /// Notified when rows were claimed.
     pub(super) taken: Notify,
-    /// Rows that were added and not claimed.
+    /// The number of rows that were added and are not claimed yet.
     pub(super) backlog: AtomicUsize,
-    /// Jobs that wait without a place among the calls.
+    /// The number of jobs that wait without a permit of the concurrency limit.
     sleeping: AtomicUsize,
 }
 
 impl Queue {
-    /// Takes claimed rows off the backlog.
+    /// Removes claimed rows from the backlog.
     pub(super) fn claimed(&self, rows: usize) {
         let less = |backlog: usize| Some(backlog.saturating_sub(rows));
         let _ = self.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
@@ -76,14 +76,12 @@ impl Shared {
     pub(super) fn new(
         calls: Calls,
         Journal { store, run }: Journal,
-        work: Arc<dyn Work>,
-        options: Options,
+        state: RunState,
         ended: mpsc::Sender<JobOutcome>,
-        tally: &Tally,
     ) -> Self {
-        let at_once = options.limits.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS).max(1);
+        let at_once = state.options.limits.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS).max(1);
         Self {
-            state: RunState::new(work, options, tally),
+            state,
             scope: calls.provider().scope(),
             calls,
             limiter: OnceLock::new(),
@@ -107,7 +105,7 @@ impl Shared {
         std::mem::take(&mut *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sets the model that is asked, by which limits are known.
+    /// Sets the requested model, from which the limiter follows. Only the first call has an effect.
     pub(super) fn asks(&self, model: &str) {
         self.limiter.get_or_init(|| Some((self.calls.limit_scope(model), self.calls.limiter(model)?)));
     }
@@ -122,8 +120,7 @@ impl Shared {
         Some(LimitSharing::new(scope.clone(), limiter.clone()))
     }
 
-    /// Returns the calls per second that this process could make with `jobs` at once, if no limit of the provider were in the
-    /// way.
+    /// Returns the calls per second that this process could make with `jobs` concurrent jobs, if the provider had no limits.
     pub(super) fn demand(&self, jobs: usize) -> f64 {
         let at_once = self.state.options.limits.max_concurrency.unwrap_or(MAX_CONCURRENCY).min(jobs);
         #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls at once")]
@@ -131,7 +128,7 @@ impl Shared {
         at_once / self.state.accounts.seconds_of_a_call().unwrap_or(1.0)
     }
 
-    /// Where the time went until now.
+    /// Returns the time of the run until now, by phase.
     pub(super) fn time_spent(&self) -> TimeSpent {
         let counters = &self.state.accounts.counters;
         TimeSpent {
@@ -144,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Warns why a call is made again; a few times a minute, since a whole run may have the same trouble.
+    /// Logs a warning about a retry, at most once in 15 s, since all jobs of a run may fail for the same reason.
     pub(super) fn warn(&self, trouble: &str) {
         const PAUSE: Duration = Duration::from_secs(15);
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,15 +151,15 @@ impl Shared {
         }
         warned.last = Some(Instant::now());
         match std::mem::take(&mut warned.since) {
-            1 => tracing::warn!("asking again: {trouble}"),
-            times => tracing::warn!("asking again, {times} times since the last such line: {trouble}"),
+            1 => tracing::warn!("retrying: {trouble}"),
+            times => tracing::warn!("retrying, {times} times since the last such warning: {trouble}"),
         }
     }
 
-    /// Commits the intent of a call that is about to be sent. A call whose intent is not durable is not sent.
+    /// Commits the intent of a call before it is sent: the write-ahead record. A call whose intent is not durable is not sent.
     pub(super) async fn intend(&self, intent: Intent, sent: &Sent) -> Result<(), LlmError> {
         if self.state.stop.is_stopped() {
-            let message = "the call was not sent: the run was asked to stop";
+            let message = "call not sent: the run has been stopped";
             return Err(LlmError::new(LlmErrorKind::Cancelled, message));
         }
         let accounts = &self.state.accounts;
@@ -174,7 +171,7 @@ impl Shared {
                 Ok(())
             }
             Err(err) => {
-                let message = format!("the call was not sent, since it could not be noted: {err}");
+                let message = format!("call not sent: cannot store its intent: {err}");
                 match err.kind() {
                     StoreErrorKind::Fenced => sent.refuse(Refusal::Fenced),
                     StoreErrorKind::OverBudget => {
@@ -191,16 +188,16 @@ impl Shared {
     }
 }
 
-/// Why the store refused an intent, where that is no failure of the store.
+/// The reason why the store rejected an intent, other than a failure of the store.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Refusal {
-    /// Another worker has the job.
+    /// Another worker has taken over the job: the fencing token is out of date.
     Fenced,
-    /// The calls of other processes may cost what is left of the budget.
+    /// The calls of other processes may cost the rest of the budget.
     OverBudget,
 }
 
-/// How often a call was sent, and how long it waited before the first time.
+/// The progress of one call: the number of times that it was sent, and its times.
 #[derive(Debug)]
 pub(super) struct Sent {
     began: Instant,
@@ -211,7 +208,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Begins a call, which is not sent yet, of a job with so many attempts.
+    /// Starts the clock of a call that is not sent yet, of a job with this many attempts.
     pub(super) fn begin(attempt: u32) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -232,12 +229,12 @@ impl Sent {
         self.refusal.get_or_init(|| refusal);
     }
 
-    /// Returns why the call was not sent again, if the store refused its intent.
+    /// Returns the reason why the store rejected the call's intent, if it did.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.refusal.get().copied()
     }
 
-    /// Returns the attempts of the job.
+    /// Returns the number of attempts of the job, which is its fencing token.
     pub(super) fn attempt(&self) -> u32 {
         self.attempt.load(Ordering::Relaxed)
     }
@@ -246,7 +243,7 @@ impl Sent {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Returns the time since it began, before it was sent and after.
+    /// Returns the time before the call was first sent, and the time since.
     pub(super) fn elapsed(&self) -> (Duration, Duration) {
         let took = self.began.elapsed();
         let waited = self.waited.get().copied().unwrap_or(took);
@@ -254,13 +251,13 @@ impl Sent {
     }
 }
 
-/// A job that waits without a place among the calls.
+/// A guard that counts a job as waiting without a permit of the concurrency limit.
 pub(super) struct Sleeping(Arc<Shared>);
 
 impl Sleeping {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         shared.queue.sleeping.fetch_add(1, Ordering::Relaxed);
-        // Another row may begin in its place.
+        // Another row may start with its permit.
         shared.queue.fed.notify_one();
         Self(shared.clone())
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::time_spent::TimeSpent;
 use crate::timings::{Phase, Totals};
 
-/// What a run counts while it is under way.
+/// The counters of a run in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) rows: AtomicU64,
@@ -26,47 +26,47 @@ pub(crate) struct Counters {
     pub(crate) without_price: AtomicU64,
     pub(crate) possibly_billed: AtomicU64,
     pub(crate) possible: AtomicU64,
-    /// Other processes that work on the run.
+    /// The number of other processes that work on the run.
     pub(crate) others: AtomicU64,
-    /// Microseconds of calls that timed out.
+    /// The time in calls that timed out, in microseconds.
     pub(crate) stalled: AtomicU64,
     pub(crate) totals: Totals,
 }
 
-/// The counters of a run, for those who watch it.
+/// A snapshot of the counters of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
     /// Rows that were read so far, or in all.
     pub rows: u64,
-    /// Whether that is all of them.
+    /// Whether all rows of the input were read.
     pub is_all: bool,
     /// Rows with a result, those of earlier processes included.
     pub accepted: u64,
-    /// Rows without one.
+    /// Rows that failed, those of earlier processes included.
     pub failed: u64,
-    /// Results that took no call.
+    /// Results of this process from the cache or from an equal prompt, without a call of their own.
     pub cached: u64,
     /// Calls that this process sent.
     pub calls: u64,
-    /// Rows that are worked on.
+    /// Rows in progress: with a call that is queued or in flight.
     pub in_flight: u64,
     /// Tokens of prompts in this process, as far as they were reported; `None` if none were.
     pub input_tokens: Option<u64>,
     /// Tokens of answers in this process, as far as they were reported; `None` if none were.
     pub output_tokens: Option<u64>,
-    /// What was spent in all, in millionths of a US dollar; `None` if a price is not known.
+    /// The cost of the whole run, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// The most that calls without a bill may have cost on top.
+    /// The most that possibly billed calls may have cost on top, in millionths of a US dollar.
     pub possible_usd_micros: u64,
     /// Processes that work on the run, this one included.
     #[serde(default = "one")]
     pub processes: u64,
-    /// What is believed of the provider's limits.
+    /// The provider's limits as the adaptive limiter knows them; `None` before the first call.
     pub limits: Option<ProviderLimits>,
-    /// What most of the time goes into.
+    /// The phase that decides how long the run takes; `None` before any job has ended.
     pub bottleneck: Option<Phase>,
-    /// What jobs wait for just now, if the provider asked for a pause or is not called for a while.
+    /// The current wait of jobs, if the provider asked for a pause or the circuit breaker is open.
     #[serde(default)]
     pub waiting: Option<Waiting>,
 }
@@ -75,11 +75,11 @@ fn one() -> u64 {
     1
 }
 
-/// A wait that the provider asked for or caused.
+/// A wait that the provider asked for, or that its failures caused.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Waiting {
-    /// What is waited for.
+    /// The phase of the wait.
     pub phase: Phase,
     /// The seconds until it ends.
     pub seconds: f64,
@@ -89,18 +89,18 @@ pub struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProviderLimits {
-    /// Requests that are allowed each second; `None` while no limit was met.
+    /// Requests that are allowed per second; `None` while no limit was met.
     pub requests_per_second: Option<f64>,
     /// The concurrency limit at present.
     pub max_concurrency: usize,
     /// Calls in flight.
     pub in_flight: usize,
-    /// The seconds for which the server asked to be left alone.
+    /// The seconds until the end of the pause that the server asked for; `None` without one.
     pub paused_seconds: Option<f64>,
-    /// Tokens that are allowed each second; `None` while no limit was met.
+    /// Tokens that are allowed per second; `None` while no limit was met.
     #[serde(default)]
     pub tokens_per_second: Option<f64>,
-    /// Calls that were refused because of a limit, of all runs of this process that ask the model.
+    /// Calls that were throttled, of all runs of this process that use the model.
     #[serde(default)]
     pub throttled: u64,
 }
@@ -133,7 +133,7 @@ impl Counters {
         }
     }
 
-    /// Takes over what the store counts, in which the work of others is, too.
+    /// Updates the counters with the store's sums, which include the work of other processes.
     pub(crate) fn refresh(&self, tally: &Tally) {
         let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
         self.rows.fetch_max(tally.jobs(), Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl Counters {
         set(&self.possible, tally.possible);
     }
 
-    /// Counts what a call has cost.
+    /// Adds the bill of a call.
     pub(crate) fn count_bill(&self, bill: &Bill) {
         Self::add(&self.input_tokens, bill.input_tokens);
         Self::add(&self.output_tokens, bill.output_tokens);
@@ -156,7 +156,7 @@ impl Counters {
         Self::add(&self.possible, bill.possible);
     }
 
-    /// All rows are known.
+    /// Marks the input as read to its end: all rows are known.
     pub(crate) fn seal(&self) {
         self.is_sealed.store(1, Ordering::Relaxed);
     }

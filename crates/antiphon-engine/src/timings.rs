@@ -4,69 +4,69 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a job's time goes into, in the order in which it is kept with the job.
+/// A phase of a job's time. The order is that in which times are stored with the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
-    /// Waiting for a place among the calls under way.
+    /// Queue: waiting for a permit of the concurrency limit (a semaphore).
     Queue,
-    /// Waiting for money that other calls have reserved.
+    /// Budget: waiting for money that other calls have reserved.
     Budget,
-    /// Waiting for the provider's limits.
+    /// Rate limit: waiting for the adaptive limiter of the provider, and pauses after 429 responses.
     Limiter,
-    /// From sending until the first byte: the connection, and the provider's own queue.
+    /// First byte: from sending to the first byte, which includes the connection and the provider's own queue.
     FirstByte,
-    /// From the first byte until the first words.
+    /// First token: from the first byte to the first token.
     FirstToken,
-    /// From the first words until the last.
+    /// Streaming: from the first token to the last.
     Stream,
-    /// Reading and checking the answer.
+    /// Check: parsing and checking the answer.
     Check,
-    /// Getting intent and result onto the disk.
+    /// Commit: making intents and settlements durable (fsync).
     Commit,
-    /// Calls that failed, and the pauses after them.
+    /// Retry: failed calls, and the pauses after them.
     Retry,
-    /// Waiting for the circuit breaker to let calls through.
+    /// Breaker: waiting for the circuit breaker to let calls through.
     Breaker,
 }
 
 impl Phase {
-    /// All phases, in the order in which a job's time is kept.
+    /// All phases, in the order in which times are stored with a job.
     pub const ALL: [Self; 10] = PHASES;
 
-    /// The phase in words, as in "most of the time: …".
+    /// Returns the label of the phase in reports, as in "bottleneck: rate limit".
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Queue => "waiting for a place",
-            Self::Budget => "waiting for money",
-            Self::Limiter => "waiting for the limiter",
-            Self::FirstByte => "until the first byte",
-            Self::FirstToken => "until the first words",
-            Self::Stream => "the words",
+            Self::Queue => "queue",
+            Self::Budget => "budget",
+            Self::Limiter => "rate limit",
+            Self::FirstByte => "first byte",
+            Self::FirstToken => "first token",
+            Self::Stream => "streaming",
             Self::Check => "checks",
-            Self::Commit => "the disk",
-            Self::Retry => "failed calls, and the pauses after them",
-            Self::Breaker => "waiting for a provider that failed",
+            Self::Commit => "commit",
+            Self::Retry => "retries",
+            Self::Breaker => "circuit breaker",
         }
     }
 
-    /// What a wait in this phase is for, as in "waits 3 s for …".
+    /// Returns the object of a wait in this phase, as in "waits 3 s for the provider's limit".
     #[must_use]
     pub fn awaited(self) -> &'static str {
         match self {
             Self::Limiter => "the provider's limit",
-            Self::Breaker => "a provider that failed",
-            Self::Retry => "the provider, which asked for that",
-            Self::Budget => "money that other calls have reserved",
-            Self::Queue => "a place",
+            Self::Breaker => "the circuit breaker",
+            Self::Retry => "the retry that the provider asked for",
+            Self::Budget => "budget that other calls have reserved",
+            Self::Queue => "the queue",
             Self::FirstByte | Self::FirstToken | Self::Stream => "an answer",
             Self::Check | Self::Commit => "this machine",
         }
     }
 
-    /// Whether a call is under way in it.
+    /// Returns whether a call is in flight in this phase.
     #[must_use]
     pub fn is_of_call(self) -> bool {
         matches!(self, Self::FirstByte | Self::FirstToken | Self::Stream)
@@ -86,7 +86,7 @@ pub(crate) const PHASES: [Phase; 10] = [
     Phase::Breaker,
 ];
 
-/// Where one job's time went.
+/// The time of one job, by phase.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Spans([Duration; PHASES.len()]);
 
@@ -95,13 +95,13 @@ impl Spans {
         self.0[phase as usize] += took;
     }
 
-    /// In microseconds, to be kept.
+    /// Returns the times in microseconds, as they are stored; longer ones are capped at `u32::MAX`.
     pub(crate) fn micros(&self) -> Vec<u32> {
         self.0.iter().map(|took| u32::try_from(took.as_micros()).unwrap_or(u32::MAX)).collect()
     }
 }
 
-/// Where the time of many jobs went.
+/// The sum of the times of many jobs, by phase.
 #[derive(Debug, Default)]
 pub(crate) struct Totals(Mutex<[Duration; PHASES.len()]>);
 
@@ -111,7 +111,7 @@ impl Totals {
         totals.iter_mut().zip(spans.0).for_each(|(total, took)| *total += took);
     }
 
-    /// The sums, in the order of the phases.
+    /// Returns the sums, in the order of the phases.
     pub(crate) fn sums(&self) -> [Duration; PHASES.len()] {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,9 +124,9 @@ mod tests {
     use super::{Duration, Phase, Spans, Totals};
 
     #[test]
-    fn each_phase_has_words_of_its_own() {
-        let told: HashSet<_> = Phase::ALL.iter().map(|phase| phase.label()).collect();
-        assert_eq!(told.len(), Phase::ALL.len());
+    fn each_phase_has_its_own_label() {
+        let labels: HashSet<_> = Phase::ALL.iter().map(|phase| phase.label()).collect();
+        assert_eq!(labels.len(), Phase::ALL.len());
         assert!(Phase::ALL.iter().all(|phase| !phase.awaited().is_empty()));
         let of_calls: Vec<_> = Phase::ALL.into_iter().filter(|phase| phase.is_of_call()).collect();
         assert_eq!(of_calls, [Phase::FirstByte, Phase::FirstToken, Phase::Stream]);
@@ -137,7 +137,7 @@ mod tests {
         let (totals, mut spans) = (Totals::default(), Spans::default());
         spans.add(Phase::Budget, Duration::from_micros(7));
         spans.add(Phase::Budget, Duration::from_hours(9_999));
-        assert_eq!((spans.micros()[0], spans.micros()[1]), (0, u32::MAX), "more than can be kept");
+        assert_eq!((spans.micros()[0], spans.micros()[1]), (0, u32::MAX), "the time is capped");
         totals.add(&spans);
         totals.add(&spans);
         assert_eq!(totals.sums()[1], 2 * (Duration::from_micros(7) + Duration::from_hours(9_999)));

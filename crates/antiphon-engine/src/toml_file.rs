@@ -2,7 +2,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 
-/// Reads what stands in a TOML file that a person wrote; `path` is only for errors.
+/// Parses a TOML file that a person wrote, with errors that name the line and a similar key; `path` is only for errors.
 ///
 /// ```
 /// #[derive(Debug, serde::Deserialize)]
@@ -14,12 +14,11 @@ use crate::error::{Error, ErrorKind};
 /// ```
 ///
 /// # Errors
-/// `Config` with file and line, and for an unknown key one that is near. It never repeats a value: somebody may have
-/// put a key into the file.
+/// `Config` with file and line, and for an unknown key a similar one. It never repeats a value, which may be a secret.
 pub fn read_toml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Error> {
     toml::from_str(text).map_err(|err| {
         let message = explained(err.message());
-        // Of what is missing the file has no line.
+        // A missing key has no line in the file.
         let is_missing = message.starts_with("missing ");
         let line = err.span().filter(|span| !is_missing || span.start > 0);
         let line = line.map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
@@ -28,14 +27,14 @@ pub fn read_toml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Error
     })
 }
 
-/// The parser's message, shorter and with a near key. Of its other messages only the first line is kept, and no value.
+/// Shortens the parser's message, and adds a similar key. Of other messages only the first line is kept, without values.
 fn explained(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     if let Some(key) = line.strip_prefix("missing field `") {
         return format!("missing key {}", key.trim_end_matches('`'));
     }
     let Some(rest) = line.strip_prefix("unknown field `") else {
-        // "invalid type: string "sk-…", expected u64" repeats the value. Mistakes of the form do not.
+        // "invalid type: string "sk-…", expected u64" repeats the value. Syntax errors do not.
         if !["invalid ", "unknown variant"].iter().any(|begin| line.starts_with(begin)) {
             return line.to_owned();
         }
@@ -60,7 +59,7 @@ fn explained(message: &str) -> String {
     }
 }
 
-/// The one of `known` that somebody probably meant who wrote `name`.
+/// Returns the one of `known` that is most similar to `name` (Jaro-Winkler similarity of at least 0.7); `None` if none is.
 #[must_use]
 pub fn near_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
@@ -79,7 +78,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only mistakes are read")]
+    #[expect(dead_code, reason = "only errors are tested")]
     struct File {
         name: String,
         most: Option<u32>,
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only mistakes are read")]
+    #[expect(dead_code, reason = "only errors are tested")]
     struct Inner {
         at: Option<String>,
     }
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_in_words_with_their_line_and_no_value() {
+    fn errors_name_the_line_and_never_a_value() {
         check("name = \"x\"\n\nmost = \"sk-secret\"", "a.toml:3: wrong value: expected a whole number");
         check("name = \"x\"\nshare = \"sk-secret\"", "a.toml:2: wrong value: expected a number");
         check("name = 3", "a.toml:1: wrong value: expected a text in quotes");

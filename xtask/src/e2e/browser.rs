@@ -8,15 +8,15 @@ use super::net::Trap;
 use super::program::{Ran, generate, out, samples};
 use crate::shell::{Done, is_there};
 
-/// The widths at which the page is looked at: a desktop's and a telephone's.
+/// The window sizes at which the page is checked: a desktop's and a telephone's.
 const WIDTHS: [(u32, u32); 2] = [(1280, 1000), (500, 1000)];
 
-/// The browser, under the names that it goes by.
+/// Returns the name of the installed browser, if there is one.
 pub(super) fn program() -> Option<&'static str> {
     ["chromium", "chromium-browser"].into_iter().find(|name| is_there(name, &["--version"]))
 }
 
-/// The page of the main job: no error, nothing loaded, and a quote opens its passage.
+/// Checks the page of personas: no error, nothing loaded, and a quote opens its passage.
 pub(super) fn check() -> Done<Outcome> {
     let Some(program) = program() else {
         return Ok(Outcome::Skipped("Chromium is not installed: cargo xtask e2e --install".to_owned()));
@@ -26,7 +26,7 @@ pub(super) fn check() -> Done<Outcome> {
     browser.can_see_trouble()?;
     let ran = Ran::of(&mut generate(&samples(), &folder, &["--offline"]))?;
     if ran.code != Some(0) {
-        return Err(format!("the main job ended with {:?}: {}", ran.code, ran.stderr));
+        return Err(format!("generate ended with {:?}: {}", ran.code, ran.stderr));
     }
     let page = ran.file("personas.html");
     for (width, height) in WIDTHS {
@@ -54,7 +54,7 @@ pub(super) struct Browser {
     pub(super) folder: PathBuf,
 }
 
-/// What the browser did with a page.
+/// The DOM, console messages and requests of an opened page.
 pub(super) struct Seen {
     pub(super) dom: String,
     console: Vec<String>,
@@ -65,8 +65,8 @@ impl Seen {
     pub(super) fn is_quiet(&self) -> Done {
         match (&self.console[..], &self.requests[..]) {
             ([], []) => Ok(()),
-            ([], requests) => Err(format!("the page asked for {requests:?}")),
-            (console, _) => Err(format!("the page complains: {console:?}")),
+            ([], requests) => Err(format!("the page requested {requests:?}")),
+            (console, _) => Err(format!("the page logged errors: {console:?}")),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Browser {
         Self { program, folder }
     }
 
-    /// A page that does all that ours must not do: whoever cannot see that sees nothing.
+    /// Opens a page with an error and a request, to prove that the check detects both.
     fn can_see_trouble(&self) -> Done {
         let trap = Trap::set()?;
         let page = self.folder.join("trouble.html");
@@ -97,7 +97,7 @@ impl Browser {
         self.look(&[&address], size, picture)
     }
 
-    /// The same with settings of the browser's own.
+    /// Opens a page as [`open`](Self::open) does, with additional settings of the browser.
     pub(super) fn open_with(
         &self,
         page: &Path,
@@ -128,7 +128,7 @@ impl Browser {
             .args(arguments);
         let output = command.output().map_err(|err| format!("{}: {err}", self.program))?;
         if !picture.exists() {
-            return Err(format!("{} made no picture ({})", self.program, output.status));
+            return Err(format!("{} took no screenshot ({})", self.program, output.status));
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         Ok(Seen {
@@ -139,11 +139,11 @@ impl Browser {
     }
 }
 
-/// The addresses that the page asked for, by the browser's network log. What the browser asks on its own account has
-/// no origin there.
+/// Returns the addresses that the page requested, from the browser's network log. The browser's own requests have no origin
+/// there.
 fn requests(log: &Path) -> Done<Vec<String>> {
     let text = std::fs::read_to_string(log).map_err(|err| format!("no network log: {err}"))?;
-    // A browser that was ended in a hurry leaves the list open.
+    // A browser that is terminated early does not close the list.
     let log: Value = serde_json::from_str(&text)
         .or_else(|_| serde_json::from_str(&format!("{}]}}", text.trim_end().trim_end_matches(','))))
         .map_err(|err| format!("the network log cannot be read: {err}"))?;

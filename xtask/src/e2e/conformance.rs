@@ -1,4 +1,4 @@
-//! Every provider's checks of conformance against servers that we did not write.
+//! The conformance checks of every provider, against third-party servers.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -12,12 +12,13 @@ use crate::shell::{Done, root, run, target, words};
 
 const MODEL: &str = "smollm2";
 
-/// A real model behind llama.cpp's server: its own routes, OpenAI's two, Anthropic's, and Ollama's in front of it.
+/// Checks every format at a real model behind llama.cpp's server: its native routes, OpenAI's two, Anthropic's, and Ollama's by a
+/// proxy.
 pub(super) fn check_llama() -> Done<Outcome> {
     let Some(server) = llama::start()? else { return Ok(llama::skipped()) };
     build()?;
     let address = format!("http://127.0.0.1:{}", server.port);
-    // What it does not do there: it passes over a schema in the formats of others.
+    // The server ignores schemas in OpenAI's Responses format and in Anthropic's.
     let formats = [
         ("llamacpp", ""),
         ("llamacpp-native", ""),
@@ -32,13 +33,13 @@ pub(super) fn check_llama() -> Done<Outcome> {
     let freed = hangs_up(&server)?;
     let ollama = match ollama(&address)? {
         Some(proxy) => {
-            // The stand-in never says that an answer reached the limit.
+            // The proxy never reports that an answer reached the token limit.
             conforms(&["ollama", &format!("http://127.0.0.1:{}", proxy.port), "local/smollm2", "length"])?;
-            "and Ollama's format in front of it"
+            "and Ollama's format by a proxy"
         }
         None => {
             return Ok(Outcome::Skipped(
-                "Ollama's stand-in is not installed: cargo xtask e2e --install".to_owned(),
+                "the proxy for Ollama's format is not installed: cargo xtask e2e --install".to_owned(),
             ));
         }
     };
@@ -48,7 +49,7 @@ pub(super) fn check_llama() -> Done<Outcome> {
     )))
 }
 
-/// Many questions at a real model, one after another and at once: all are answered, and the times are told.
+/// Sends many calls to a real model, sequentially and concurrently: all are answered, and the times are reported.
 pub(super) fn check_speed() -> Done<Outcome> {
     let Some(server) = llama::start()? else { return Ok(llama::skipped()) };
     run(&mut words("cargo build --quiet -p antiphon-tests --example speed"))?;
@@ -59,22 +60,23 @@ pub(super) fn check_speed() -> Done<Outcome> {
     if output.status.success() { Ok(Outcome::Passed(said)) } else { Err(said) }
 }
 
-/// The fault server in four formats: what it does to a call is survived or named, and it finds nothing to complain of.
+/// Checks four formats at the fault server: each fault is recovered from or reported by its kind, and the server's verdict on the
+/// client is clean.
 pub(super) fn check_llmock() -> Done<Outcome> {
     let Some(server) = llmock::start()? else { return Ok(llmock::skipped()) };
     build()?;
     let fail = |status: u16, times: u32| json!({ "type": "fail", "status": status, "retry_after": 1.0, "times": times });
     let fault = |kind: &str, after: u32| json!({ "type": "stream_fault", "kind": kind, "after_chunks": after, "times": null });
-    // It passes over every limit of tokens; and after so many pieces the first words have come.
+    // The server ignores every token limit. The last number is the chunk after which the first words have arrived.
     for (format, path, skip, after) in [
         ("chat", "", "length", 3),
         ("responses", "", "length", 7),
-        // It knows no schemas in this format.
+        // The server does not support schemas in this format.
         ("anthropic", "/anthropic", "length,structured", 5),
         ("gemini", "/gemini", "length", 3),
     ] {
         let address = format!("http://127.0.0.1:{}{path}", server.port);
-        told(&server, &json!([]))?;
+        set_behaviors(&server, &json!([]))?;
         conforms(&[format, &address, "gpt-4o", skip])?;
         for (behavior, expected) in [
             (fail(429, 2), None),
@@ -85,23 +87,23 @@ pub(super) fn check_llmock() -> Done<Outcome> {
             (fault("truncate", after), Some("truncated")),
             (fault("malformed", after), Some("invalid_response")),
         ] {
-            told(&server, &json!([behavior]))?;
+            set_behaviors(&server, &json!([behavior]))?;
             let output =
                 example(&[format, &address, "gpt-4o", "ask"]).output().map_err(|err| err.to_string())?;
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let place = format!("{format}: {behavior}");
             match expected {
                 Some(kind) if output.status.success() || !said.starts_with(kind) => {
-                    return Err(format!("{place}: it is not {kind}: {said}"));
+                    return Err(format!("{place}: the error is not {kind}: {said}"));
                 }
                 None if !output.status.success() => return Err(format!("{place}: no answer: {said}")),
                 _ => {}
             }
-            // A cut answer is an error for the caller and is not asked for again unseen: that alone the server dislikes.
+            // A truncated answer is an error for the caller and is not retried silently, the only thing that the verdict faults.
             let verdict = get(server.port, "/_llmock/verdict?format=text")?;
             let is_cut = expected.is_some_and(|kind| kind != "auth");
             if verdict.contains("FAIL") && !is_cut {
-                return Err(format!("{place}: its verdict: {verdict}"));
+                return Err(format!("{place}: the server's verdict: {verdict}"));
             }
         }
     }
@@ -123,34 +125,34 @@ fn conforms(args: &[&str]) -> Done {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
 }
 
-/// Tells the fault server what to do, and to forget what it has seen.
-fn told(server: &Server, behaviors: &Value) -> Done {
+/// Resets the fault server, and sets its behaviours.
+fn set_behaviors(server: &Server, behaviors: &Value) -> Done {
     post(server.port, "/_llmock/reset", "{}")?;
     post(server.port, "/_llmock/scenario", &json!({ "behaviors": behaviors }).to_string()).map(drop)
 }
 
-/// Hangs up in the middle of a long answer; gives the milliseconds until the server has a free slot again.
+/// Hangs up in the middle of a long answer; returns the milliseconds until the server has a free slot again.
 fn hangs_up(server: &Server) -> Done<u128> {
     let address = format!("http://127.0.0.1:{}", server.port);
     let mut command = example(&["llamacpp", &address, MODEL, "hang-up"]);
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|err| err.to_string())?;
     let mut line = String::new();
-    let told = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
+    let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
     let began = Instant::now();
     let free = llama::wait_until("the slot is free", || llama::busy_slots(server.port).map(|busy| busy == 0));
     let took = began.elapsed().as_millis();
-    // It stays connected to nothing, and has nothing more to say.
+    // The child only sleeps now.
     let _ = child.kill();
     let _ = child.wait();
-    if !matches!(told, Some(Ok(_))) || !line.contains("after words") {
-        return Err(format!("it did not begin: {line}"));
+    if !matches!(read, Some(Ok(_))) || !line.contains("after words") {
+        return Err(format!("the answer did not begin: {line}"));
     }
     free?;
-    // When its process ends, every client has hung up.
+    // The child sleeps for 20 s: a slot that is freed only when its process ends is freed too late.
     if took > 10_000 { Err(format!("the slot was free only after {took} ms")) } else { Ok(took) }
 }
 
-/// A server that speaks Ollama's format in front of another one.
+/// Starts a proxy that serves Ollama's format from another server, if the proxy is installed.
 fn ollama(behind: &str) -> Done<Option<Server>> {
     let Some(program) =
         install::venv("llmock").map(|venv| venv.join("bin/ollama-proxy")).filter(|it| it.exists())
@@ -165,7 +167,7 @@ fn ollama(behind: &str) -> Done<Option<Server>> {
     );
     std::fs::write(&config, text).map_err(|err| format!("{}: {err}", config.display()))?;
     let mut command = Command::new(program);
-    // Its default is to listen on every interface.
+    // By default it listens on every interface.
     command
         .args(["serve", "--host", "127.0.0.1", "--port", &port.to_string()])
         .env("PROXY_CONFIG_FILE", config);

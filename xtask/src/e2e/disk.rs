@@ -5,8 +5,8 @@ use super::Outcome;
 use super::program::{Ran, generate, out};
 use crate::shell::{Done, is_there, run, target, words};
 
-/// Called with DISK SIZE PROGRAM ARGUMENTS…: runs the program beside a disk of that size, and tells how it ended and
-/// what is left on the disk.
+/// A script with the arguments DISK SIZE PROGRAM ARGUMENTS…: mounts a disk of that size, runs the program, and prints its exit
+/// code and the number of files that are left on the disk.
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o "size=$2" none "$1" || exit 99
 disk=$1; shift 2
@@ -15,10 +15,10 @@ printf old > "$disk/out"
 echo "code $code, out $(head -c 9 "$disk/out"), files $(ls -A "$disk" | wc -l)"
 "#;
 
-/// A full disk: told once, the older file whole, nothing left behind.
+/// Checks a full disk: it is reported once, the older file is whole, and nothing is left behind.
 pub(super) fn check_full() -> Done<Outcome> {
     let Some(apart) = namespace() else {
-        return Ok(Outcome::Forbidden("nobody may mount a small disk on this machine".to_owned()));
+        return Ok(Outcome::Forbidden("this machine does not allow mounting a small disk".to_owned()));
     };
     let (disk, from) = (out("disk/full")?, out("disk/from")?.join("from"));
     std::fs::write(&from, vec![b'x'; 1 << 20]).map_err(|err| err.to_string())?;
@@ -26,23 +26,25 @@ pub(super) fn check_full() -> Done<Outcome> {
     command.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(&disk).arg("256k");
     let ran = output(command.arg(replace()?).arg(&from).arg(disk.join("out")))?;
     judged(&ran, "code 1, out old, files 1\n", "no space left on the disk")?;
-    // The program itself: what it made is printed, what could not be written is told.
+    // The program itself prints its result, and reports the files that could not be written.
     let texts = many_texts("disk/texts", 100)?;
     let mut command = words(apart);
     command.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(&disk).arg("16k");
     command.arg(target().join("debug/antiphon")).arg("generate").arg(&texts);
     command.arg("--out").arg(disk.join("runs")).args(["--offline", "--progress", "none"]).current_dir(&disk);
     let ran = output(&mut command)?;
-    let told = String::from_utf8_lossy(&ran.stderr).matches("no space left on the disk").count();
+    let reports = String::from_utf8_lossy(&ran.stderr).matches("no space left on the disk").count();
     let ended = String::from_utf8_lossy(&ran.stdout).into_owned();
-    if told != 1 || !ended.contains("out old") || ended.contains("code 0,") {
+    if reports != 1 || !ended.contains("out old") || ended.contains("code 0,") {
         let stderr = String::from_utf8_lossy(&ran.stderr);
-        return Err(format!("generate ended with {ended} and told {told} times of the full disk: {stderr}"));
+        return Err(format!(
+            "generate ended with {ended} and reported the full disk {reports} times: {stderr}"
+        ));
     }
-    Ok(Outcome::Passed("told once, the older file whole, nothing left behind".to_owned()))
+    Ok(Outcome::Passed("reported once, the older file whole, nothing left behind".to_owned()))
 }
 
-/// Why faults of the disk cannot be injected here, if they cannot.
+/// Returns the reason why faults of the disk cannot be injected here, if they cannot.
 pub(super) fn without_strace() -> Option<Outcome> {
     if !is_there("strace", &["--version"]) {
         return Some(Outcome::Skipped("strace is not installed: cargo xtask e2e --install".to_owned()));
@@ -51,7 +53,7 @@ pub(super) fn without_strace() -> Option<Outcome> {
     (!may_trace).then(|| Outcome::Forbidden("strace may not trace on this machine".to_owned()))
 }
 
-/// A disk that breaks: the flush of the file fails, by fault injection.
+/// Checks a disk that breaks: an injected fault makes the fsync of the file fail.
 pub(super) fn check_broken() -> Done<Outcome> {
     if let Some(missing) = without_strace() {
         return Ok(missing);
@@ -65,12 +67,12 @@ pub(super) fn check_broken() -> Done<Outcome> {
     let old = std::fs::read_to_string(&to).map_err(|err| err.to_string())?;
     let stderr = String::from_utf8_lossy(&ran.stderr);
     if ran.status.code() != Some(1) || old != "old" || left != 2 || stderr.lines().count() != 1 {
-        return Err(format!("{:?}, {left} files, the older one is {old:?}: {stderr}", ran.status));
+        return Err(format!("{:?}, {left} files, the older one has {old:?}: {stderr}", ran.status));
     }
-    Ok(Outcome::Passed(format!("told once ({}), the older file whole", stderr.trim())))
+    Ok(Outcome::Passed(format!("reported once ({}), the older file whole", stderr.trim())))
 }
 
-/// More files than may be open at once.
+/// Checks an input of more files than the process may have open.
 pub(super) fn check_few_handles() -> Done<Outcome> {
     let (texts, runs) = (many_texts("disk/many", 1000)?, out("disk/many-runs")?);
     let generate = generate(&texts, &runs, &["--offline", "--count", "1"]);
@@ -79,13 +81,13 @@ pub(super) fn check_few_handles() -> Done<Outcome> {
     limited.args(generate.get_args()).current_dir(&runs);
     let ran = Ran::of(&mut limited)?;
     match ran.code {
-        // Had one of them not been read, it would have been 4.
+        // The code would be 4 if a file had not been read.
         Some(0) => Ok(Outcome::Passed("1,000 files with 256 handles".to_owned())),
-        code => Err(format!("it ended with {code:?}: {}", ran.stderr)),
+        code => Err(format!("generate ended with {code:?}: {}", ran.stderr)),
     }
 }
 
-/// How a command gets mounts of its own: as root, or as a user who is root in a namespace.
+/// Returns the command that runs another one in a private mount namespace, as root or as a user mapped to root.
 pub(super) fn namespace() -> Option<&'static str> {
     let ways = ["unshare --mount", "unshare --map-root-user --mount"];
     let can_mount = |way: &&str| {
@@ -102,16 +104,16 @@ fn output(command: &mut Command) -> Done<Output> {
     command.output().map_err(|err| format!("{command:?}: {err}"))
 }
 
-fn judged(ran: &Output, ended: &str, told: &str) -> Done {
+fn judged(ran: &Output, ended: &str, message: &str) -> Done {
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    if stdout == ended && stderr.matches(told).count() == 1 && stderr.lines().count() == 1 {
+    if stdout == ended && stderr.matches(message).count() == 1 && stderr.lines().count() == 1 {
         Ok(())
     } else {
-        Err(format!("it ended with {stdout} and told {stderr}"))
+        Err(format!("the program ended with {stdout} and reported {stderr}"))
     }
 }
 
-/// The file crate's example that replaces a file.
+/// Builds the example of antiphon-fs that replaces a file, and returns its path.
 fn replace() -> Done<PathBuf> {
     run(&mut words("cargo build --quiet -p antiphon-fs --example replace"))?;
     Ok(target().join("debug/examples/replace"))

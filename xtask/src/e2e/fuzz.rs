@@ -7,7 +7,7 @@ const TARGETS: [&str; 10] =
     ["sse", "ndjson", "waits", "limits", "chat", "responses", "anthropic", "gemini", "ollama", "llamacpp"];
 const SECONDS: u32 = 60;
 
-/// Looks for inputs on which a decoder or a parser does what it must not. The corpus in the checkout is only read.
+/// Runs every fuzzer for a minute. The corpus in the checkout is only read; new inputs go to `target/e2e/fuzz`.
 pub(super) fn check() -> Done<Outcome> {
     if !is_there("cargo", &["fuzz", "--version"]) {
         return Ok(Outcome::Skipped("cargo-fuzz is not installed: cargo xtask e2e --install".to_owned()));

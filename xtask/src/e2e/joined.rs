@@ -9,8 +9,8 @@ use super::kill::{Case, begin, judge, map};
 use super::{LONG, Outcome};
 use crate::shell::Done;
 
-/// Two and eight processes on one run, killed at random and replaced: no result lost, none twice, and the bill within what the run
-/// reports.
+/// Kills two and eight processes on one run at random, and replaces them: no result is lost or doubled, and the bill is within
+/// the reported bounds.
 pub(super) fn check_killed() -> Done<Outcome> {
     let most = if LONG.load(Ordering::Relaxed) { 300 } else { 30 };
     let mut reports = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn check_killed() -> Done<Outcome> {
     Ok(Outcome::Passed(reports.join("; ")))
 }
 
-/// Returns the kills, and the calls that were made twice.
+/// Returns the number of kills, and the number of calls that were made twice.
 fn killed(case: &Case, processes: usize, most: usize) -> Done<(u64, u64)> {
     let (folder, server) = begin(case, processes)?;
     let start = || map(&folder, &server.url).spawn().map_err(|err| err.to_string());
@@ -43,7 +43,7 @@ fn killed(case: &Case, processes: usize, most: usize) -> Done<(u64, u64)> {
         kills += 1;
     }
     if kills < most / 2 {
-        return Err(format!("the run ended after {kills} of {most} kills: too little was tried"));
+        return Err(format!("the run ended after {kills} of {most} kills: too few to be a test"));
     }
     let mut duplicates = 0;
     for child in children {
@@ -53,7 +53,8 @@ fn killed(case: &Case, processes: usize, most: usize) -> Done<(u64, u64)> {
     Ok((kills as u64, duplicates))
 }
 
-/// Three processes within one limit, with and without headers that report it: few refusals, and most of the limit used.
+/// Runs three processes within one rate limit, with and without headers that report it: few calls are refused, and most of the
+/// limit is used.
 pub(super) fn check_limit() -> Done<Outcome> {
     let mut reports = Vec::new();
     for (server, most_refused) in [
@@ -69,7 +70,7 @@ pub(super) fn check_limit() -> Done<Outcome> {
             let output = child.wait_with_output().map_err(|err| err.to_string())?;
             judge(&case, &folder, &server, 0, &output)?;
         }
-        // Ten seconds by the limit: a process that is held far below its part takes minutes.
+        // The limit allows ten seconds: a process that is held far below its part takes minutes.
         if began.elapsed() > Duration::from_secs(60) {
             return Err(format!("600 rows at 60 per second took {:.0} s", began.elapsed().as_secs_f64()));
         }

@@ -1,4 +1,4 @@
-//! `antiphon map` killed at random instants, again and again, before a server that counts.
+//! `antiphon map`, killed repeatedly at random instants, against a server that counts calls and bills.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -15,10 +15,10 @@ use super::program::out;
 use super::{LONG, Outcome};
 use crate::shell::{Done, target, words};
 
-/// Calls at once of the program under test.
+/// The concurrency limit of the program under test.
 const AT_ONCE: u64 = 8;
 
-/// A kind of run that is killed: rows, and how the server behaves.
+/// A kind of run: its number of rows, and the behaviour of the server.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) rows: usize,
@@ -34,48 +34,48 @@ const CASES: [Case; 2] = [
     },
 ];
 
-/// No result lost, none twice, and no more calls made twice than were under way at the kills.
+/// Checks that no result is lost or doubled, and that no more calls are made twice than were in progress at the kills.
 pub(super) fn check() -> Done<Outcome> {
     let rounds = if LONG.load(Ordering::Relaxed) { 2_000 } else { 200 };
-    let mut told = Vec::new();
+    let mut runs = Vec::new();
     let (mut done, mut number) = (0, 0);
     while done < rounds {
         let case = &CASES[number % CASES.len()];
         let (kills, duplicates) = one(case, number, rounds - done)?;
         done += kills;
         number += 1;
-        told.push((kills, duplicates));
+        runs.push((kills, duplicates));
         if kills == 0 {
-            return Err("the program ended before it could be killed: nothing was tried".to_owned());
+            return Err("the program ended before it could be killed: nothing was tested".to_owned());
         }
     }
-    let duplicates: u64 = told.iter().map(|(_, duplicates)| duplicates).sum();
-    Ok(Outcome::Passed(format!("{done} kills in {} runs, {duplicates} calls made twice", told.len())))
+    let duplicates: u64 = runs.iter().map(|(_, duplicates)| duplicates).sum();
+    Ok(Outcome::Passed(format!("{done} kills in {} runs, {duplicates} calls made twice", runs.len())))
 }
 
-/// Frozen in the middle and let go on, as by Ctrl-Z or a laptop's lid: every row has its result, and no call is made twice
-/// but for those that the server gave up meanwhile.
+/// Freezes and continues the program, as Ctrl-Z or a laptop's lid does: every row has its result, and only calls that the server
+/// gave up meanwhile are made twice.
 pub(super) fn check_frozen() -> Done<Outcome> {
     let case = Case { name: "frozen", rows: 300, server: &["--latency", "15"] };
     let (folder, server) = begin(&case, 0)?;
     let child = map(&folder, &server.url).spawn().map_err(|err| err.to_string())?;
     let pid = child.id().to_string();
-    let tell = |signal: &str| {
-        let told = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &pid]).status();
-        told.map_err(|err| err.to_string())?.success().then_some(()).ok_or(format!("kill {signal} failed"))
+    let send = |signal: &str| {
+        let sent = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &pid]).status();
+        sent.map_err(|err| err.to_string())?.success().then_some(()).ok_or(format!("kill {signal} failed"))
     };
     for _ in 0..3 {
         sleep(Duration::from_millis(150));
-        tell("-STOP")?;
+        send("-STOP")?;
         sleep(Duration::from_millis(700));
-        tell("-CONT")?;
+        send("-CONT")?;
     }
     let output = child.wait_with_output().map_err(|err| err.to_string())?;
     let duplicates = judge(&case, &folder, &server, 0, &output)?;
     Ok(Outcome::Passed(format!("frozen three times, {duplicates} calls made twice")))
 }
 
-/// A disk that takes 100 ms for each flush: the report names it as what took the time.
+/// Checks a disk that takes 100 ms for each fsync: the report names the commit as the bottleneck.
 pub(super) fn check_slow_disk() -> Done<Outcome> {
     if let Some(missing) = without_strace() {
         return Ok(missing);
@@ -97,10 +97,10 @@ pub(super) fn check_slow_disk() -> Done<Outcome> {
     Ok(Outcome::Passed(advice.to_owned()))
 }
 
-/// A disk that is full in the middle: one error, what was kept is whole, and with more room the same command goes on.
+/// Checks a disk that fills up during a run: one error, stored results are whole, and with more room the same command resumes.
 pub(super) fn check_full_disk() -> Done<Outcome> {
     let Some(apart) = namespace() else {
-        return Ok(Outcome::Forbidden("nobody may mount a small disk on this machine".to_owned()));
+        return Ok(Outcome::Forbidden("this machine does not allow mounting a small disk".to_owned()));
     };
     let case = Case { name: "full", rows: 3_000, server: &[] };
     let (folder, server) = begin(&case, 0)?;
@@ -120,12 +120,12 @@ pub(super) fn check_full_disk() -> Done<Outcome> {
     ]);
     command.args(["--provider", "sim", "--model", "m", "--base-url", &server.url]).current_dir(&folder);
     let output = command.output().map_err(|err| err.to_string())?;
-    let (told, ended) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    let errors = told.matches("error: ").count();
-    // Whichever of journal and results was first.
-    let is_named = told.contains("no space left on the disk");
+    let (stderr, ended) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    let errors = stderr.matches("error: ").count();
+    // The journal or the results file, whichever failed first.
+    let is_named = stderr.contains("no space left on the disk");
     if errors != 1 || !is_named {
-        return Err(format!("a full disk was told {errors} times: {told}"));
+        return Err(format!("the full disk was reported {errors} times: {stderr}"));
     }
     let (codes, report) = ended.split_once('\n').ok_or("nothing was printed")?;
     let report: Value = serde_json::from_str(report).map_err(|err| format!("{err}: {report}"))?;
@@ -133,16 +133,16 @@ pub(super) fn check_full_disk() -> Done<Outcome> {
     let twice = answered.as_u64().unwrap_or_default().saturating_sub(case.rows as u64);
     if codes != "1 0" || report["accepted"] != case.rows as u64 || twice > lost.as_u64().unwrap_or_default() {
         return Err(format!(
-            "codes {codes}, {} accepted, {twice} asked twice, {lost} named; {told}",
+            "codes {codes}, {} accepted, {twice} calls made twice, {lost} reported; {stderr}",
             report["accepted"]
         ));
     }
     Ok(Outcome::Passed(format!(
-        "one error, and with more room all rows; {twice} calls made twice, all named"
+        "one error, and with more room all rows; {twice} calls made twice, all reported"
     )))
 }
 
-/// Called with PROGRAM ARGUMENTS…: runs the program on a disk of 600 KiB, and again when that has grown.
+/// A script with the arguments PROGRAM ARGUMENTS…: runs the program on a disk of 600 KiB, and again when that has grown.
 const ON_A_DISK_THAT_GROWS: &str = r#"
 mount -t tmpfs -o size=600k none runs || exit 99
 "$@" > /dev/null; first=$?
@@ -151,14 +151,14 @@ mount -o remount,size=64m runs || exit 99
 cat report
 "#;
 
-/// One run, killed at random until it finishes or `most` kills are done: the kills, and the calls made twice.
+/// Kills one run at random until it finishes or `most` kills are done; returns the kills, and the calls made twice.
 fn one(case: &Case, number: usize, most: u64) -> Done<(u64, u64)> {
     let (folder, server) = begin(case, number)?;
     let mut random = 0x9E37_79B9_u64.wrapping_add(number as u64);
     let mut kills = 0;
     loop {
         let mut child = map(&folder, &server.url).spawn().map_err(|err| err.to_string())?;
-        // xorshift64: any spread will do.
+        // xorshift64: any distribution will do.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -182,7 +182,7 @@ fn one(case: &Case, number: usize, most: u64) -> Done<(u64, u64)> {
     }
 }
 
-/// A folder with rows and a recipe, and a server.
+/// Creates a folder with rows and a recipe, and starts a server.
 pub(super) fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
     let folder = out(&format!("kill/{}-{number}", case.name))?;
     let rows: String = (0..case.rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
@@ -227,7 +227,7 @@ pub(super) fn judge(
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).ok()?["index"].as_u64())
         .collect::<Option<_>>()
-        .ok_or("a result is no JSON object with an index")?;
+        .ok_or("a result is not a JSON object with an index")?;
     if indexes != (0..rows).collect::<Vec<_>>() {
         return Err(format!("{} results for {rows} rows, or out of order", indexes.len()));
     }
@@ -237,18 +237,20 @@ pub(super) fn judge(
     let lost = number(&report["possibly_billed"]["calls"]);
     let duplicates = answered.saturating_sub(rows);
     if duplicates > kills * AT_ONCE + number(&stats["halves"]) {
-        return Err(format!("{duplicates} calls were made twice in {kills} kills of {AT_ONCE} at once"));
+        return Err(format!(
+            "{duplicates} calls were made twice in {kills} kills with a concurrency of {AT_ONCE}"
+        ));
     }
-    // What the report knows and what it holds possible have to cover the server's bill.
+    // The server's bill must lie between the reported tokens and those that may have been billed on top.
     let known = number(&report["output_tokens"]);
     let most = known + lost * 50;
     if billed_out < known || billed_out > most {
-        return Err(format!("the server billed {billed_out} tokens, and the report tells {known} to {most}"));
+        return Err(format!("the server billed {billed_out} tokens, and the report has {known} to {most}"));
     }
     Ok(duplicates)
 }
 
-/// The simulator, as a process of its own.
+/// The simulator, as a separate process that is killed on drop.
 pub(super) struct Server {
     child: Child,
     pub(super) url: String,
@@ -273,7 +275,7 @@ impl Server {
             let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
             (!port.is_empty()).then(|| format!("127.0.0.1:{port}"))
         });
-        let place = place.ok_or_else(|| format!("the simulator said: {line}"))?;
+        let place = place.ok_or_else(|| format!("the simulator printed no address: {line}"))?;
         Ok(Self { child, url: format!("http://{place}/v1"), place })
     }
 

@@ -13,13 +13,13 @@ use crate::shell::{Done, root};
 const CONTEXT: usize = 4096;
 const INPUT_BYTES: usize = 3000;
 
-/// The main job on a real model, which at this size writes nonsense: what is kept of it must be true all the same.
+/// Generates personas with a real model. At this size it writes nonsense, and still every quote that is kept must be verified.
 pub(super) fn check() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };
     let folder = out("llama")?;
     let input = short_interview(&folder)?;
     let address = format!("http://127.0.0.1:{}/v1", server.port);
-    // Another seed gives another answer: one that is cut is no failure, but says less than a whole one.
+    // Another seed yields another answer: a truncated one is not a failure, but proves less than a whole one.
     let mut cut = 0;
     for seed in ["1", "2"] {
         let args = ["--provider", "compatible", "--base-url", &address, "--model", "smollm2", "--count", "1"];
@@ -31,25 +31,25 @@ pub(super) fn check() -> Done<Outcome> {
                 let unverified = ran.personas()[0]["unverified"].as_array().map_or(0, Vec::len);
                 let tokens = &ran.run()["report"]["usage"]["output_tokens"];
                 let what = format!(
-                    "{tokens} tokens, {quotes} passages kept and found, {unverified} not verified, {cut} cut answers before"
+                    "{tokens} tokens, {quotes} passages kept and found, {unverified} not verified, {cut} truncated answers before"
                 );
                 return Ok(Outcome::Passed(what));
             }
             Some(5) if ran.stderr.contains("cut at the token limit") => {
                 if !ran.file("partial.txt").exists() {
-                    return Err("a cut answer's text was not kept".to_owned());
+                    return Err("the partial answer was not kept".to_owned());
                 }
                 cut += 1;
             }
-            code => return Err(format!("it ended with {code:?}: {}", ran.stderr)),
+            code => return Err(format!("generate ended with {code:?}: {}", ran.stderr)),
         }
     }
     Ok(Outcome::Passed(format!(
-        "all {cut} answers were cut at the token limit, and named so, with their text"
+        "all {cut} answers were cut at the token limit, and reported so, with their text"
     )))
 }
 
-/// Interviews that are more than a real model's context: every part is asked about, and what is kept of it is true.
+/// Distils interviews that are larger than a real model's context: every part is sent, and every quote that is kept is verified.
 pub(super) fn check_distil() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };
     let folder = out("distil")?;
@@ -61,7 +61,7 @@ pub(super) fn check_distil() -> Done<Outcome> {
     let args = ["--provider", "compatible", "--base-url", &address, "--model", "smollm2", "--count", "1"];
     let more = ["--detail", "brief", "--max-tokens", "1500", "--seed", "1", "--temperature", "0.3"];
     let ran = Ran::of(&mut generate(&input, &folder, &[&args[..], &more[..]].concat()))?;
-    // What such a model writes is nonsense, and may be all of it: then that is said, and nothing is made up.
+    // All of what such a model writes may be nonsense: then that is reported, and no finding is invented.
     let named = ["nothing that a participant said was found", "cut at the token limit", "does not fit"];
     match ran.code {
         Some(0 | 4) => {
@@ -71,18 +71,18 @@ pub(super) fn check_distil() -> Done<Outcome> {
             }
             let quotes = all_quotes_are_true(ran.personas(), &input)?;
             Ok(Outcome::Passed(format!(
-                "{} parts, {} findings and {} that nobody said; {quotes} passages kept and found",
+                "{} parts, {} findings and {} unverified; {quotes} passages kept and found",
                 distilled["parts"], distilled["findings"], distilled["unverified"]
             )))
         }
         Some(5) if named.iter().any(|why| ran.stderr.contains(why)) => {
-            Ok(Outcome::Passed("nothing of what it wrote was true, and that was said".to_owned()))
+            Ok(Outcome::Passed("no finding could be verified, and that was reported".to_owned()))
         }
-        code => Err(format!("it ended with {code:?}: {}", ran.stderr)),
+        code => Err(format!("generate ended with {code:?}: {}", ran.stderr)),
     }
 }
 
-/// Copy in four voices from a real model: whatever it writes, it fits the schema and invents no address and no number.
+/// Writes copy in four voices with a real model: every page fits the schema, and has no invented address or number.
 pub(super) fn check_content() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };
     let folder = out("content")?;
@@ -97,7 +97,7 @@ pub(super) fn check_content() -> Done<Outcome> {
     let pages = ran.document["pages"].as_array().ok_or("there are no pages")?;
     let (mut made, mut removed) = (0, 0);
     for page in pages {
-        // Such a model does not always come to an end.
+        // Such a model does not always finish its answer.
         if page["content"].is_null()
             && page["error"].as_str().is_some_and(|why| why.contains("cut at the token limit"))
         {
@@ -110,12 +110,10 @@ pub(super) fn check_content() -> Done<Outcome> {
     if pages.len() != 4 || made == 0 || !matches!(ran.code, Some(0 | 4)) {
         return Err(format!("{made} pages of {}, and {:?}: {}", pages.len(), ran.code, ran.stderr));
     }
-    Ok(Outcome::Passed(format!(
-        "{made} of 4 pages; {removed} things that the notes do not have were left out"
-    )))
+    Ok(Outcome::Passed(format!("{made} of 4 pages; {removed} items that are not in the notes were removed")))
 }
 
-/// Holds content to the recipe's limits, and to the notes, without any code of the program.
+/// Checks content against the recipe's limits and the notes, without any code of the program.
 fn is_true_copy(content: &Value, notes: &str) -> Done {
     let text = |pointer: &str, most: usize| {
         let text = content.pointer(pointer).and_then(Value::as_str).ok_or(format!("no text at {pointer}"))?;
@@ -146,7 +144,7 @@ fn is_true_copy(content: &Value, notes: &str) -> Done {
     }
 }
 
-/// Ctrl-C once ends well; twice ends soon, and the server is free again.
+/// Sends Ctrl-C twice during a call: the program ends soon, and the server is free again.
 pub(super) fn check_interrupt() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };
     let folder = out("interrupt")?;
@@ -163,7 +161,7 @@ pub(super) fn check_interrupt() -> Done<Outcome> {
     let ran = Ran::of_child(child)?;
     let ended = began.elapsed().as_millis();
     if ran.code != Some(130) || !ran.stderr.contains("run the same command again") {
-        return Err(format!("it ended with {:?}: {}", ran.code, ran.stderr));
+        return Err(format!("generate ended with {:?}: {}", ran.code, ran.stderr));
     }
     wait_until("the server is free again", || busy_slots(server.port).map(|busy| busy == 0))?;
     let free = began.elapsed().as_millis();
@@ -182,7 +180,7 @@ pub(super) fn start() -> Done<Option<Server>> {
     Server::start(&mut command, port, "/health").map(Some)
 }
 
-/// The beginning of a sample interview, cut between two turns.
+/// Writes the beginning of a sample interview, cut between two turns, and returns its path.
 fn short_interview(folder: &Path) -> Done<PathBuf> {
     let text =
         std::fs::read_to_string(samples().join("p01-cafe-owner.txt")).map_err(|err| err.to_string())?;
@@ -193,7 +191,7 @@ fn short_interview(folder: &Path) -> Done<PathBuf> {
     Ok(path)
 }
 
-/// Looks every kept passage up without any code of the program; gives how many there are.
+/// Checks that every kept passage is in the input, without any code of the program; returns their number.
 fn all_quotes_are_true(personas: &[Value], input: &Path) -> Done<usize> {
     let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = std::fs::read_to_string(input).map_err(|err| err.to_string())?;
@@ -201,7 +199,7 @@ fn all_quotes_are_true(personas: &[Value], input: &Path) -> Done<usize> {
     let mut kept = 0;
     for persona in personas {
         if persona["id"] != "persona-001" || !persona["goals"].is_array() {
-            return Err(format!("this is no persona: {persona}"));
+            return Err(format!("not a persona: {persona}"));
         }
         let passages = [("quotes", "text"), ("evidence", "quote")].into_iter().flat_map(|(list, field)| {
             persona[list].as_array().into_iter().flatten().map(move |item| (&item[field], &item["line"]))
@@ -212,7 +210,7 @@ fn all_quotes_are_true(personas: &[Value], input: &Path) -> Done<usize> {
             let first = words.split_whitespace().next().unwrap_or_default();
             let is_there = lines.get(line.wrapping_sub(1)).is_some_and(|line| line.contains(first));
             if words.is_empty() || !whole.contains(words) || !is_there {
-                return Err(format!("kept as said on line {line}, and not there: {words:?}"));
+                return Err(format!("a quote was kept that is not on line {line}: {words:?}"));
             }
             kept += 1;
         }
@@ -231,7 +229,7 @@ pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> Done<bool>) -> D
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(format!("for 30 s it was not so that {what}"))
+    Err(format!("timed out after 30 s waiting until {what}"))
 }
 
 fn interrupt(pid: u32) -> Done {
@@ -239,5 +237,5 @@ fn interrupt(pid: u32) -> Done {
     sent.map_err(|err| err.to_string())?
         .success()
         .then_some(())
-        .ok_or_else(|| "the program is gone already".to_owned())
+        .ok_or_else(|| "cannot send Ctrl-C: the program has ended already".to_owned())
 }

@@ -7,11 +7,11 @@ use super::program::{Ran, generate, out, samples};
 use super::{Outcome, install};
 use crate::shell::{Done, run, target, words};
 
-/// Words of a sample that a persona can quote.
+/// A sentence of a sample interview, for a persona to quote.
 const SAID: &str =
     "I usually do the milk and pastry order in bed, on my phone, at about half past ten at night.";
 
-/// A third-party server answers with faults on cue, and judges its client.
+/// Checks the program against a third-party server that injects scripted faults and judges its client.
 pub(super) fn check() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };
     let reply = json!({ "type": "reply", "text": answer().to_string(), "times": null });
@@ -33,25 +33,25 @@ pub(super) fn check() -> Done<Outcome> {
             "middle of the answer",
         ),
     ];
-    for (name, faults, code, told) in &cases {
+    for (name, faults, code, message) in &cases {
         let mut behaviors = faults.as_array().cloned().unwrap_or_default();
         behaviors.push(reply.clone());
         post(server.port, "/_llmock/reset", "{}")?;
         post(server.port, "/_llmock/scenario", &json!({ "behaviors": behaviors }).to_string())?;
         case(&server, name)
-            .and_then(|ran| judged(&ran, *code, told))
+            .and_then(|ran| judged(&ran, *code, message))
             .map_err(|why| format!("{name}: {why}"))?;
         let verdict = get(server.port, "/_llmock/verdict?format=text")?;
-        // A cut answer is an error for the user and is not asked for again unseen: that alone the server dislikes.
+        // A truncated answer is an error for the user and is not retried silently, the only thing that the verdict faults.
         if *code != 5 && verdict.contains("FAIL") {
-            return Err(format!("{name}: its verdict: {verdict}"));
+            return Err(format!("{name}: the server's verdict: {verdict}"));
         }
     }
-    Ok(Outcome::Passed(format!("{} cases, and no complaint about our manners", cases.len())))
+    Ok(Outcome::Passed(format!("{} cases, and a clean verdict on the client", cases.len())))
 }
 
-/// The HTTP client alone against the same server, by an example that asks again for what was cut: its verdict has to be
-/// clean whatever it does to us.
+/// Checks the HTTP client alone against the same server, by an example that retries truncated answers: the verdict must be clean
+/// after every fault.
 pub(super) fn check_manners() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };
     run(&mut words("cargo build --quiet -p antiphon-http --example chat"))?;
@@ -78,14 +78,14 @@ pub(super) fn check_manners() -> Done<Outcome> {
         }
         let verdict = get(server.port, "/_llmock/verdict?format=text")?;
         if verdict.contains("FAIL") || !verdict.contains("PASS") {
-            return Err(format!("{name}: its verdict: {verdict}"));
+            return Err(format!("{name}: the server's verdict: {verdict}"));
         }
     }
     Ok(Outcome::Passed(format!("clean in {} cases", cases.len())))
 }
 
-/// With a pause between its pieces, since a server that has sent all of them before the client saw the broken one
-/// cannot tell a client that stopped reading from one that did not.
+/// Starts the server, if it is installed, with a pause between chunks: had it sent all of them before the client read the broken
+/// one, it could not distinguish a client that stopped reading from one that did not.
 pub(super) fn start() -> Done<Option<Server>> {
     let Some(venv) = install::venv("llmock") else { return Ok(None) };
     let port = free_port()?;
@@ -106,13 +106,13 @@ fn case(server: &Server, name: &str) -> Done<Ran> {
     Ran::of(generate(&samples(), &folder, &args).env("OPENAI_API_KEY", "sk-e2e-planted-key"))
 }
 
-fn judged(ran: &Ran, code: i32, told: &str) -> Done {
-    if ran.code != Some(code) || !ran.stderr.contains(told) || ran.stderr.contains("planted-key") {
-        return Err(format!("it ended with {:?}: {}", ran.code, ran.stderr));
+fn judged(ran: &Ran, code: i32, message: &str) -> Done {
+    if ran.code != Some(code) || !ran.stderr.contains(message) || ran.stderr.contains("planted-key") {
+        return Err(format!("generate ended with {:?}: {}", ran.code, ran.stderr));
     }
     match code {
         0 if ran.personas()[0]["quotes"][0]["text"] != SAID => Err("the quote was not kept".to_owned()),
-        5 if !ran.file("partial.txt").exists() => Err("the cut answer's text was not kept".to_owned()),
+        5 if !ran.file("partial.txt").exists() => Err("the partial answer was not kept".to_owned()),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! As much HTTP as the checks need, and servers that end with their check.
+//! A minimal HTTP client for the checks, and servers that end with their check.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::shell::Done;
 
-/// A server of a check; it is terminated when the check ends.
+/// A server of a check, terminated on drop.
 pub(super) struct Server {
     child: Child,
     pub(super) port: u16,
 }
 
 impl Server {
-    /// Starts `command` and waits until `path` is answered with 200.
+    /// Starts `command` and waits up to two minutes until `path` is answered with 200.
     pub(super) fn start(command: &mut Command, port: u16, path: &str) -> Done<Self> {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut server = Self { child: child.map_err(|err| format!("{command:?}: {err}"))?, port };
@@ -45,12 +45,12 @@ pub(super) fn free_port() -> Done<u16> {
     Ok(listener.local_addr().map_err(|err| err.to_string())?.port())
 }
 
-/// The answer to a GET, head and body.
+/// Sends a GET and returns the answer, head and body.
 pub(super) fn get(port: u16, path: &str) -> Done<String> {
     send(port, &format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"))
 }
 
-/// The answer to a POST of JSON, head and body.
+/// Sends a POST of JSON and returns the answer, head and body.
 pub(super) fn post(port: u16, path: &str, body: &str) -> Done<String> {
     let length = body.len();
     send(
@@ -72,7 +72,7 @@ fn send(port: u16, request: &str) -> Done<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// A listener that counts the requests that reach it.
+/// A listener that records the requests that reach it.
 pub(super) struct Trap {
     pub(super) port: u16,
     requests: std::sync::mpsc::Receiver<String>,
@@ -95,7 +95,7 @@ impl Trap {
         Ok(Self { port, requests })
     }
 
-    /// What has reached it so far.
+    /// Returns the request lines since the last call.
     pub(super) fn caught(&self) -> Vec<String> {
         self.requests.try_iter().collect()
     }

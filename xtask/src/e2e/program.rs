@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::shell::{Done, root, target};
 
-/// A folder for a check's output, emptied first: what is in it stays to be looked at.
+/// Creates an empty folder for a check's output, which is kept for inspection.
 pub(super) fn out(name: &str) -> Done<PathBuf> {
     let folder = root().join("target/e2e").join(name);
     if folder.exists() {
@@ -21,7 +21,7 @@ pub(super) fn samples() -> PathBuf {
     root().join("examples/interviews")
 }
 
-/// `antiphon generate INPUT --out OUT --json` with more arguments.
+/// Returns the command `antiphon generate INPUT --out OUT --json` with more arguments.
 pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(target().join("debug/antiphon"));
     command
@@ -35,7 +35,7 @@ pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// `antiphon content NOTES --site SITE --out RUNS --theme THEMES --json`.
+/// Returns the command `antiphon content NOTES --site SITE --out RUNS --theme THEMES --json`.
 pub(super) fn content(notes: &Path, site: &Path, themes: &str) -> Command {
     let mut command = Command::new(target().join("debug/antiphon"));
     command.arg("content").arg(notes).arg("--site").arg(site).arg("--out").arg(site.with_extension("runs"));
@@ -44,7 +44,7 @@ pub(super) fn content(notes: &Path, site: &Path, themes: &str) -> Command {
     command
 }
 
-/// What a run of the program gave.
+/// The exit code and the output of a run of the program.
 pub(super) struct Ran {
     pub(super) code: Option<i32>,
     pub(super) stderr: String,
@@ -63,11 +63,11 @@ impl Ran {
     fn from_output(output: Output) -> Done<Self> {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let document = serde_json::from_slice(&output.stdout)
-            .map_err(|err| format!("stdout is no JSON ({err}); stderr: {stderr}"))?;
+            .map_err(|err| format!("stdout is not JSON ({err}); stderr: {stderr}"))?;
         Ok(Self { code: output.status.code(), stderr, document })
     }
 
-    /// The first run of the document.
+    /// Returns the first run of the document.
     pub(super) fn run(&self) -> &Value {
         &self.document["runs"][0]
     }

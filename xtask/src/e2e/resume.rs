@@ -1,5 +1,5 @@
-//! Runs that go on from the store alone, and the library over one journal: at a real model where llama.cpp's server is
-//! installed, else at the simulator, which needs nothing.
+//! Runs that are resumed from the store alone, and the library over one journal: at a real model if llama.cpp's server is
+//! installed, else at the simulator, which needs no installation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::program::out;
 use super::{Outcome, kill, llama, net};
 use crate::shell::{Done, run, target, words};
 
-/// Calls in progress at once.
+/// The concurrency limit.
 const AT_ONCE: u64 = 2;
 
-/// A model to ask.
+/// A real or a simulated model.
 enum Model {
     Real(net::Server),
     Simulated(kill::Server),
@@ -40,7 +40,7 @@ impl Model {
         if matches!(self, Self::Real(_)) { "smollm2" } else { "sim-1" }
     }
 
-    /// Whether it works on a call.
+    /// Returns whether a call is in progress.
     fn is_busy(&self) -> Done<bool> {
         match self {
             Self::Real(server) => busy_slots(server.port).map(|busy| busy > 0),
@@ -48,7 +48,7 @@ impl Model {
         }
     }
 
-    /// The calls that it got; a real one does not count them.
+    /// Returns the number of calls that arrived; a real model does not count them.
     fn asked(&self) -> Done<Option<u64>> {
         match self {
             Self::Real(_) => Ok(None),
@@ -56,12 +56,12 @@ impl Model {
         }
     }
 
-    fn told(&self) -> &'static str {
+    fn place(&self) -> &'static str {
         if matches!(self, Self::Real(_)) { "at a real model" } else { "at the simulator" }
     }
 }
 
-/// A run over rows is killed, and its whole folder moved: it is resumed where it is now.
+/// Kills a run over rows, and moves its whole folder: the run is resumed in the new place.
 pub(super) fn check_moved() -> Done<Outcome> {
     let model = Model::start("40")?;
     let (home, folder) = project("resume/moved", &model)?;
@@ -70,12 +70,12 @@ pub(super) fn check_moved() -> Done<Outcome> {
     fs::create_dir_all(home.join("elsewhere")).and_then(|()| fs::rename(&folder, &moved)).map_err(text)?;
     let what = resumed(&moved, &killed)?;
     if folder.exists() {
-        return Err("it wrote to where it was".to_owned());
+        return Err("the resumed run wrote to the old folder".to_owned());
     }
-    Ok(Outcome::Passed(format!("{what}, {}", model.told())))
+    Ok(Outcome::Passed(format!("{what}, {}", model.place())))
 }
 
-/// A run over rows and a persona run are killed, and their recipes and inputs deleted: both are resumed from the store.
+/// Kills a run over rows and a persona run, and deletes their recipes and inputs: both are resumed from the store.
 pub(super) fn check_without_recipe() -> Done<Outcome> {
     let model = Model::start("40")?;
     let (_, folder) = project("resume/recipe", &model)?;
@@ -108,11 +108,11 @@ pub(super) fn check_without_recipe() -> Done<Outcome> {
     if shown["status"] != "finished" || shown["possibly_billed_calls"] != 1 || simulator.asked()? != Some(2) {
         return Err(format!("the persona run: {shown}"));
     }
-    Ok(Outcome::Passed(format!("{rows}; personas with 1 call lost and named")))
+    Ok(Outcome::Passed(format!("{rows}; personas with 1 possibly billed call reported")))
 }
 
-/// The library makes a persona over a journal, is killed in its call, and runs twice more: one call is made again, and the
-/// last run makes none.
+/// Kills the library in a call for a persona over a journal, and runs it twice more: one call is made again, and the last run
+/// makes none.
 pub(super) fn check_journal() -> Done<Outcome> {
     run(&mut words("cargo build --quiet -p antiphon-tests --example journal"))?;
     let model = Model::start("700")?;
@@ -131,9 +131,9 @@ pub(super) fn check_journal() -> Done<Outcome> {
     };
     let second = match made() {
         Ok(made) => made,
-        // Its nonsense may not fit the schema, and is named so.
+        // A real model's nonsense may be invalid against the schema, and is reported so.
         Err(why) if matches!(model, Model::Real(_)) && !why.contains("panicked") => {
-            return Ok(Outcome::Passed(format!("a real model's answer was refused: {why}")));
+            return Ok(Outcome::Passed(format!("a real model's answer was invalid: {why}")));
         }
         Err(why) => return Err(why),
     };
@@ -146,12 +146,12 @@ pub(super) fn check_journal() -> Done<Outcome> {
         return Err(format!("{before:?} calls for one that was killed and one that was not"));
     }
     Ok(Outcome::Passed(format!(
-        "1 call lost and named, then no call for the same personas, {}",
-        model.told()
+        "1 possibly billed call reported, then no call for the same personas, {}",
+        model.place()
     )))
 }
 
-/// Flags as the release before named them: they are understood, and said so where they mean something else now.
+/// Checks the flag names of the previous release: they are accepted, with a message if they mean something else now.
 pub(super) fn check_former_flags() -> Done<Outcome> {
     let model = Model::Simulated(kill::Server::start(&[])?);
     let (_, folder) = project("resume/flags", &model)?;
@@ -161,11 +161,11 @@ pub(super) fn check_former_flags() -> Done<Outcome> {
     ];
     let output = success(&mut antiphon(&folder, &args.concat()))?;
     let results = fs::read_to_string(folder.join("results.jsonl")).map_err(text)?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    let is_said =
-        told.contains("--out now names the folder of runs") && told.contains("--results results.jsonl");
-    if !is_said || results.lines().count() != 5 || !folder.join("runs/antiphon.db").is_file() {
-        return Err(format!("{} results: {told}", results.lines().count()));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let is_reported =
+        stderr.contains("--out now names the folder of runs") && stderr.contains("--results results.jsonl");
+    if !is_reported || results.lines().count() != 5 || !folder.join("runs/antiphon.db").is_file() {
+        return Err(format!("{} results: {stderr}", results.lines().count()));
     }
     success(&mut antiphon(&folder, &["runs", "export", "latest", "--dir", "runs", "--out", "results.csv"]))?;
     let table = fs::read_to_string(folder.join("results.csv")).map_err(text)?;
@@ -178,7 +178,8 @@ pub(super) fn check_former_flags() -> Done<Outcome> {
 const MAP: [&str; 8] =
     ["map", "rows.jsonl", "--recipe", "recipe.toml", "--progress", "none", "--provider", "lab"];
 
-/// A folder for a check, and in it a project: rows, interviews, recipes, and the model as the provider `lab`.
+/// Creates a folder for a check with a project in it: rows, interviews, recipes, and the model as the provider `lab`. Returns the
+/// paths of both.
 fn project(name: &str, model: &Model) -> Done<(PathBuf, PathBuf)> {
     let home = out(name)?;
     let folder = home.join("project");
@@ -204,12 +205,12 @@ fn project(name: &str, model: &Model) -> Done<(PathBuf, PathBuf)> {
     Ok((home, folder))
 }
 
-/// A run over rows that was killed: how it stood then.
+/// The state of a run over rows when it was killed.
 struct Killed {
     shown: Value,
 }
 
-/// Kills a run over rows when a few of them are done.
+/// Kills a run over rows when at least three of them are accepted.
 fn kill_map(folder: &Path, model: &Model) -> Done<Killed> {
     let at_once = AT_ONCE.to_string();
     let args = [&MAP[..], &["--model", model.name(), "--max-concurrency", &at_once]];
@@ -217,15 +218,15 @@ fn kill_map(folder: &Path, model: &Model) -> Done<Killed> {
     kill_when(&mut antiphon(folder, &args.concat()), done)?;
     let shown = shown(folder)?;
     if shown["accepted"].as_u64() >= shown["rows"].as_u64() {
-        return Err(format!("it ended before it could be killed: {shown}"));
+        return Err(format!("the run ended before it could be killed: {shown}"));
     }
     Ok(Killed { shown })
 }
 
-/// Resumes that run, and holds it to what it was.
+/// Resumes the run, and compares it with its state when it was killed.
 fn resumed(folder: &Path, killed: &Killed) -> Done<String> {
     let output = success(&mut antiphon(folder, &["runs", "resume", "latest"]))?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let (before, after) = (&killed.shown, shown(folder)?);
     let number = |value: &Value| value.as_u64().unwrap_or_default();
     let (rows, done, lost) =
@@ -234,10 +235,10 @@ fn resumed(folder: &Path, killed: &Killed) -> Done<String> {
         || after["status"] != "finished"
         || number(&after["accepted"]) != rows
     {
-        return Err(format!("{before} became {after}; {told}"));
+        return Err(format!("{before} became {after}; {stderr}"));
     }
-    if !told.contains("resumed run") || number(&after["calls"]) != rows || lost > AT_ONCE {
-        return Err(format!("{} calls and {lost} lost for {rows} rows; {told}", after["calls"]));
+    if !stderr.contains("resumed run") || number(&after["calls"]) != rows || lost > AT_ONCE {
+        return Err(format!("{} calls and {lost} possibly billed for {rows} rows; {stderr}", after["calls"]));
     }
     let results =
         folder.join(format!("antiphon-out/{}/results.jsonl", after["run_id"].as_str().unwrap_or_default()));
@@ -246,7 +247,7 @@ fn resumed(folder: &Path, killed: &Killed) -> Done<String> {
     if results.lines().map(index).collect::<Option<Vec<_>>>() != Some((0..rows).collect()) {
         return Err(format!("{} results for {rows} rows, or out of order", results.lines().count()));
     }
-    Ok(format!("{done} of {rows} rows before, all of them after, {lost} calls lost and named"))
+    Ok(format!("{done} of {rows} rows before, all of them after, {lost} possibly billed calls reported"))
 }
 
 fn antiphon(folder: &Path, args: &[&str]) -> Command {
@@ -261,22 +262,23 @@ fn success(command: &mut Command) -> Done<Output> {
     if output.status.success() {
         Ok(output)
     } else {
-        let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        Err(format!("{command:?} ended with {}: {said} {told}", output.status))
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Err(format!("{command:?} ended with {}: {stdout} {stderr}", output.status))
     }
 }
 
-/// The newest run of a project.
+/// Returns the newest run of a project.
 fn shown(folder: &Path) -> Done<Value> {
     let output = success(&mut antiphon(folder, &["runs", "show", "latest", "--json"]))?;
     serde_json::from_slice(&output.stdout).map_err(|err| err.to_string())
 }
 
-/// Kills a command without warning when `is_time`.
+/// Kills a command with SIGKILL when `is_time` returns true.
 fn kill_when(command: &mut Command, is_time: impl Fn() -> Done<bool>) -> Done {
     let mut child = command.spawn().map_err(text)?;
     let waited = wait_until("it can be killed", || match child.try_wait().map_err(text)? {
-        Some(status) => Err(format!("it ended before it could be killed ({status})")),
+        Some(status) => Err(format!("the command ended before it could be killed ({status})")),
         None => is_time(),
     });
     // It may have ended by itself.

@@ -1,5 +1,5 @@
-//! Every theme, the page of personas and a run's report, as a browser shows them: nothing overflows, everything can be read, found and
-//! named, nothing is loaded.
+//! Every theme, the page of personas and a run's report in a browser: nothing overflows, everything has contrast, landmarks and
+//! names, and nothing is loaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::shell::{Done, root, target};
 /// The widths of a telephone and of a desktop.
 const WIDTHS: [u32; 2] = [390, 1280];
 
-/// What makes a page tell the page around it what is wrong with it.
+/// A script that makes a page report its faults to the page around it.
 const MEASURE: &str = include_str!("measure.js");
 
 pub(super) fn check() -> Done<Outcome> {
@@ -39,7 +39,7 @@ pub(super) fn check() -> Done<Outcome> {
     Ok(Outcome::Passed(format!("{} pages in {views} views; pictures in target/e2e/sites", pages.len())))
 }
 
-/// One of the samples in each theme and the index over them, the same with texts that do not break, and the personas.
+/// Creates the pages: a sample in each theme with the index of them, the same with unbreakable texts, the personas, and a report.
 fn files(folder: &Path) -> Done<Vec<PathBuf>> {
     let word = "Donaudampfschifffahrtsgesellschaft".repeat(6);
     let notes = format!(
@@ -57,7 +57,7 @@ fn files(folder: &Path) -> Done<Vec<PathBuf>> {
         }
     }
     if files.len() != 18 {
-        return Err(format!("two indexes and 16 pages were to come, not {}", files.len()));
+        return Err(format!("expected two indexes and 16 pages, got {} files", files.len()));
     }
     files.sort();
     let ran = Ran::of(&mut generate(&samples(), folder, &["--offline"]))?;
@@ -85,7 +85,7 @@ fn ended_well(ran: &Ran) -> Done {
     }
 }
 
-/// What the browser finds wrong with pages in frames of each width.
+/// Returns the faults of pages that the browser shows in frames of each width.
 fn measured(browser: &Browser, pages: &[(String, String)], scheme: &str) -> Done<Vec<String>> {
     let write = |name: &str, text: String| {
         let path = browser.folder.join(name);
@@ -94,12 +94,14 @@ fn measured(browser: &Browser, pages: &[(String, String)], scheme: &str) -> Done
     let mut frames = String::new();
     let mut names = Vec::new();
     for (index, (name, html)) in pages.iter().enumerate() {
-        // The page's own policy would keep the script out.
+        // The page's own policy would block the script.
         let html = html.replace("http-equiv=\"Content-Security-Policy\"", "name=\"policy\"");
         write(&format!("frame-{index}.html"), format!("{html}<script>{MEASURE}</script>"))?;
         for width in WIDTHS {
             let style = format!("width:{width}px;height:900px");
-            frames.push_str(&format!("<iframe src=\"frame-{index}.html\" style=\"{style}\" data-wrong=\"it says nothing\"></iframe>\n"));
+            frames.push_str(&format!(
+                "<iframe src=\"frame-{index}.html\" style=\"{style}\" data-wrong=\"no report\"></iframe>\n"
+            ));
             names.push(format!("{name} at {width} px, {scheme}"));
         }
     }
@@ -109,16 +111,16 @@ fn measured(browser: &Browser, pages: &[(String, String)], scheme: &str) -> Done
     let setting = format!("--blink-settings=preferredColorScheme={}", u8::from(scheme == "light"));
     let picture = browser.folder.join(format!("frames-{scheme}.png"));
     let seen = browser.open_with(&outer, &[&setting], (1400, 960), &picture)?;
-    let told: Vec<&str> =
+    let reports: Vec<&str> =
         seen.dom.split("data-wrong=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    if told.len() != names.len() {
-        return Err(format!("{} frames told something, of {}", told.len(), names.len()));
+    if reports.len() != names.len() {
+        return Err(format!("{} of {} frames reported", reports.len(), names.len()));
     }
-    let wrong = names.iter().zip(told).filter(|(_, told)| !told.is_empty());
-    Ok(wrong.map(|(name, told)| format!("{name}: {}", told.replace('|', "; "))).collect())
+    let wrong = names.iter().zip(reports).filter(|(_, faults)| !faults.is_empty());
+    Ok(wrong.map(|(name, faults)| format!("{name}: {}", faults.replace('|', "; "))).collect())
 }
 
-/// A page with everything that must not be: whoever does not find it finds nothing.
+/// Measures pages that have every fault, to prove that the check detects them.
 fn sees_trouble(browser: &Browser) -> Done {
     let pale = "<!doctype html><html><body><p style=\"color:#999;background:#fff\">pale</p>\
         <div style=\"width:3000px\">wide</div><a href=\"#\"></a>";

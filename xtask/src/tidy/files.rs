@@ -2,12 +2,12 @@ use std::path::Path;
 
 use crate::shell::{Done, read, root, words};
 
-/// Lines of a file, its unit tests not counted.
+/// The most lines of a file, without its unit tests.
 const MAX_LINES: usize = 500;
-/// docs/architecture.md is read whole by everybody who comes new.
+/// The most lines of docs/architecture.md, which newcomers read as a whole.
 const MAX_ARCHITECTURE: usize = 200;
 
-/// Every file git knows: none too long, none forgotten, no path of a machine.
+/// Checks every file that git knows: none is too long, none is outside the module tree, none contains a path of one machine.
 pub(crate) fn check() -> Done<Vec<String>> {
     let listed = read(&mut words("git -c safe.directory=* ls-files --cached --others --exclude-standard"))?;
     let mut breaches = Vec::new();
@@ -28,10 +28,10 @@ pub(crate) fn check() -> Done<Vec<String>> {
 fn too_long(name: &str, text: &str) -> Option<String> {
     let code = text.split("\n#[cfg(test)]").next().unwrap_or_default();
     let lines = code.lines().count();
-    (lines > MAX_LINES).then(|| format!("{name} has {lines} lines, and {MAX_LINES} are the most"))
+    (lines > MAX_LINES).then(|| format!("{name} has {lines} lines; the maximum is {MAX_LINES}"))
 }
 
-/// A file that no `mod` names is never compiled, and its tests never run.
+/// Returns the breach of a file that no `mod` declares: it is never compiled, and its tests never run.
 fn forgotten(name: &str) -> Option<String> {
     let path = Path::new(name);
     let stem = path.file_stem()?.to_str()?;
@@ -49,13 +49,13 @@ fn forgotten(name: &str) -> Option<String> {
     let named = parents
         .filter_map(|parent| std::fs::read_to_string(root().join(parent)).ok())
         .any(|text| text.lines().any(|line| line.trim_end().ends_with(&format!("mod {stem};"))));
-    (!named).then(|| format!("{name} is named by no `mod`, so it is never compiled"))
+    (!named).then(|| format!("{name} is not declared by any `mod`, so it is never compiled"))
 }
 
 fn paths_of_machines(name: &str, text: &str) -> Option<String> {
     let machines = ["root", "work", "home"].map(|folder| format!("/{folder}/"));
-    // This file names them to find them.
+    // This file contains them itself.
     let found =
         machines.iter().find(|path| text.contains(path.as_str()) && !name.ends_with("tidy/files.rs"))?;
-    Some(format!("{name} has a path of one machine, below {found}"))
+    Some(format!("{name} contains a path of one machine, below {found}"))
 }

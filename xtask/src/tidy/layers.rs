@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::shell::{Done, read, root, words};
 
-/// The crates from the lowest row upwards, and which of ours each may use in its normal dependencies. The table of
-/// docs/architecture.md.
+/// The crates from the lowest row upwards, each with the workspace crates that its normal dependencies may contain: the table
+/// of docs/architecture.md.
 const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-runtime", &[]),
     ("antiphon-stream", &[]),
@@ -57,10 +57,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("antiphon-render", &["antiphon-pipeline", "antiphon-engine", "antiphon-data", "antiphon-fs"]),
 ];
-/// These may use all.
+/// The packages that may use all crates.
 const FREE: [&str; 3] = ["antiphon", "antiphon-tests", "xtask"];
 
-/// Dependencies point downwards, every one is used, and what must not be in the tree is not.
+/// Checks that dependencies point downwards, that each is used, and that no banned crate is in the tree.
 pub(crate) fn check() -> Done<Vec<String>> {
     let metadata = read(&mut words("cargo metadata --format-version 1 --no-deps --offline"));
     let metadata = metadata.or_else(|_| read(&mut words("cargo metadata --format-version 1 --no-deps")))?;
@@ -96,13 +96,13 @@ pub(crate) fn check() -> Done<Vec<String>> {
         std::fs::read_to_string(root().join("Cargo.lock")).map_err(|err| format!("Cargo.lock: {err}"))?;
     for unwanted in ["aws-lc-rs", "eventsource-stream", "openssl-sys"] {
         if lock.contains(&format!("name = \"{unwanted}\"\n")) {
-            breaches.push(format!("{unwanted} is in the tree"));
+            breaches.push(format!("{unwanted} is banned, and is in Cargo.lock"));
         }
     }
     Ok(breaches)
 }
 
-/// Whether a name stands there by itself: `antiphon_http::` does not name `http::`.
+/// Returns whether the sources contain a name as a whole word: `antiphon_http::` does not contain `http::`.
 fn names(sources: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     sources.match_indices(name).any(|(at, _)| !sources[..at].ends_with(is_word))

@@ -42,7 +42,7 @@ impl Lab {
         Input::Path(path, None)
     }
 
-    /// A mapping whose calls go one after the other, so that a script has them in order.
+    /// Creates a mapping with a concurrency limit of 1, so that calls follow the order of the script.
     fn mapping(&self, input: Input) -> Mapping {
         let recipe = Recipe::parse("r.toml", "prompt = \"Spell {{ n }}\"\n[parameters]\nmax_tokens = 9\n");
         let mut mapping = Mapping::new(input, recipe.unwrap(), "model");
@@ -75,7 +75,7 @@ async fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn each_row_has_its_result_and_the_same_again_asks_nothing() {
+async fn each_row_gets_its_result_and_the_same_mapping_again_sends_no_call() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     let meter = Arc::new(Mutex::new((Meter::of_rows(), Vec::new())));
@@ -103,7 +103,7 @@ async fn each_row_has_its_result_and_the_same_again_asks_nothing() {
 }
 
 #[tokio::test]
-async fn rows_that_fail_are_named_and_asked_about_again() {
+async fn failed_rows_are_reported_and_retried() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
     let script = vec![Ok(answer("one")), Err(error(LlmKind::ModelRefusal)), Ok(answer("three"))];
@@ -123,11 +123,11 @@ async fn rows_that_fail_are_named_and_asked_about_again() {
     (mapping.resume, mapping.retry_failed, mapping.input) = (Some(id), true, Input::Stored);
     let made = lab.run(&mapping, said(&["two"])).await;
     assert_eq!((made.report.accepted, made.report.failed, made.resumed_at), (3, 0, 2));
-    assert!(!antiphon_fs::exists(&failed).await.unwrap(), "no row has failed any more");
+    assert!(!antiphon_fs::exists(&failed).await.unwrap(), "no failed row is left");
 }
 
 #[tokio::test]
-async fn a_row_that_an_earlier_process_put_back_is_waited_for_and_that_is_shown() {
+async fn the_wait_for_a_row_that_an_earlier_process_put_back_is_shown() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
     mapping.options.limits.max_rows = Some(1);
@@ -155,7 +155,7 @@ async fn a_row_that_an_earlier_process_put_back_is_waited_for_and_that_is_shown(
 }
 
 #[tokio::test]
-async fn an_interrupted_run_resumes_with_what_is_left() {
+async fn an_interrupted_run_is_resumed() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     let script = vec![Ok(answer("one")), Err(error(LlmKind::Auth))];
@@ -173,11 +173,11 @@ async fn an_interrupted_run_resumes_with_what_is_left() {
     assert_eq!((made.report.accepted, made.resumed_at, made.report.calls), (3, 1, 4));
     let results = lines(made.results.as_deref().unwrap()).await;
     let words: Vec<_> = results.iter().map(|row| row["result"].as_str().unwrap()).collect();
-    assert_eq!(words, ["one", "two", "three"], "those of the earlier process, too");
+    assert_eq!(words, ["one", "two", "three"], "results of the earlier process are included");
 }
 
 #[tokio::test]
-async fn results_go_out_as_they_come_until_nobody_reads() {
+async fn results_are_written_in_completion_order_until_the_reader_has_gone() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     let taken = Arc::new(Mutex::new(String::new()));
@@ -222,19 +222,19 @@ async fn two_runs_are_compared_row_by_row_and_exported() {
         Ok(words.len() < 2)
     };
     each_result(&first, take).await.unwrap();
-    assert_eq!(words, ["one", "two"], "no more were wanted");
+    assert_eq!(words, ["one", "two"], "the callback has returned false");
     let info = RunInfo::of(&first).await.unwrap();
     assert_eq!((info.accepted, info.calls, info.input_tokens), (3, 3, Some(60)));
 }
 
 #[tokio::test]
-async fn an_estimate_knows_what_was_done_and_what_is_usual() {
+async fn an_estimate_uses_earlier_results_and_usage() {
     let lab = Lab::new();
     let calls = || Stack::new(Scripted::new(Duration::ZERO, said(&["one", "two", "three"]))).calls();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     let before = mapping.estimate(&calls(), &lab.store).await.unwrap();
     assert_eq!((before.rows, before.calls, before.based_on_calls), (3, (3, 6), 0));
-    assert_eq!(before.output_tokens.1, 6 * 9, "each answer has at most as many tokens as are allowed");
+    assert_eq!(before.output_tokens.1, 6 * 9, "max_tokens bounds each answer");
     lab.run(&mapping, said(&["one", "two", "three"])).await;
     let after = mapping.estimate(&calls(), &lab.store).await.unwrap();
     assert_eq!((after.done, after.calls), (3, (0, 0)));
@@ -245,7 +245,7 @@ async fn an_estimate_knows_what_was_done_and_what_is_usual() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_said_before_any_call() {
+async fn errors_are_reported_before_any_call() {
     let lab = Lab::new();
     let (kind, message) = lab.fails(&lab.mapping(lab.input("empty.jsonl", "").await)).await;
     assert!(kind == ErrorKind::Config && message.contains("there are no rows in"), "{message}");
@@ -261,7 +261,7 @@ async fn what_cannot_work_is_said_before_any_call() {
 }
 
 #[tokio::test]
-async fn a_budget_a_limit_of_rows_and_a_cut_text_do_what_they_say() {
+async fn a_budget_max_rows_and_cut_answers() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     mapping.options.limits.max_rows = Some(2);
@@ -269,8 +269,8 @@ async fn a_budget_a_limit_of_rows_and_a_cut_text_do_what_they_say() {
     (mapping.options.limits.max_rows, mapping.options.limits.max_cost) = (None, Some(1));
     mapping.options.pricing = Arc::new(|_| Some(Price::new(1_000_000, 1_000_000, 1_000_000)));
     let made = lab.run(&mapping, vec![]).await;
-    let told = made.stop.unwrap().to_string();
-    assert!(told.starts_with("the budget of $0.000001 is too small"), "{told}");
+    let message = made.stop.unwrap().to_string();
+    assert!(message.starts_with("the budget of $0.000001 is too small"), "{message}");
     mapping.options.limits.max_cost = None;
     (mapping.fresh, mapping.ignores_answers) = (true, true);
     let cut = || Ok(answer("half a").finish(FinishReason::Length));
