@@ -1,4 +1,4 @@
-//! The comparison as a picture.
+//! The comparison as an SVG chart.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ const RIGHT: f64 = 80.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 34.0;
 
-/// Bars for the measured factors on a logarithmic scale, and a mark where the ideal is.
+/// Draws a bar for each measured factor on a logarithmic scale, with a mark at its ideal.
 pub(crate) fn draw(rows: &[Comparison]) -> String {
     let most = rows.iter().flat_map(|row| [Some(row.factor()), row.ideal]).flatten().fold(10.0, f64::max);
     let scale = (WIDTH - LEFT - RIGHT) / most.log10();
@@ -21,7 +21,7 @@ pub(crate) fn draw(rows: &[Comparison]) -> String {
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" font-family="system-ui, sans-serif" font-size="13" role="img">"##,
             r##"<title>How many times faster than blocking code</title><rect width="100%" height="100%" fill="#fff"/>"##,
             r##"<text x="{}" y="24" font-size="16" font-weight="600">How many times faster than blocking code</text>"##,
-            r##"<text x="{}" y="44" fill="#555">bars: measured; marks: the ideal, if waiting were all there is</text>"##,
+            r##"<text x="{}" y="44" fill="#555">bars: measured; marks: the ideal, if nothing but waiting took time</text>"##,
         ),
         WIDTH,
         bottom + 32.0,

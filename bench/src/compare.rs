@@ -1,4 +1,4 @@
-//! How much faster than blocking code that does the same work, one thing after another.
+//! The comparison with blocking code that does the same work sequentially.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 use crate::chart;
 use crate::harness::wall;
 
-/// How long one task, or the server, takes.
+/// The time that one task or one answer of the server takes.
 const LATENCY: Duration = Duration::from_millis(200);
 const STAGE: Duration = Duration::from_millis(50);
 const AT_ONCE: [usize; 4] = [3, 10, 20, 100];
 const FILES: usize = 1000;
 const ITEMS: usize = 80;
 const STAGE_LIMIT: usize = 8;
-/// Where waiting is all there is, this much of the ideal is to be reached.
+/// The part of the ideal factor that is the target where nothing but waiting takes time.
 const TARGET: f64 = 0.95;
 
 /// One comparison.
@@ -97,7 +97,7 @@ pub(crate) fn run(out: &Path) -> Result<(), String> {
     write("compare.svg", chart::draw(&rows))
 }
 
-/// Of three, since something always comes between.
+/// Returns the median time of three runs, since other load disturbs single ones.
 fn median(mut work: impl FnMut()) -> Duration {
     let mut times = [wall(&mut work), wall(&mut work), wall(&mut work)];
     times.sort_unstable();
@@ -118,7 +118,7 @@ fn tasks(runtime: &Runtime, n: usize) -> Comparison {
 fn requests(runtime: &Runtime, url: &str, n: usize) -> Result<Comparison, String> {
     let blocking = wall(|| {
         for _ in 0..n {
-            let mut answer = ureq::get(url).call().expect("the server is there");
+            let mut answer = ureq::get(url).call().expect("the server runs");
             assert_eq!(answer.body_mut().read_to_string().expect("a body"), "ok");
         }
     });
@@ -138,7 +138,7 @@ fn requests(runtime: &Runtime, url: &str, n: usize) -> Result<Comparison, String
     Ok(Comparison { name: format!("{n} requests of 200 ms"), blocking, ours, ideal: Some(n as f64) })
 }
 
-/// A server on one thread, which answers after a while.
+/// Starts a server on one thread, which answers after [`LATENCY`].
 fn slow_server() -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|err| format!("no port: {err}"))?;
     let address = listener.local_addr().map_err(|err| err.to_string())?;
@@ -176,7 +176,7 @@ fn files(runtime: &Runtime) -> Result<Comparison, String> {
         std::fs::write(path, [b'x'; 4096]).map_err(|err| format!("{}: {err}", path.display()))?;
     }
     let blocking =
-        || wall(|| paths.iter().map(|path| std::fs::read(path).expect("it is there").len()).sum::<usize>());
+        || wall(|| paths.iter().map(|path| std::fs::read(path).expect("a file").len()).sum::<usize>());
     let ours = || {
         wall(|| {
             runtime.block_on(async {

@@ -1,38 +1,38 @@
-//! Two sides in turns: A B B A, so that a machine that grows slower or faster meanwhile harms both alike.
+//! The measurement of two sides in turns, A B B A, so that a machine that becomes slower or faster meanwhile affects both alike.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// One row of a suite: what is measured against what.
+/// One row of a suite: the operation, its baseline and its target.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) suite: &'static str,
     pub(crate) row: &'static str,
     pub(crate) baseline: &'static str,
-    /// Operations in one run of a side, by which its time is divided.
+    /// The operations in one run of a side, by which its time is divided.
     pub(crate) ops: u64,
-    /// The largest ratio, ours / baseline, that is good.
+    /// The largest ratio, ours / baseline, that meets the target.
     pub(crate) target: f64,
 }
 
-/// What came of a row.
+/// The result of a row.
 #[derive(Debug)]
 pub(crate) struct Measured {
     row: Row,
-    /// Nanoseconds for an operation, the median of all runs.
+    /// The median of all runs, in nanoseconds per operation.
     ours: f64,
     baseline: f64,
     /// The lower quartile, the median and the upper quartile of the rounds' ratios.
     ratio: [f64; 3],
-    /// Whether the ratio is to be as large as the target, and not as small.
+    /// Whether the target is a lower bound of the ratio, and not an upper bound.
     at_least: bool,
 }
 
 const ROUNDS: usize = 7;
 
 impl Row {
-    /// Runs both sides in turns; each gives the time that counts.
+    /// Runs both sides in turns; each returns the time that counts.
     pub(crate) fn measure(
         self,
         ours: impl FnMut() -> Duration,
@@ -41,14 +41,14 @@ impl Row {
         self.measure_rounds(ROUNDS, ours, baseline)
     }
 
-    /// [`measure`](Row::measure) with a number of rounds of its own.
+    /// Runs both sides as [`measure`](Row::measure) does, with this number of rounds.
     pub(crate) fn measure_rounds(
         self,
         rounds: usize,
         mut ours: impl FnMut() -> Duration,
         mut baseline: impl FnMut() -> Duration,
     ) -> Measured {
-        // Once for nothing: caches, page tables, the allocator.
+        // A warm-up: caches, page tables, the allocator.
         ours();
         baseline();
         let (mut all_ours, mut all_baseline, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ impl Row {
         measured
     }
 
-    /// How much of what the baseline allows was reached, which is to be at least the target.
+    /// Measures the part of a limit that is reached, which should be at least the target.
     pub(crate) fn reach(self, rounds: usize, mut reached: impl FnMut() -> f64) -> Measured {
         let mut ratios: Vec<f64> = (0..rounds).map(|_| reached()).collect();
         let ratio = quartiles(&mut ratios);
@@ -82,7 +82,7 @@ impl Row {
 }
 
 impl Measured {
-    /// Whether the target is met; `None` where the quartiles lie on both sides of it.
+    /// Returns whether the target is met; `None` if the quartiles lie on both sides of it.
     pub(crate) fn met(&self) -> Option<bool> {
         let [lower, _, upper] = self.ratio;
         let target = self.row.target;
@@ -131,7 +131,7 @@ fn quartiles(values: &mut [f64]) -> [f64; 3] {
     [at(1), at(2), at(3)]
 }
 
-/// How long something takes by the clock on the wall.
+/// Returns the wall-clock time that `work` takes.
 pub(crate) fn wall<T>(work: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
     std::hint::black_box(work());

@@ -1,4 +1,4 @@
-//! Many requests in flight in a process of its own, so that its peak of memory is theirs.
+//! Many requests in flight in a separate process, so that its peak memory is theirs.
 
 use futures::future::join_all;
 
@@ -6,7 +6,7 @@ use crate::server::more_handles;
 use crate::suites::{post, reqwest_client};
 
 pub(crate) fn run(who: &str, version: &str, url: &str, count: &str) -> Result<(), String> {
-    let count: usize = count.parse().map_err(|_| format!("{count} is no number"))?;
+    let count: usize = count.parse().map_err(|_| format!("{count} is not a number"))?;
     let http2 = version == "http2";
     more_handles();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -47,7 +47,7 @@ fn all_answered<T>(answers: Vec<Result<T, String>>) -> Result<(), String> {
     answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
 
-/// A line of /proc/self/status, in KiB.
+/// Returns the value of a line of /proc/self/status, in KiB.
 fn status(name: &str) -> Result<u64, String> {
     let text = std::fs::read_to_string("/proc/self/status").map_err(|err| err.to_string())?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

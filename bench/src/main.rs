@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how much faster than blocking code, and how fast beside the peers.
+//! The program behind `cargo xtask bench`: comparisons with blocking code and with other libraries.
 #![expect(
     clippy::disallowed_methods,
     reason = "blocking code is what it compares with, and it reads the clock"
@@ -17,12 +17,12 @@ use std::process::ExitCode;
 const HELP: &str = "\
 antiphon-bench compare OUT-FOLDER
 antiphon-bench suite runtime|stream|fs|http|resilience|llm|engine|faults|content|all [--json FILE]
-antiphon-bench suite job [--json FILE]             (the same job with peers; not among all: it takes half an hour, and Python)
-antiphon-bench job PEER VENDOR                     (the runs of it that have these words in their names, and what was printed)
-antiphon-bench script whole|streaming …            (the Rust script among those peers)
-antiphon-bench map …                               (the program, as a process of its own)
+antiphon-bench suite job [--json FILE]             (one job with other tools; not part of `all`: takes half an hour and needs Python)
+antiphon-bench job PEER VENDOR                     (its runs with these words in their names, with their output)
+antiphon-bench script whole|streaming …            (the Rust script among those tools)
+antiphon-bench map …                               (the program itself)
 antiphon-bench serve LATENCY-MS WORDS STREAMS      (the server of the http rows, until stdin ends)
-antiphon-bench hold ours|reqwest http1|http2 URL N (N requests in flight; prints the peak of its memory in KiB)";
+antiphon-bench hold ours|reqwest http1|http2 URL N (N requests in flight; prints the peak memory in KiB)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,4 +1,4 @@
-//! The simulator in a process of its own, so that only the client's work is counted.
+//! The simulator in a separate process, so that only the client's work is counted.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antiphon_sim::{Latency, Scenario, Server};
 
-/// A running server; it ends with this value.
+/// A running server, killed on drop.
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
@@ -24,16 +24,16 @@ impl Process {
             .spawn();
         let mut child = child.map_err(|err| format!("the server: {err}"))?;
         let mut url = String::new();
-        let stdout = child.stdout.take().ok_or("the server says nothing")?;
+        let stdout = child.stdout.take().ok_or("the server has no stdout")?;
         BufReader::new(stdout).read_line(&mut url).map_err(|err| format!("the server: {err}"))?;
         Ok(Self { child, url: format!("{}/v1/chat/completions", url.trim()) })
     }
 
-    /// The processor time that it has used.
+    /// Returns the CPU time that the server has used.
     pub(crate) fn cpu(&self) -> Result<Duration, String> {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = std::fs::read_to_string(&path).map_err(|err| format!("{path}: {err}"))?;
-        // The name before it may hold spaces, and ends with a bracket.
+        // The process name before the fields may contain spaces, and ends with a bracket.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
         Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
@@ -50,7 +50,7 @@ impl Drop for Process {
 
 /// Serves until stdin ends.
 pub(crate) fn serve(args: [&str; 3]) -> Result<(), String> {
-    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text} is no number"));
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text} is not a number"));
     let (latency, words, streams) = (number(args[0])?, number(args[1])?, number(args[2])?);
     let latency = Latency::Fixed(Duration::from_millis(latency.into()));
     let scenario = Scenario::default().latency(latency).answer_tokens(words).max_streams(streams);
@@ -66,11 +66,11 @@ pub(crate) fn serve(args: [&str; 3]) -> Result<(), String> {
     })
 }
 
-/// As many open files as the system lets this process have.
+/// Raises the limit of open files to the most that the system allows.
 pub(crate) fn more_handles() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // With fewer the row fails, and says so.
+    // With too few descriptors the row fails with an error of its own.
     let _ = setrlimit(Resource::Nofile, limit);
 }

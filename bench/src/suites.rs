@@ -1,4 +1,4 @@
-//! The rows against peers.
+//! The comparisons with other libraries.
 
 mod content;
 mod engine;
@@ -28,7 +28,7 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     let mut rows = Vec::new();
     let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine", "faults", "content"];
     if name != "all" && !known.contains(&name) {
-        return Err(format!("there is no suite `{name}`; there are {}, job and all", known.join(", ")));
+        return Err(format!("unknown suite `{name}`. Choose from {}, job and all", known.join(", ")));
     }
     println!(
         "suite    row                                                ours   baseline     ratio [quartiles]    target"
@@ -54,7 +54,7 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     std::fs::write(path, text).map_err(|err| format!("could not write {}: {err}", path.display()))
 }
 
-/// Two threads, as the targets are for two cores.
+/// Creates a runtime with two threads, since the targets are for two cores.
 pub(crate) fn two_threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }

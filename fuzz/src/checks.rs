@@ -1,4 +1,4 @@
-//! What must hold for any input of a decoder or a parser. The cross-crate tests replay the corpus with the same checks.
+//! Invariants of the decoders and parsers for any input. The cross-crate tests replay the corpus with the same checks.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,13 +9,14 @@ use antiphon_resilience::{LimitHints, parse_reset, parse_retry_after, parse_retr
 const LIMIT: usize = 1 << 16;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Server-sent events: every split gives what a plain reading of the standard gives.
+/// Checks the decoder of server-sent events: for every split of the input it returns the same as a literal reading of the
+/// standard.
 pub fn sse(input: &[u8]) {
     let (sizes, text) = split(input);
     let (mut decoder, mut decoded) = (events::SseDecoder::new(LIMIT), Vec::new());
     for piece in pieces(text, sizes) {
         if decoder.push(piece, &mut decoded).is_err() {
-            assert!(text.len() > LIMIT, "only what is too large is refused");
+            assert!(text.len() > LIMIT, "only an oversized event or line is refused");
             return;
         }
     }
@@ -24,7 +25,7 @@ pub fn sse(input: &[u8]) {
     assert_eq!(decoded, plain_sse(text));
 }
 
-/// The standard's text, put into code as it stands (WHATWG HTML, section 9.2.6).
+/// Decodes server-sent events by a literal transcription of the standard (WHATWG HTML, section 9.2.6).
 fn plain_sse(bytes: &[u8]) -> Vec<(String, String, String)> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -57,13 +58,13 @@ fn plain_sse(bytes: &[u8]) -> Vec<(String, String, String)> {
     events
 }
 
-/// Newline-delimited JSON: every split gives the same lines, and they are those of the text.
+/// Checks the decoder of newline-delimited JSON (NDJSON): for every split of the input it returns the lines of the text.
 pub fn ndjson(input: &[u8]) {
     let (sizes, text) = split(input);
     let (mut decoder, mut decoded) = (lines::NdjsonDecoder::new(LIMIT), Vec::new());
     for piece in pieces(text, sizes) {
         if decoder.push(piece, &mut decoded).is_err() {
-            assert!(text.len() > LIMIT, "only what is too large is refused");
+            assert!(text.len() > LIMIT, "only an oversized event or line is refused");
             return;
         }
     }
@@ -73,7 +74,7 @@ pub fn ndjson(input: &[u8]) {
     assert_eq!(decoded, expected);
 }
 
-/// Waits: whatever a server writes, nobody waits for more than a year, and a date is taken against the time given.
+/// Checks the parsers of waits: no input results in a wait of more than a year, and a date counts from the given time.
 pub fn waits(input: &[u8]) {
     let (seconds, text) = input.split_at(input.len().min(4));
     let seconds = seconds.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
@@ -88,7 +89,8 @@ pub fn waits(input: &[u8]) {
     }
 }
 
-/// Limits: headers of any names and values are read without a wait beyond a day, and a rate is a number.
+/// Checks the parser of rate-limit headers: no names or values result in a wait of more than a year, and a rate is finite and
+/// positive.
 pub fn limits(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let headers = text.lines().filter_map(|line| line.split_once(": "));
@@ -100,7 +102,7 @@ pub fn limits(input: &[u8]) {
     }
 }
 
-/// The first bytes are the sizes of the pieces that the rest comes in.
+/// Splits the input into the sizes of the pieces, up to four bytes, and the text that is passed in such pieces.
 fn split(input: &[u8]) -> (&[u8], &[u8]) {
     input.split_at(input.len().min(4))
 }
@@ -118,7 +120,7 @@ fn pieces<'a>(mut text: &'a [u8], sizes: &[u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// The names under which each format tells that an answer is whole.
+/// Returns the JSON key by which a format marks a complete answer.
 fn end_of(format: &str) -> &'static str {
     match format {
         "responses" => "status",
@@ -130,7 +132,8 @@ fn end_of(format: &str) -> &'static str {
     }
 }
 
-/// The answers of a vendor: what has come of one stays when more comes, and none is whole that did not say so.
+/// Checks the decoder of a vendor's answers: text that was decoded stays when more input arrives, and no answer is complete
+/// without the mark of its format.
 pub fn answer(format: &str, input: &[u8]) {
     let mut pieces: Vec<(String, String)> = Vec::new();
     if matches!(format, "gemini" | "ollama") {
@@ -154,11 +157,11 @@ pub fn answer(format: &str, input: &[u8]) {
     let (text, whole) = first(pieces.len());
     for count in 0..pieces.len().min(64) {
         let (earlier, _) = first(count);
-        assert!(text.starts_with(&earlier), "{earlier:?} is gone from {text:?}");
+        assert!(text.starts_with(&earlier), "{earlier:?} is missing from {text:?}");
     }
-    // JSON may write any letter as an escape.
+    // JSON may escape any letter, so that the key is not found in the raw input.
     let said = String::from_utf8_lossy(input);
     if whole == Ok(true) && !said.contains("\\u") {
-        assert!(said.contains(end_of(format)), "nothing said that it is whole");
+        assert!(said.contains(end_of(format)), "an answer without a mark of its end is complete");
     }
 }

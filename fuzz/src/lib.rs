@@ -1,4 +1,4 @@
-//! What must hold for any input.
+//! Invariants that must hold for any input.
 
 mod checks;
 

@@ -1,4 +1,4 @@
-//! Runs the checks of conformance against a server: `conformance FORMAT URL MODEL [SKIP,… | ask | hang-up]`.
+//! Runs the conformance suite against a server: `conformance FORMAT URL MODEL [SKIP,… | ask | hang-up]`.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Asks once, with everything around the provider that a program has.
+/// Makes one call with the full stack of layers that a program puts around a provider.
 async fn ask(target: &Target) -> ExitCode {
     let provider = Stack::new(target.provider()).limiters(LimiterRegistry::default()).build();
     match provider.complete(&target.prompt(), &CallContext::default()).await {
@@ -43,13 +43,14 @@ async fn ask(target: &Target) -> ExitCode {
         }
         Err(err) => {
             let partial = err.partial().map(|partial| partial.text.len()).unwrap_or_default();
-            println!("{}: {partial} bytes came: {err}", err.kind().name());
+            println!("{}: {partial} bytes received: {err}", err.kind().name());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Begins a long answer, hangs up after its first words, and stays: whether the server has seen it, it must tell itself.
+/// Begins a long answer, hangs up after its first words, and stays alive for 20 s, so that the server must notice the hang-up and
+/// not the end of the process.
 async fn hang_up(target: &Target) -> ExitCode {
     let prompt = Prompt::new(&target.model, [Message::user("Tell a long story about a lighthouse.")]);
     let prompt = prompt.parameters(SamplingParams::default().max_tokens(3_000));

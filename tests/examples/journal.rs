@@ -1,4 +1,4 @@
-//! Makes a persona over a journal: `journal URL MODEL JOURNAL DOCUMENTS`. Prints what came of it as a line of JSON.
+//! Generates a persona over a journal: `journal URL MODEL JOURNAL DOCUMENTS`. Prints a summary as a line of JSON.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::error::Error;

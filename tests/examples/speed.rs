@@ -1,4 +1,4 @@
-//! How much faster a local engine answers many questions at once than one after another: `speed URL MODEL`.
+//! Measures the speed-up of concurrent calls over sequential ones at a local engine: `speed URL MODEL`.
 #![expect(clippy::print_stdout, clippy::expect_used, clippy::disallowed_methods, reason = "a measurement")]
 
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// More calls at once than it has slots would only wait there.
+/// Measures with as many concurrent calls as the engine has slots: more would only wait there.
 fn measure(url: &str, model: &str) -> Result<(), Error> {
     let engine = LlamaCpp::new(url)?.token_timeout(Duration::from_secs(120));
     let run = "no runtime is at work";
@@ -48,7 +48,7 @@ fn measure(url: &str, model: &str) -> Result<(), Error> {
         let at_once = began.elapsed();
         all.expect(run).into_iter().collect::<Result<Vec<_>, Error>>()?;
         let times = one_by_one.as_secs_f64() / at_once.as_secs_f64();
-        println!("{count} at once: {times:.1} of {} times as fast", count.min(slots));
+        println!("{count} concurrent calls: {times:.1} times as fast, of at most {}", count.min(slots));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Every provider against the simulator, which can be told to misbehave.
+//! Every provider against the simulator, with scripted faults.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use antiphon_sim::{Faults, Latency, Limit, Scenario, Server};
 use antiphon_tests::conformance::{FORMATS, Target, all, fits, schema};
 use futures_util::StreamExt;
 
-/// Starts a simulator, and aims at it in each format.
+/// Starts a simulator, and returns a target of each format.
 async fn at_each(scenario: Scenario) -> (Server, Vec<Target>) {
     let server = Server::start(scenario, 0).await.unwrap();
     let aim = |format: &&str| {
@@ -26,7 +26,7 @@ async fn ask(target: &Target) -> Result<Completion, Error> {
     target.provider().complete(&target.prompt(), &CallContext::default()).await
 }
 
-/// What becomes of a question where something goes wrong with all of them.
+/// Sends a prompt in each format to a server with faults, and checks the kind of each error.
 async fn check(faults: Faults, expected: impl Fn(&str) -> Option<ErrorKind>) -> Vec<(String, Error)> {
     check_in(Scenario::default().faults(faults), expected).await
 }
@@ -44,7 +44,7 @@ async fn check_in(scenario: Scenario, expected: impl Fn(&str) -> Option<ErrorKin
 }
 
 #[tokio::test]
-async fn what_any_server_must_stand() {
+async fn every_format_passes_the_conformance_suite() {
     let (server, targets) = at_each(Scenario::default().answer_tokens(64)).await;
     for target in &targets {
         let failed = all(target).await;
@@ -67,7 +67,7 @@ async fn tokens_are_counted_as_the_server_counts_them() {
 }
 
 #[tokio::test]
-async fn answers_that_come_a_few_bytes_at_a_time_are_whole() {
+async fn answers_that_arrive_a_few_bytes_at_a_time_are_complete() {
     let (_server, targets) =
         at_each(Scenario::default().answer_tokens(5).faults(Faults::default().slow(1.0))).await;
     for target in &targets {
@@ -84,12 +84,12 @@ async fn each_error_has_its_kind() {
     check(Faults::default().error(1.0), |_| Some(ErrorKind::Unavailable)).await;
     check(Faults::default().reset(1.0), |_| Some(ErrorKind::Unavailable)).await;
     check(Faults::default().overloaded(1.0), |format| {
-        // Gemini and the engines have no header for it.
-        let tells = matches!(format, "chat" | "responses" | "compatible" | "anthropic" | "llamacpp");
-        Some(ErrorKind::Overloaded { retry_after: tells.then_some(Duration::from_secs(1)) })
+        // Gemini and the local engines have no header for it.
+        let has_header = matches!(format, "chat" | "responses" | "compatible" | "anthropic" | "llamacpp");
+        Some(ErrorKind::Overloaded { retry_after: has_header.then_some(Duration::from_secs(1)) })
     })
     .await;
-    // More than is allowed at once.
+    // A prompt that is larger than the whole token bucket.
     let tiny = Scenario::default().tokens(Limit::per_second(1.0, 10));
     check_in(tiny, |_| Some(ErrorKind::ContextTooLong)).await;
     let asleep = Scenario::default().latency(Latency::Fixed(Duration::from_secs(60)));
@@ -100,7 +100,7 @@ async fn each_error_has_its_kind() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_and_a_prompt_that_is_none() {
+async fn an_absent_server_is_a_connect_error_and_an_empty_prompt_an_invalid_request() {
     let server = Server::start(Scenario::default(), 0).await.unwrap();
     for format in FORMATS {
         let target = Target::new(format, &server.url(), "sim-1");
@@ -108,18 +108,18 @@ async fn a_server_that_is_not_there_and_a_prompt_that_is_none() {
         prompt.messages.clear();
         prompt.system = None;
         let answer = target.provider().complete(&prompt, &CallContext::default()).await;
-        // A conversation without a word is still one text for these.
+        // These formats send a conversation without messages as one text.
         if !matches!(format, "ollama" | "ollama-generate" | "llamacpp-native") {
             assert_eq!(answer.unwrap_err().kind(), ErrorKind::InvalidRequest, "{format}");
         }
-        let nobody = Target::new(format, &antiphon_tests::refusing_url(""), "sim-1");
-        let err = ask(&nobody).await.unwrap_err();
+        let absent = Target::new(format, &antiphon_tests::refusing_url(""), "sim-1");
+        let err = ask(&absent).await.unwrap_err();
         assert_eq!((err.kind(), err.billed()), (ErrorKind::Connect, Billed::No), "{format}");
     }
 }
 
 #[tokio::test]
-async fn answers_that_are_not_whole_keep_what_came() {
+async fn incomplete_answers_keep_their_partial_text() {
     let cut = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
     let stalled = ErrorKind::Timeout { phase: TimeoutPhase::NextToken };
     for (faults, expected) in [
@@ -127,7 +127,7 @@ async fn answers_that_are_not_whole_keep_what_came() {
         (Faults::default().garbage(1.0), ErrorKind::InvalidResponse),
         (Faults::default().stall(1.0), stalled),
         (Faults::default().empty(1.0), stalled),
-        // An error inside a stream that has begun: the answer is cut.
+        // An error inside a stream that has begun truncates the answer.
         (Faults::default().breaks(1.0), cut),
     ] {
         for (format, err) in check(faults, |_| Some(expected)).await {
@@ -153,11 +153,11 @@ async fn an_answer_that_trickles_ends_with_its_call() {
 }
 
 #[tokio::test]
-async fn refusals_and_filters_are_kinds_of_their_own() {
+async fn refusals_and_filters_have_their_own_kinds() {
     check(Faults::default().refusal(1.0), |format| match format {
         "chat" | "responses" | "compatible" | "llamacpp" | "anthropic" => Some(ErrorKind::ModelRefusal),
         "gemini" => Some(ErrorKind::Filtered),
-        // Engines of one's own have no such thing.
+        // Local engines do not report refusals.
         _ => None,
     })
     .await;
@@ -170,7 +170,7 @@ async fn refusals_and_filters_are_kinds_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_an_unknown_model_are_told_apart() {
+async fn a_wrong_key_and_an_unknown_model_have_different_kinds() {
     let (server, targets) = at_each(Scenario::default().key("right").models(["sim-1"])).await;
     for mut target in targets {
         assert_eq!(ask(&target).await.unwrap_err().kind(), ErrorKind::Auth, "{}", target.format);
@@ -184,15 +184,15 @@ async fn a_wrong_key_and_an_unknown_model_are_told_apart() {
 }
 
 #[tokio::test]
-async fn limits_are_heard_and_kept() {
+async fn reported_limits_are_observed() {
     for format in FORMATS {
-        // So slow that nothing comes back while this is tested.
+        // So slow that the token bucket does not refill during the test.
         let limited = |per_second| Scenario::default().requests(Limit::per_second(per_second, 2));
         let server = Server::start(limited(0.1), 0).await.unwrap();
         let target = Target::new(format, &server.url(), "sim-1");
         let first = ask(&target).await.unwrap();
-        let tells = !matches!(format, "gemini" | "ollama" | "ollama-generate" | "llamacpp-native");
-        if tells {
+        let has_headers = !matches!(format, "gemini" | "ollama" | "ollama-generate" | "llamacpp-native");
+        if has_headers {
             assert_eq!(first.head.limits.requests.remaining, Some(1), "{format}");
         }
         ask(&target).await.unwrap();
@@ -204,7 +204,7 @@ async fn limits_are_heard_and_kept() {
             "{format}"
         );
         assert_eq!(err.billed(), Billed::No);
-        // With the gate around it, the same questions are all answered.
+        // With an adaptive limiter, the same calls are all answered.
         let server = Server::start(limited(20.0), 0).await.unwrap();
         let target = Target::new(format, &server.url(), "sim-1");
         let provider = Stack::new(target.provider()).limiters(LimiterRegistry::default()).build();
@@ -215,9 +215,9 @@ async fn limits_are_heard_and_kept() {
         let (stats, verdict) = (server.stats(), server.verdict());
         assert_eq!(stats.answered, 6, "{format}");
         assert!(verdict.clean, "{format}: {verdict:?}, {stats:?}");
-        // Anthropic tells times in whole seconds, which is too coarse for this limit.
-        if tells && format != "anthropic" {
-            assert_eq!(stats.throttled, 0, "{format}: what is told is kept");
+        // Anthropic reports times in whole seconds, which is too coarse for this limit.
+        if has_headers && format != "anthropic" {
+            assert_eq!(stats.throttled, 0, "{format}: the reported limit is observed");
         }
     }
 }
@@ -237,15 +237,15 @@ async fn a_dropped_answer_hangs_up_at_once() {
         }
         waits.push(dropped.elapsed());
     }
-    // One may be held up by what else this machine does; half of them are not.
+    // Other load on this machine may delay some; at least half are fast.
     waits.sort();
     assert!(waits[waits.len() / 2] < Duration::from_millis(200), "{waits:?}");
     let stats = server.stats();
-    assert!(stats.billed_output_tokens < 400, "what was not written is not billed: {stats:?}");
+    assert!(stats.billed_output_tokens < 400, "tokens that were not written are not billed: {stats:?}");
 }
 
 #[tokio::test]
-async fn vectors_come_in_the_order_of_their_texts() {
+async fn vectors_are_in_the_order_of_their_texts() {
     use antiphon_llm::Embedder;
     use antiphon_providers::{Compatible, Gemini, LlamaCpp, Ollama, OpenAi, SecretString};
 
@@ -270,7 +270,7 @@ async fn vectors_come_in_the_order_of_their_texts() {
 }
 
 #[tokio::test]
-async fn local_engines_tell_of_themselves() {
+async fn local_engines_report_slots_and_context() {
     use antiphon_providers::{LlamaCpp, Ollama};
 
     let server = Server::start(Scenario::default(), 0).await.unwrap();

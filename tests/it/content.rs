@@ -42,7 +42,7 @@ fn loud() -> Voice {
 }
 
 #[tokio::test]
-async fn an_answer_is_held_to_the_notes_and_to_the_voice() {
+async fn an_answer_is_checked_against_the_notes_and_the_voice() {
     let server = Server::start([Reply::chat(&answer("It weaves").to_string(), "stop")]);
     let made = engine(&server).generate(NOTES, &loud()).await.unwrap();
     assert_eq!((made.content.hero.title.as_str(), made.content.brand_name.as_str()), ("IT WEAVES", "Ada"));
@@ -55,7 +55,7 @@ async fn an_answer_is_held_to_the_notes_and_to_the_voice() {
 }
 
 #[tokio::test]
-async fn voices_speak_at_once_and_one_that_fails_loses_no_other() {
+async fn one_voice_that_fails_does_not_affect_the_others() {
     let good = || Reply::chat(&answer("T").to_string(), "stop");
     let bad = Reply::json(400, &json!({ "error": { "message": "no" } }));
     let server = Server::start([good(), bad, good()]);
@@ -70,7 +70,7 @@ async fn voices_speak_at_once_and_one_that_fails_loses_no_other() {
 }
 
 #[tokio::test]
-async fn while_the_breaker_is_open_a_file_stands_in() {
+async fn a_file_is_the_fallback_while_the_breaker_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ada.json");
     std::fs::write(&file, answer("From a file").to_string()).unwrap();
@@ -87,7 +87,7 @@ async fn while_the_breaker_is_open_a_file_stands_in() {
     std::fs::write(&file, "{}").unwrap();
     let err = engine.generate_with_fallback(NOTES, &loud(), &file).await.unwrap_err();
     assert!(err.kind() == ErrorKind::Config && err.to_string().contains("ada.json"), "{err}");
-    // A question that is wrong stays wrong.
+    // An invalid request has no fallback.
     let server = Server::start([Reply::json(400, &json!({ "error": { "message": "no" } }))]);
     let wrong = ContentEngine::new(Arc::new(compatible(&server.url("/v1"))), "m");
     assert!(wrong.generate_with_fallback(NOTES, &loud(), &file).await.is_err());

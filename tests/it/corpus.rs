@@ -1,4 +1,4 @@
-//! The inputs that the fuzzers have kept, with the checks that they make.
+//! The checks of the fuzzers, on the inputs of their corpus.
 
 #[path = "../../fuzz/src/checks.rs"]
 #[expect(unreachable_pub, reason = "the fuzzers use them from outside")]

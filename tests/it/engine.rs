@@ -1,4 +1,4 @@
-//! The bulk engine before the simulator.
+//! The bulk engine against the simulator.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ async fn run(mapping: Mapping, calls: Calls, out: &Path) -> Mapped {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait() {
+async fn calls_of_a_run_with_high_priority_go_first_at_a_rate_limit() {
     let server = Server::start(Scenario::default().requests(Limit::per_second(200.0, 5)), 0).await.unwrap();
     let folder = temp_dir().unwrap();
     let (calls, out) = (calls(&server), folder.path().join("out"));
@@ -49,14 +49,14 @@ async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait()
     }
     let before = server.stats().answered;
     assert_eq!(run(urgent, calls, &out).await.report.accepted, 200);
-    // In a fair line each would have had its half.
+    // In a fair queue each run would have had half of the limit.
     let ordinary_meanwhile = server.stats().answered.saturating_sub(before + 200);
     assert!(ordinary_meanwhile < 100, "{ordinary_meanwhile} ordinary calls went before urgent ones");
     assert_eq!(ordinary.await.unwrap().report.accepted, 600);
 }
 
-/// One run under a cap before a server with faults. Returns the part of the cap that the server's bill is, and what the report
-/// says: spent and possibly billed.
+/// Runs rows under a cost limit at a server with faults. Returns the server's bill as a part of the limit, and the reported
+/// amounts: spent and possibly billed, in millionths of a US dollar.
 async fn spend(cap: u64, faults: Faults, seed: u64) -> (f64, u64, u64) {
     let scenario = Scenario::default().faults(faults).answer_tokens(16 + (seed % 5) as u32 * 8).seed(seed);
     let server = Server::start(scenario, 0).await.unwrap();
@@ -79,7 +79,7 @@ async fn spend(cap: u64, faults: Faults, seed: u64) -> (f64, u64, u64) {
     let out = folder.path().join("out");
     let mapped = mapping.run(calls, Store::in_memory(), &out).await.unwrap();
     let report = mapped.report;
-    assert!(report.left > 0 || report.failed > 0, "the cap ends the run: {report:?}");
+    assert!(report.left > 0 || report.failed > 0, "the cost limit ends the run: {report:?}");
     let stats = server.stats();
     let bill = stats.billed_input_tokens * price().input + stats.billed_output_tokens * price().output;
     let part = bill as f64 / 1e6 / cap as f64;
@@ -90,17 +90,17 @@ fn price() -> Price {
     Price::new(1_000_000, 1_000_000, 4_000_000)
 }
 
-/// The parts of their caps that random runs use, in order.
+/// Returns the parts of their cost limits that runs with random seeds use, in ascending order.
 async fn parts_used(faults: Faults, runs: u64) -> Vec<f64> {
     let mut all = JoinSet::new();
     let mut parts = Vec::new();
     for seed in 0..runs {
-        // 50 bounds of a call, and up to three times as much.
+        // 50 times the most that a call may cost, and up to three times as much.
         let cap = 50 * 560 * (1 + seed % 3);
         all.spawn(spend(cap, faults, seed));
         while all.len() >= 4 || (seed + 1 == runs && !all.is_empty()) {
             let (part, spent, possible) = all.join_next().await.unwrap().unwrap();
-            assert!(part <= 1.0, "{part} of the cap were billed; reported {spent} and {possible}");
+            assert!(part <= 1.0, "{part} of the limit was billed; reported {spent} and {possible}");
             parts.push(part);
         }
     }
@@ -108,11 +108,11 @@ async fn parts_used(faults: Faults, runs: u64) -> Vec<f64> {
     parts
 }
 
-/// Runs of each kind. With 20 of each, none was over, and the worst used 0.81 of its cap.
+/// The runs of each kind. With 20 of each, none was over its limit, and the worst used 0.81 of it.
 const RUNS: u64 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cap_holds_and_can_be_used_though_calls_fail() {
+async fn a_cost_limit_holds_and_is_used_well_while_calls_fail() {
     for (name, faults, wanted) in [
         ("10 % of 500s", Faults::default().error(0.1), 0.9),
         ("10 % halves", Faults::default().half(0.1), 0.9),

@@ -1,4 +1,4 @@
-//! Experiments as a library has them.
+//! Experiments through the library.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ async fn experiment(base: &Path, name: &str) -> Experiment {
 }
 
 #[tokio::test]
-async fn an_experiment_is_made_filled_run_and_told_of() {
+async fn an_experiment_is_created_filled_run_and_summarised() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let base = folder.path();
     assert_eq!(Experiment::list(base.join("none")).await.unwrap().len(), 0);
@@ -69,7 +69,7 @@ async fn nothing_is_removed_by_mistake_and_nothing_behind_a_link_at_all() {
 }
 
 #[tokio::test]
-async fn names_lead_nowhere_else_and_data_takes_nobodys_place() {
+async fn names_stay_inside_the_folder_and_data_is_not_overwritten() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let base = folder.path();
     for name in ["", "..", "../out", "a/b", ".hidden", "-x", "a b", "nul\0"] {
@@ -102,7 +102,7 @@ async fn names_lead_nowhere_else_and_data_takes_nobodys_place() {
 }
 
 #[tokio::test]
-async fn what_is_written_in_an_experiment_holds_for_its_runs() {
+async fn the_settings_of_an_experiment_apply_to_its_runs() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let mut definition = Definition::new("one", "");
     definition.personas.recipe = Some("own.toml".to_owned());
@@ -122,7 +122,7 @@ async fn what_is_written_in_an_experiment_holds_for_its_runs() {
 }
 
 #[tokio::test]
-async fn a_generator_makes_and_estimates_what_it_was_made_for() {
+async fn a_generator_generates_batches_and_estimates() {
     let outcomes = generator().generate_batch([interviews(), PathBuf::from("no-such-folder")], 2).await;
     assert_eq!(outcomes[0].as_ref().unwrap().personas.len(), 2);
     assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), ErrorKind::Input);
@@ -134,7 +134,7 @@ async fn a_generator_makes_and_estimates_what_it_was_made_for() {
 }
 
 #[tokio::test]
-async fn names_are_taken_out_of_experiments_too() {
+async fn names_are_anonymised_in_experiments_too() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let talk = folder.path().join("anna_lee.txt");
     let said = "Interviewer: Hello Anna.\nAnna Lee: I want to sleep for longer, every day.\n";
@@ -150,7 +150,7 @@ async fn names_are_taken_out_of_experiments_too() {
 }
 
 #[tokio::test]
-async fn what_changes_the_personas_makes_another_run() {
+async fn a_setting_that_changes_the_personas_changes_the_fingerprint() {
     let pipeline = Pipeline::new(Arc::new(Offline::new()));
     let fingerprint = async |config: GenerationConfig| pipeline.prepare(&config).await.unwrap().fingerprint;
     let config = || GenerationConfig::new(interviews(), Offline::MODEL);

@@ -16,7 +16,7 @@ async fn text(reply: Reply) -> Result<String, ErrorKind> {
 }
 
 #[tokio::test]
-async fn bad_days_have_names() {
+async fn each_failure_of_a_server_has_its_kind() {
     let stalls = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").and_stall();
     let breaks = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
     let large = Reply::new(200, "text/plain", &"x".repeat(1001));
@@ -43,16 +43,16 @@ async fn a_refused_connection_names_the_host_and_no_secret() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_is_told_from_one_that_answers() {
+async fn a_server_without_tls_is_an_error() {
     let server = Server::start([Reply::new(200, "text/plain", "in the clear")]);
     let url = server.url("/x").replacen("http:", "https:", 1);
-    // Whether it answers in the clear or hangs up first depends on what the greeting looks like to it.
+    // Whether the server answers in the clear or hangs up first depends on how it reads the TLS greeting.
     let kind = client().send(Request::get(&url)).await.unwrap_err().kind();
     assert!(matches!(kind, ErrorKind::Tls | ErrorKind::Connect), "{kind:?}");
 }
 
 #[tokio::test]
-async fn a_body_in_pieces_and_the_version_are_told() {
+async fn a_body_can_be_read_in_pieces_with_the_http_version() {
     let server = Server::start([Reply::new(200, "text/plain", "whole")]);
     let mut sent = client().send(Request::get(&server.url("/x")).header("x-one", "1")).await.unwrap();
     assert_eq!((sent.version(), sent.header("content-type")), ("HTTP/1.1", Some("text/plain")));
@@ -68,7 +68,7 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn events_come_as_they_are_sent_and_a_broken_stream_is_an_error() {
+async fn events_are_decoded_and_a_broken_stream_is_an_error() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let reply = Reply::raw(head)
         .then(Duration::ZERO, "8\r\ndata: on\r\n")

@@ -1,9 +1,9 @@
-//! The crates together, against a server that answers from a script.
+//! Cross-crate tests, against scripted servers and the simulator.
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a test crate: a panic is a failed test, and its clock is nobody's"
+    reason = "a test crate: a panic is a failed test, and it may read the clock"
 )]
 
 mod conformance;

@@ -11,7 +11,7 @@ fn pipeline() -> Pipeline {
 }
 
 #[tokio::test]
-async fn the_samples_give_different_personas_that_are_grounded_in_every_line() {
+async fn the_samples_yield_different_personas_with_exact_evidence_only() {
     let config = GenerationConfig::new(interviews(), Offline::MODEL).count(4);
     let made = pipeline().generate(&config).await.unwrap();
     assert_eq!((made.personas.len(), made.documents.len(), made.report.model_used), (4, 8, false));
@@ -32,7 +32,7 @@ async fn the_samples_give_different_personas_that_are_grounded_in_every_line() {
 }
 
 #[tokio::test]
-async fn nobody_quotes_the_interviewer() {
+async fn the_interviewer_is_never_quoted() {
     let config = GenerationConfig::new(interviews(), Offline::MODEL).count(8);
     let made = pipeline().generate(&config).await.unwrap();
     let text = serde_json::to_string(&made.personas).unwrap();
@@ -50,7 +50,7 @@ async fn nobody_quotes_the_interviewer() {
 }
 
 #[tokio::test]
-async fn the_same_documents_give_the_same_personas() {
+async fn the_same_documents_yield_the_same_personas() {
     let config = GenerationConfig::new(interviews(), Offline::MODEL).count(3);
     let one = pipeline().generate(&config).await.unwrap();
     let two = pipeline().generate(&config).await.unwrap();
@@ -68,5 +68,5 @@ async fn more_personas_than_participants_are_refused() {
     let config = GenerationConfig::new(interviews(), Offline::MODEL).count(9);
     let err = pipeline().generate(&config).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Provider(antiphon_llm::ErrorKind::InvalidRequest));
-    assert!(err.to_string().contains("have 8 of them"), "{err}");
+    assert!(err.to_string().contains("the documents have 8. Ask for 8 at most"), "{err}");
 }

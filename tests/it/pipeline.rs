@@ -32,13 +32,13 @@ fn chat_of(text: &str) -> Reply {
     Reply::chat(text, "stop")
 }
 
-/// A server that lists no models first, as it is asked for its context.
+/// Starts a server that first lists no models, since the pipeline asks for the model's context.
 fn server(replies: impl IntoIterator<Item = Reply>) -> Server {
     Server::start([Reply::json(200, &json!({ "data": [] }))].into_iter().chain(replies))
 }
 
 #[tokio::test]
-async fn a_models_personas_are_checked_and_what_nobody_said_is_marked() {
+async fn a_models_personas_are_verified_and_invented_quotes_are_marked() {
     let made = pipeline(&server([chat(SAID)])).generate(&config()).await.unwrap();
     let persona = &made.personas[0];
     assert_eq!(
@@ -54,7 +54,7 @@ async fn a_models_personas_are_checked_and_what_nobody_said_is_marked() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_fit_is_asked_for_once_more() {
+async fn an_invalid_answer_is_retried_once() {
     let server = server([Reply::chat("{\"personas\": []}", "stop"), chat(SAID)]);
     let made = pipeline(&server).generate(&config()).await.unwrap();
     assert_eq!((made.report.calls, made.report.usage.input_tokens), (2, Some(2000)));
@@ -76,7 +76,7 @@ async fn no_personas_is_never_a_success() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_keeps_its_text_and_its_cost() {
+async fn a_truncated_answer_keeps_its_text_and_its_cost() {
     let err = pipeline(&server([Reply::chat("{\"personas\": [{", "length")]))
         .generate(&config())
         .await
@@ -87,7 +87,7 @@ async fn a_cut_answer_keeps_its_text_and_its_cost() {
 }
 
 #[tokio::test]
-async fn one_config_that_fails_loses_no_other() {
+async fn one_config_that_fails_does_not_affect_the_others() {
     let server = Server::start([Reply::chat(&answer(1, SAID).to_string(), "stop")]);
     let missing = GenerationConfig::new("no-such-folder", "m");
     let configs = [config(), missing, config().count(0), config()];
@@ -108,7 +108,7 @@ async fn equal_requests_start_fresh_once_for_each_call() {
     let first = id(pipeline.generate(&fresh).await);
     let second = id(pipeline.generate(&fresh).await);
     assert_ne!(first, second, "an earlier call does not make a later one stale");
-    // One after another and at once: within one call the first makes it for all.
+    // Sequentially and concurrently: within one call to `generate_batch` the first run is made for all.
     for at_once in [1, 2] {
         let ids: Vec<_> = pipeline
             .generate_batch(&[fresh.clone(), fresh.clone()], at_once)
@@ -122,7 +122,7 @@ async fn equal_requests_start_fresh_once_for_each_call() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
+async fn a_prompt_larger_than_the_context_is_refused_before_the_call() {
     let models = json!({ "data": [{ "id": "m", "max_model_len": 8192 }] });
     let server = Server::start([Reply::json(200, &models)]);
     let err = pipeline(&server).generate(&config().distil(Distil::Never)).await.unwrap_err();
@@ -134,15 +134,15 @@ async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
 }
 
 #[tokio::test]
-async fn cancelling_and_deadlines_end_a_run_with_what_is_known() {
+async fn a_run_that_is_cancelled_or_late_still_has_a_report() {
     let late = config().deadline(Duration::from_millis(600));
     let slow_misfit = Reply::raw("").then(Duration::from_millis(700), "").followed_by(chat_of("no"));
     let misfit = server([slow_misfit, chat(SAID)]);
     let err = pipeline(&misfit).generate(&late).await.unwrap_err();
     assert_eq!((err.kind(), err.report().unwrap().calls), (ErrorKind::Deadline, 1));
-    assert_eq!(err.report().unwrap().cost_usd_micros, Some(200), "a call in progress comes to its end");
+    assert_eq!(err.report().unwrap().cost_usd_micros, Some(200), "a call in progress is completed");
     let slow_answer = Reply::raw("").then(Duration::from_millis(700), "").followed_by(chat(SAID));
-    assert!(pipeline(&server([slow_answer])).generate(&late).await.is_ok(), "and its answer counts");
+    assert!(pipeline(&server([slow_answer])).generate(&late).await.is_ok(), "its answer counts");
 
     let slow =
         || server([Reply::raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").and_stall()]);
@@ -174,7 +174,7 @@ async fn cancelling_ends_a_wait_that_the_server_asked_for() {
 }
 
 #[tokio::test]
-async fn a_drained_pipeline_begins_nothing() {
+async fn a_drained_pipeline_starts_no_call() {
     let server = server([chat(SAID)]);
     let drain = CancellationToken::new();
     drain.cancel();
@@ -183,12 +183,12 @@ async fn a_drained_pipeline_begins_nothing() {
 }
 
 #[tokio::test]
-async fn progress_and_events_tell_every_step() {
+async fn progress_and_events_report_every_step() {
     let (steps, words) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
-    let (told, counted) = (steps.clone(), words.clone());
+    let (reported, counted) = (steps.clone(), words.clone());
     let pipeline = pipeline(&server([chat(SAID)]))
         .on_progress(move |step, total, message| {
-            told.lock().unwrap().push((step, total, message));
+            reported.lock().unwrap().push((step, total, message));
             std::future::ready(())
         })
         .on_event(move |event| {
@@ -202,7 +202,7 @@ async fn progress_and_events_tell_every_step() {
     assert_eq!(*words.lock().unwrap(), answer(1, SAID).to_string().len() as u64);
 }
 
-/// An answer with these personas: each a name and a goal.
+/// Creates an answer with these personas, each a name and a goal.
 fn drafts(personas: &[(&str, &str)]) -> Reply {
     let mut answer = answer(personas.len(), SAID);
     for (draft, (name, goal)) in answer["personas"].as_array_mut().unwrap().iter_mut().zip(personas) {
@@ -221,7 +221,7 @@ const SLEEP: &str = "wants to sleep longer in the morning";
 const PRICES: &str = "keeps her prices in a notebook by the till";
 
 #[tokio::test]
-async fn a_persona_that_is_like_another_one_is_refused_and_another_asked_for() {
+async fn a_near_duplicate_persona_is_rejected_and_replaced() {
     let server = server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)]), drafts(&[("Cy", PRICES)])]);
     let made = pipeline(&server).generate(&config().count(2)).await.unwrap();
     let names: Vec<_> = made.personas.iter().map(|persona| persona.name.as_str()).collect();
@@ -233,7 +233,7 @@ async fn a_persona_that_is_like_another_one_is_refused_and_another_asked_for() {
 }
 
 #[tokio::test]
-async fn where_no_others_come_those_that_differ_are_kept_and_the_rest_is_named_as_missing() {
+async fn without_replacements_the_distinct_personas_are_kept_and_the_shortfall_is_reported() {
     let server = server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)]), drafts(&[("Cy", SLEEP)])]);
     let made = pipeline(&server).generate(&config().count(2)).await.unwrap();
     assert_eq!((made.personas.len(), made.report.calls, made.report.duplicates.len()), (1, 4, 2));
@@ -247,7 +247,7 @@ async fn where_no_others_come_those_that_differ_are_kept_and_the_rest_is_named_a
 }
 
 #[tokio::test]
-async fn a_report_tells_what_personas_rest_on_and_what_the_rules_say() {
+async fn a_report_has_the_coverage_and_the_findings_of_the_validation() {
     let made = pipeline(&server([chat(SAID)])).generate(&config()).await.unwrap();
     let coverage = &made.report.coverage;
     let persona = &coverage.personas[0];
@@ -257,7 +257,7 @@ async fn a_report_tells_what_personas_rest_on_and_what_the_rules_say() {
     assert!(rules.contains(&"minimum_detail") && made.report.validation.score < 100, "{rules:?}");
 }
 
-/// A server whose model takes so many tokens.
+/// Starts a server whose model has a context window of `window` tokens.
 fn small_server(window: u64, replies: impl IntoIterator<Item = Reply>) -> Server {
     let models = json!({ "data": [{ "id": "m", "max_model_len": window }] });
     Server::start([Reply::json(200, &models)].into_iter().chain(replies))
@@ -270,7 +270,7 @@ fn findings(quotes: &[&str]) -> Reply {
 }
 
 #[tokio::test]
-async fn documents_that_do_not_fit_are_distilled_and_quotes_looked_up_in_the_documents_themselves() {
+async fn documents_larger_than_the_context_are_distilled_and_quotes_verified_in_the_originals() {
     let found = || findings(&[SAID, "I adore spreadsheets"]);
     let server = small_server(8_192, [found(), found(), found(), chat(SAID)]);
     let made = pipeline(&server).generate(&config()).await.unwrap();
@@ -287,7 +287,7 @@ async fn documents_that_do_not_fit_are_distilled_and_quotes_looked_up_in_the_doc
 }
 
 #[tokio::test]
-async fn an_estimate_knows_what_will_be_distilled() {
+async fn an_estimate_includes_the_calls_that_distil() {
     let server = small_server(8_192, []);
     let small = pipeline(&server).estimate(&config()).await.unwrap();
     let whole = pipeline(&small_server(128_000, [])).estimate(&config()).await.unwrap();
@@ -296,7 +296,7 @@ async fn an_estimate_knows_what_will_be_distilled() {
 }
 
 #[tokio::test]
-async fn a_part_that_cannot_be_distilled_is_named_and_one_alone_is_an_error() {
+async fn a_part_that_fails_is_reported_and_no_findings_at_all_are_an_error() {
     let refused = || Reply::json(400, &json!({ "error": { "message": "no" } }));
     let server = small_server(8_192, [refused(), findings(&[SAID]), findings(&[SAID]), chat(SAID)]);
     let made = pipeline(&server).generate(&config()).await.unwrap();
@@ -304,15 +304,15 @@ async fn a_part_that_cannot_be_distilled_is_named_and_one_alone_is_an_error() {
     assert!(made.report.failures[0].reason.contains("of 3 of the documents was not distilled"));
     let err = pipeline(&small_server(8_192, [refused()])).generate(&config()).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::InvalidRequest));
-    let err = pipeline(&small_server(8_192, [findings(&["nobody said so"])]))
+    let err = pipeline(&small_server(8_192, [findings(&["I adore spreadsheets"])]))
         .generate(&config())
         .await
         .unwrap_err();
     assert!(err.to_string().contains("nothing that a participant said was found in 3 parts"), "{err}");
-    assert_eq!(err.report().unwrap().calls, 3, "they are paid all the same");
+    assert_eq!(err.report().unwrap().calls, 3, "the calls are paid all the same");
 }
 
-/// Opens the run of a configuration and works on it, as a process does that ends before it has written anything.
+/// Generates personas in the store alone, as a process does that ends before it writes any file.
 async fn unwritten(pipeline: &Pipeline, config: &GenerationConfig, store: &Store) -> Outcome {
     let mut prepared = pipeline.prepare(config).await.unwrap();
     let (run, _turn) = pipeline.open(&mut prepared, store, "{}").await.unwrap();
@@ -320,7 +320,7 @@ async fn unwritten(pipeline: &Pipeline, config: &GenerationConfig, store: &Store
 }
 
 #[tokio::test]
-async fn an_answer_that_is_stored_is_given_again_without_asking_about_parts_that_failed() {
+async fn a_stored_answer_is_returned_without_retrying_parts_that_failed() {
     let refused = Reply::json(400, &json!({ "error": { "message": "no" } }));
     let server = small_server(8_192, [refused, findings(&[SAID]), findings(&[SAID]), chat(SAID)]);
     let store = Store::in_memory();
@@ -328,16 +328,16 @@ async fn an_answer_that_is_stored_is_given_again_without_asking_about_parts_that
     let first = unwritten(&pipeline, &config(), &store).await.unwrap();
     let again = unwritten(&pipeline, &config(), &store).await.unwrap();
     assert_eq!(server.requests().len(), 5, "the models, three parts and the personas");
-    let told = |made: &Generation| {
+    let summary = |made: &Generation| {
         let Report { calls, cost_usd_micros, distilled, failures, .. } = made.report.clone();
         (calls, cost_usd_micros, json!(distilled), json!(failures))
     };
-    assert_eq!((told(&again), again.personas), (told(&first), first.personas));
+    assert_eq!((summary(&again), again.personas), (summary(&first), first.personas));
 }
 
 #[tokio::test]
-async fn a_distillation_counts_what_its_run_has_spent() {
-    // Each try at the first part, and at the personas, is paid and comes to nothing.
+async fn a_distillation_counts_towards_the_budget_of_its_run() {
+    // Each attempt at the first part and at the personas is paid, and fails.
     let no = || Reply::chat("no", "stop");
     let server = small_server(8_192, [no(), no(), findings(&[SAID]), findings(&[SAID]), no()]);
     let store = Store::in_memory();
@@ -352,7 +352,7 @@ async fn a_distillation_counts_what_its_run_has_spent() {
 }
 
 #[tokio::test]
-async fn two_runs_at_once_over_the_same_documents_distil_them_once() {
+async fn concurrent_runs_over_the_same_documents_distil_them_once() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let store = Store::open(folder.path().join("antiphon.db")).await.unwrap();
     let found = || findings(&[SAID]);

@@ -28,10 +28,9 @@ async fn complete(reply: Reply, prompt: &Prompt) -> Result<Completion, Error> {
 }
 
 #[tokio::test]
-async fn a_whole_stream_is_a_completion() {
-    let done =
-        complete(Reply::chat("Good morning to you, whoever you are", "stop"), &prompt()).await.unwrap();
-    assert_eq!(done.text, "Good morning to you, whoever you are");
+async fn a_complete_stream_is_a_completion() {
+    let done = complete(Reply::chat("Good morning to you and to everyone", "stop"), &prompt()).await.unwrap();
+    assert_eq!(done.text, "Good morning to you and to everyone");
     assert_eq!((done.finish, done.usage), (FinishReason::Stop, Usage::new(Some(1000), Some(200))));
     assert_eq!(done.head.request_id.as_deref(), Some("req-1"));
     assert_eq!(done.head.model.as_deref(), Some("served-1"));
@@ -39,7 +38,7 @@ async fn a_whole_stream_is_a_completion() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_with_a_rude_end_is_whole() {
+async fn a_complete_answer_with_an_abrupt_end_of_the_connection_is_accepted() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n";
     let end = "data: {\"choices\":[{\"delta\":{\"content\":\"42\"},\"finish_reason\":\"stop\"}]}\n\n";
     let rude = Reply::raw(head).then(Duration::ZERO, end);
@@ -48,7 +47,7 @@ async fn a_whole_answer_with_a_rude_end_is_whole() {
     }
 }
 
-/// A failed answer: its kind, and the words that came.
+/// Returns the kind of a failed answer, and its partial text.
 #[track_caller]
 fn failed(result: Result<Completion, Error>) -> (ErrorKind, String) {
     let err = result.unwrap_err();
@@ -58,10 +57,10 @@ fn failed(result: Result<Completion, Error>) -> (ErrorKind, String) {
 const WORDS: &str = r#"{"choices":[{"delta":{"content":"half an"}}]}"#;
 
 #[tokio::test]
-async fn an_answer_that_is_not_whole_is_truncated_with_its_text() {
+async fn an_incomplete_answer_is_truncated_with_its_text() {
     let cut = (ErrorKind::Truncated { cause: TruncationCause::Disconnected }, "half an".to_owned());
     assert_eq!(failed(complete(Reply::events([WORDS]), &prompt()).await), cut);
-    // Ended like a whole one, but without a reason.
+    // The stream ends like a complete one, but without a finish reason.
     assert_eq!(failed(complete(Reply::events([WORDS, "[DONE]"]), &prompt()).await), cut);
     let empty_reason = r#"{"choices":[{"delta":{"content":"half an"},"finish_reason":""}]}"#;
     assert_eq!(failed(complete(Reply::events([empty_reason]), &prompt()).await), cut);
@@ -72,7 +71,7 @@ async fn an_answer_that_is_not_whole_is_truncated_with_its_text() {
 }
 
 #[tokio::test]
-async fn a_whole_body_that_comes_a_byte_at_a_time_has_to_end() {
+async fn a_body_that_trickles_ends_at_the_call_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n{";
     let drip = (0..200).fold(Reply::raw(head), |reply, _| reply.then(Duration::from_millis(50), " "));
     let server = Server::start([drip]);
@@ -110,7 +109,7 @@ async fn errors_inside_a_stream_keep_their_kind_and_the_text() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up_and_a_thinking_one_is_not() {
+async fn a_silent_server_times_out_and_a_reasoning_one_does_not() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let silent = Reply::raw(head).and_stall();
     assert_eq!(
@@ -130,7 +129,7 @@ async fn a_silent_server_is_given_up_and_a_thinking_one_is_not() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_completion_say_what_they_are() {
+async fn a_response_that_is_not_a_completion_is_described() {
     let html = Reply::new(200, "text/html", "<html><h1>Welcome to nginx</h1></html>");
     let err = complete(html, &prompt()).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::InvalidResponse);
@@ -146,7 +145,7 @@ async fn answers_that_are_no_completion_say_what_they_are() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_schemas_is_asked_in_other_ways() {
+async fn a_server_that_refuses_schemas_gets_the_next_structured_mode() {
     let no = |what: &str| {
         Reply::json(400, &json!({ "error": format!("'response_format.type' must not be '{what}'") }))
     };
@@ -162,7 +161,7 @@ async fn a_server_that_refuses_schemas_is_asked_in_other_ways() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_after_its_wait() {
+async fn a_throttled_call_is_retried_after_the_servers_wait() {
     let busy = Reply::with_headers(429, "retry-after: 0.3\r\n", "{\"error\":{\"message\":\"slow down\"}}");
     let server = Server::start([busy, Reply::chat("ok", "stop")]);
     let provider = Retrying::new(compatible(&server), RetryPolicy::default());
@@ -171,7 +170,7 @@ async fn a_busy_server_is_asked_again_after_its_wait() {
 }
 
 #[tokio::test]
-async fn what_cannot_succeed_is_asked_once_and_what_may_as_often_as_the_policy_says() {
+async fn permanent_errors_are_not_retried_and_transient_ones_as_the_policy_allows() {
     let quick = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
     for (status, body, kind, calls) in [
         (401, "{\"error\":{\"message\":\"bad key\"}}", ErrorKind::Auth, 1),
@@ -217,7 +216,7 @@ async fn openai_gets_its_key_in_a_header_and_its_own_parameter_names() {
 }
 
 #[tokio::test]
-async fn models_tell_their_context() {
+async fn models_report_their_context() {
     let models = json!({ "data": [{ "id": "a", "max_model_len": 4096 }, { "id": "b", "meta": { "n_ctx": 512 } }, { "id": "c" }] });
     let server = Server::start([Reply::json(200, &models)]);
     let provider = compatible(&server);
@@ -234,7 +233,7 @@ async fn models_tell_their_context() {
 }
 
 #[tokio::test]
-async fn engines_count_only_when_they_say_who_they_are() {
+async fn only_engines_that_identify_themselves_are_discovered() {
     let llamacpp =
         Server::start([Reply::json(200, &json!({ "total_slots": 1, "default_generation_settings": {} }))]);
     let stranger = Server::start([Reply::new(200, "text/html", "<h1>It works</h1>")]);

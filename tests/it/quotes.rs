@@ -1,4 +1,4 @@
-//! True quotes are kept, whatever they are dressed in, and false ones are not.
+//! True quotes are verified whatever their typography, and false ones are not.
 
 use antiphon::data::{Document, Loader, SpeakerRole};
 use antiphon_pipeline::Match;
@@ -6,7 +6,7 @@ use antiphon_pipeline::evidence::{Missing, Wanted, verify};
 
 use crate::sample::interviews;
 
-/// A generator that says the same in every run (Numerical Recipes' constants).
+/// A deterministic random number generator (the linear congruential constants of Numerical Recipes).
 struct Chance(u32);
 
 impl Chance {
@@ -20,7 +20,7 @@ async fn documents() -> Vec<Document> {
     Loader::new().load_path(interviews()).await.unwrap().documents
 }
 
-/// Turns of one side that have enough words, each with its document.
+/// Returns the turns of one role that have at least eight words, each with its document.
 fn turns(documents: &[Document], role: SpeakerRole) -> Vec<(usize, Vec<&str>)> {
     documents
         .iter()
@@ -33,7 +33,7 @@ fn turns(documents: &[Document], role: SpeakerRole) -> Vec<(usize, Vec<&str>)> {
         .collect()
 }
 
-/// Words in another dress: white space, quotation marks, dashes and case.
+/// Returns words with random white space, quotation marks, dashes and case.
 fn dressed(words: &[&str], chance: &mut Chance) -> String {
     let gaps = [" ", "  ", "\n", "\t", "\u{a0}"];
     let mut text = String::new();
@@ -60,7 +60,7 @@ fn dressed(words: &[&str], chance: &mut Chance) -> String {
 }
 
 #[tokio::test]
-async fn of_a_thousand_true_quotes_all_are_kept_where_they_were_said() {
+async fn a_thousand_true_quotes_are_found_where_they_were_said() {
     let documents = documents().await;
     let turns = turns(&documents, SpeakerRole::Participant);
     let mut chance = Chance(1);
@@ -80,7 +80,7 @@ async fn of_a_thousand_true_quotes_all_are_kept_where_they_were_said() {
         let Ok(found) = found else { continue };
         kept += usize::from(found.matched != Match::Fuzzy);
         let document = &documents[found.document];
-        // The span holds the words, and the line that is told has the first of them.
+        // The span contains the words, inside one turn of a participant.
         let passage = &document.text[found.start..found.end];
         let plain = |text: &str| -> String {
             text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -91,13 +91,13 @@ async fn of_a_thousand_true_quotes_all_are_kept_where_they_were_said() {
                 && turn.span.start <= found.start
                 && found.end <= turn.span.end
         });
-        assert!(inside, "{wanted:?} is in nobody's turn");
+        assert!(inside, "{wanted:?} is in no participant's turn");
     }
     assert!(kept >= 990, "{kept} of 1,000");
 }
 
 #[tokio::test]
-async fn of_a_thousand_planted_false_quotes_none_is_kept() {
+async fn none_of_a_thousand_false_quotes_is_kept() {
     let documents = documents().await;
     let participants = turns(&documents, SpeakerRole::Participant);
     let interviewer = turns(&documents, SpeakerRole::Interviewer);
@@ -114,17 +114,17 @@ async fn of_a_thousand_planted_false_quotes_none_is_kept() {
                 mixed.swap(0, 4);
                 mixed.join(" ")
             }
-            // The sense turned round.
+            // A negation.
             1 => format!("{} not {}", said[..4].join(" "), said[4..].join(" ")),
             // Another number.
             2 => format!("{} ninety-nine {}", said[..4].join(" "), said[4..].join(" "))
                 .replace("ninety-nine", "99"),
-            // The ends of two turns as one.
+            // The end of one turn and the beginning of another as one quote.
             3 => {
                 let (_, others) = &participants[chance.below(participants.len())];
                 format!("{} {}", words[words.len() - 6..].join(" "), others[..6].join(" "))
             }
-            // What only the interviewer said.
+            // A turn of the interviewer.
             _ => interviewer[chance.below(interviewer.len())].1.join(" "),
         };
         wanted.push(Wanted::new(quote).document(Some(*document)));
@@ -135,7 +135,7 @@ async fn of_a_thousand_planted_false_quotes_none_is_kept() {
     assert!(found.contains(&Err(Missing::Interviewer)) && found.contains(&Err(Missing::Nowhere)));
 }
 
-/// Speakers with their words, one line each.
+/// An interview: a speaker and the words of each turn.
 type Talk = Vec<(&'static str, String)>;
 
 fn talk(chance: &mut Chance) -> Talk {
@@ -152,7 +152,7 @@ fn talk(chance: &mut Chance) -> Talk {
         .collect()
 }
 
-/// A talk as a file of each text format, with its name.
+/// Returns a talk as a file of each text format, with its name.
 fn files(talk: &Talk) -> Vec<(&'static str, String)> {
     let each = |line: fn(&str, &str) -> String| -> String {
         talk.iter().map(|(speaker, words)| line(speaker, words)).collect()
@@ -184,7 +184,7 @@ fn files(talk: &Talk) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_reported_place_has_the_words_in_the_file_whatever_its_format() {
+fn the_reported_line_has_the_quote_in_every_file_format() {
     let mut chance = Chance(7);
     let mut found = 0;
     for _ in 0..60 {

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-/// The sample interviews of the repository.
+/// Returns the folder of the sample interviews.
 pub(crate) fn interviews() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/interviews"))
 }
 
-/// Words that P01 said in the samples.
+/// A sentence that P01 says in the samples.
 pub(crate) const SAID: &str = "I hate throwing food away, I really do";
 
-/// An answer with `count` personas, whose only quote is `quote`.
+/// Returns an answer with `count` personas, whose only quote is `quote`.
 pub(crate) fn answer(count: usize, quote: &str) -> Value {
     let cited = json!({ "document": "d1", "quote": quote });
     let claim = json!({ "claim": "Waste less", "document": "d1", "quote": quote });

@@ -1,4 +1,4 @@
-//! A key shows nowhere: not in what is logged, printed, recorded or kept.
+//! API keys never leak into logs, debug output, recordings or caches.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 const KEY: &str = "sk-planted-0123456789";
 
-/// All that spans and events of every level say.
+/// A layer that records the fields of all spans and events, of every level.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -36,7 +36,7 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 }
 
-/// Asks in each format with the planted key, and gives all that there is to see of it.
+/// Makes a call in each format with the planted key, and returns everything that was printed, logged and recorded.
 async fn all_that_shows(server: &Server) -> String {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
@@ -55,12 +55,12 @@ async fn all_that_shows(server: &Server) -> String {
     }
     assert_eq!(recorded.contains("sim-1"), server.stats().answered > 0, "{recorded}");
     let logged = log.0.lock().unwrap().clone();
-    assert!(logged.contains("sim-1") && seen.len() > 1_000, "nothing was written down: {logged}");
+    assert!(logged.contains("sim-1") && seen.len() > 1_000, "nothing was logged: {logged}");
     seen + &recorded + &logged
 }
 
 #[tokio::test]
-async fn a_key_that_is_right_shows_nowhere() {
+async fn a_right_key_leaks_nowhere() {
     let server = Server::start(Scenario::default().key(KEY), 0).await.unwrap();
     let seen = all_that_shows(&server).await;
     assert_eq!(server.stats().answered, FORMATS.len() as u64, "{seen}");
@@ -68,7 +68,7 @@ async fn a_key_that_is_right_shows_nowhere() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_wrong_shows_nowhere() {
+async fn a_wrong_key_leaks_nowhere() {
     let server = Server::start(Scenario::default().key("another"), 0).await.unwrap();
     let seen = all_that_shows(&server).await;
     assert_eq!(server.stats().answered, 0);

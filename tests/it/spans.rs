@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tracing::span;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// The names of all spans that were opened.
+/// A layer that records the names of all spans.
 #[derive(Clone, Default)]
 struct Names(Arc<Mutex<BTreeSet<&'static str>>>);
 

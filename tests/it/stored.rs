@@ -1,4 +1,4 @@
-//! The library over one journal: what was paid for is asked for once, by however many pipelines and processes.
+//! The library over one journal: a call is paid for once, however many pipelines and processes need its answer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn config() -> GenerationConfig {
     GenerationConfig::new(interviews(), "m").count(1).parameters(parameters)
 }
 
-/// A pipeline that opens the journal anew, as another process does.
+/// Creates a pipeline that opens the journal again, as another process does.
 async fn pipeline(server: &Server, journal: &Path) -> Pipeline {
     let quick = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
     let provider = Compatible::new(&server.url("/v1")).unwrap();
@@ -58,7 +58,7 @@ fn journal(folder: &antiphon::fs::TempDir) -> PathBuf {
     folder.path().join("antiphon.db")
 }
 
-/// Drops a future when the server has been asked for so many answers.
+/// Drops a future when the server has received `calls` chat requests.
 async fn dropped_at<F: Future>(calls: usize, server: &Server, future: F) {
     let asked = async {
         while chats(server) < calls {
@@ -72,7 +72,7 @@ async fn dropped_at<F: Future>(calls: usize, server: &Server, future: F) {
 }
 
 #[tokio::test]
-async fn a_second_pipeline_over_the_same_journal_asks_nothing() {
+async fn a_second_pipeline_over_the_same_journal_makes_no_call() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let server = Server::start([models(), chat()]);
     let first = pipeline(&server, &journal(&folder)).await.generate(&config()).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_second_pipeline_over_the_same_journal_asks_nothing() {
     assert_eq!((chats(&server), &second.personas), (1, &first.personas));
     assert_eq!((second.report.calls, &second.report.run_id), (1, &first.report.run_id));
     let other = pipeline(&server, &journal(&folder)).await.generate(&config().fresh(true)).await.unwrap();
-    assert_eq!(chats(&server), 2, "a fresh start asks again");
+    assert_eq!(chats(&server), 2, "a fresh run makes the call again");
     assert_ne!(other.report.run_id, first.report.run_id);
     let runs =
         Store::open(journal(&folder)).await.unwrap().runs_page(RunFilter::default(), None, 9).await.unwrap();
@@ -103,13 +103,13 @@ async fn a_run_that_was_dropped_in_a_call_is_resumed_and_its_call_reported() {
     let run = Store::open(journal(&folder)).await.unwrap().read_run("latest").await.unwrap();
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.possibly_billed, tally.unbounded, tally.calls, tally.settled), (1, 0, 1, 200));
-    assert!(tally.possible > 0, "the most that the lost call may have cost is known");
+    assert!(tally.possible > 0, "the most that the possibly billed call may have cost is known");
     let again = pipeline(&server, &journal(&folder)).await.generate(&config()).await.unwrap();
     assert_eq!((chats(&server), again.personas, again.report.may_cost_more), (2, made.personas, true));
 }
 
 #[tokio::test]
-async fn a_generator_over_the_same_journal_asks_nothing() {
+async fn a_generator_over_the_same_journal_makes_no_call() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let server = Server::start([models(), stalls(), models(), chat()]);
     let generator = async || PersonaGenerator::new(pipeline(&server, &journal(&folder)).await, config());
@@ -149,10 +149,10 @@ async fn a_budget_in_the_configuration_holds_over_pipelines() {
     let made = pipeline(&server, &journal(&folder)).await.generate(&limited(100_000)).await.unwrap();
     assert_eq!((chats(&server), made.report.cost_usd_micros), (2, Some(400)));
     let again = pipeline(&server, &journal(&folder)).await.generate(&limited(0)).await.unwrap();
-    assert_eq!((chats(&server), again.personas), (2, made.personas), "what is there costs nothing");
+    assert_eq!((chats(&server), again.personas), (2, made.personas), "a stored answer costs nothing");
 }
 
-/// An engine that opens the journal anew, and asks for one page after another.
+/// Creates an engine that opens the journal again, and makes one call at a time.
 async fn engine(server: &Server, journal: &Path) -> ContentEngine {
     let mut options = Options::default();
     options.limits.max_concurrency = Some(1);
@@ -161,7 +161,7 @@ async fn engine(server: &Server, journal: &Path) -> ContentEngine {
 }
 
 #[tokio::test]
-async fn a_content_engine_over_the_same_journal_asks_for_what_is_left() {
+async fn a_content_engine_over_the_same_journal_makes_only_the_missing_calls() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let server = Server::start([page("One"), stalls(), page("Two")]);
     let voices = [Voice::new("a", "Blunt."), Voice::new("b", "Warm.")];

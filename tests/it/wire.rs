@@ -1,4 +1,4 @@
-//! What is sent, word for word, and answers in the shape of the vendors' documentation.
+//! Snapshots of the requests that are sent, and answers in the shape of the vendors' documentation.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use antiphon_tests::conformance::{FORMATS, Target};
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
 
-/// A prompt with everything that a prompt can have.
+/// Returns a prompt that uses every feature of prompts.
 fn rich_prompt() -> Prompt {
     let schema = json!({
         "type": "object",
@@ -57,7 +57,7 @@ async fn requests_are_written_as_each_vendor_reads_them() {
     }
 }
 
-/// Asks a server that answers with a fixture.
+/// Makes a call to a server that answers with a fixture.
 async fn fixture(format: &str, name: &str) -> Result<Completion, Error> {
     let path = format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
     let body = std::fs::read_to_string(path).unwrap();
@@ -76,7 +76,7 @@ async fn fixture(format: &str, name: &str) -> Result<Completion, Error> {
 }
 
 #[tokio::test]
-async fn answers_of_the_documentation_are_read_alike() {
+async fn answers_of_the_documentation_are_decoded_alike() {
     for (format, name, id, reasoning) in [
         ("chat", "openai-chat.sse", Some("chatcmpl-1"), Some(20)),
         ("responses", "openai-responses.sse", Some("resp_1"), Some(20)),
@@ -120,7 +120,7 @@ async fn errors_of_the_documentation_keep_their_kind_and_the_text() {
 }
 
 #[tokio::test]
-async fn counts_that_are_not_told_are_unknown_and_not_nothing() {
+async fn token_counts_that_are_not_reported_are_unknown_and_not_zero() {
     let bare = r#"{"choices":[{"delta":{"content":"42"},"finish_reason":"stop"}]}"#;
     let server = Server::start([Reply::events([bare, "[DONE]"])]);
     let target = Target::new("chat", &server.url(""), "m");

@@ -1,7 +1,7 @@
-//! What every provider must do alike, whatever server answers it.
+//! The conformance suite: checks that every provider must pass, with any server.
 //!
-//! The checks know nothing of the server: they run against the simulator, against real servers and against those that others
-//! wrote. What only a server that can be told to misbehave can show stands in `tests/it/conformance.rs`.
+//! The checks do not depend on the server: they run against the simulator, real servers and third-party ones. Checks that need
+//! a server with scripted faults are in `tests/it/conformance.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use antiphon_providers::registry::{Kind, Options};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-/// The ways of asking that there are.
+/// The wire formats of the providers, each with its route.
 pub const FORMATS: [&str; 9] = [
     "chat",
     "responses",
@@ -28,25 +28,25 @@ pub const FORMATS: [&str; 9] = [
     "llamacpp-native",
 ];
 
-/// A server that is to be asked in a format.
+/// A server to check, in one format.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// One of [`FORMATS`].
     pub format: String,
     /// The server's address without a path.
     pub url: String,
-    /// The model to ask.
+    /// The name of the model.
     pub model: String,
-    /// The key to bring.
+    /// The API key.
     pub key: String,
-    /// The time to the first token and between two of them.
+    /// The longest time to the first token and between two tokens.
     pub patience: Duration,
-    /// The time of a whole call, if not the provider's default.
+    /// The longest time of a whole call. Default: the provider's.
     pub call: Option<Duration>,
 }
 
 impl Target {
-    /// A server, a format and a model; a key that no server asks for, and half a minute of patience.
+    /// Creates a target with a placeholder key and a patience of 30 s.
     #[must_use]
     pub fn new(format: &str, url: &str, model: &str) -> Self {
         Self {
@@ -59,10 +59,10 @@ impl Target {
         }
     }
 
-    /// The provider of this format, by itself.
+    /// Returns the provider of this format, without retries or limits around it.
     ///
     /// # Panics
-    /// For an address that is none, or a format that is none.
+    /// If the address is invalid, or the format is unknown.
     #[must_use]
     pub fn provider(&self) -> Arc<dyn Provider> {
         let v1 = format!("{}/v1", self.url);
@@ -88,17 +88,17 @@ impl Target {
         Kind::find(kind).expect("a format").build(&options).expect("an address").provider
     }
 
-    /// A short question to the model.
+    /// Returns a short prompt.
     #[must_use]
     pub fn prompt(&self) -> Prompt {
         Prompt::new(&self.model, [Message::user("Say hello.")]).system("Answer in a few words.")
     }
 }
 
-/// The schema that structured answers have to fit here.
+/// Returns the JSON schema for structured output in these checks.
 ///
 /// # Panics
-/// Never: it is one.
+/// Never: the schema is valid.
 #[must_use]
 pub fn schema() -> Schema {
     let schema = json!({
@@ -123,10 +123,10 @@ fn said(err: Error) -> String {
     format!("{:?}: {err}", err.kind())
 }
 
-/// A whole answer has text, a reason, a count of tokens and the model's name.
+/// Checks that a complete answer has text, a finish reason, token counts and the model's name.
 ///
 /// # Errors
-/// What does not hold.
+/// A description of the fault.
 pub async fn complete(target: &Target) -> Result<(), String> {
     let parameters = SamplingParams::default().max_tokens(64);
     let prompt = target.prompt().parameters(parameters);
@@ -138,14 +138,14 @@ pub async fn complete(target: &Target) -> Result<(), String> {
     let usage = done.usage;
     ensure(usage.input.is_some_and(|tokens| tokens > 0), || format!("no tokens of the prompt: {usage:?}"))?;
     ensure(usage.output.is_some_and(|tokens| tokens > 0), || format!("no tokens of the answer: {usage:?}"))?;
-    ensure(done.head.model.is_some(), || "it does not say which model served".to_owned())?;
+    ensure(done.head.model.is_some(), || "the answer does not name the model".to_owned())?;
     ensure(done.timing.first_token.is_some(), || "the time to the first token is not known".to_owned())
 }
 
-/// The pieces of a stream are the whole answer, in their order.
+/// Checks that the pieces of a stream, in order, are the whole answer.
 ///
 /// # Errors
-/// What does not hold.
+/// A description of the fault.
 pub async fn stream(target: &Target) -> Result<(), String> {
     let prompt = target.prompt().parameters(SamplingParams::default().max_tokens(64));
     let mut answer = target.provider().stream(&prompt, &CallContext::default()).await.map_err(said)?;
@@ -157,8 +157,10 @@ pub async fn stream(target: &Target) -> Result<(), String> {
                 pieces += 1;
             }
             Delta::End(done) => {
-                ensure(done.text == text, || format!("{text:?} came, and {:?} was the whole", done.text))?;
-                return ensure(pieces > 1, || format!("the answer came in {pieces} piece"));
+                ensure(done.text == text, || {
+                    format!("the pieces are {text:?}, the whole answer is {:?}", done.text)
+                })?;
+                return ensure(pieces > 1, || format!("the answer arrived in {pieces} piece"));
             }
             _ => {}
         }
@@ -166,10 +168,11 @@ pub async fn stream(target: &Target) -> Result<(), String> {
     Err("the stream has no end".to_owned())
 }
 
-/// A text that reaches the limit of tokens says so; JSON that does is an error with what there is of it.
+/// Checks the token limit: a text that reaches it has the finish reason `Length`; JSON that reaches it is an error with the
+/// partial answer.
 ///
 /// # Errors
-/// What does not hold.
+/// A description of the fault.
 pub async fn length(target: &Target) -> Result<(), String> {
     let prompt = Prompt::new(&target.model, [Message::user("Count from one to one hundred in words.")]);
     let prompt = prompt.parameters(SamplingParams::default().max_tokens(16));
@@ -178,22 +181,22 @@ pub async fn length(target: &Target) -> Result<(), String> {
     ensure(done.finish == FinishReason::Length, || format!("the text ended with {:?}", done.finish))?;
     let prompt = prompt.output(Output::Json(schema()));
     match provider.complete(&prompt, &CallContext::default()).await {
-        Ok(done) => Err(format!("JSON that was cut is an answer: {}", done.text)),
+        Ok(done) => Err(format!("truncated JSON was accepted: {}", done.text)),
         Err(err) => {
             ensure(err.kind() == ErrorKind::Truncated { cause: TruncationCause::MaxTokens }, || {
                 format!("{:?}: {err}", err.kind())
             })?;
             ensure(err.partial().is_some_and(|partial| !partial.text.is_empty()), || {
-                "what came of it is lost".to_owned()
+                "the partial answer is lost".to_owned()
             })
         }
     }
 }
 
-/// JSON that fits a schema comes as it is asked for.
+/// Checks structured output: one call returns JSON that is valid against the schema.
 ///
 /// # Errors
-/// What does not hold.
+/// A description of the fault.
 pub async fn structured(target: &Target) -> Result<(), String> {
     let prompt = Prompt::new(&target.model, [Message::user("Describe a pot of paint.")]);
     let prompt = prompt.parameters(SamplingParams::default().max_tokens(400));
@@ -205,37 +208,37 @@ pub async fn structured(target: &Target) -> Result<(), String> {
     })
 }
 
-/// The models can be listed, the server's health and what a model takes be asked for.
+/// Checks that the models, the server's health and a model's capabilities can be queried.
 ///
 /// # Errors
-/// What does not hold.
+/// A description of the fault.
 pub async fn lists(target: &Target) -> Result<(), String> {
     let (provider, context) = (target.provider(), CallContext::default());
     let models = provider.models(&context).await.map_err(said)?;
     ensure(models.iter().any(|model| model.answers), || format!("no model answers: {models:?}"))?;
     let health = provider.health(&context).await.map_err(said)?;
     ensure(health.http_version.is_some() && health.models.is_some(), || format!("{health:?}"))?;
-    // Unknown is no error, and no panic.
+    // An unknown model is neither an error nor a panic.
     provider.capabilities("no-such-model", &context).await;
     Ok(())
 }
 
-/// A key that shows in anything that is printed would be a leak.
+/// Checks that the debug output of a provider does not leak the key.
 ///
 /// # Errors
-/// Where it shows.
+/// The output that contains it.
 pub fn silent(target: &Target) -> Result<(), String> {
     let shown = format!("{:?}", target.provider());
-    ensure(!shown.contains(&target.key), || format!("the key shows: {shown}"))
+    ensure(!shown.contains(&target.key), || format!("the key is printed: {shown}"))
 }
 
-/// A value is JSON that fits the schema of these checks.
+/// Returns whether a value is valid against the [schema](schema()) of these checks.
 #[must_use]
 pub fn fits(value: &Value) -> bool {
     schema().violations(value).is_empty()
 }
 
-/// Every check that any server must stand, one after another; the name of each that failed, and why.
+/// Runs every check, one after another; returns the name of each that failed, with the reason.
 pub async fn all(target: &Target) -> Vec<(&'static str, String)> {
     let results = [
         ("complete", complete(target).await),

@@ -1,4 +1,4 @@
-//! What the guide's examples talk to.
+//! The servers and inputs of the guide's examples.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,19 @@ use serde_json::json;
 
 use crate::{Reply, Server};
 
-/// The sample interviews.
+/// Returns the folder of the sample interviews.
 #[must_use]
 pub fn interviews() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/interviews"))
 }
 
-/// A server that answers every request with these words, as a chat completion.
+/// Starts a server that answers every request with this text, as a chat completion.
 #[must_use]
 pub fn says(text: &str) -> Server {
     Server::start([Reply::chat(text, "stop")])
 }
 
-/// A server that answers with the copy of a portfolio, and a link that no notes have.
+/// Starts a server that answers with the copy of a portfolio, in which one link is not in any notes.
 #[must_use]
 pub fn copy() -> Server {
     let loom = json!({ "name": "Loom", "description": "Weaves.", "url": "https://github.com/ada/loom", "stars": 12,
@@ -30,7 +30,7 @@ pub fn copy() -> Server {
     says(&content.to_string())
 }
 
-/// A server that answers with a persona from the sample interviews.
+/// Starts a server that answers with a persona from the sample interviews.
 #[must_use]
 pub fn personas() -> Server {
     let quote = "I hate throwing food away, I really do";

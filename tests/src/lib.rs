@@ -1,6 +1,6 @@
-//! A loopback server for tests, which answers from a script and remembers what it was asked.
+//! A loopback server for tests, which answers from a script and records its requests.
 //!
-//! It writes bytes, not HTTP: so it can also cut an answer, stall in the middle of it, or answer nonsense.
+//! It writes plain bytes, not HTTP: so it can also truncate an answer, stall in the middle of it, or send garbage.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A server on a port of its own, until the process ends.
+/// A server on a free loopback port, which runs until the process ends.
 #[derive(Debug)]
 pub struct Server {
     port: u16,
@@ -30,32 +30,32 @@ pub struct Server {
 struct Shared {
     script: VecDeque<Reply>,
     requests: Vec<Received>,
-    under_way: usize,
-    most_under_way: usize,
+    in_flight: usize,
+    max_in_flight: usize,
 }
 
-/// What a server answers to one request.
+/// The answer of a server to one request.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     pieces: Vec<(Duration, Vec<u8>)>,
     stays_open: bool,
 }
 
-/// A request as it came.
+/// A request that was received.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// `POST /v1/chat/completions`.
+    /// The method and the path, such as `POST /v1/chat/completions`.
     pub line: String,
     /// The header lines.
     pub headers: Vec<String>,
-    /// The body as JSON, or null.
+    /// The body as JSON; null if it is not JSON.
     pub body: Value,
-    /// The body as it came.
+    /// The body as it was received.
     pub bytes: Vec<u8>,
 }
 
 impl Server {
-    /// Answers requests in the order of the script; the last reply is repeated for ever.
+    /// Starts a server that answers requests in the order of the script; the last reply is repeated.
     ///
     /// # Panics
     /// If no port is free, or the script is empty.
@@ -70,33 +70,33 @@ impl Server {
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let shared = for_thread.clone();
-                // One that hangs up early is part of many tests.
+                // In many tests the client hangs up early.
                 std::thread::spawn(move || drop(serve(connection, &shared)));
             }
         });
         Self { port, shared }
     }
 
-    /// `http://127.0.0.1:PORT`, with `path` behind it.
+    /// Returns `http://127.0.0.1:PORT` followed by `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// The most requests that were under way at once.
+    /// Returns the greatest number of requests that were in flight at the same time.
     #[must_use]
     pub fn most_under_way(&self) -> usize {
-        lock(&self.shared).most_under_way
+        lock(&self.shared).max_in_flight
     }
 
-    /// What was asked so far.
+    /// Returns the requests so far, in their order.
     #[must_use]
     pub fn requests(&self) -> Vec<Received> {
         lock(&self.shared).requests.clone()
     }
 }
 
-/// An address where nobody listens.
+/// Returns a URL whose port refuses connections.
 ///
 /// # Panics
 /// If no port is free.
@@ -109,13 +109,13 @@ pub fn refusing_url(path: &str) -> String {
 }
 
 impl Reply {
-    /// A whole answer with a content type and a body.
+    /// Creates a complete answer with a content type and a body.
     #[must_use]
     pub fn new(status: u16, content_type: &str, body: &str) -> Self {
         Self::with_headers(status, &format!("content-type: {content_type}\r\n"), body)
     }
 
-    /// A whole answer with header lines, each ended by CR LF.
+    /// Creates a complete answer with header lines, each terminated by CR LF.
     #[must_use]
     pub fn with_headers(status: u16, headers: &str, body: &str) -> Self {
         let length = body.len();
@@ -125,13 +125,13 @@ impl Reply {
         Self::raw(&head)
     }
 
-    /// A JSON answer.
+    /// Creates a JSON answer.
     #[must_use]
     pub fn json(status: u16, body: &Value) -> Self {
         Self::new(status, "application/json", &body.to_string())
     }
 
-    /// A stream of server-sent events that ends with its last event: whether that is a whole answer is up to them.
+    /// Creates a stream of server-sent events that ends after the last one, whether or not they are a complete answer.
     #[must_use]
     pub fn events<'a>(events: impl IntoIterator<Item = &'a str>) -> Self {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\nconnection: close\r\n\r\n";
@@ -140,7 +140,7 @@ impl Reply {
             .fold(Self::raw(head), |reply, event| reply.then(Duration::ZERO, &format!("data: {event}\n\n")))
     }
 
-    /// A chat completion in pieces of a few letters, whole, with usage.
+    /// Creates a complete chat completion with usage, streamed in pieces of 24 characters.
     #[must_use]
     pub fn chat(text: &str, finish: &str) -> Self {
         let letters: Vec<char> = text.chars().collect();
@@ -155,27 +155,27 @@ impl Reply {
         Self::events(events.iter().map(String::as_str))
     }
 
-    /// Bytes as they are.
+    /// Creates an answer of these bytes, without a head.
     #[must_use]
     pub fn raw(bytes: &str) -> Self {
         Self { pieces: vec![(Duration::ZERO, bytes.as_bytes().to_vec())], stays_open: false }
     }
 
-    /// More bytes after a while.
+    /// Adds bytes that are sent after a delay.
     #[must_use]
     pub fn then(mut self, after: Duration, bytes: &str) -> Self {
         self.pieces.push((after, bytes.as_bytes().to_vec()));
         self
     }
 
-    /// Another reply's bytes behind this one's.
+    /// Adds the bytes of another reply.
     #[must_use]
     pub fn followed_by(mut self, other: Self) -> Self {
         self.pieces.extend(other.pieces);
         Self { stays_open: other.stays_open, ..self }
     }
 
-    /// Says no more at the end, but does not hang up.
+    /// Keeps the connection open after the last byte, until the client hangs up.
     #[must_use]
     pub fn and_stall(mut self) -> Self {
         self.stays_open = true;
@@ -189,8 +189,8 @@ fn serve(connection: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
     let reply = {
         let mut shared = lock(shared);
         shared.requests.push(received);
-        shared.under_way += 1;
-        shared.most_under_way = shared.most_under_way.max(shared.under_way);
+        shared.in_flight += 1;
+        shared.max_in_flight = shared.max_in_flight.max(shared.in_flight);
         match shared.script.len() {
             1 => shared.script[0].clone(),
             _ => shared.script.pop_front().unwrap_or_default(),
@@ -203,10 +203,10 @@ fn serve(connection: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
         connection.write_all(bytes)?;
         connection.flush()
     });
-    lock(shared).under_way -= 1;
+    lock(shared).in_flight -= 1;
     written?;
     if reply.stays_open {
-        // Until the client hangs up.
+        // This returns when the client hangs up.
         let _ = connection.read(&mut [0]);
     }
     connection.shutdown(Shutdown::Both)
@@ -235,27 +235,42 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The README's code.
+/// The examples of the README, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
-/// The guides' code.
+/// The examples of a guide, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/from-python.md")]
 pub struct FromPython;
 
-/// The guides' code.
+/// The examples of a guide, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/patterns.md")]
 pub struct Patterns;
 
-/// The guides' code.
+/// The examples of a guide, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/portfolio.md")]
 pub struct Portfolio;
 
-/// The guides' code.
+/// The examples of a guide, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/personas.md")]
 pub struct Personas;
+
+/// The examples of a guide, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/services.md")]
+pub struct Services;
+
+/// The examples of a guide, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/testing.md")]
+pub struct Testing;
+
+/// The examples of a guide, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/migration.md")]
+pub struct Migration;

@@ -12,9 +12,9 @@ use crate::harness::{Measured, Row};
 
 const FILES: usize = 10_000;
 const SITES: usize = 1_000;
-/// What a quote may take.
+/// The target time to verify one quote.
 const A_QUOTE: Duration = Duration::from_millis(50);
-/// Sites that are to be built in a second.
+/// The target number of sites that are built in a second.
 const A_SECOND: f64 = 500.0;
 
 pub(super) fn rows() -> Result<Vec<Measured>, String> {
@@ -78,7 +78,7 @@ fn read(folder: &Path) -> Duration {
     began.elapsed()
 }
 
-/// An interview of 10 MB, in turns of a few sentences.
+/// Returns an interview of 10 MB, in short turns.
 fn interview() -> Document {
     let words =
         ["market", "bread", "early", "price", "morning", "driver", "oven", "letter", "river", "stall"];
@@ -88,7 +88,7 @@ fn interview() -> Document {
         text.push_str("Interviewer: And then?\nP1: So");
         for _ in 0..60 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            // As many words as people use; most are in no quote. Writing to a String cannot fail.
+            // A realistic vocabulary of 4,000 words, most of which are in no quote. Writing to a String cannot fail.
             let number = (state >> 8) as usize % 4_000;
             let _ = match words.get(number / 40).filter(|_| number.is_multiple_of(40)) {
                 Some(word) => write!(text, " {word}"),
@@ -101,7 +101,7 @@ fn interview() -> Document {
     Document::parse("interview.txt", text.as_bytes()).expect("an interview")
 }
 
-/// A quote at the end as it was said, one with another word, and one that nobody said.
+/// Returns a true quote from the end, the same with one changed word, and an invented one.
 fn quotes(document: &Document) -> [(&'static str, String); 3] {
     assert!(document.text.len() > 10_000_000);
     [
@@ -114,7 +114,7 @@ fn quotes(document: &Document) -> [(&'static str, String); 3] {
             "What I have never told anybody is how the river took an oven that winter",
         ),
         (
-            "verify a quote that nobody spoke",
+            "verify an invented quote",
             "Bread at the market is early in the morning price of every driver and letter",
         ),
     ]

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 1_000;
 const KEPT: usize = 100_000;
 const RECIPE: &str = "prompt = \"Name a bakery. {{ n }}\"\nparameters.max_tokens = 64";
 
-/// The whole engine, with journal, cache, checks and results, beside what only makes the calls.
+/// Measures the whole engine, with journal, cache, checks and results, against code that only makes the calls.
 pub(super) fn rows() -> Result<Vec<Measured>, String> {
     more_handles();
     let row = |row, baseline, ops, target| Row { suite: "engine", row, baseline, ops, target };
@@ -64,17 +64,17 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
     let (requests, tokens) = (Limit::per_second(100.0, 10), Limit::per_second(10_000.0, 1_000));
     let (full, half) = (Scenario::default().requests(requests), Limit::per_second(50.0, 10));
     let tokens = Scenario::default().tokens(tokens);
-    for (name, scenario, change, tells) in [
+    for (name, scenario, change, signal) in [
         ("1,500 jobs at 100/s, x-ratelimit headers", &full, None, LimitSignal::Headers),
-        ("1,500 jobs at 100/s, nothing told", &full, None, LimitSignal::None),
+        ("1,500 jobs at 100/s, no headers", &full, None, LimitSignal::None),
         ("1,500 jobs at 10,000 tokens/s, headers", &tokens, None, LimitSignal::Headers),
-        ("1,500 jobs at 10,000 tokens/s, nothing told", &tokens, None, LimitSignal::None),
+        ("1,500 jobs at 10,000 tokens/s, no headers", &tokens, None, LimitSignal::None),
         ("1,500 jobs at 100/s, then 50/s, headers", &full, Some(half), LimitSignal::Headers),
-        ("1,500 jobs at 100/s, then 50/s, nothing told", &full, Some(half), LimitSignal::None),
+        ("1,500 jobs at 100/s, then 50/s, no headers", &full, Some(half), LimitSignal::None),
     ] {
-        let (target, most) = if tells == LimitSignal::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
+        let (target, most) = if signal == LimitSignal::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
         let row = Row { suite: "engine", row: name, baseline: "the limit itself", ops: 1, target };
-        rows.push(row.reach(2, || reached(scenario.clone().limit_signal(tells), change, most)));
+        rows.push(row.reach(2, || reached(scenario.clone().limit_signal(signal), change, most)));
     }
     let (place, calls) = (Place::new(KEPT), self::calls(&server.url, 256)?);
     runtime.block_on(place.map(calls.clone(), 256));
@@ -97,14 +97,14 @@ fn clock(runtime: &Runtime, work: Work) -> Duration {
     wall(|| runtime.block_on(work))
 }
 
-/// A provider as the program makes it, for at most so many connections.
+/// Creates a provider with the layers of the program, and a connection pool of this size.
 fn calls(url: &str, connections: usize) -> Result<Calls, String> {
     let base = url.trim_end_matches("/chat/completions");
     let provider = OpenAi::new(SecretString::from("k")).base_url(base).map_err(|err| err.to_string())?;
     Ok(Stack::new(provider.max_connections(connections)).limiters(LimiterRegistry::default()).calls())
 }
 
-/// A folder with rows and a recipe.
+/// A temporary folder with rows, and a recipe.
 pub(super) struct Place {
     folder: TempDir,
     pub(super) recipe: Recipe,
@@ -133,7 +133,7 @@ impl Place {
 }
 
 async fn only_calls(client: reqwest::Client, url: String, count: usize, at_once: usize) {
-    // On all threads, as ours.
+    // On all threads, as our side.
     let mut tasks = JoinSet::new();
     let each = at_once.div_ceil(4);
     for part in 0..4 {
@@ -149,7 +149,7 @@ async fn only_calls(client: reqwest::Client, url: String, count: usize, at_once:
     assert!(tasks.join_all().await.iter().all(|len| *len > 0));
 }
 
-/// The part of a limit that is reached, or nothing where too much is refused.
+/// Returns the part of a limit that is reached, or 0 if more than the part `most` of the calls is refused.
 fn reached(scenario: Scenario, change: Option<Limit>, most: f64) -> f64 {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let server = Arc::new(runtime.block_on(Server::start(scenario, 0)).expect("a server"));
@@ -170,7 +170,7 @@ fn reached(scenario: Scenario, change: Option<Limit>, most: f64) -> f64 {
     if verdict.throttled > most { 0.0 } else { stats.limit_reached.expect("it has a limit") }
 }
 
-/// Ours: a thousand tasks that each settle a job. By hand: the same changes in one transaction.
+/// Measures the group commit of a thousand tasks that each settle a job, against the same changes in one transaction by hand.
 fn group_commit(runtime: &Runtime, row: Row) -> Measured {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("antiphon.db");
@@ -218,7 +218,7 @@ async fn settle_all(run: Arc<Run>) {
     }
 }
 
-/// A database with our own tables and settings.
+/// Prepares a database with the store's table and settings.
 fn prepare(by_hand: &rusqlite::Connection, ours: &Path) {
     let schema = rusqlite::Connection::open(ours).expect("ours");
     let sql: String = schema
@@ -245,7 +245,7 @@ fn change(by_hand: &rusqlite::Connection, first: i64) {
     by_hand.execute_batch("COMMIT").expect("a commit");
 }
 
-/// The median time of writing a page and flushing it.
+/// Returns the median time of an fsync after writing one page.
 fn flush(folder: &Path) -> Duration {
     use std::io::Write;
     let mut file = std::fs::File::create(folder.join("flushed")).expect("a file");

@@ -10,7 +10,7 @@ use super::two_threads;
 use crate::harness::{Measured, Row, wall};
 use crate::server::more_handles;
 
-/// Runs at a server with faults, each against the same run without.
+/// Measures runs at a server with faults, each against the same run without faults.
 pub(super) fn rows() -> Vec<Measured> {
     more_handles();
     let none = Faults::default();
@@ -24,16 +24,16 @@ pub(super) fn rows() -> Vec<Measured> {
     for (name, faults, target) in steady {
         rows.push(row(name, target).measure_rounds(1, || faulty(faults, false), || faulty(none, false)));
     }
-    // The length of the outage and two seconds for a whole run of about four.
+    // The target allows the length of the outage and two seconds more, for a run of about four seconds.
     let outage = row("4,000 rows of 400 ms, an outage of one second", 1.75);
     rows.push(outage.measure_rounds(1, || faulty(none, true), || faulty(none, false)));
     rows.extend(limits());
     rows
 }
 
-/// Runs at a server with a limit whose answers take 300 ms.
+/// Measures runs at a server with a rate limit, whose answers take 300 ms.
 fn limits() -> Vec<Measured> {
-    // A hundred each second, with the burst of a tenth of a second and of six.
+    // A hundred requests per second, with a burst of a tenth of a second and of six seconds.
     let few = Scenario::default().requests(Limit::per_second(100.0, 10));
     let many = Scenario::default().requests(Limit::per_second(100.0, 600));
     let tokens = Scenario::default().tokens(Limit::per_second(10_000.0, 60_000));
@@ -45,15 +45,15 @@ fn limits() -> Vec<Measured> {
         ("2,000 rows of 300 ms, 600,000 tokens/min, headers", &tokens, LimitSignal::Headers),
         ("2,000 rows of 300 ms, 600,000 tokens/min, bare", &tokens, LimitSignal::None),
     ];
-    let measure = |(name, scenario, tells): (_, &Scenario, _)| {
-        let (target, most) = if tells == LimitSignal::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
+    let measure = |(name, scenario, signal): (_, &Scenario, _)| {
+        let (target, most) = if signal == LimitSignal::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
         let row = Row { suite: "faults", row: name, baseline: "the limit itself", ops: 1, target };
-        row.reach(1, || reached(scenario.clone().limit_signal(tells), most))
+        row.reach(1, || reached(scenario.clone().limit_signal(signal), most))
     };
     rows.into_iter().map(measure).collect()
 }
 
-/// How long 4,000 rows take at a server with such faults; `goes_down` for a second in the midst of them.
+/// Returns the time that 4,000 rows take at a server with these faults; with `goes_down` it has an outage of one second.
 fn faulty(faults: Faults, goes_down: bool) -> Duration {
     let runtime = one_thread();
     let latency = Latency::Fixed(Duration::from_millis(400));
@@ -73,7 +73,7 @@ fn faulty(faults: Faults, goes_down: bool) -> Duration {
     map(&runtime, &server, 4_000)
 }
 
-/// The part of a limit that is reached, or nothing where more than `most` is refused.
+/// Returns the part of a limit that is reached, or 0 if more than the part `most` of the calls is refused.
 fn reached(scenario: Scenario, most: f64) -> f64 {
     let runtime = one_thread();
     let scenario = scenario.latency(Latency::Fixed(Duration::from_millis(300)));
@@ -88,14 +88,14 @@ fn one_thread() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
 
-/// Returns the time that so many rows take as the program asks for them, with its breaker.
+/// Returns the time that `rows` rows take with the layers of the program, its circuit breaker included.
 fn map(runtime: &Runtime, server: &Server, rows: usize) -> Duration {
     let flags = Flags::default().provider("openai").base_url(format!("{}/v1", server.url())).model("sim-1");
     let key = Environment::from_iter([("OPENAI_API_KEY", "k"), ("ANTIPHON_POOL_SIZE", "4096")]);
     let settings = resolve(&flags, &key, &[]).expect("settings");
     let session = runtime.block_on(connect(&settings)).expect("a session");
     let mut place = Place::new(rows);
-    // Of a row all answers but the last may be of no use.
+    // All answers to a row but the last may be invalid.
     place.recipe.attempts = 20;
     let work = two_threads();
     wall(|| work.block_on(place.map(session.calls, 4_096)))

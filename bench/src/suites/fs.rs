@@ -26,7 +26,7 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
     let memory = memory()?;
     let (source, target) = (memory.path().join("source"), memory.path().join("target"));
     zeros(&source)?;
-    // A virtual machine gets memory from its host at the first touch, which takes longer than the copy itself.
+    // A virtual machine gets memory from its host at the first access, which takes longer than the copy itself.
     for name in ["target", "another", "a third"] {
         zeros(&memory.path().join(name))?;
     }
@@ -56,7 +56,7 @@ fn small_files(scratch: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// A text of 1 GiB, and how many lines it has: of all lengths up to 160 bytes.
+/// Creates a text of 1 GiB with lines of up to 160 bytes, and returns its path and its number of lines.
 fn text(scratch: &Path) -> Result<(PathBuf, u64), String> {
     let path = scratch.join("text");
     let block: String = (0..10_000).map(|n| format!("{}\n", "words ".repeat(n * 7 % 27))).collect();
@@ -81,7 +81,7 @@ fn tree(scratch: &Path) -> Result<PathBuf, String> {
     Ok(root)
 }
 
-/// A folder in memory.
+/// Creates a folder on a tmpfs.
 fn memory() -> Result<TempDir, String> {
     let shm = Path::new("/dev/shm");
     tempfile::tempdir_in(shm).map_err(|err| format!("no tmpfs under {}: {err}", shm.display()))
@@ -192,7 +192,7 @@ fn our_copy(from: &Path, to: &Path) -> Duration {
     })
 }
 
-/// On a blocking thread as ours is: which processor's free pages a thread gets makes half of the time or twice.
+/// Copies on a blocking thread, as our side does: the free pages of the thread's processor change the time by a factor of two.
 fn their_copy(from: &Path, to: &Path) -> Duration {
     let _ = std::fs::remove_file(to);
     let (runtime, from, to) = (two_threads(), from.to_owned(), to.to_owned());
@@ -202,7 +202,7 @@ fn their_copy(from: &Path, to: &Path) -> Duration {
     })
 }
 
-/// How much of all processors' time something takes.
+/// Returns the CPU time of this process that `work` takes, on all processors.
 fn cpu(work: impl FnOnce()) -> Duration {
     let now = || {
         let time = clock_gettime(ClockId::ProcessCPUTime);

@@ -62,7 +62,7 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
             .measure(|| our_events(&events), || their_events(&events)),
     );
     let streaming = Process::start(0, WORDS, 100)?;
-    // On one thread: how often two hand over to each other depends on how fast the reader is, and costs more than reading.
+    // On one thread: the hand-overs between two depend on the reader's speed, and cost more than reading.
     let alone = Builder::new_current_thread().enable_all().build().map_err(|err| err.to_string())?;
     let (bare_reader, reader) = (reqwest_client(false), Client::builder().build());
     rows.push(
@@ -84,7 +84,7 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
     Ok(rows)
 }
 
-/// The processor time that this process spends on something.
+/// Returns the CPU time that this process spends on `work`.
 pub(crate) fn cpu(runtime: &Runtime, work: impl Future<Output = ()>) -> Duration {
     let now = || {
         let now = clock_gettime(ClockId::ProcessCPUTime);
@@ -95,7 +95,7 @@ pub(crate) fn cpu(runtime: &Runtime, work: impl Future<Output = ()>) -> Duration
     now() - before
 }
 
-/// A client of reqwest's with nothing around it.
+/// Creates a reqwest client without any middleware.
 pub(crate) fn reqwest_client(http2: bool) -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -140,7 +140,7 @@ async fn their_posts(client: &reqwest::Client, url: &str) {
     assert!(answers.buffer_unordered(AT_ONCE).fold(0, async |sum, len| sum + len).await > 0);
 }
 
-/// Peak memory as if it were time: a nanosecond for each byte.
+/// Measures peak memory as if it were time: a nanosecond for each byte.
 fn held(row: Row, version: &str) -> Result<Measured, String> {
     let server = Process::start(2_000, 16, 10_000)?;
     let program = std::env::current_exe().map_err(|err| format!("this program: {err}"))?;
@@ -152,7 +152,7 @@ fn held(row: Row, version: &str) -> Result<Measured, String> {
         let why = || format!("hold {who} {version}: {}", String::from_utf8_lossy(&output.stderr));
         said.trim().parse::<u64>().map_err(|_| why())
     };
-    // What a program of this size has anyway belongs to no request.
+    // The memory of a program with one request is subtracted.
     let (ours_alone, theirs_alone) = (peak("ours", 1)?, peak("reqwest", 1)?);
     let bytes = |who: &str, alone: u64| {
         let kib = peak(who, HELD).expect("it was measured once").saturating_sub(alone);
@@ -162,7 +162,7 @@ fn held(row: Row, version: &str) -> Result<Measured, String> {
     Ok(row.measure_rounds(2, || bytes("ours", ours_alone), || bytes("reqwest", theirs_alone)))
 }
 
-/// Events as models send them, in pieces of 1 KiB.
+/// Returns server-sent events as models send them, in pieces of 1 KiB.
 fn events() -> Vec<Bytes> {
     let event = |number: usize| {
         format!(
@@ -229,7 +229,7 @@ async fn their_streams(client: &reqwest::Client, url: &str) {
     assert!(streams.buffer_unordered(AT_ONCE).fold(0, async |sum, len| sum + len).await > 0);
 }
 
-/// A thousand tasks on both threads, each with its share of the requests one after the other.
+/// Runs a thousand tasks on both threads, each with its share of the requests, sequentially.
 async fn spread(client: &Client, url: &str) {
     let mut tasks = JoinSet::new();
     for task in 0..AT_ONCE_SPREAD {

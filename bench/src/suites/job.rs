@@ -1,4 +1,4 @@
-//! One job, done by antiphon and by what users would pick instead, at a vendor that is well and at one that is not.
+//! One job, done by antiphon and by the tools that users would pick instead, at a simulated vendor with and without faults.
 
 mod peer;
 mod script;
@@ -21,7 +21,7 @@ use vendor::{Trouble, Vendor};
 pub(crate) use script::run as script;
 
 const ROWS: usize = 5_000;
-/// What takes no longer is done three times, and the median counts.
+/// The longest run that is repeated: shorter ones are done three times, and the median counts.
 const SHORT: Duration = Duration::from_secs(20);
 
 /// One peer at one vendor.
@@ -58,7 +58,7 @@ pub(crate) fn run(json: Option<&Path>) -> Result<(), String> {
     std::fs::write(path, text).map_err(|err| format!("could not write {}: {err}", path.display()))
 }
 
-/// Runs what has these words in its names once, and shows what the peer printed last.
+/// Runs once each pair of peer and vendor whose names contain these words, and prints the last lines of the peer's output.
 pub(crate) fn look(peer: &str, trouble: &str) -> Result<(), String> {
     more_handles();
     println!("{HEAD}");
@@ -102,12 +102,12 @@ fn once(peer: Peer, trouble: Trouble) -> Result<Measured, String> {
 }
 
 impl Cell {
-    /// The run of the median time.
+    /// Returns the run with the median time.
     fn median(runs: &[Measured]) -> &Measured {
         &runs[runs.len() / 2]
     }
 
-    /// The most rows that a run lost.
+    /// Returns the most rows that a run lost.
     fn lost(runs: &[Measured]) -> usize {
         runs.iter().map(|run| run.lost).max().unwrap_or_default()
     }

@@ -28,13 +28,13 @@ const AT_ONCE: usize = 64;
 const ROUNDS: usize = 11;
 const QUESTION: &str = "Name a bakery.";
 
-/// A full stack, as the program makes it, beside what asks the same server in the same way: always by a stream.
+/// Measures the full stack of layers of the program against other clients of the same server, all with streaming.
 pub(super) fn rows() -> Result<Vec<Measured>, String> {
     let row = |row, baseline, ops, target| Row { suite: "llm", row, baseline, ops, target };
-    // The clients of others look for one that stands for the whole process.
+    // The other clients need a default crypto provider of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut rows = Vec::new();
-    // One thread: how often two hand over to each other depends on the reader's speed.
+    // On one thread: the hand-overs between two depend on the reader's speed.
     let alone = Builder::new_current_thread().enable_all().build().map_err(|err| err.to_string())?;
     for (name, words, count, per, target) in [
         ("3,000 short answers, full stack, CPU", 4, ANSWERS, ANSWERS, 1.25),
@@ -70,7 +70,7 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
     }
     let slow = Process::start(200, 16, 100)?;
     let base = slow.url.trim_end_matches("/chat/completions").to_owned();
-    // The ideal is one latency for all: one over their number. The target is a quarter more.
+    // The ideal is one latency for all answers: a ratio of one over their number. The target is a quarter more.
     for (name, count, target) in [
         ("3 answers of 200 ms at once, wall", 3, 0.42),
         ("10 answers of 200 ms at once, wall", 10, 0.125),
@@ -131,7 +131,7 @@ struct Usage {
     completion_tokens: u64,
 }
 
-/// What somebody writes who needs no library: bytes, split at blank lines, each read into a type.
+/// Makes calls without a client library: the bytes are split at blank lines, and each event is deserialised into a type.
 async fn typed_answers(client: &reqwest::Client, url: &str, count: u64) {
     let answers = stream::iter(0..count).map(async |number| {
         let body = json!({

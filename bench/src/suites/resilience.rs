@@ -24,7 +24,7 @@ const LIMIT: Limit = Limit::per_second(100.0, 10);
 
 pub(super) fn rows() -> Vec<Measured> {
     let row = |row, baseline, target| Row { suite: "resilience", row, baseline, ops: CALLS, target };
-    let told =
+    let limit =
         |name, target| Row { suite: "resilience", row: name, baseline: "the limit itself", ops: 1, target };
     vec![
         row("breaker: a call", "failsafe", 1.0).measure(our_breaker, their_breaker),
@@ -32,9 +32,9 @@ pub(super) fn rows() -> Vec<Measured> {
         row("retry: a call that succeeds", "backon", 1.5).measure(our_retry, their_retry),
         row("limiter: three dimensions, given now", "governor in one", 3.0)
             .measure(our_buckets, their_limiter),
-        told("500 at 100/s, x-ratelimit headers", 0.95).reach(5, || reached(LimitSignal::Headers, 0.01)),
-        told("500 at 100/s, Retry-After alone", 0.9).reach(5, || reached(LimitSignal::RetryAfter, 1.0)),
-        told("500 at 100/s, bare 429s", 0.85).reach(5, || reached(LimitSignal::None, 1.0)),
+        limit("500 at 100/s, x-ratelimit headers", 0.95).reach(5, || reached(LimitSignal::Headers, 0.01)),
+        limit("500 at 100/s, Retry-After alone", 0.9).reach(5, || reached(LimitSignal::RetryAfter, 1.0)),
+        limit("500 at 100/s, bare 429s", 0.85).reach(5, || reached(LimitSignal::None, 1.0)),
     ]
 }
 
@@ -116,11 +116,12 @@ fn their_limiter() -> Duration {
     })
 }
 
-/// How much of its limit a server was made to give, by its own log; nothing if it had to refuse more than `most`.
-fn reached(tells: LimitSignal, most: f64) -> f64 {
+/// Returns the part of a server's limit that was used, by the server's log; 0 if it refused more than the part `most` of the
+/// calls.
+fn reached(signal: LimitSignal, most: f64) -> f64 {
     let runtime = two_threads();
     runtime.block_on(async {
-        let scenario = Scenario::default().requests(LIMIT).limit_signal(tells);
+        let scenario = Scenario::default().requests(LIMIT).limit_signal(signal);
         let server = Server::start(scenario, 0).await.expect("a server");
         let (client, limiter) =
             (Client::default(), LimiterRegistry::default().limiter(&server.url(), "sim-1"));

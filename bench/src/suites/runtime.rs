@@ -35,7 +35,7 @@ pub(super) fn rows() -> Vec<Measured> {
     ]
 }
 
-/// On one of the runtime's own threads, so that two threads do all the work.
+/// Runs work on one of the runtime's own threads, so that two threads do all the work.
 fn on_two<F: Future<Output: Send> + Send + 'static>(work: F) -> Duration {
     let runtime = two_threads();
     wall(|| runtime.block_on(async { runtime.spawn(work).await.expect("no panic") }))
@@ -165,7 +165,7 @@ async fn their_priorities() -> u64 {
     sum
 }
 
-/// Resources that cost nothing, so that the pool is all that is measured.
+/// A manager of resources that cost nothing, so that only the pool is measured.
 #[derive(Debug)]
 struct Free;
 

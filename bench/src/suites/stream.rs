@@ -59,7 +59,7 @@ fn drain<S: Stream>(stream: S) -> Duration {
     })
 }
 
-/// What one writes by hand: a window of clones for each item.
+/// Returns the windows as one would write them by hand: a `Vec` of clones for each item.
 fn their_window<S: Stream<Item: Clone> + Unpin>(mut source: S) -> impl Stream<Item = Vec<S::Item>> {
     let mut window = VecDeque::with_capacity(SIZE);
     stream::poll_fn(move |cx| {

@@ -140,8 +140,8 @@ impl Accounts {
         StopCause::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, needs }
     }
 
-    /// Returns the bounds of a call, its fallbacks included. A token has at least one byte, so a prompt has at most as many tokens
-    /// as bytes. `least` is the minimum number of tokens of the answer, where it is known.
+    /// Returns the bounds of a call, its fallbacks included. A token has at least one byte, so a prompt has at most as many
+    /// tokens as bytes. `least` is the minimum number of tokens of the answer, where it is known.
     pub(crate) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
         let input = prompt.bytes().max_total() + FRAMING;
         let price = (self.pricing)(input);

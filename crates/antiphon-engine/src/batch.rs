@@ -12,7 +12,7 @@ use crate::work::Work;
 /// A run over a few rows in memory whose outcomes the caller needs directly, such as one stage of a pipeline. For tables of
 /// any size use [`Mapping`](crate::Mapping).
 ///
-/// A batch with the same prompts in the same store is the same run: rows that have a result are not asked about again.
+/// A batch with the same prompts in the same store is the same run: no call is sent for rows that have a result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobBatch {
@@ -65,7 +65,7 @@ impl JobBatch {
         let run = store.open_run(new).await.map_err(Error::store)?;
         run.retry_failed().await.map_err(Error::store)?;
         if run.tally().await.map_err(Error::store)?.jobs() == 0 {
-            // Another worker may be opening the same run.
+            // Another worker may enqueue the same rows at the same time: `enqueue_from` adds each once.
             run.enqueue_from(0, self.rows.clone()).await.map_err(Error::store)?;
             run.seal().await.map_err(Error::store)?;
         }

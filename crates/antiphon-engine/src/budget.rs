@@ -65,8 +65,8 @@ impl Budget {
         self.cap.is_some()
     }
 
-    /// Reserves `whole`; or, if less is left, `least`, to which the call then has to keep. Waits while calls in progress may still
-    /// return a part of their reservations; if none can, grants all that is left if it is at least `floor`.
+    /// Reserves `whole`; or, if less is left, `least`, to which the call then has to keep. Waits while calls in progress may
+    /// still return a part of their reservations; if none can, grants all that is left if it is at least `floor`.
     ///
     /// # Errors
     /// [`Exhausted`] if less than `floor` is left and no call in progress can return anything.

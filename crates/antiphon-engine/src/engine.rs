@@ -50,10 +50,11 @@ pub struct Options {
     pub allow_cut: bool,
     /// The longest pause that a provider may ask for; a longer one stops the run. Default: 15 minutes.
     pub max_pause: Duration,
-    /// The token that drains the run: once it is cancelled, no call begins, and calls in progress finish unless their answer stalls
-    /// for 10 s. Default: never cancelled.
+    /// The token that drains the run: once it is cancelled, no call begins, and calls in progress finish unless their answer
+    /// stalls for 10 s. Default: never cancelled.
     pub drain: CancellationToken,
-    /// The token that aborts all calls: once it is cancelled, calls in progress count as possibly billed. Default: never cancelled.
+    /// The token that aborts all calls: once it is cancelled, calls in progress count as possibly billed. Default: never
+    /// cancelled.
     pub cancel: CancellationToken,
 }
 

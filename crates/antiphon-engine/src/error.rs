@@ -7,7 +7,7 @@ use antiphon_runtime::TaskError;
 
 use crate::stop::StopCause;
 
-/// An error of this crate: a message, and a kind that says what the caller can do.
+/// An error of this crate. [`kind`](Self::kind) says what the caller can do, and the text says what happened.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -155,7 +155,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Returns the kind, by which a caller decides what to do.
+    /// Returns the kind, on which a caller can base its reaction.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

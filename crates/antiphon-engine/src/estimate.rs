@@ -174,10 +174,10 @@ fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, (tries, limit)
     Takes { most, input, output: (rows * low, most * high.min(limit)) }
 }
 
-/// Estimates calls for `rows` with prompts of `bytes` in all, from the means of `seen` calls. The ranges hold in at least 19 of 20
-/// runs: the standard deviation of the sum of `n` calls is that of one call times the square root of `n`, and the standard error of
-/// the mean is that of one call over the square root of `seen`. 5 % is added for rows that are unlike earlier ones. The upper end
-/// is at most three times the lower one.
+/// Estimates calls for `rows` with prompts of `bytes` in all, from the means of `seen` calls. The ranges hold in at least 19 of
+/// 20 runs: the standard deviation of the sum of `n` calls is that of one call times the square root of `n`, and the standard
+/// error of the mean is that of one call over the square root of `seen`. 5 % is added for rows that are unlike earlier ones. The
+/// upper end is at most three times the lower one.
 fn likely(rows: u64, bytes: u64, mean: &UsageMeans, seen: u64) -> Takes {
     const DEVIATIONS: f64 = 2.5;
     let (count, seen) = (rows as f64, seen as f64);

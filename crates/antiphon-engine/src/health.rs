@@ -21,7 +21,7 @@ struct State {
     has_answered: bool,
     /// The share of the last calls that were answered, as an exponential moving average in units of 1 / [`WHOLE`].
     share: u32,
-    /// Pauses in a row that the provider asked for.
+    /// The number of pauses in a row that the provider asked for.
     throttles: u32,
     paused_until: Option<Instant>,
     /// The end of the longest wait of a job for the provider or the circuit breaker, and the phase of that wait.

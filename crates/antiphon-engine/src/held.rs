@@ -93,8 +93,8 @@ mod tests {
     use super::{Broken, Held};
     use crate::usage::UsageStats;
 
-    /// Usage of prompts of 100 tokens in 400 bytes and answers of 50 tokens in 200 bytes; every other answer has twice that if
-    /// `varies`.
+    /// Returns statistics of prompts of 100 tokens in 400 bytes and answers of 50 tokens in 200 bytes; every other answer has
+    /// twice that if `varies`.
     fn seen(answers: u64, varies: bool) -> UsageStats {
         let mut seen = UsageStats::new();
         for answer in 0..answers {

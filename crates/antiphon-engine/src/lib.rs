@@ -1,8 +1,10 @@
-//! Runs of recipes over rows: every call is in the journal before it is sent, every result before it is reported.
+//! Runs of recipes over rows with a language model: the intent of each call is a write-ahead record in the store, and each result
+//! is durable before it is reported.
 //!
-//! A [`Recipe`] says what is asked about a row and what an answer has to be; a [`Mapping`] applies it to all rows of an
-//! input; an [`Engine`] gets through the jobs of one run under a [`Budget`], with retries, schema retries, salvage of cut
-//! answers, deduplication and a cache. Whoever needs another kind of recipe implements [`Work`].
+//! A [`Recipe`] has the prompt template for a row, and the schema and checks of an answer. A [`Mapping`] applies it to all rows
+//! of an input, and resumes a run that did not finish. An [`Engine`] processes the jobs of one run under a [`Budget`], with a
+//! concurrency limit, retries, schema retries, salvage of cut answers, deduplication and a cache. For a custom recipe implement
+//! [`Work`].
 //!
 //! ```
 //! use antiphon_engine::Recipe;
@@ -91,7 +93,7 @@ pub use work::{Accepted, Invalid, JobView, Unique, Work};
 
 pub(crate) use timings::PHASES;
 
-/// The README's code.
+/// The examples in the README, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

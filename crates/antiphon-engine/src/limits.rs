@@ -15,20 +15,20 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct RunLimits {
-    /// The budget: the most that all calls of the run may cost together, in millionths of a US dollar. The run stops before a call
-    /// that might exceed it, and can be resumed. Default: no limit.
+    /// The budget: the most that all calls of the run may cost together, in millionths of a US dollar. The run stops before a
+    /// call that might exceed it, and can be resumed. Default: no limit.
     #[serde(rename = "max_cost_usd_micros", skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<u64>,
     /// The concurrency limit: the maximum number of calls in progress. Default: as many as the provider's limits allow (adaptive
     /// concurrency).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// The maximum number of attempts per row: answers, until one is valid. 0 counts as 1. Default: the recipe's, which is 2 unless
-    /// it sets another.
+    /// The maximum number of attempts per row: answers, until one is valid. 0 counts as 1. Default: the recipe's, which is 2
+    /// unless it sets another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// The time from the start, or from the latest resume, after which no call begins. Calls in progress finish, and the run can be
-    /// resumed. In JSON: seconds. Default: none.
+    /// The time from the start, or from the latest resume, after which no call begins. Calls in progress finish, and the run can
+    /// be resumed. In JSON: seconds. Default: none.
     #[serde(rename = "deadline_seconds", with = "seconds", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
     /// The priority among the runs of a process where calls wait for the provider's limits. Default: normal.

@@ -31,7 +31,7 @@ use crate::{Engine, Journal, Options, Status, StopCause, UsageQuantiles, Work};
 pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
 
 /// A run of a recipe over all rows of an input, with results in a file or a sink. For a few rows in memory whose outcomes the
-/// caller needs directly use [`Batch`](crate::Batch).
+/// caller needs directly use [`JobBatch`](crate::JobBatch).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mapping {
@@ -59,8 +59,8 @@ pub struct Mapping {
     pub retry_failed: bool,
     /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
-    /// The options of the engine. `cache` and `allow_cut` are overridden by the recipe's, and so is `limits.attempts` where it is not
-    /// set.
+    /// The options of the engine. `cache` and `allow_cut` are overridden by the recipe's, and so is `limits.attempts` where it is
+    /// not set.
     pub options: Options,
     /// The receiver of events. Default: none.
     pub on_event: OnEvent,
@@ -153,8 +153,8 @@ impl Mapping {
         Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
     }
 
-    /// Runs the recipe over the rows with `calls`, journalled in `store`; the run's folder is created in `out`. The same mapping again
-    /// resumes the rest; for a finished run no call is sent.
+    /// Runs the recipe over the rows with `calls`, journalled in `store`; the run's folder is created in `out`. The same mapping
+    /// again resumes the rest; for a finished run no call is sent.
     ///
     /// # Errors
     /// `Config` for a recipe or limits that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot be

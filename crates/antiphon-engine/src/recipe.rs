@@ -55,8 +55,8 @@ pub struct Recipe {
     pub parameters: RecipeParams,
     /// The JSON schema of an answer (structured output). Default: none, answers are text.
     pub schema: Option<Value>,
-    /// The list whose whole elements are kept from an answer that was cut, as a JSON pointer (RFC 6901) such as `/items`. Default:
-    /// the only list in the schema.
+    /// The list whose whole elements are kept from an answer that was cut, as a JSON pointer (RFC 6901) such as `/items`.
+    /// Default: the only list in the schema.
     pub list: Option<String>,
     /// The checks of an answer, beside its schema. In a file: `[[check]]`.
     #[serde(default, rename = "check")]

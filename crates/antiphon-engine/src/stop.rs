@@ -18,8 +18,8 @@ pub enum StopCause {
     },
     /// The provider rejects the calls of this account, or cannot be reached.
     Provider(antiphon_llm::Error),
-    /// The provider accepts no more calls for longer than [`Options::max_pause`](crate::Options::max_pause), or asked for too many
-    /// pauses in a row.
+    /// The provider accepts no more calls for longer than [`Options::max_pause`](crate::Options::max_pause), or asked for too
+    /// many pauses in a row.
     Saturated {
         /// The time after which a call is worthwhile again.
         retry_after: Duration,

@@ -47,8 +47,8 @@ impl TimeSpent {
         let Some(limit) = self.max_concurrency.and_then(|limit| u32::try_from(limit).ok()) else {
             return false;
         };
-        let places = self.wall.saturating_mul(limit);
-        waits < works && self.of(Phase::Queue) > self.wall && works >= places.mul_f64(0.7)
+        let capacity = self.wall.saturating_mul(limit);
+        waits < works && self.of(Phase::Queue) > self.wall && works >= capacity.mul_f64(0.7)
     }
 
     /// Returns advice against the bottleneck; `None` before any job has ended.
@@ -139,7 +139,7 @@ mod tests {
         let held = |phases: &[(Phase, u64)], limit| TimeSpent { max_concurrency: limit, ..spent(phases) };
         let busy = [(Phase::Queue, 900), (Phase::Stream, 38)];
         assert_eq!(held(&busy, Some(4)).bottleneck(), Some(Phase::Queue));
-        assert_eq!(held(&busy, Some(40)).bottleneck(), Some(Phase::Stream), "most places were free");
+        assert_eq!(held(&busy, Some(40)).bottleneck(), Some(Phase::Stream), "most permits were free");
         assert_eq!(held(&busy, None).bottleneck(), Some(Phase::Stream));
         let throttled = [(Phase::Queue, 900), (Phase::Stream, 30), (Phase::Limiter, 40)];
         assert_eq!(held(&throttled, Some(4)).bottleneck(), Some(Phase::Limiter));

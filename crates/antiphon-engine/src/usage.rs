@@ -100,8 +100,8 @@ impl UsageStats {
         self.micros.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Returns the expected tokens of a call with a prompt of `prompt_bytes` whose answer broke off after `received_bytes`; `None`
-    /// while too few answers were seen.
+    /// Returns the expected tokens of a call with a prompt of `prompt_bytes` whose answer broke off after `received_bytes`;
+    /// `None` while too few answers were seen.
     pub(super) fn estimate(&self, prompt_bytes: u64, received_bytes: u64) -> Option<Expected> {
         if self.outputs.seen() < ENOUGH {
             return None;

@@ -52,8 +52,7 @@ macro_rules! verbs {
 
 // A run is known by its number in the store, `run` or `seq`, which grows with each new run.
 verbs! {
-    /// The newest run with this fingerprint, unless that was cancelled or a fresh one is asked for; else a new run with this
-    /// id.
+    /// The newest run with this fingerprint, unless it was cancelled or a fresh run is requested; else a new run with this id.
     find_or_create(new: NewRun, id: String) -> (i64, RunRecord);
     /// The newest run with this fingerprint.
     newest(fingerprint: String) -> Option<(i64, RunRecord)>;

@@ -326,7 +326,7 @@ impl Settlement {
         Self { error: Some((kind.into(), message.into())), ..Self::new(index, JobState::Failed, bill) }
     }
 
-    /// Settles a call after which the job is queued again at once.
+    /// Settles a call after which the job is immediately queued again.
     #[must_use]
     pub fn again(index: u64, bill: Bill) -> Self {
         Self::new(index, JobState::Queued, bill)

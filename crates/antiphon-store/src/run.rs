@@ -84,8 +84,8 @@ impl Run {
         self.worker.as_ref().map_or(&[], |worker| &worker.interrupted)
     }
 
-    /// Renews the lease of this worker, which ends five seconds after the last heartbeat or claim unless
-    /// [`Store::lease`](crate::Store::lease) says otherwise, and takes over the jobs of workers whose leases have ended.
+    /// Renews the lease of this worker, which ends five seconds after the last heartbeat or claim, or after the time set by
+    /// [`Store::lease`](crate::Store::lease), and takes over the jobs of workers whose leases have ended.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.

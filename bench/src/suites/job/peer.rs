@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::venv::{python, scripts};
 
-/// What does the job.
+/// A tool that does the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// `antiphon map` of this checkout, as a process of its own, with its defaults.
+    /// The command `antiphon map` of this checkout, in a separate process, with its defaults.
     Antiphon,
     Reqwest,
     ReqwestStreaming,
@@ -18,26 +18,26 @@ pub(super) enum Peer {
     OpenAiAiohttp,
 }
 
-/// How a peer's process ended.
+/// The times and the output of a peer's process.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
-    /// From its start to its end, as its user waits for it.
+    /// The time from its start to its end, as its user waits for it.
     pub(super) wall: Duration,
-    /// The processor time that it used.
+    /// The CPU time that it used.
     pub(super) cpu: Duration,
-    /// The processor time that the vendor used meanwhile, which is a thread of this process.
+    /// The CPU time that the vendor, a thread of this process, used meanwhile.
     pub(super) vendor_cpu: Duration,
     pub(super) timed_out: bool,
-    /// What it printed.
+    /// The output, stdout and stderr.
     pub(super) talk: String,
 }
 
-/// Longer nothing may take; what is answered by then counts.
+/// The longest time of a run; answers until then count.
 const TIME_OUT: Duration = Duration::from_secs(300);
 const RECIPE: &str = "prompt = \"Write some 500 words about bakery number {{ n }}.\"";
 
 impl Attempt {
-    /// The end of what it printed.
+    /// Returns the last lines of the output that are not blank.
     pub(super) fn last_lines(&self, count: usize) -> String {
         let lines: Vec<&str> = self.talk.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(count)..].join("\n")
@@ -67,7 +67,8 @@ impl Peer {
         }
     }
 
-    /// Calls at once; 0 where the peer decides. More made no Python client faster by a tenth; the script is as most write it.
+    /// Returns the concurrency limit; 0 if the peer decides. A higher limit made no Python client faster by a tenth; the script
+    /// has the limit that most users write.
     fn max_concurrency(self) -> usize {
         match self {
             Self::Antiphon | Self::Curator => 0,
@@ -77,7 +78,7 @@ impl Peer {
         }
     }
 
-    /// Does the job with what `folder` has, and leaves `results.jsonl` there.
+    /// Does the job with the rows in `folder`, and leaves `results.jsonl` there.
     pub(super) fn run(self, base_url: &str, folder: &Path, rate: Option<u32>) -> Result<Attempt, String> {
         let [rows, results, talk] = ["rows.jsonl", "results.jsonl", "talk.txt"].map(|name| folder.join(name));
         let mut command = self.command(folder)?;
@@ -86,7 +87,7 @@ impl Peer {
             command.args([self.max_concurrency().to_string(), rate.unwrap_or_default().to_string()]);
         }
         let printed = File::create(&talk).and_then(|file| Ok((file.try_clone()?, file)));
-        let (stdout, stderr) = printed.map_err(|err| format!("its talk: {err}"))?;
+        let (stdout, stderr) = printed.map_err(|err| format!("the output file: {err}"))?;
         command.envs(environment(folder)).env("OPENAI_BASE_URL", base_url).current_dir(folder);
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let [vendor_before, before] = cpu()?;
@@ -105,7 +106,7 @@ impl Peer {
         })
     }
 
-    /// What is started, without what the job is.
+    /// Returns the command to start, without the arguments that describe the job.
     fn command(self, folder: &Path) -> Result<Command, String> {
         let ours = || std::env::current_exe().map(Command::new).map_err(|err| format!("this program: {err}"));
         let script = |environment: &str, name: &str| {
@@ -140,7 +141,7 @@ impl Peer {
     }
 }
 
-/// Nothing is sent anywhere but to the vendor, and nothing of an earlier run is found.
+/// Returns the environment: nothing is sent anywhere but to the vendor, and nothing of an earlier run is reused.
 fn environment(folder: &Path) -> [(&'static str, String); 7] {
     [
         ("OPENAI_API_KEY", "k".to_owned()),
@@ -153,7 +154,7 @@ fn environment(folder: &Path) -> [(&'static str, String); 7] {
     ]
 }
 
-/// The status that it ends with; `None` if it had to be ended.
+/// Waits for a process, and returns its exit status; `None` if it was killed at the deadline.
 fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
@@ -168,10 +169,10 @@ fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStat
     }
 }
 
-/// The processor time of this process, and of those that it has waited for.
+/// Returns the CPU time of this process, and of the children that it has waited for.
 fn cpu() -> Result<[Duration; 2], String> {
     let stat = std::fs::read_to_string("/proc/self/stat").map_err(|err| format!("/proc/self/stat: {err}"))?;
-    // The name before it may hold spaces, and ends with a bracket.
+    // The process name before the fields may contain spaces, and ends with a bracket.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok());
     let ticks: Vec<u64> = ticks.collect();

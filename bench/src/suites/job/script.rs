@@ -10,10 +10,13 @@ use crate::suites::reqwest_client;
 
 type Answer = Result<String, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What most people write: `reqwest`, `buffer_unordered`, and a few attempts with exponential backoff whatever failed.
+/// Does the job as most users would write it: `reqwest`, `buffer_unordered`, and a few retries of any failure with exponential
+/// backoff and jitter.
 pub(crate) fn run(how: &str, arguments: &[&str]) -> Result<(), String> {
-    let [base_url, rows, out, concurrency, _] = *arguments else { return Err("five arguments".to_owned()) };
-    let concurrency: usize = concurrency.parse().map_err(|_| format!("{concurrency} is no number"))?;
+    let [base_url, rows, out, concurrency, _] = *arguments else {
+        return Err("expected five arguments".to_owned());
+    };
+    let concurrency: usize = concurrency.parse().map_err(|_| format!("{concurrency} is not a number"))?;
     let rows = std::fs::read_to_string(rows).map_err(|err| format!("the rows: {err}"))?;
     let out = File::create(out).map_err(|err| format!("the results: {err}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

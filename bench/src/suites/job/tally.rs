@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::vendor::TOKENS;
 
-/// What the vendor counted.
+/// The counts of the vendor.
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
-    /// From the first request to the last answer.
+    /// The time from the first request to the last answer.
     wall: Duration,
     calls: u64,
     throttled: u64,
@@ -51,9 +51,9 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// How many of the rows have a whole answer among the results: an answer that was cut lacks its last words.
+/// Returns the number of rows with a complete answer in the results: a truncated answer lacks its last words.
 pub(super) fn whole(results: &Path, rows: usize) -> usize {
-    // Without the file nothing was answered.
+    // A missing file means that nothing was answered.
     let text = std::fs::read_to_string(results).unwrap_or_default();
     let expected = answer();
     let answered = text.lines().filter_map(|line| {
@@ -65,7 +65,7 @@ pub(super) fn whole(results: &Path, rows: usize) -> usize {
     answered.collect::<HashSet<u64>>().len()
 }
 
-/// What the simulated vendor says if nothing goes wrong.
+/// Returns the complete answer of the simulated vendor.
 fn answer() -> String {
     let words = "The quick brown fox jumps over lazy dogs.".split(' ').cycle();
     words.take(TOKENS as usize).collect::<Vec<_>>().join(" ")

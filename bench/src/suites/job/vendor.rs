@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 pub(super) const TOKENS: u32 = 500;
 pub(super) const LATENCY: Duration = Duration::from_millis(300);
 
-/// What is wrong with the vendor.
+/// The faults of the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     Nothing,
@@ -17,14 +17,14 @@ pub(super) enum Trouble {
     Outage,
 }
 
-/// The simulated vendor on the loopback interface; it ends with this value.
+/// The simulated vendor on the loopback interface, stopped on drop.
 pub(super) struct Vendor {
     server: Arc<Server>,
 }
 
 const OUTAGE_AFTER: Duration = Duration::from_secs(2);
 const OUTAGE: Duration = Duration::from_secs(1);
-/// With one second's worth at once.
+/// The rate limit, with a burst of one second's worth.
 const LIMIT: Limit = Limit::per_second(100.0, 100);
 
 impl Trouble {
@@ -41,7 +41,7 @@ impl Trouble {
         }
     }
 
-    /// The limit that a user would know from the vendor's page.
+    /// Returns the rate limit that a user would know from the vendor's documentation.
     pub(super) fn requests_per_minute(self) -> Option<u32> {
         (self == Self::Limit).then_some(6_000)
     }
@@ -77,7 +77,7 @@ impl Vendor {
     }
 }
 
-/// Counts from the first request, as some peers take seconds to start.
+/// Causes an outage at a fixed time after the first requests, since some peers take seconds to start.
 async fn goes_down(server: Arc<Server>) {
     while server.stats().requests < 10 {
         tokio::time::sleep(Duration::from_millis(10)).await;

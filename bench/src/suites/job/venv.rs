@@ -1,17 +1,18 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A virtual environment with the packages of `bench/peers/requirements-NAME.txt`; made once, beside this program.
+/// Returns the Python of a virtual environment with the packages of `bench/peers/requirements-NAME.txt`, which is created once,
+/// beside this program.
 ///
 /// # Errors
-/// Says why there is none: no Python, or a package that cannot be installed.
+/// The reason why it cannot be created: no Python, or a package that cannot be installed.
 pub(super) fn python(name: &str) -> Result<PathBuf, String> {
     let requirements = scripts().join(format!("requirements-{name}.txt"));
     let wanted = std::fs::read_to_string(&requirements).map_err(|err| format!("{name}: {err}"))?;
     let program = std::env::current_exe().map_err(|err| format!("this program: {err}"))?;
     let folder = program.with_file_name("peers").join(name);
     let (python, installed) = (folder.join("bin/python"), folder.join("installed.txt"));
-    // Its last file says what is in it.
+    // This file is written last, and lists the installed packages.
     if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
@@ -22,7 +23,7 @@ pub(super) fn python(name: &str) -> Result<PathBuf, String> {
     Ok(python)
 }
 
-/// The folder of the peers' scripts.
+/// Returns the folder of the peers' scripts.
 pub(super) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
@@ -34,5 +35,5 @@ fn succeed(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     let talk = String::from_utf8_lossy(&made.stderr);
-    Err(talk.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it failed without a word").to_owned())
+    Err(talk.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("failed without a message").to_owned())
 }

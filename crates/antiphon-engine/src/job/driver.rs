@@ -1,4 +1,4 @@
-//! Carries out what a job's state machine decides.
+//! The driver of a job: carries out the actions of its state machine.
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +20,11 @@ use crate::shared::{Refusal, Sent, Shared, Sleeping};
 use crate::status::Counters;
 use crate::timings::{Phase, Spans};
 
-/// A job on its way.
+/// A job in progress.
 struct Driver {
     shared: Arc<Shared>,
     spans: Spans,
-    /// The place among the calls in progress, kept from one call to the next.
+    /// The permit of the concurrency limit, kept from one call to the next.
     permit: Option<OwnedSemaphorePermit>,
     /// The job's attempts: the fencing token of its next intent and settlement.
     attempt: u32,
@@ -66,7 +66,7 @@ pub(crate) async fn drive(shared: Arc<Shared>, claimed: ClaimedJob) -> Ended {
 }
 
 impl Driver {
-    /// Waits for a place among the calls in progress, then for money.
+    /// Waits for a permit of the concurrency limit, then for the budget.
     async fn reserve(&mut self, bounds: Bounds) -> Event {
         let shared = self.shared.clone();
         let halted = shared.state.stop.token().cancelled();
@@ -88,7 +88,7 @@ impl Driver {
         }
     }
 
-    /// Sends a prompt; each time, its intent is durable before.
+    /// Sends a prompt. Before each attempt its intent is made durable (write-ahead).
     async fn call(&mut self, prompt: &Prompt, intent: Intent) -> Event {
         let (shared, sent) = (self.shared.clone(), Sent::begin(self.attempt));
         let (journal, count) = (shared.clone(), sent.clone());
@@ -123,7 +123,7 @@ impl Driver {
         }
     }
 
-    /// Adds where the time of a failed call went, which it waited and then took.
+    /// Adds the time of a failed call to its phases: the wait before it was sent, and the time after.
     fn time_failure(&mut self, kind: ErrorKind, (waited, took): (Duration, Duration)) {
         let phase = phase_after(kind);
         self.spans.add(if phase == Phase::Breaker { phase } else { Phase::Limiter }, waited);
@@ -134,7 +134,7 @@ impl Driver {
         }
     }
 
-    /// Adds where the time of an answer went.
+    /// Adds the time of an answered call to its phases.
     fn time_answer(&mut self, answer: &Completion, (waited, took): (Duration, Duration)) {
         let timing = &answer.timing;
         let first_byte = timing.first_byte.unwrap_or(timing.total);
@@ -143,11 +143,11 @@ impl Driver {
         self.spans.add(Phase::FirstByte, first_byte);
         self.spans.add(Phase::FirstToken, first_token - first_byte);
         self.spans.add(Phase::Stream, timing.total.saturating_sub(first_token));
-        // Beside the limits and the provider a call waits for its intent alone.
+        // Apart from the limiter and the provider, a call waits only for its intent.
         self.spans.add(Phase::Commit, (waited + took).saturating_sub(timing.queue + timing.total));
     }
 
-    /// Tells the store, and then the budget, what is to be held less for calls without a bill.
+    /// Releases in the store, and then in the budget, the amount that no longer has to be held for calls without a bill.
     async fn hold_less(&self) {
         let accounts = &self.shared.state.accounts;
         let less = accounts.take_less();
@@ -156,6 +156,7 @@ impl Driver {
         }
     }
 
+    /// Commits a settlement, fenced by the job's attempt.
     async fn commit(&mut self, settlement: Settlement) -> Event {
         let began = Instant::now();
         let settlement = settlement.attempt(self.attempt).timings(self.spans.micros());
@@ -163,7 +164,7 @@ impl Driver {
         self.spans.add(Phase::Commit, began.elapsed());
         match committed {
             Ok(Settled::Stored) => Event::Committed,
-            // The job has the result of another worker, or gets one.
+            // The job has, or gets, the result of another worker.
             Ok(_) => Event::Fenced(0),
             Err(err) => match err.kind() {
                 StoreErrorKind::Fenced => Event::Fenced(0),
@@ -173,7 +174,7 @@ impl Driver {
         }
     }
 
-    /// Waits without a place among the calls.
+    /// Waits without a permit of the concurrency limit.
     async fn sleep(&mut self, pause: Duration, phase: Phase) -> Event {
         self.permit = None;
         let _sleeping = Sleeping::new(&self.shared);
@@ -186,7 +187,7 @@ impl Driver {
         Event::Woke
     }
 
-    /// Counts the job, and hands its outcome to the caller.
+    /// Counts the job, and sends its outcome to the caller.
     async fn end(self, mut machine: JobMachine, ending: Ending) -> Ended {
         let shared = &self.shared;
         let counters = &shared.state.accounts.counters;
@@ -204,7 +205,7 @@ impl Driver {
         counters.totals.add(&self.spans);
         tokio::select! {
             biased;
-            // The caller may have gone; the outcome is in the store.
+            // The receiver may have been dropped; the outcome is in the store.
             _ = shared.ended.send(machine.outcome(result)) => {}
             () = shared.state.options.cancel.cancelled() => {}
         }

@@ -27,9 +27,9 @@ use crate::stop::StopCause;
 use crate::timings::Phase;
 use crate::work::{Accepted, Unique};
 
-/// The life of one job: takes what happened, and says what to do next.
+/// The state machine of one job: takes an event, and returns the next action.
 ///
-/// It does no I/O and reads no clock. A driver carries the actions out, one at a time, and reports how each ended:
+/// It does no I/O and reads no clock. A driver carries out the actions, one at a time, and reports the end of each as an event:
 ///
 /// ```text
 /// started, cache hit, rejected ─► reserve ─► call ─► commit ─┬► reserve (a schema retry, the rest of a cut answer)
@@ -37,56 +37,56 @@ use crate::work::{Accepted, Unique};
 ///                                    └───────────────────────┘► end
 /// ```
 ///
-/// A reservation is in the state of the call that it pays for, so it is settled by the answer or the failure of that call, and
+/// The state of a call contains the reservation that pays for it. So the answer or the failure of that call settles it, and it
 /// counts as spent if the machine is dropped in between.
 #[derive(Debug)]
 pub(crate) struct JobMachine {
     job: Job,
     state: State,
     pauses: Pauses,
-    /// What an answer needs at least, in tokens, after one was cut for want of money.
+    /// The minimum number of tokens of the next answer, after one was cut since the budget lowered its limit.
     least_tokens: Option<u64>,
     invalid_answers: u32,
     partial_answers: u32,
-    /// Answers that broke off after something new.
+    /// The number of answers that broke off after new elements.
     breaks: u32,
     calls: u32,
-    /// Elements of answers that were cut or partially valid.
+    /// The kept elements of answers that were cut or partially valid.
     kept: Vec<Value>,
     seen: JobDetails,
     notice: Option<String>,
-    /// The answer with the result that is being committed, where other rows may have parts of it.
+    /// The answer whose result is being committed, if the result has parts that no other row may have.
     contested: Option<Box<Contested>>,
 }
 
-/// What happened.
+/// An event: the end of an action, or the start of the job.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The job begins.
     Started(Box<JobRequest>),
     /// The job begins, and an earlier answer to the same prompt is cached.
     CacheHit(Box<JobRequest>, Answer),
-    /// The job begins, and nothing can be asked about its row.
+    /// The job begins, and no prompt can be made from its row.
     Rejected(JobFailure),
     /// The budget has granted a call.
     Granted(Grant),
     /// The budget has too little left for a call.
     Exhausted,
-    /// A call was answered, after it was sent so many times.
+    /// A call was answered, after it was sent this many times.
     Answered(Box<Completion>, u32),
-    /// A call failed, after it was sent so many times.
+    /// A call failed, after it was sent this many times.
     Failed(Error, u32),
     /// A settlement is durable.
     Committed,
     /// A settlement could not be stored.
     NotCommitted(antiphon_store::Error),
-    /// Another worker has taken the job over: the call was not sent, after it was sent so many times before, or its settlement is
-    /// stored beside the job.
+    /// Another worker has taken over the job. The call was sent this many times before and was not sent again, or its settlement
+    /// is stored beside the job.
     Fenced(u32),
-    /// A result is not stored, since another row has the part of it with this number, which only one may have.
+    /// A result was not stored, since another row has the unique part of it with this index.
     NotUnique(usize),
-    /// Other processes may have spent what is left of the budget: the call was not sent, after it was sent so many times before
-    /// with what the error says.
+    /// Other processes may have spent the rest of the budget. The call was sent this many times before, with the spending in the
+    /// error, and was not sent again.
     OverBudget(Error, u32),
     /// A pause has ended.
     Woke,
@@ -94,51 +94,51 @@ pub(crate) enum Event {
     Halted,
 }
 
-/// What to do next.
+/// An action for the driver.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Reserve money for a call: `Granted`, `Exhausted` or `Halted` follows.
     Reserve(Bounds),
-    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `JobFailure`, `Fenced` or
+    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `Failed`, `Fenced` or
     /// `OverBudget` follows.
     Call(Arc<Prompt>, Intent),
     /// Commit a settlement: `Committed`, `NotCommitted`, `NotUnique` or `Fenced` follows.
     Commit(Box<Settlement>),
-    /// Pause, and count the time for a phase: `Woke` or `Halted` follows.
+    /// Wait, and add the time to a phase: `Woke` or `Halted` follows.
     Sleep(Duration, Phase),
-    /// The job has ended here.
+    /// End the job in this process.
     End(Ending),
 }
 
-/// How far a job got.
+/// The end of a job in this process.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
-    /// It has a result, which is durable.
+    /// The job has a durable result.
     Accepted(String),
-    /// It has a result that was paid for and could not be stored.
+    /// The job has a result that was paid for and could not be stored.
     Unsaved(String),
-    /// It has failed for good.
+    /// The job has failed for good.
     Failed(JobFailure),
-    /// It is left for a later process.
+    /// The job is left for a later process.
     Left,
 }
 
-/// The time of an event, by both clocks.
+/// The time of an event, by the monotonic clock and the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) instant: Instant,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970 (UTC).
     pub(crate) unix_millis: i64,
 }
 
-/// What an event is judged by, beside the job.
+/// The context of a decision, beside the job.
 #[derive(Debug, Clone, Copy)]
 struct Context<'a> {
     run: &'a RunState,
     now: Moment,
 }
 
-/// A row's question, and the prompt that is sent next: the question, or one for the rest of an answer or a better one.
+/// A row's own prompt, and the prompt that is sent next: the same, one for the rest of an answer, or that of a schema retry.
 #[derive(Debug, Clone)]
 struct Ask {
     question: Arc<Prompt>,
@@ -146,19 +146,19 @@ struct Ask {
     next: Arc<Prompt>,
 }
 
-/// A call in progress, and the money for it.
+/// A call in progress, and its reservation.
 #[derive(Debug)]
 struct Call {
     ask: Ask,
     reservation: Reservation,
 }
 
-/// An answer whose result is being committed, and what of it no other row may have.
+/// An answer whose result is being committed, with the parts of it that no other row may have.
 #[derive(Debug)]
 struct Contested {
     unique: Vec<Unique>,
     ask: Ask,
-    /// `None` of a cached answer.
+    /// `None` for a cached answer.
     billed: Option<Billed>,
 }
 
@@ -167,6 +167,7 @@ struct Contested {
 struct Billed {
     answer: Completion,
     bill: Bill,
+    /// The maximum number of tokens, where the budget lowered it.
     held_to: Option<u64>,
 }
 
@@ -180,7 +181,7 @@ enum State {
     Ended,
 }
 
-/// What follows once a settlement is durable.
+/// The continuation after a settlement is durable.
 #[derive(Debug)]
 enum Then {
     End(Ending),
@@ -188,7 +189,7 @@ enum Then {
     Sleep(Ask, Duration, Phase),
 }
 
-/// The time in which calls of other processes may be settled, before the budget is asked again.
+/// The time for calls of other processes to settle, before the budget is tried again.
 const SETTLING: Duration = Duration::from_millis(50);
 
 impl JobMachine {
@@ -209,7 +210,8 @@ impl JobMachine {
         }
     }
 
-    /// Takes an event. One that does not fit the state is a defect: it stops the run, and leaves the job for a later process.
+    /// Takes an event, and returns the next action. An event that does not fit the state is a defect: it stops the run, and
+    /// leaves the job for a later process.
     pub(crate) fn on(&mut self, event: Event, run: &RunState, now: Moment) -> Action {
         let cx = Context { run, now };
         match (mem::replace(&mut self.state, State::Ended), event) {
@@ -258,12 +260,12 @@ impl JobMachine {
         Action::End(Ending::Left)
     }
 
-    /// Takes what is worth a warning about the last event, if anything is.
+    /// Takes the warning about the last event, if any.
     pub(crate) fn take_notice(&mut self) -> Option<String> {
         self.notice.take()
     }
 
-    /// Whether a call was sent.
+    /// Returns whether a call was sent.
     pub(crate) fn has_called(&self) -> bool {
         self.calls > 0
     }
@@ -280,7 +282,7 @@ impl JobMachine {
         self.ask(cx, Ask { question: prompt, key, next })
     }
 
-    /// The prompt for the rest of an answer of which an earlier process has kept a part.
+    /// Returns the prompt for the rest of an answer of which an earlier process kept a part.
     fn resume(&mut self, cx: Context<'_>, question: &Prompt) -> Option<Prompt> {
         let kept: Vec<Value> = serde_json::from_str(&self.job.kept.take()?).ok()?;
         let rest = prompt_for_rest(question, cx.run.work.list()?, &kept, MissingElements::Truncated)?;
@@ -288,7 +290,7 @@ impl JobMachine {
         Some(rest)
     }
 
-    /// Begins with a cached answer, which counts only if it is valid.
+    /// Starts with a cached answer, which is used only if it is valid.
     fn start_cached(&mut self, cx: Context<'_>, asked: JobRequest, answer: Answer) -> Action {
         let mut cached = Completion::new(answer.text);
         cached.attempts = 0;
@@ -304,7 +306,7 @@ impl JobMachine {
         }
     }
 
-    /// Asks for money for the next call, unless the run has ended.
+    /// Reserves money for the next call, unless the run has stopped.
     fn ask(&mut self, cx: Context<'_>, ask: Ask) -> Action {
         let Context { run, now } = cx;
         if run.stop.is_late(Duration::ZERO, now.instant) {
@@ -318,7 +320,7 @@ impl JobMachine {
         Action::Reserve(bounds)
     }
 
-    /// Sends the next prompt, with as many tokens as the money is for.
+    /// Sends the next prompt, with `max_tokens` lowered to what the grant pays for.
     fn call(&mut self, cx: Context<'_>, ask: Ask, bounds: &Bounds, grant: Grant) -> Action {
         let (reservation, max_tokens) = bounds.reserve(grant);
         let mut prompt = ask.next.clone();
@@ -343,7 +345,7 @@ impl JobMachine {
         Action::Sleep(pause, phase)
     }
 
-    /// Commits a settlement, with the elements that were kept of an answer that is not whole yet.
+    /// Commits a settlement, with the kept elements of an answer that is not whole yet.
     fn commit(&mut self, mut settlement: Settlement, then: Then) -> Action {
         if !settlement.state.is_end() && !self.kept.is_empty() {
             settlement = settlement.result(Value::Array(self.kept.clone()).to_string());
@@ -352,7 +354,7 @@ impl JobMachine {
         Action::Commit(Box::new(settlement))
     }
 
-    /// Commits the bill of a call, and asks again.
+    /// Commits the bill of a call, and sends the next prompt.
     fn ask_again(&mut self, bill: Bill, ask: Ask) -> Action {
         self.commit(Settlement::again(self.job.index, bill), Then::Ask(ask))
     }
@@ -371,7 +373,7 @@ impl JobMachine {
         self.commit(settlement, Then::End(Ending::Accepted(result)))
     }
 
-    /// Commits a failure, or the result that partially valid answers make, where the recipe has one.
+    /// Commits a failure, or the result of partially valid answers, where the recipe settles for one.
     fn fail(&mut self, cx: Context<'_>, failed: impl Into<JobFailure>, bill: Bill) -> Action {
         let kept = if self.partial_answers > 0 { cx.run.work.settle_for(&self.kept) } else { None };
         if let Some(value) = kept {
@@ -386,7 +388,7 @@ impl JobMachine {
         self.commit(settlement, Then::End(Ending::Failed(failed)))
     }
 
-    /// Commits what the job has cost, and leaves it for a later process.
+    /// Commits the bill of a call, and leaves the job for a later process.
     fn leave(&mut self, bill: Bill) -> Action {
         self.commit(Settlement::again(self.job.index, bill), Then::End(Ending::Left))
     }

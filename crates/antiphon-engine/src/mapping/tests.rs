@@ -65,7 +65,7 @@ impl Lab {
 
 const ROWS: &str = "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
 
-fn said(words: &[&str]) -> Script {
+fn answers(words: &[&str]) -> Script {
     words.iter().map(|word| Ok(answer(word))).collect()
 }
 
@@ -85,7 +85,7 @@ async fn each_row_gets_its_result_and_the_same_mapping_again_sends_no_call() {
         meter.count(&event);
         events.push(event);
     });
-    let made = lab.run(&mapping, said(&["one", "two", "three"])).await;
+    let made = lab.run(&mapping, answers(&["one", "two", "three"])).await;
     let report = &made.report;
     assert_eq!((report.status, report.accepted, report.calls, report.left), (MapStatus::Finished, 3, 3, 0));
     assert_eq!((report.input_tokens, report.output_tokens), (Some(60), Some(90)));
@@ -121,7 +121,7 @@ async fn failed_rows_are_reported_and_retried() {
     assert_eq!(summary.rows[1].result, "refused: no answer");
     drop(run);
     (mapping.resume, mapping.retry_failed, mapping.input) = (Some(id), true, Input::Stored);
-    let made = lab.run(&mapping, said(&["two"])).await;
+    let made = lab.run(&mapping, answers(&["two"])).await;
     assert_eq!((made.report.accepted, made.report.failed, made.resumed_at), (3, 0, 2));
     assert!(!antiphon_fs::exists(&failed).await.unwrap(), "no failed row is left");
 }
@@ -148,7 +148,7 @@ async fn the_wait_for_a_row_that_an_earlier_process_put_back_is_shown() {
             *longest = longest.max(waits);
         }
     });
-    let made = lab.run(&mapping, said(&["one"])).await;
+    let made = lab.run(&mapping, answers(&["one"])).await;
     assert_eq!((made.report.accepted, made.report.failed), (1, 0));
     let longest = *longest.lock().unwrap();
     assert!((0.5..2.5).contains(&longest), "{longest} s");
@@ -169,7 +169,7 @@ async fn an_interrupted_run_is_resumed() {
     let expected = format!("cannot resume run {}: model was model and is another", made.report.run_id);
     assert_eq!((kind, message), (ErrorKind::Changed, expected));
     (mapping.model, mapping.resume) = ("model".to_owned(), None);
-    let made = lab.run(&mapping, said(&["two", "three"])).await;
+    let made = lab.run(&mapping, answers(&["two", "three"])).await;
     assert_eq!((made.report.accepted, made.resumed_at, made.report.calls), (3, 1, 4));
     let results = lines(made.results.as_deref().unwrap()).await;
     let words: Vec<_> = results.iter().map(|row| row["result"].as_str().unwrap()).collect();
@@ -187,26 +187,30 @@ async fn results_are_written_in_completion_order_until_the_reader_has_gone() {
         Ok(())
     };
     (mapping.order, mapping.results) = (Order::Completion, Some(Destination::Lines(Lines::new(keep))));
-    let made = lab.run(&mapping, said(&["one", "two", "three"])).await;
+    let made = lab.run(&mapping, answers(&["one", "two", "three"])).await;
     assert_eq!((taken.lock().unwrap().lines().count(), made.results), (3, None));
     mapping.fresh = true;
     let closed = |_: &[u8]| Err(io::Error::from(io::ErrorKind::BrokenPipe));
     mapping.results = Some(Destination::Lines(Lines::new(closed)));
-    assert!(matches!(lab.run(&mapping, said(&["one", "two", "three"])).await.stop, Some(StopCause::Unread)));
+    assert!(matches!(
+        lab.run(&mapping, answers(&["one", "two", "three"])).await.stop,
+        Some(StopCause::Unread)
+    ));
     let full = |_: &[u8]| Err(io::Error::from(io::ErrorKind::StorageFull));
     mapping.results = Some(Destination::Lines(Lines::new(full)));
-    let made = lab.run(&mapping, said(&["one", "two", "three"])).await;
+    let made = lab.run(&mapping, answers(&["one", "two", "three"])).await;
     assert!(matches!(made.stop, Some(StopCause::Output(_))), "{:?}", made.stop);
 }
 
 #[tokio::test]
 async fn two_runs_are_compared_row_by_row_and_exported() {
     let lab = Lab::new();
-    let first = lab.run(&lab.mapping(lab.input("a.jsonl", ROWS).await), said(&["one", "two", "three"])).await;
+    let first =
+        lab.run(&lab.mapping(lab.input("a.jsonl", ROWS).await), answers(&["one", "two", "three"])).await;
     let rows = "{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n";
     let mut again = lab.mapping(lab.input("b.jsonl", rows).await);
     again.ignores_answers = true;
-    let second = lab.run(&again, said(&["two", "III", "four"])).await;
+    let second = lab.run(&again, answers(&["two", "III", "four"])).await;
     let (first, second) =
         (lab.store.read_run(&first.report.run_id).await, lab.store.read_run(&second.report.run_id).await);
     let (first, second) = (first.unwrap(), second.unwrap());
@@ -230,12 +234,12 @@ async fn two_runs_are_compared_row_by_row_and_exported() {
 #[tokio::test]
 async fn an_estimate_uses_earlier_results_and_usage() {
     let lab = Lab::new();
-    let calls = || Stack::new(Scripted::new(Duration::ZERO, said(&["one", "two", "three"]))).calls();
+    let calls = || Stack::new(Scripted::new(Duration::ZERO, answers(&["one", "two", "three"]))).calls();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     let before = mapping.estimate(&calls(), &lab.store).await.unwrap();
     assert_eq!((before.rows, before.calls, before.based_on_calls), (3, (3, 6), 0));
     assert_eq!(before.output_tokens.1, 6 * 9, "max_tokens bounds each answer");
-    lab.run(&mapping, said(&["one", "two", "three"])).await;
+    lab.run(&mapping, answers(&["one", "two", "three"])).await;
     let after = mapping.estimate(&calls(), &lab.store).await.unwrap();
     assert_eq!((after.done, after.calls), (3, (0, 0)));
     mapping.input = lab.input("more.jsonl", &format!("{ROWS}{{\"n\":4}}\nno row\n{{\"m\":5}}\n")).await;
@@ -265,7 +269,7 @@ async fn a_budget_max_rows_and_cut_answers() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     mapping.options.limits.max_rows = Some(2);
-    assert_eq!(lab.run(&mapping, said(&["one", "two"])).await.report.rows, 2);
+    assert_eq!(lab.run(&mapping, answers(&["one", "two"])).await.report.rows, 2);
     (mapping.options.limits.max_rows, mapping.options.limits.max_cost) = (None, Some(1));
     mapping.options.pricing = Arc::new(|_| Some(Price::new(1_000_000, 1_000_000, 1_000_000)));
     let made = lab.run(&mapping, vec![]).await;

@@ -114,7 +114,7 @@ fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
     }
     if report.possibly_billed.calls > 0 {
         let calls = counted(report.possibly_billed.calls, "call");
-        talk.warning(&format!("{calls} without an answer possibly billed, too"));
+        talk.warning(&format!("possibly billed: {calls} without an answer"));
     }
     talk.line(&format!("content and report: {}", outcome.folder.display()));
     let answered = pages.iter().filter(|page| page.error.is_none()).count();

@@ -177,7 +177,7 @@ fn as_list(outcomes: &[Outcome]) -> String {
 fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) -> std::fmt::Result {
     let Report { documents, usage, cost_usd_micros, may_cost_more, model_used, .. } = &made.report;
     let cost = match (may_cost_more, cost(*cost_usd_micros)) {
-        (true, cost) => format!("{cost}; a call without an answer possibly billed, too"),
+        (true, cost) => format!("{cost}; possibly billed: a call without an answer"),
         (false, cost) => cost,
     };
     let served =

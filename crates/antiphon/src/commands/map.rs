@@ -212,7 +212,7 @@ fn possibly_billed(report: &MapReport, talk: Talk) {
     let most = billed.most_usd_micros;
     let most = most.map(|most| format!(", at most {}", cost(Some(most)))).unwrap_or_default();
     let calls = counted(billed.calls, "call");
-    talk.warning(&format!("{calls} without an answer possibly billed, too{most}; run.json lists the rows"));
+    talk.warning(&format!("possibly billed: {calls} without an answer{most}; run.json lists the rows"));
 }
 
 /// Reports why a run stopped, and returns the exit code.

@@ -191,6 +191,6 @@ fn each_call_of_a_chain_that_may_be_billed_is_counted() {
     lab.file("antiphon.toml", config + &slow);
     lab.file("rows.jsonl", "{\"n\": 1}\n");
     let ran = map(&lab, "--fallback-model slow/big --fallback-model lab/small");
-    ran.ends_with(0, &["2 calls without an answer possibly billed"]);
+    ran.ends_with(0, &["possibly billed: 2 calls without an answer"]);
     assert_eq!(report(&ran)["possibly_billed"]["calls"], json!(2));
 }

@@ -39,7 +39,7 @@ fn a_call_that_was_killed_is_made_again_in_the_same_run_and_named() {
     lab.file("antiphon.toml", "[prices.compatible.\"m\"]\ninput = 1.0\noutput = 1.0\n");
     let ran = lab.ask(&server.url("/v1"), "--max-cost 50");
     ran.ends_with(0, &["count as $0 in the budget"]);
-    assert!(ran.stdout.contains("possibly billed, too"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("possibly billed: a call"), "{}", ran.stdout);
     let report = report(&lab);
     assert_eq!((&report["calls"], &report["may_cost_more"]), (&json!(1), &json!(true)));
     let calls = server.requests().len();

@@ -13,7 +13,7 @@ fn check(line: &str, code: i32, expected: &[&str]) {
 
 #[test]
 fn invalid_command_lines() {
-    check("generate in --offline --count 0", 2, &["1 to 50 personas"]);
+    check("generate in --offline --count 0", 2, &["use 1 to 50, as in 3"]);
     check("generate in --ofline", 2, &["--offline"]);
     check("generate", 2, &["<PATH>"]);
     check("generate in --provider opanai", 2, &["did you mean openai?"]);

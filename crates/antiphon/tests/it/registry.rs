@@ -4,11 +4,11 @@ use antiphon::providers::registry::{Kind, RegistryEntry, entries, entry};
 
 use crate::program::Lab;
 
-const README: &str = include_str!("../../../../README.md");
+const GUIDE: &str = include_str!("../../../../docs/guide/providers.md");
 
-/// The rows of the README's table of providers: name, help text and key, as plain text.
+/// The rows of the table of providers in the guide: name, help text and key, as plain text.
 fn rows() -> Vec<[String; 3]> {
-    let table = README.lines().skip_while(|line| !line.starts_with("| `--provider` |")).skip(2);
+    let table = GUIDE.lines().skip_while(|line| !line.starts_with("| `--provider` |")).skip(2);
     let row = |line: &str| {
         let cells: Vec<String> =
             line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
@@ -26,7 +26,7 @@ fn variables(cell: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_readme_lists_what_the_registry_has() {
+fn the_guide_lists_what_the_registry_has() {
     let rows = rows();
     assert!(rows.len() >= entries().len(), "{rows:?}");
     for RegistryEntry { name, help, key_env, .. } in entries() {

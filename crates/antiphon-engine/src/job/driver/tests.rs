@@ -15,14 +15,14 @@ use crate::timings::Phase;
 const THREE: &str = r#"{"items": [1, 2, 3]}"#;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The results of a script, of which each call takes a second.
+/// The results of the calls; each call takes a second.
 type Script = Vec<Result<Completion, Error>>;
 
 fn throttled() -> Error {
     error(ErrorKind::RateLimited { retry_after: Some(2 * SECOND) })
 }
 
-/// An answer whose first token came after 300 ms, of which the first byte took 200.
+/// Returns an answer whose first byte came after 200 ms and its first token after 300 ms.
 fn timed() -> Completion {
     let timing = Timing::new(Some(Duration::from_millis(300)), SECOND);
     answer(THREE).timing(timing.first_byte(Some(Duration::from_millis(200))))
@@ -35,7 +35,7 @@ async fn run_of(store: &Store, rows: &[&str]) -> Arc<Run> {
     Arc::new(run)
 }
 
-/// Runs the rows with a script, on the paused clock. Returns what came of it, the time that it took, and the run.
+/// Runs the rows with a script, on the paused clock. Returns the outcomes, the time that it took, and the run.
 async fn run(rows: &[&str], script: Script, options: Options) -> (BatchOutcome, Duration, Arc<Run>) {
     let store = Store::in_memory();
     let run = run_of(&store, rows).await;
@@ -47,19 +47,19 @@ async fn run(rows: &[&str], script: Script, options: Options) -> (BatchOutcome, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_waits_gives_its_place_to_another() {
+async fn a_job_that_waits_releases_its_permit() {
     let mut options = options();
     options.limits.max_concurrency = Some(1);
     let pause = options.retry.pauses().after_unbilled(Some(2 * SECOND));
     let script = vec![Err(throttled()), Ok(answer(THREE)), Ok(answer(THREE))];
     let (batched, took, _) = run(&["a", "b"], script, options).await;
     assert!(batched.stop.is_none() && batched.outcomes.iter().all(|outcome| outcome.result.is_ok()));
-    // The pause is everyone's; then the second row's call, and that of the first.
+    // The pause is for all jobs; then come the calls of the second and the first row.
     assert_eq!(took.as_secs(), (SECOND + pause + 2 * SECOND).as_secs(), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_a_job_is_in_the_phase_that_took_it() {
+async fn the_time_of_a_job_is_added_to_its_phases() {
     let options = options();
     let pause = options.retry.pauses().after_unbilled(Some(2 * SECOND));
     let (store, script) = (Store::in_memory(), vec![Err(throttled()), Ok(timed())]);
@@ -80,7 +80,7 @@ async fn the_time_of_a_job_is_in_the_phase_that_took_it() {
     ] {
         assert_eq!(millis(phase), Some(expected), "{phase:?}");
     }
-    // The call that was refused, and the pause after it.
+    // The throttled call, and the pause after it.
     let (waited, expected) = (millis(Phase::Limiter).unwrap(), 1_000 + pause.as_millis());
     assert!((expected..=expected + 1).contains(&waited), "{waited} ms for {pause:?}");
 }
@@ -108,8 +108,8 @@ async fn a_call_in_progress_when_the_process_dies_is_possibly_billed() {
     let work =
         Engine::run_all(calls, Journal::new(store.clone(), run.clone()), Arc::new(Numbers), options, |_| {});
     assert!(tokio::time::timeout(5 * SECOND, work).await.is_err(), "the script has no answer");
-    assert_eq!(run.tally().await.unwrap().intended, 1, "the intent was there before the call");
-    // The call's task is aborted, and goes when it is polled next.
+    assert_eq!(run.tally().await.unwrap().intended, 1, "the intent was committed before the call");
+    // The call's task is aborted, and dropped when it is polled next.
     for _ in 0..8 {
         tokio::task::yield_now().await;
     }
@@ -121,7 +121,7 @@ async fn a_call_in_progress_when_the_process_dies_is_possibly_billed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_questions_are_one_call() {
+async fn equal_prompts_are_one_call() {
     let mut options = options();
     options.cache = true;
     let (batched, took, run) = run(&["a", "a", "a"], vec![Ok(answer(THREE))], options).await;
@@ -131,7 +131,7 @@ async fn equal_questions_are_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_questions_fail_together() {
+async fn equal_prompts_fail_together() {
     let mut options = options();
     options.cache = true;
     let script = vec![Ok(answer(THREE)), Err(error(ErrorKind::ModelRefusal))];
@@ -141,7 +141,7 @@ async fn equal_questions_fail_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_about_which_nothing_can_be_asked_fails_without_a_call() {
+async fn a_row_without_a_prompt_fails_without_a_call() {
     let (batched, took, run) = run(&["bad"], vec![], options()).await;
     assert_eq!((took, batched.outcomes.len()), (Duration::ZERO, 1));
     let failed = batched.outcomes[0].result.as_ref().unwrap_err();
@@ -152,7 +152,7 @@ async fn a_row_about_which_nothing_can_be_asked_fails_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_two_rows_have_what_only_one_may_have() {
+async fn no_two_rows_have_the_same_unique_part() {
     let seven = || Ok(answer(r#"{"items": [7, 2, 3]}"#));
     let (batched, _, run) = run(&["a", "b"], vec![seven(), seven(), Ok(answer(THREE))], options()).await;
     assert!(batched.stop.is_none(), "{batched:?}");
@@ -163,7 +163,7 @@ async fn no_two_rows_have_what_only_one_may_have() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_waits_for_what_another_worker_has_begun() {
+async fn a_run_waits_for_the_jobs_of_another_worker() {
     let store = Store::in_memory();
     let first = run_of(&store, &["a"]).await;
     let second = Arc::new(store.open_run(NewRun::new("a run")).await.unwrap());
@@ -179,7 +179,7 @@ async fn a_run_waits_for_what_another_worker_has_begun() {
     );
     let settle = async {
         tokio::time::sleep(3 * SECOND).await;
-        assert_eq!(second.tally().await.unwrap().intended, 1, "it waits for the other one");
+        assert_eq!(second.tally().await.unwrap().intended, 1, "the run waits for the other worker");
         let done = Settlement::accepted(0, THREE, Bill::call(Some(50))).attempt(attempt);
         first.settle(done).await.unwrap();
     };
@@ -187,7 +187,7 @@ async fn a_run_waits_for_what_another_worker_has_begun() {
     let batched = batched.unwrap();
     assert!(
         batched.stop.is_none() && batched.outcomes.is_empty(),
-        "it has no outcome of its own: {batched:?}"
+        "the outcome belongs to the other worker: {batched:?}"
     );
     assert_eq!((second.tally().await.unwrap().accepted, second.tally().await.unwrap().calls), (1, 1));
 }

@@ -1,4 +1,4 @@
-//! Decisions about a call that was answered.
+//! Decisions after a call that was answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use crate::rest::whole_of;
 use crate::work::{Accepted, Invalid, JobView, Unique};
 
 impl JobMachine {
+    /// Bills an answer, and accepts it, keeps a part of it, or rejects it.
     pub(super) fn answered(&mut self, cx: Context<'_>, call: Call, answer: Completion, sent: u32) -> Action {
         let Call { ask, reservation } = call;
         let accounts = &cx.run.accounts;
@@ -39,7 +40,7 @@ impl JobMachine {
         if is_cut && (held_to.is_some() || !cx.run.options.allow_cut) {
             return self.cut(cx, ask, Billed { answer, bill, held_to });
         }
-        // Parsed once, whatever it is checked against.
+        // The answer is parsed once, also where the recipe has its own schema.
         let valid = read(&ask.question, &answer).and_then(|value| self.check(cx, &ask.question, value));
         match valid {
             Ok(accepted) => {
@@ -61,7 +62,7 @@ impl JobMachine {
         }
     }
 
-    /// Keeps the answer of a result that another row may contest, until it is committed.
+    /// Keeps an answer whose result has unique parts, until the result is committed.
     pub(super) fn contest(
         &mut self,
         cx: Context<'_>,
@@ -74,7 +75,7 @@ impl JobMachine {
         self.contested = (!unique.is_empty()).then(contested);
     }
 
-    /// Asks for something else where another row has a part of the result.
+    /// Retries the prompt where another row has a unique part of the result.
     pub(super) fn not_unique(&mut self, cx: Context<'_>, contested: Contested, at: usize) -> Action {
         let Contested { unique, ask, billed } = contested;
         let complaint = unique.get(at).map(Unique::complaint).unwrap_or_default();
@@ -87,7 +88,7 @@ impl JobMachine {
         }
     }
 
-    /// Asks anew after an answer that is invalid as a whole, as often as the attempts allow.
+    /// Makes a schema retry after an answer that is invalid as a whole, unless the attempts are used up.
     fn invalid(&mut self, cx: Context<'_>, mut ask: Ask, complaint: &str, billed: Billed) -> Action {
         let Billed { answer, bill, .. } = billed;
         self.invalid_answers += 1;
@@ -96,8 +97,8 @@ impl JobMachine {
             let err = Error::new(ErrorKind::SchemaMismatch, message);
             return self.fail(cx, err.with_partial(answer), bill);
         }
-        self.notice = Some(format!("an answer does not fit: {}", first_line(complaint)));
-        // The next answer is asked for as a whole, unless earlier ones were partially valid.
+        self.notice = Some(format!("invalid answer: {}", first_line(complaint)));
+        // The retry is for a whole answer, unless earlier answers were partially valid.
         self.forget_cut();
         let rest = self.rest_after_partial(cx, &ask.question, complaint);
         let again = || SchemaRetryPolicy::again(Prompt::clone(&ask.question), answer.text, complaint);
@@ -109,7 +110,7 @@ impl JobMachine {
     pub(super) fn cut(&mut self, cx: Context<'_>, mut ask: Ask, billed: Billed) -> Action {
         let Billed { answer, bill, held_to } = billed;
         match held_to {
-            // It was we who allowed too little: the next call gets twice as much, or nothing.
+            // The budget lowered the limit: the next call gets twice as many tokens, or is not sent.
             Some(tokens) => self.least_tokens = Some(tokens.max(16) * 2),
             None => self.invalid_answers += 1,
         }
@@ -118,8 +119,8 @@ impl JobMachine {
         if let Some(whole) = whole {
             return self.settle_whole(cx, ask, whole, billed);
         }
-        let goes_on = held_to.is_some() || new > 0;
-        if !goes_on || self.invalid_answers > cx.run.attempts() + 3 {
+        let may_continue = held_to.is_some() || new > 0;
+        if !may_continue || self.invalid_answers > cx.run.attempts() + 3 {
             return self.fail(cx, was_cut(billed.answer), bill);
         }
         ask.next = match self.rest(cx, &ask.question) {
@@ -129,8 +130,8 @@ impl JobMachine {
         self.ask_again(bill, ask)
     }
 
-    /// Keeps the whole elements of a text that ends in the middle. Returns how many are new, and the value that all that are
-    /// kept make if none can be missing.
+    /// Keeps the whole elements of a text that ends in the middle. Returns the number of new ones, and the value of all kept ones
+    /// if none can be missing.
     pub(super) fn keep(&mut self, cx: Context<'_>, question: &Prompt, text: &str) -> (usize, Option<Value>) {
         let Some(list) = cx.run.work.list() else { return (0, None) };
         let Some(found) = json::salvage(text, list) else { return (0, None) };
@@ -139,13 +140,13 @@ impl JobMachine {
         (new, whole_of(question, list, &self.kept, found.is_complete))
     }
 
-    /// The prompt for what is missing behind the elements that are kept; `None` if nothing is.
+    /// Returns the prompt for the elements that are missing behind the kept ones; `None` if none are kept.
     pub(super) fn rest(&self, cx: Context<'_>, question: &Prompt) -> Option<Prompt> {
         let list = cx.run.work.list().filter(|_| !self.kept.is_empty())?;
         prompt_for_rest(question, list, &self.kept, MissingElements::Truncated)
     }
 
-    /// Checks a value that was put together from the parts of several answers.
+    /// Checks and accepts a value that was joined from the parts of several answers.
     pub(super) fn settle_whole(&mut self, cx: Context<'_>, ask: Ask, whole: Value, billed: Billed) -> Action {
         match self.check_whole(cx, &ask.question, whole) {
             Ok(accepted) => {
@@ -162,7 +163,7 @@ impl JobMachine {
         }
     }
 
-    /// Asks for as many elements as were rejected of an answer; the valid ones are kept already.
+    /// Requests replacements for the rejected elements of an answer; the valid ones are already kept.
     pub(super) fn partially_valid(
         &mut self,
         cx: Context<'_>,
@@ -181,12 +182,12 @@ impl JobMachine {
             let err = Error::new(ErrorKind::SchemaMismatch, message);
             return self.fail(cx, err.with_partial(answer), bill);
         };
-        self.notice = Some(format!("some of an answer is refused: {}", first_line(reasons)));
+        self.notice = Some(format!("partially valid answer: {}", first_line(reasons)));
         ask.next = Arc::new(rest);
         self.ask_again(bill, ask)
     }
 
-    /// Checks an answer's value behind the elements that were kept before it.
+    /// Checks an answer's value, joined with the elements that were kept before it.
     pub(super) fn check(
         &self,
         cx: Context<'_>,
@@ -206,7 +207,8 @@ impl JobMachine {
         work.accept(&job, whole)
     }
 
-    /// The prompt for what is missing behind the elements of partially valid answers.
+    /// Returns the prompt for the elements that are missing behind those of partially valid answers; `None` if there were no such
+    /// answers.
     pub(super) fn rest_after_partial(
         &self,
         cx: Context<'_>,
@@ -217,7 +219,7 @@ impl JobMachine {
         prompt_for_rest(question, list, &self.kept, MissingElements::Rejected(reasons))
     }
 
-    /// Forgets the elements of a cut answer; those of a partially valid one were checked, and stay.
+    /// Drops the kept elements of a cut answer; those of a partially valid one were checked, and are kept.
     pub(super) fn forget_cut(&mut self) {
         if self.partial_answers == 0 {
             self.kept.clear();
@@ -228,14 +230,14 @@ impl JobMachine {
 fn was_cut(answer: Completion) -> Error {
     let (cause, message) = match answer.finish {
         FinishReason::Length => {
-            (TruncationCause::MaxTokens, "the answer was cut at the token limit: allow more with max_tokens")
+            (TruncationCause::MaxTokens, "the answer was cut at the token limit: raise max_tokens")
         }
         _ => (TruncationCause::Disconnected, "the JSON of the answer ends in the middle"),
     };
     Error::new(ErrorKind::Truncated { cause }, message).with_partial(answer)
 }
 
-/// The entry of the answer cache.
+/// Returns the entry for the answer cache.
 fn to_cache(answer: Completion) -> Answer {
     let kept = Answer::new(answer.text).model(answer.head.model);
     kept.tokens(answer.usage.input, answer.usage.output)

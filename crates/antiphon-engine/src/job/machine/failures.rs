@@ -1,4 +1,4 @@
-//! Decisions about a call that was not answered.
+//! Decisions after a call that failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +12,24 @@ use crate::accounts::CallEnd;
 use crate::stop::StopCause;
 use crate::timings::Phase;
 
-/// The time until the circuit breaker's next trial, where it does not say.
+/// The time until the circuit breaker's next trial, where the error does not contain it.
 const TRIAL: Duration = Duration::from_millis(250);
 
-/// Breaks of one job's answers that each brought something new, after which they count as failures like others.
+/// The maximum number of a job's answers that may break off after new elements; further ones count as other failures do.
 const MAX_BREAKS: u32 = 32;
 
-/// What an answer that broke off brought.
+/// The progress that an answer made before it broke off.
 #[derive(Debug, PartialEq)]
 enum Progress {
+    /// No new elements.
     None,
+    /// New elements.
     More,
-    /// All that was asked for, with what was kept before.
+    /// All missing elements: the whole value, with the elements that were kept before.
     Whole(Value),
 }
 
-/// A failed call with its bill, and how often it was sent.
+/// A failed call with its bill, and the number of times that it was sent.
 struct Failure {
     err: Error,
     bill: Bill,
@@ -35,6 +37,7 @@ struct Failure {
 }
 
 impl JobMachine {
+    /// Bills a failed call, and retries it, keeps its partial answer, or fails the job.
     pub(super) fn failed(&mut self, cx: Context<'_>, call: Call, err: Error, sent: u32) -> Action {
         let Call { ask, reservation } = call;
         self.calls += sent;
@@ -45,7 +48,7 @@ impl JobMachine {
         let (kind, held_to) = (err.kind(), reservation.held_to);
         let mut spent = err.spent();
         if sent == 0 {
-            // What was never sent cannot have been billed.
+            // A call that was never sent cannot have been billed.
             spent.possibly_billed = 0;
         }
         let end = CallEnd {
@@ -64,7 +67,7 @@ impl JobMachine {
         }
         match kind {
             ErrorKind::Cancelled => {
-                // The store's own failure was the first reason, and stays.
+                // If the store failed, that was the first reason, and is kept.
                 cx.run.stop.stop(StopCause::Interrupted);
                 self.leave(bill)
             }
@@ -74,12 +77,12 @@ impl JobMachine {
                 answer.finish = FinishReason::Length;
                 self.cut(cx, ask, Billed { answer, bill, held_to })
             }
-            // The rest is asked for at once, unless the server asked for patience.
+            // The rest is requested at once, unless the server asked for a pause.
             _ if progress == Progress::More && !is_throttled(&err) => {
                 self.notice = Some(err.to_string());
                 self.ask_again(bill, ask)
             }
-            // It may have been billed, so it is asked again no more often than an invalid answer.
+            // The call was possibly billed, so it is retried no more often than an invalid answer.
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
                 if kind.verdict() == Verdict::Stop && self.may_ask_again(cx, kind) =>
             {
@@ -98,7 +101,7 @@ impl JobMachine {
         }
     }
 
-    /// Waits until other calls are settled; of a call that was sent before, the bill comes first.
+    /// Waits until other calls are settled. If the call was sent before, its bill is committed first.
     pub(super) fn over_budget(&mut self, cx: Context<'_>, call: Call, err: &Error, sent: u32) -> Action {
         let Call { ask, reservation } = call;
         if sent == 0 {
@@ -111,11 +114,11 @@ impl JobMachine {
         self.commit(Settlement::again(self.job.index, bill), Then::Sleep(ask, SETTLING, Phase::Budget))
     }
 
-    /// Keeps the whole elements of an answer that broke off; the next call is for the rest.
+    /// Keeps the whole elements of a partial answer; the next call is then for the rest.
     fn keep_partial(&mut self, cx: Context<'_>, ask: &mut Ask, err: &Error) -> Progress {
         let is_over = matches!(
             err.kind(),
-            // A cut answer is kept where it is asked for anew; what the model takes back is not wanted.
+            // A cut answer is kept by `cut`; a refused or filtered one is dropped.
             ErrorKind::Truncated { cause: TruncationCause::MaxTokens }
                 | ErrorKind::ModelRefusal
                 | ErrorKind::Filtered
@@ -136,43 +139,43 @@ impl JobMachine {
         Progress::More
     }
 
-    /// Waits before the same is asked again.
+    /// Puts the job back: waits before the same prompt is sent again.
     fn put_back(&mut self, cx: Context<'_>, ask: Ask, failure: Failure, pause: Duration) -> Action {
         let Failure { err, bill, sent } = failure;
         if cx.run.stop.is_late(pause, cx.now.instant) {
-            // The caller who set the deadline learns what failed last.
+            // The stop reports the last error to the caller.
             cx.run.stop.stop(StopCause::Deadline { last: Some(self.with_calls(err)) });
             return self.leave(bill);
         }
         self.notice = Some(err.to_string());
         if cx.run.stop.is_stopped() {
-            // A later process need not wait for what this one would have waited for.
+            // A later process does not have to wait for the end of this pause.
             return self.leave(bill);
         }
         let phase = phase_after(err.kind());
         if sent == 0 {
-            // There is nothing to store of what was not sent.
+            // A call that was not sent has nothing to store.
             return self.sleep(ask, pause, phase);
         }
         let due = cx.now.unix_millis.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
         self.commit(Settlement::put_back(self.job.index, due, bill), Then::Sleep(ask, pause, phase))
     }
 
-    /// Whether one more answer may be asked for: as often as after an invalid one, and after one that did not come no more
-    /// often than failed calls are retried.
+    /// Returns whether one more answer may be requested: as often as after an invalid one; and, if no answer came, no more often
+    /// than failed calls are retried.
     fn may_ask_again(&self, cx: Context<'_>, kind: ErrorKind) -> bool {
         let came = kind == ErrorKind::InvalidResponse;
         self.invalid_answers + 1 < cx.run.attempts()
             && (came || self.invalid_answers < cx.run.options.retry.max_retries)
     }
 
-    /// Stops the run for an error that is not the row's, which is left for a later process.
+    /// Stops the run for an error that is not about the row, and leaves the job for a later process.
     fn give_up(&mut self, cx: Context<'_>, err: Error, bill: Bill) -> Action {
         cx.run.stop.stop(StopCause::Provider(self.with_calls(err)));
         self.leave(bill)
     }
 
-    /// Decides whether an error that is not retried is about the provider, and would meet every other job, too.
+    /// Returns whether an error that is not retried is about the provider, so that every other job would fail with it, too.
     fn ends_run(&self, cx: Context<'_>, kind: ErrorKind) -> bool {
         let Context { run, .. } = cx;
         let is_of_server = matches!(
@@ -183,22 +186,22 @@ impl JobMachine {
             || run.health.failed_for_good(kind, run.accounts.all_jobs())
     }
 
-    /// An error with all calls that led to it.
+    /// Sets the number of all calls that led to an error.
     fn with_calls(&self, err: Error) -> Error {
         err.with_attempts(self.calls.max(1))
     }
 
-    /// Returns the pause before the same is asked again; `None` where that would not help, or did not.
+    /// Returns the pause before the same prompt is sent again; `None` where a retry cannot help, or the retries are used up.
     fn pause(&mut self, cx: Context<'_>, err: &Error) -> Option<Duration> {
         let verdict = match err.kind() {
             ErrorKind::CircuitOpen { retry_after } => return Some(self.while_open(cx, err, retry_after)),
-            // Nothing was done: no attempt is used up, and no other call begins before then either.
+            // The call was not processed: no attempt is used up, and no other call begins before the end of the pause.
             ErrorKind::RateLimited { retry_after } if err.billed() == llm::Billed::No => {
                 let pause = self.pauses.after_unbilled(retry_after);
                 stop_if(cx, cx.run.health.throttled(pause, cx.now.instant));
                 return Some(pause);
             }
-            // The provider has no part in it: the machine has no file descriptors left for a while.
+            // This is not the provider's error: the machine is out of file descriptors for a while.
             ErrorKind::Exhausted if cx.run.health.has_answered() => {
                 return Some(self.pauses.after_unbilled(None));
             }
@@ -214,11 +217,11 @@ impl JobMachine {
         });
         let Some(wait) = asked else {
             let pause = self.pauses.after(verdict)?;
-            // A fault among answers says nothing of how long to wait.
+            // While most calls are answered, a single failure does not call for a long pause.
             return Some(if cx.run.health.is_well() { pause / 10 } else { pause });
         };
         if wait > cx.run.options.max_pause {
-            // It is no fault of the row's: the run stops, whatever the status was.
+            // The row is not the cause: the run stops, whatever the status was.
             stop_if(cx, cx.run.health.throttled(wait, cx.now.instant));
             return Some(wait);
         }
@@ -227,7 +230,8 @@ impl JobMachine {
         Some(pause)
     }
 
-    /// The pause while the circuit breaker is open, or waits for its trials: jobs come back spread over a short time.
+    /// Returns the pause while the circuit breaker is open, or waits for its trials. Jobs return spread over a short time
+    /// (jitter).
     fn while_open(&self, cx: Context<'_>, err: &Error, retry_after: Option<Duration>) -> Duration {
         let Context { run, now } = cx;
         if !run.health.has_answered() {
@@ -241,7 +245,7 @@ impl JobMachine {
     }
 }
 
-/// Whether the server asked for patience.
+/// Returns whether the server throttled the call, or asked for a pause.
 fn is_throttled(err: &Error) -> bool {
     let is_busy = matches!(err.kind(), ErrorKind::RateLimited { .. } | ErrorKind::Overloaded { .. });
     is_busy || err.limits().retry_after.is_some()
@@ -253,7 +257,7 @@ fn stop_if(cx: Context<'_>, reason: Option<StopCause>) {
     }
 }
 
-/// The phase that a call which failed counts for, and the pause after it.
+/// Returns the phase to which a failed call, and the pause after it, are added.
 pub(crate) fn phase_after(kind: ErrorKind) -> Phase {
     match kind {
         ErrorKind::CircuitOpen { .. } => Phase::Breaker,

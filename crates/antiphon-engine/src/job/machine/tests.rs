@@ -47,7 +47,7 @@ impl Rig {
         self.machine.on(event, &self.run, now())
     }
 
-    /// Reserves what `action` asks for, from the run's own budget.
+    /// Reserves the bounds of `action` from the run's own budget.
     fn grant(&mut self, action: &Action) -> Action {
         let Action::Reserve(bounds) = action else { panic!("no reservation: {action:?}") };
         let budget = &self.run.accounts.budget;
@@ -73,7 +73,7 @@ impl Rig {
         })
     }
 
-    /// Puts the machine into each of its states in turn.
+    /// Creates a machine in the named state.
     fn in_state(name: &str) -> Self {
         let mut rig = Self::new(options());
         match name {
@@ -129,13 +129,13 @@ fn event_of(name: &str, run: &RunState) -> Event {
     }
 }
 
-/// An error of a store.
+/// Returns an error of a store.
 fn store_error() -> antiphon_store::Error {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async { Store::in_memory().read_run("none").await.unwrap_err() })
 }
 
-/// Every event in every state. "defect" stops the run, and leaves the job.
+/// A table of every event in every state. "defect" stops the run, and leaves the job.
 #[test]
 fn each_event_in_each_state() {
     const STATES: [&str; 6] = ["new", "reserving", "calling", "committing", "sleeping", "ended"];
@@ -169,7 +169,7 @@ fn each_event_in_each_state() {
     }
 }
 
-/// What follows each kind of error, of a provider that has answered before and of one that never has.
+/// A table of the action after each kind of error, from a provider that has answered before and from one that never has.
 #[test]
 fn each_kind_of_error() {
     let after = |kind: ErrorKind, was_well: bool| {
@@ -203,7 +203,7 @@ fn each_kind_of_error() {
         assert_eq!(after(kind, true), expected, "{kind:?}");
         let (state, next, stops) = after(kind, false);
         let expected = match kind {
-            // The run has ended: a later process waits for nothing.
+            // The run has stopped, so a later process does not wait.
             ErrorKind::CircuitOpen { .. } => (JobState::Queued, "left", true),
             _ => expected,
         };
@@ -230,7 +230,7 @@ fn a_valid_answer_is_committed_with_its_bill() {
 }
 
 #[test]
-fn a_result_that_is_not_unique_is_asked_for_anew() {
+fn a_result_that_is_not_unique_is_retried() {
     let seven = r#"{"items": [7, 2, 3]}"#;
     let mut rig = Rig::new(options());
     let Action::Commit(settlement) = rig.first_call(Ok(answer(seven))) else { panic!("no result") };
@@ -243,12 +243,15 @@ fn a_result_that_is_not_unique_is_asked_for_anew() {
     assert!(matches!(&action, Action::Commit(settlement) if settlement.unique.is_empty()), "{action:?}");
     let mut rig = Rig::new(options());
     rig.on(Event::CacheHit(asked(), Answer::new(seven)));
-    assert!(matches!(rig.on(Event::NotUnique(0)), Action::Reserve(_)), "a cached answer is no attempt");
+    assert!(
+        matches!(rig.on(Event::NotUnique(0)), Action::Reserve(_)),
+        "a cached answer does not count as an attempt"
+    );
     assert_eq!(Counters::get(&rig.run.accounts.counters.cached), 0);
 }
 
 #[test]
-fn a_call_that_was_sent_before_the_budget_was_gone_is_billed() {
+fn a_call_that_was_sent_before_the_budget_ran_out_is_billed() {
     let mut rig = Rig::in_state("calling");
     let action = rig.on(Event::OverBudget(error(ErrorKind::Cancelled), 2));
     let Action::Commit(settlement) = &action else { panic!("no bill: {action:?}") };
@@ -258,7 +261,7 @@ fn a_call_that_was_sent_before_the_budget_was_gone_is_billed() {
 }
 
 #[test]
-fn an_answer_is_cached_only_as_a_whole() {
+fn only_whole_answers_are_cached() {
     let mut options = options();
     options.cache = true;
     let cached = |answer: Completion| {
@@ -272,10 +275,10 @@ fn an_answer_is_cached_only_as_a_whole() {
     let mut other = answer(THREE);
     other.head.other_model = true;
     assert!(!cached(other), "another model answered");
-    assert!(!cached(answer(r#"{"items": [1, 2, -3]}"#)), "it is partially valid");
+    assert!(!cached(answer(r#"{"items": [1, 2, -3]}"#)), "the answer is partially valid");
 }
 
-/// The prompt of the next call, once its money is there.
+/// Commits, reserves, and returns the prompt of the next call.
 fn next_prompt(rig: &mut Rig) -> Arc<Prompt> {
     let action = match rig.on(Event::Committed) {
         Action::Sleep(..) => rig.on(Event::Woke),
@@ -293,10 +296,10 @@ fn kept_in(action: &Action) -> Option<&str> {
 }
 
 #[test]
-fn only_the_rest_of_a_cut_answer_is_asked_for() {
+fn only_the_rest_of_a_cut_answer_is_requested() {
     let mut rig = Rig::new(options());
     let action = rig.first_call(Ok(answer(r#"{"items": [1, 2, "#).finish(FinishReason::Length)));
-    assert_eq!(kept_in(&action), Some("[1,2]"), "it is kept with the bill");
+    assert_eq!(kept_in(&action), Some("[1,2]"), "the elements are stored with the bill");
     let prompt = next_prompt(&mut rig);
     assert_eq!(prompt.messages.len(), 3);
     let action = rig.end_call(Ok(answer(r#"{"items": [3]}"#)));
@@ -304,7 +307,7 @@ fn only_the_rest_of_a_cut_answer_is_asked_for() {
 }
 
 #[test]
-fn valid_elements_are_kept_and_the_others_asked_for() {
+fn valid_elements_are_kept_and_the_others_requested_again() {
     let mut rig = Rig::new(options());
     rig.first_call(Ok(answer(r#"{"items": [1, -2, 3]}"#)));
     assert!(rig.machine.take_notice().is_some_and(|notice| notice.contains("-2 is negative")));
@@ -315,18 +318,18 @@ fn valid_elements_are_kept_and_the_others_asked_for() {
 }
 
 #[test]
-fn a_job_resumes_behind_what_an_earlier_process_kept() {
+fn a_job_resumes_behind_the_elements_that_an_earlier_process_kept() {
     let mut rig = Rig::new(options());
     rig.machine.job.kept = Some("[1, 2]".to_owned());
     let action = rig.on(Event::Started(asked()));
     let Action::Call(prompt, _) = rig.grant(&action) else { panic!("no call") };
-    assert_eq!(prompt.messages.len(), 3, "the question, what is there, and what is missing");
+    assert_eq!(prompt.messages.len(), 3, "the question, the kept elements, and the request for the rest");
     let action = rig.end_call(Ok(answer(r#"{"items": [3]}"#)));
     assert_eq!(kept_in(&action), Some(r#"{"items":[1,2,3]}"#));
 }
 
 #[test]
-fn an_invalid_answer_is_asked_for_as_often_as_the_attempts_allow() {
+fn an_invalid_answer_is_retried_until_the_attempts_are_used_up() {
     let mut rig = Rig::new(options());
     let action = rig.first_call(Ok(answer("no JSON")));
     assert!(matches!(&action, Action::Commit(settlement) if settlement.state == JobState::Queued));
@@ -347,7 +350,7 @@ fn an_invalid_cached_answer_is_no_hit() {
 }
 
 #[test]
-fn an_answer_that_money_cut_gets_twice_as_much() {
+fn an_answer_that_the_budget_cut_gets_twice_as_many_tokens() {
     let mut options = options();
     // The prompt's bound and 300 tokens of an answer, of 1,000.
     let bound = run_state(options.clone()).accounts.bounds(&prompt("row"), None).whole.unwrap();
@@ -361,7 +364,7 @@ fn an_answer_that_money_cut_gets_twice_as_much() {
     rig.end_call(Ok(answer(r#"{"items": [1, "#).finish(FinishReason::Length)));
     assert_eq!(rig.machine.least_tokens, Some(tokens * 2));
     let action = rig.on(Event::Committed);
-    assert!(matches!(rig.grant(&action), Action::End(Ending::Left)), "less is left than it needs");
+    assert!(matches!(rig.grant(&action), Action::End(Ending::Left)), "less is left than the call needs");
     assert!(matches!(rig.run.stop.reason(), Some(StopCause::Budget { .. })));
 }
 

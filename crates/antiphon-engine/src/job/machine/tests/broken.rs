@@ -1,4 +1,4 @@
-//! Streams that break off: what arrived is kept, over as many breaks as bring something new.
+//! Streams that break off: partial answers are kept, for as many breaks as bring new elements.
 
 use antiphon_llm::{Billed, Error, ErrorKind, TimeoutPhase, TruncationCause};
 use antiphon_store::JobState;
@@ -8,7 +8,7 @@ use crate::job::machine::{Action, Ending, Event};
 
 const DISCONNECTED: ErrorKind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
 
-/// A stream that broke off after `text`.
+/// Returns the error of a stream that broke off after `text`.
 fn broken(kind: ErrorKind, text: &str) -> Error {
     error(kind).with_billed(Billed::Maybe).with_partial(answer(text))
 }
@@ -27,7 +27,7 @@ fn elements_are_kept_over_several_breaks() {
         let action = rig.first_call(Err(broken(kind, r#"{"items": [1, "#)));
         assert_eq!(kept_in(&action), Some("[1]"), "{kind:?}");
         let prompt = next_prompt(&mut rig);
-        assert_eq!(prompt.messages.len(), 3, "{kind:?}: only the rest is asked for");
+        assert_eq!(prompt.messages.len(), 3, "{kind:?}: only the rest is requested");
         let action = rig.end_call(Err(broken(kind, r#"{"items": [2, "#)));
         assert_eq!(kept_in(&action), Some("[1,2]"), "{kind:?}");
         next_prompt(&mut rig);
@@ -49,12 +49,16 @@ fn a_list_that_is_whole_before_the_break_is_a_result() {
 }
 
 #[test]
-fn what_is_more_than_was_asked_for_is_left_out() {
+fn surplus_elements_are_left_out() {
     let mut rig = Rig::new(options());
     rig.first_call(Err(broken(DISCONNECTED, r#"{"items": [1, 2, "#)));
     next_prompt(&mut rig);
     let action = rig.end_call(Err(broken(DISCONNECTED, r#"{"items": [3, 4, 5, "#)));
-    assert_eq!(kept_in(&action), Some(r#"{"items":[1,2,3]}"#), "the server did not heed what was missing");
+    assert_eq!(
+        kept_in(&action),
+        Some(r#"{"items":[1,2,3]}"#),
+        "the server sent more elements than were missing"
+    );
     assert!(matches!(rig.on(Event::Committed), Action::End(Ending::Accepted(_))));
 }
 
@@ -75,7 +79,7 @@ fn breaks_that_bring_nothing_new_use_up_the_retries() {
 }
 
 #[test]
-fn a_break_of_what_has_no_list_asks_for_the_whole() {
+fn a_break_of_an_answer_without_a_list_requests_the_whole_again() {
     let mut rig = Rig::new(options());
     rig.run.health.answered();
     let action = rig.first_call(Err(broken(DISCONNECTED, "half a sente")));

@@ -9,7 +9,7 @@ use crate::fixtures::all_errors;
 use crate::job::machine::{Action, Ending, Event, State};
 use crate::stop::StopCause;
 
-/// The end of a call as a property test draws it.
+/// A random end of a call.
 #[derive(Debug, Clone)]
 enum Fate {
     Text(&'static str, FinishReason),
@@ -38,7 +38,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// What a path through the machine did.
+/// The sums over a path through the machine.
 #[derive(Debug, Default)]
 struct Path {
     sent: u32,
@@ -49,8 +49,8 @@ struct Path {
     is_stored: bool,
 }
 
-/// Drives a job until its end, with calls that end as `fates` say, a store that fails at the commit `fails_at`, and a run
-/// that is stopped before the step `stops_at`.
+/// Drives a job until its end, with calls that end as in `fates`, a store that fails at the commit `fails_at`, and a run that is
+/// stopped before the step `stops_at`.
 fn drive(rig: &mut Rig, fates: &[Fate], fails_at: usize, stops_at: usize) -> (Path, Ending) {
     let mut path = Path { is_stored: true, ..Path::default() };
     let (mut fates, mut commits) = (fates.iter().cycle(), 0);
@@ -101,7 +101,7 @@ impl Path {
 }
 
 proptest! {
-    /// No path ends without a settlement of each call, no call is sent without an intent, and no reservation outlives the job.
+    /// Asserts that each call has a settlement, that no call is sent without an intent, and that no reservation outlives the job.
     #[test]
     fn no_path_loses_a_call_or_money(
         fates in prop::collection::vec(fate(), 1..8),
