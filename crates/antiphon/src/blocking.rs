@@ -22,7 +22,7 @@
 //! let outcome = blocking::start(&workspace, &request, Watch::default())??;
 //! assert!(!outcome.personas().is_empty());
 //! let err = blocking::complete(&session, &Prompt::new("m", [Message::user("Hello?")])).unwrap_err();
-//! assert!(err.to_string().contains("name a provider"), "the offline provider cannot chat");
+//! assert!(err.to_string().contains("use another provider"), "the offline provider cannot chat");
 //! # Ok(())
 //! # }
 //! ```
