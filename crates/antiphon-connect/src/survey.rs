@@ -22,7 +22,7 @@ pub async fn doctor(
     let checkups = providers.iter().map(|(name, named)| async move {
         let named = match named {
             Ok(named) => located(settings, named).await,
-            Err(err) => return Checkup::misconfigured(name, err.to_string()).advice("look at antiphon.toml"),
+            Err(err) => return Checkup::misconfigured(name, err.to_string()).advice("check antiphon.toml"),
         };
         let subject = Subject::new(name, named.kind).key_env(&named.key_env).configured(named.is_configured);
         subject.chosen(chosen == Some(name)).examine(build(settings, &named).map_err(Into::into)).await

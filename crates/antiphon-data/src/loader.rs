@@ -95,6 +95,7 @@ impl Loader {
             0 => {
                 let others = match loaded.skipped.len() {
                     0 => "the folder is empty".to_owned(),
+                    1 => "its only file is of an unsupported type".to_owned(),
                     n => format!("none of its {n} files has a supported type"),
                 };
                 let endings = Format::endings();
@@ -282,7 +283,7 @@ mod tests {
         let err = Loader::new().load_path(folder(&[]).await.path()).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Empty);
         let err = Loader::new().load_path(folder(&[("a.png", "x")]).await.path()).await.unwrap_err();
-        assert!(err.to_string().contains("none of its 1 files has a supported type"), "{err}");
+        assert!(err.to_string().contains("its only file is of an unsupported type"), "{err}");
         let err = Loader::new().load_path(folder(&[("a.json", "{")]).await.path()).await.unwrap_err();
         assert_eq!((err.kind(), err.failures().len()), (ErrorKind::NothingReadable, 1));
     }

@@ -24,9 +24,9 @@ pub(crate) struct Accounts {
 struct Learned {
     seen: UsageStats,
     held: Held,
-    /// The remainder of the last bill's rounding, which the next bill includes, in millionths of a millionth of a US dollar.
+    /// The part of a microdollar by which the last bill was rounded, in millionths of a microdollar; the next bill includes it.
     remainder: u64,
-    /// The amount that no longer has to be held, and that the store does not know of yet.
+    /// The amount that is no longer held for calls without a bill, and that the store has not released yet.
     less: u64,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Reservation {
 pub(crate) struct Bounds {
     /// The maximum cost; `None` if it is not known.
     pub(crate) whole: Option<u64>,
-    /// The cost that calls usually have at most.
+    /// The cost of a call of usual length: what is reserved where the maximum does not fit into the budget.
     pub(crate) least: u64,
     /// The minimum amount with which a call is worthwhile.
     pub(crate) floor: u64,
@@ -124,7 +124,7 @@ impl Accounts {
             counters: Counters::after(tally),
             pricing: options.pricing.clone(),
             fallbacks: options.fallbacks,
-            // Beginning at one less than a whole unit rounds the sum of all costs up, once.
+            // Starting one below a whole unit makes the sum of all costs round up, once.
             learned: Mutex::new(Learned {
                 seen: UsageStats::new(),
                 held: Held::default(),

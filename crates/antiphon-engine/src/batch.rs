@@ -9,14 +9,16 @@ use crate::error::Error;
 use crate::stop::StopCause;
 use crate::work::Work;
 
-/// A run over a few rows in memory whose outcomes the caller needs directly, such as one stage of a pipeline. For tables of
-/// any size use [`Mapping`](crate::Mapping).
+/// A run over a few rows in memory whose outcomes the caller needs directly, such as one stage of a pipeline. For tables of any
+/// size, with results in a file, use [`Mapping`](crate::Mapping).
 ///
-/// A batch with the same prompts in the same store is the same run: no call is sent for rows that have a result.
+/// Opening a batch of the same kind, with the same prompts at the same provider, in the same store resumes the earlier run: no
+/// call is sent for a row that has a result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobBatch {
-    /// The kind of the run in the store.
+    /// The kind of the run in the store, such as `map`. Batches of different kinds are different runs, even with the same
+    /// prompts.
     pub kind: String,
     /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
@@ -30,8 +32,8 @@ pub struct JobBatch {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchOutcome {
-    /// One outcome for each job that ended in this call, in no particular order. Jobs that ended in an earlier process are in the
-    /// store.
+    /// One outcome for each job that ended in this call, in no particular order. Results of jobs that ended in an earlier process
+    /// are not repeated here: read them from the run in the store.
     pub outcomes: Vec<JobOutcome>,
     /// The reason why the run stopped before all its jobs ended; `None` if all ended.
     pub stop: Option<StopCause>,
@@ -44,8 +46,8 @@ impl JobBatch {
         Self { kind: kind.into(), request: "null".to_owned(), rows, fresh: false }
     }
 
-    /// Opens the run of this batch in `store`: the newest run with the same prompts at the same provider, or a new one.
-    /// Failed jobs are queued again.
+    /// Opens the run of this batch in `store`: the newest run of the same kind with the same prompts at the same provider, or a
+    /// new one. Jobs that failed in an earlier process are queued again.
     ///
     /// # Errors
     /// `Config` for a row from which no prompt can be made; `Store` where the store cannot be used.
@@ -77,8 +79,8 @@ impl Engine {
     /// Processes all jobs of a run and returns their outcomes; each is also passed to `on_outcome` when its job ends.
     ///
     /// # Errors
-    /// The store's error, if the run cannot be read before the first call. What stops the run later is in [`BatchOutcome::stop`];
-    /// results that could not be stored then are among the outcomes.
+    /// The store's error, if the run cannot be read before the first call. The cause of a later stop is in
+    /// [`BatchOutcome::stop`]; results that could not be stored are among the outcomes, since they were paid for.
     ///
     /// # Cancel safety
     /// A dropped call aborts the calls in progress, which count as possibly billed; accepted results are kept.

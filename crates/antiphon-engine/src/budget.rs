@@ -2,11 +2,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// A budget: the most that calls may cost together, in millionths of a US dollar. Admission control by money.
+/// A budget: the most that calls may cost together, in millionths of a US dollar. This is admission control by cost.
 ///
-/// Before each call, the most that it may cost is reserved; its bill then replaces the reservation. So the sum of what was
-/// spent and what may yet be spent never exceeds the cap, however many calls run concurrently. Full reservations would leave
-/// most of a small budget unused: where the whole does not fit, a call gets what calls usually need, and has to keep to that.
+/// Before each call, the most that the call may cost is reserved; afterwards its bill replaces the reservation. So the sum of the
+/// amounts spent and reserved never exceeds the cap, however many calls run concurrently. Reserving the maximum for every call
+/// would leave most of a small budget unused. Where the maximum does not fit, the call is therefore granted only the cost of a
+/// usual call, and the caller has to lower `max_tokens` so that the call stays within its [`Grant`].
 ///
 /// Clones are handles to the same budget.
 #[derive(Debug, Clone)]
@@ -25,8 +26,8 @@ struct State {
     others_reserved: u64,
 }
 
-/// A reservation of a part of a [`Budget`] for one call. If it is dropped without [`settle`](Self::settle), the whole amount
-/// counts as spent: the call was possibly billed.
+/// A reservation of a part of a [`Budget`] for one call. A grant that is dropped without [`settle`](Self::settle) counts as spent
+/// in full, since the call was possibly billed.
 #[derive(Debug)]
 #[must_use = "a grant that is dropped counts as spent"]
 pub struct Grant {
@@ -65,8 +66,10 @@ impl Budget {
         self.cap.is_some()
     }
 
-    /// Reserves `whole`; or, if less is left, `least`, to which the call then has to keep. Waits while calls in progress may
-    /// still return a part of their reservations; if none can, grants all that is left if it is at least `floor`.
+    /// Reserves an amount for one call, in millionths of a US dollar: `whole`, the most that the call may cost, if that is left;
+    /// otherwise `least`, which the call then must not exceed. Waits while neither fits and calls in progress may still return a
+    /// part of their reservations. If no call is in progress and not even `least` fits, grants all that is left, provided that it
+    /// is at least `floor`.
     ///
     /// # Errors
     /// [`Exhausted`] if less than `floor` is left and no call in progress can return anything.

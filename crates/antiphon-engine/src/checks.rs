@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::work::Unique;
 
-/// A condition on an answer, beside its JSON schema. At least one of `regex`, `min`, `max` and `unique` has to be set.
+/// A condition on an answer, in addition to its JSON schema. At least one of `regex`, `min`, `max` and `unique` has to be set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -19,13 +19,13 @@ pub struct Check {
     pub regex: Option<String>,
     /// The minimum of the number, of the text's length in characters, or of the list's length. Default: none.
     pub min: Option<f64>,
-    /// The maximum of the same. Default: none.
+    /// The maximum of the number, of the text's length in characters, or of the list's length. Default: none.
     pub max: Option<f64>,
     /// Whether no other row may have the same value. Default: no.
     pub unique: bool,
 }
 
-/// Compiled checks, with the values that were seen so far where a check is `unique`.
+/// Compiled checks. Where a check is `unique`, they also record the values that rows already use.
 pub struct Checks {
     checks: Vec<(Check, Option<Regex>)>,
     /// For each check, the digests of the values in use, with the row that has each.
@@ -36,7 +36,7 @@ impl Checks {
     /// Compiles checks.
     ///
     /// # Errors
-    /// A sentence about the first check that cannot work.
+    /// A message about the first invalid check: a regular expression that does not compile, for example.
     pub fn new(checks: &[Check]) -> Result<Self, String> {
         let compiled = checks.iter().map(|check| {
             let failed = |why: String| format!("the check at {}: {why}", place(&check.at));
@@ -56,7 +56,7 @@ impl Checks {
         Ok(Self { checks, taken })
     }
 
-    /// Returns whether the results of other rows matter: whether any check is `unique`.
+    /// Returns whether a result is compared with those of other rows, which is so if any check is `unique`.
     #[must_use]
     pub fn look_back(&self) -> bool {
         self.checks.iter().any(|(check, _)| check.unique)
@@ -70,10 +70,10 @@ impl Checks {
             .collect()
     }
 
-    /// Checks a result. If all checks hold, the row takes the values that have to be unique.
+    /// Checks a result. If it passes, its unique values are recorded as those of `row`; if it fails, nothing is recorded.
     ///
     /// # Errors
-    /// The reasons, one per line.
+    /// The violations, one per line, as text for the model's schema retry.
     pub fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
         let mut wrong = Vec::new();
         for (check, regex) in &self.checks {
@@ -91,7 +91,7 @@ impl Checks {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
-    /// Takes all unique values of a result or none. Returns the reason if another row has one of them.
+    /// Records all unique values of a result for the row, or none. Returns the reason if another row has one of them.
     fn take(&self, row: u64, result: &Value) -> Option<String> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted: Vec<_> = (0..)

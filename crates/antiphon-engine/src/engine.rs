@@ -27,7 +27,8 @@ use crate::work::Work;
 /// A price list: returns the model's price for a prompt of this many tokens; `None` if the price is not known.
 pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 
-/// The default maximum number of retries of a call in a run: with 3, one row in 5,000 failed where 5 % of the calls failed.
+/// The default maximum number of retries of a failed call in a run. With only 3, one row in 5,000 failed for good at a provider
+/// that failed 5 % of the calls.
 pub const MAX_RETRIES: u32 = 5;
 
 /// The options of an [`Engine`].
@@ -46,15 +47,16 @@ pub struct Options {
     pub retry: RetryPolicy,
     /// Whether equal prompts are sent once (deduplication) and their answers are cached in the store. Default: yes.
     pub cache: bool,
-    /// Whether an answer that was cut at the token limit can be a result. Default: no.
+    /// Whether an answer that was cut at the token limit is accepted as a result if it is valid. Default: no.
     pub allow_cut: bool,
-    /// The longest pause that a provider may ask for; a longer one stops the run. Default: 15 minutes.
+    /// The longest pause (`Retry-After`) that the run waits for when a provider asks for one; a longer one stops the run with
+    /// [`StopCause::Saturated`]. Default: 15 minutes.
     pub max_pause: Duration,
-    /// The token that drains the run: once it is cancelled, no call begins, and calls in progress finish unless their answer
-    /// stalls for 10 s. Default: never cancelled.
+    /// The token that drains the run (graceful shutdown): once it is cancelled, no call begins, and calls in progress finish
+    /// unless their answer stalls for 10 s. Default: never cancelled.
     pub drain: CancellationToken,
-    /// The token that aborts all calls: once it is cancelled, calls in progress count as possibly billed. Default: never
-    /// cancelled.
+    /// The token that aborts the run: once it is cancelled, calls in progress are dropped at once and count as possibly billed.
+    /// To let them finish use [`drain`](Self::drain). Default: never cancelled.
     pub cancel: CancellationToken,
 }
 
@@ -101,7 +103,7 @@ pub struct JobOutcome {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct JobDetails {
-    /// The tokens of all answers; `None` where no answer came, as for a cached result.
+    /// The sum of the tokens of all answers; `None` if no call of this process was answered, as with a cached result.
     pub usage: Option<Usage>,
     /// The provider's metadata of the last answer.
     pub head: Head,
@@ -147,8 +149,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Creates an engine for a run. Each job that ends is sent to `ended` after its settlement is durable; a full channel
-    /// exerts backpressure on the jobs.
+    /// Creates an engine for a run. The outcome of each job is sent to `ended` once its settlement is durable; while that channel
+    /// is full, jobs wait (backpressure).
     ///
     /// # Errors
     /// The store's error, if the run cannot be read.
@@ -194,7 +196,8 @@ impl Engine {
         self.shared.time_spent()
     }
 
-    /// Takes the outcomes that could not be stored, for example on a full disk: they were paid for and exist only here.
+    /// Takes the outcomes that could not be stored, for example on a full disk. They were paid for and exist only in memory, so
+    /// the caller has to keep them.
     #[must_use]
     pub fn take_unsaved(&self) -> Vec<JobOutcome> {
         self.shared.take_unsaved()
@@ -208,19 +211,20 @@ impl Engine {
         }
     }
 
-    /// Returns the usual tokens and times of the calls in this process; `None` while none was answered.
+    /// Returns quantiles of the tokens and times of the calls in this process; `None` while none was answered.
     #[must_use]
     pub fn usual(&self) -> Option<UsageQuantiles> {
         self.shared.state.accounts.usual()
     }
 
-    /// Sets the usage of earlier runs of the same kind, for better reservations before enough calls were answered.
+    /// Sets the usage of earlier runs of the same kind, on which reservations are based until enough calls of this run were
+    /// answered.
     pub fn remember(&self, usual: UsageQuantiles) {
         self.shared.state.accounts.remember(usual);
     }
 
-    /// Works until every row has ended, or the run stops; returns the cause of the stop, if any. `rows` is the input, whose rows
-    /// are added behind those that the run already has; `None` if it has all of them.
+    /// Processes jobs until every row has ended or the run stops. Returns the cause of the stop; `None` if every row has ended.
+    /// `rows` is the input, whose rows are appended to those that the run already has; pass `None` if it has all of them.
     ///
     /// # Cancel safety
     /// A dropped call aborts the calls in progress, which count as possibly billed when the run is opened again.

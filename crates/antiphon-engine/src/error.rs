@@ -30,7 +30,7 @@ enum Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration or the recipe cannot work.
+    /// The configuration or the recipe is invalid.
     Config,
     /// The run cannot be resumed, since its input, recipe, model or provider changed: the message names what differs.
     Changed,
@@ -40,9 +40,9 @@ pub enum ErrorKind {
     Provider(antiphon_llm::ErrorKind),
     /// Results could not be written, or earlier ones could not be read.
     Files,
-    /// The destination of results cannot be written; no call was sent.
+    /// The destination of results cannot be written. This was found before the first call, so nothing was paid for.
     Place,
-    /// A file exists at the destination of results and must not be replaced; no call was sent.
+    /// A file exists at the destination of results and must not be replaced. No call was sent.
     Exists,
     /// The budget is used up.
     Budget,
@@ -196,7 +196,8 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {
-    /// Returns the cause of the wrapped error, since the text of the wrapped error is already the text of this one.
+    /// Returns the cause of the wrapped error. The wrapped error itself is skipped, since its text is already the text of this
+    /// one.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self.0.source.as_ref()? {
             Source::Input(err) => err.source(),

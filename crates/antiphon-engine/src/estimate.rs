@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::usage::{UsageMeans, UsageQuantiles};
 
-/// An estimate of a run before any call is sent. Each range is from the least to the most that is likely.
+/// An estimate of a run before any call is sent. Each range is a pair: the least and the most that are likely.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Estimate {
@@ -17,13 +17,13 @@ pub struct Estimate {
     pub schema: String,
     /// Rows of the input.
     pub rows: u64,
-    /// Rows that an earlier part of the run has already ended.
+    /// Rows that have already ended in an earlier process of the run.
     pub done: u64,
     /// Rows with a cached answer or a duplicate prompt, which take no call.
     pub cached: u64,
     /// Rows from which no prompt can be made.
     pub bad: u64,
-    /// The number of calls: if each first answer is valid, and at most.
+    /// The number of calls: the least, if the first answer to each row is valid, and the most that schema retries make likely.
     pub calls: (u64, u64),
     /// The tokens of all prompts.
     pub input_tokens: (u64, u64),
@@ -33,7 +33,8 @@ pub struct Estimate {
     pub cost_usd_micros: Option<(u64, u64)>,
     /// The wall-clock time in milliseconds; `null` until this recipe has been run with this model.
     pub millis: Option<(u64, u64)>,
-    /// The number of earlier calls that this is based on; if 0, the ranges are those that the parameters allow.
+    /// The number of earlier calls on which the ranges are based. With 0 they follow from the recipe's parameters alone, and are
+    /// wide.
     pub based_on_calls: u64,
 }
 

@@ -53,16 +53,16 @@ pub enum RunEvent {
         /// A short description of the step.
         message: String,
     },
-    /// The job of a run that has only one begins.
+    /// The only job of a single-job run, such as a persona generation, has begun.
     JobStarted,
-    /// A piece of an answer has arrived.
+    /// A chunk of a streamed answer has arrived.
     Text {
         /// The length of the piece in bytes.
         bytes: u64,
     },
     /// The counters of the run, a few times a second.
     Progress(Box<Status>),
-    /// The job of a run that has only one has ended.
+    /// The only job of a single-job run has ended.
     JobFinished {
         /// Whether the job has a result.
         ok: bool,

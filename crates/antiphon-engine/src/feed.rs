@@ -11,7 +11,8 @@ use crate::stop::StopCause;
 /// The maximum number of rows that are enqueued ahead of the claims: the backpressure on the input.
 const MAX_AHEAD: usize = 32_768;
 
-/// The rows of an input that is open; the rows that were read to check the recipe come first.
+/// The rows of an open input, for [`Engine::work`](crate::Engine::work). The rows that were already read, to check the recipe
+/// against the first, come first.
 #[derive(Debug)]
 pub struct RowSource {
     first: Vec<Row>,
@@ -19,13 +20,13 @@ pub struct RowSource {
 }
 
 impl RowSource {
-    /// Creates a source from an input, and reads its first rows.
+    /// Creates a source from an open input, and reads its first block of rows.
     ///
     /// # Errors
-    /// The same as of [`Rows::next`].
+    /// The errors of [`Rows::next`].
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call drops `rows`; open the input again.
     pub async fn begin(mut rows: Rows) -> Result<Self, antiphon_data::Error> {
         let first = rows.next().await?;
         Ok(Self { first, rows: Some(rows) })

@@ -42,7 +42,7 @@ impl FileOutput {
         &self.path
     }
 
-    /// Returns whether another file has the name and must not be replaced.
+    /// Returns whether a file that must not be replaced already has the name.
     pub(super) fn is_taken(&self) -> bool {
         self.existing == Existing::Kept && self.writer.replaces()
     }
@@ -72,7 +72,7 @@ impl FileOutput {
     }
 }
 
-/// Returns the message about an output that could not get its own name.
+/// Returns the message about an output that was written under another name, since its own was taken.
 pub(super) fn is_beside(path: &Path, beside: &Path) -> String {
     let (path, beside) = (path.display(), beside.display());
     format!("{path}: another file took this name meanwhile; the results are in {beside}")

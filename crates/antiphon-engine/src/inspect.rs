@@ -19,7 +19,7 @@ pub struct RunInfo {
     pub created_at: String,
     /// The time at which the run last ended, finished or not: RFC 3339, in UTC.
     pub ended_at: Option<String>,
-    /// The inputs, for people: paths, separated by commas.
+    /// The inputs as text for display: paths, separated by commas.
     pub input: String,
     /// The recipe's name, where the request names one.
     pub recipe: Option<String>,

@@ -19,22 +19,23 @@ pub struct RunLimits {
     /// call that might exceed it, and can be resumed. Default: no limit.
     #[serde(rename = "max_cost_usd_micros", skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<u64>,
-    /// The concurrency limit: the maximum number of calls in progress. Default: as many as the provider's limits allow (adaptive
+    /// The concurrency limit: the maximum number of calls in flight. Default: as many as the provider's limits allow (adaptive
     /// concurrency).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// The maximum number of attempts per row: answers, until one is valid. 0 counts as 1. Default: the recipe's, which is 2
-    /// unless it sets another.
+    /// The maximum number of attempts per row, where an attempt is an answer, valid or not; retries of failed calls are not
+    /// counted. 0 counts as 1. Default: the recipe's, which is 2 unless the recipe sets another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
     /// The time from the start, or from the latest resume, after which no call begins. Calls in progress finish, and the run can
     /// be resumed. In JSON: seconds. Default: none.
     #[serde(rename = "deadline_seconds", with = "seconds", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
-    /// The priority among the runs of a process where calls wait for the provider's limits. Default: normal.
+    /// The priority of this run's calls among those of other runs of the process, where they queue for the provider's limits.
+    /// Default: normal.
     #[serde(with = "priority", skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// The maximum number of rows of the input that are processed, from the first. Default: all.
+    /// The maximum number of rows that are processed, counted from the start of the input. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rows: Option<u64>,
 }
@@ -47,7 +48,7 @@ impl RunLimits {
         self
     }
 
-    /// Sets the maximum number of calls in progress.
+    /// Sets the concurrency limit: the maximum number of calls in flight.
     #[must_use]
     pub fn max_concurrency(mut self, calls: impl Into<Option<usize>>) -> Self {
         self.max_concurrency = calls.into();
@@ -82,7 +83,8 @@ impl RunLimits {
         self
     }
 
-    /// Returns these limits, overridden by those that `other` sets: for a run that is resumed with new limits.
+    /// Returns these limits, overridden by those that `other` sets: for a run that is resumed with new limits. A limit that is
+    /// `None` in `other` is kept.
     #[must_use]
     pub fn overridden_by(self, other: &Self) -> Self {
         Self {

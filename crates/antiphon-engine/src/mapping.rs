@@ -51,7 +51,8 @@ pub struct Mapping {
     pub order: Order,
     /// Whether an earlier run with the same identity is ignored and a new one started. Default: no, it is resumed.
     pub fresh: bool,
-    /// Whether cached answers of earlier runs are ignored, too, so that equal prompts are sent again. Default: no.
+    /// Whether the answers cached by earlier runs are ignored as well, so that equal prompts are sent (and paid for) again.
+    /// Default: no.
     pub ignores_answers: bool,
     /// The id of the run to resume; the mapping has to have the same identity. Default: the newest run with that identity.
     pub resume: Option<String>,
@@ -59,8 +60,8 @@ pub struct Mapping {
     pub retry_failed: bool,
     /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
-    /// The options of the engine. `cache` and `allow_cut` are overridden by the recipe's, and so is `limits.attempts` where it is
-    /// not set.
+    /// The options of the engine. `cache` and `allow_cut` are always taken from the recipe; `limits.attempts` is taken from it if
+    /// unset.
     pub options: Options,
     /// The receiver of events. Default: none.
     pub on_event: OnEvent,
@@ -153,13 +154,13 @@ impl Mapping {
         Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
     }
 
-    /// Runs the recipe over the rows with `calls`, journalled in `store`; the run's folder is created in `out`. The same mapping
-    /// again resumes the rest; for a finished run no call is sent.
+    /// Runs the recipe over the rows. Calls are sent through `calls` and journalled in `store`; the run's folder is created in
+    /// `out`. Running the same mapping again resumes the rows that are left; for a finished run no call is sent.
     ///
     /// # Errors
-    /// `Config` for a recipe or limits that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot be
-    /// used, `Changed` for a run whose identity changed, `Place` and `Exists` for the destination of results. What stops the run
-    /// after its start is in [`Mapped::stop`].
+    /// `Config` for an invalid recipe or invalid limits, `Input` for rows that cannot be read, `Store` for a store that cannot be
+    /// used, `Changed` for a run whose identity changed, `Place` and `Exists` for the destination of results. The cause of a stop
+    /// after the start is no error: see [`Mapped::stop`].
     ///
     /// # Cancel safety
     /// A dropped call aborts the calls in progress, which count as possibly billed; accepted results are kept.

@@ -8,7 +8,7 @@ use crate::event::RunEvent;
 use crate::status::{Status, Waiting};
 use crate::timings::Phase;
 
-/// A meter of runs: takes their events, and computes counts, throughput and the time left for every display of progress.
+/// A meter of runs: takes their events, and computes counts, throughput and the remaining time for every display of progress.
 ///
 /// ```
 /// use antiphon_engine::{Meter, RunEvent};
@@ -81,7 +81,7 @@ pub struct DocumentsReading {
     pub eta_seconds: Option<u64>,
     /// The cost of the jobs that have ended, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// A short description of the current step of the latest run. Not serialised, like the fields after it.
+    /// A short description of the current step of the latest run. This field and the following ones are not serialised.
     #[serde(skip)]
     pub step: String,
     /// The time since the latest job began.
@@ -100,7 +100,7 @@ pub struct DocumentsReading {
 #[serde(tag = "event", rename = "progress")]
 #[non_exhaustive]
 pub struct RowsReading {
-    /// Rows that were read so far, or in all.
+    /// Rows that were read so far; all rows of the input once `rows_are_all` is set.
     pub rows: u64,
     /// Whether all rows of the input were read.
     pub rows_are_all: bool,
@@ -108,7 +108,7 @@ pub struct RowsReading {
     pub accepted: u64,
     /// Rows that failed.
     pub failed: u64,
-    /// Results from the cache or from an equal prompt, without a call of their own.
+    /// Results from the cache or from an equal prompt in the run (deduplication), which took no call of their own.
     pub cached: u64,
     /// Calls that this process sent.
     pub calls: u64,
@@ -120,19 +120,19 @@ pub struct RowsReading {
     pub output_tokens: Option<u64>,
     /// The cost of the run, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// The most that possibly billed calls may have cost on top, in millionths of a US dollar.
+    /// The most that possibly billed calls may have cost, in millionths of a US dollar; not included in `cost_usd_micros`.
     pub possible_usd_micros: u64,
     /// The throughput in rows per second.
     pub rows_per_second: Option<f64>,
     /// The seconds until all rows have ended, at the present rate.
     pub eta_seconds: Option<u64>,
-    /// The provider's rate limit in requests per second; `None` while none was met.
+    /// The provider's rate limit in requests per second; `None` while the run has not met one.
     pub limit_requests_per_second: Option<f64>,
     /// The concurrency limit at present.
     pub limit_concurrency: Option<usize>,
-    /// The phase that decides how long the run takes.
+    /// The bottleneck: the phase that decides how long the run takes.
     pub bottleneck: Option<Phase>,
-    /// The throughput of this process in tokens of answers per second. Not serialised, like the fields after it.
+    /// The throughput of this process in tokens of answers per second. This field and the following ones are not serialised.
     #[serde(skip)]
     pub tokens_per_second: Option<f64>,
     /// The current wait of jobs for the provider, if any.

@@ -12,8 +12,9 @@ pub enum MissingElements<'a> {
     Rejected(&'a str),
 }
 
-/// Returns the prompt for the missing elements of a list, with the kept ones as the model's earlier answer. `list` is a JSON
-/// pointer (RFC 6901); `None` if the prompt's schema has no such list, or the prompt asks for text.
+/// Returns the prompt that requests the missing elements of a list; the kept ones are included as the model's earlier answer.
+/// `list` is the JSON pointer (RFC 6901) of the list. Returns `None` if the prompt's schema has no such list, or if the prompt
+/// has no schema.
 #[must_use]
 pub fn prompt_for_rest(
     question: &Prompt,

@@ -38,15 +38,15 @@ pub struct Recipe {
     pub file: String,
     /// The prompt: a Jinja template with a row's fields as variables, and the whole row as `row`.
     pub prompt: String,
-    /// The system prompt: a template, too. Default: none.
+    /// The system prompt, which is a Jinja template as well. Default: none.
     pub system: Option<String>,
     /// The field whose text is added as a separate document after the prompt. Default: none.
     #[serde(default)]
     pub document: Option<String>,
     /// The model, unless a caller names another one.
     pub model: Option<String>,
-    /// The fallbacks, each as `provider/model`, which are tried in this order where the provider cannot answer, unless a caller
-    /// names others. Default: the configuration's.
+    /// The fallbacks, each as `provider/model`, tried in this order if the provider cannot answer. A caller that names others
+    /// overrides them. Default: those of the configuration.
     // Omitted while empty: the fingerprint of a run is a digest of this struct as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
@@ -132,8 +132,8 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Parses the text of a recipe file called `name` without compiling it: [`asking`](Self::asking) does that, and reports the
-    /// errors that [`parse`](Self::parse) would.
+    /// Parses the text of a recipe file called `name` without compiling its templates, schema and checks. Errors in those, which
+    /// [`parse`](Self::parse) reports at once, are reported by [`asking`](Self::asking).
     ///
     /// # Errors
     /// `Config`, with the file and the line.
@@ -167,7 +167,7 @@ impl Recipe {
         parameters
     }
 
-    /// Compiles the recipe for a model.
+    /// Compiles the recipe for a model, into the [`Work`] that an [`Engine`](crate::Engine) processes.
     ///
     /// # Errors
     /// `Config` for a template, a schema or a check that is invalid, with the file.

@@ -119,7 +119,7 @@ pub struct MapTime {
     pub phases_ms: Vec<(Phase, u64)>,
     /// The phase that decided how long the run took; `null` before any job has ended.
     pub bottleneck: Option<Phase>,
-    /// Advice against the bottleneck.
+    /// A sentence of advice on how to relieve the bottleneck; `null` if there is none.
     pub advice: Option<String>,
 }
 

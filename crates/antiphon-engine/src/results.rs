@@ -22,17 +22,17 @@ use crate::text_writer::TextWriter;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Order {
-    /// The order of the rows. Results that are early wait for earlier rows.
+    /// In the order of the rows (the input). A result that is ready early waits for those of earlier rows.
     #[default]
     Input,
-    /// The order in which jobs end.
+    /// In the order in which jobs end.
     Completion,
 }
 
 type Say = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
 
-/// A sink of whole lines (NDJSON): a closure that may block, and that fails with [`io::ErrorKind::BrokenPipe`] when its reader
-/// has gone.
+/// A sink of whole lines (NDJSON): a closure that may block. It reports that its reader has gone by failing with
+/// [`io::ErrorKind::BrokenPipe`], upon which the run stops as [`StopCause::Unread`](crate::StopCause::Unread).
 #[derive(Clone)]
 pub struct Lines(Say);
 
@@ -64,9 +64,9 @@ impl fmt::Debug for Lines {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Destination {
-    /// A file, which gets its name when the run ends, finished or not; until then it has a random one in the same folder. An
-    /// existing file is an error, unless each line of it is a result of the run. A link is followed, and its target is
-    /// written; a device or a pipe gets each line when its row ends.
+    /// A file. While the run is in progress, results are written under a random name in the same folder; the file gets its own
+    /// name when the run ends, finished or not. An existing file is an error, unless each of its lines is a result of the same
+    /// run. A symbolic link is followed. A device or a pipe gets each line as soon as its row ends.
     File(PathBuf),
     /// The same as [`File`](Self::File), but an existing file is replaced.
     Replace(PathBuf),
@@ -74,7 +74,7 @@ pub enum Destination {
     Lines(Lines),
 }
 
-/// The reason why results cannot be written.
+/// The reason why results could not be written.
 #[derive(Debug)]
 pub(super) enum Unwritten {
     /// The reader has gone.

@@ -105,7 +105,7 @@ impl Shared {
         std::mem::take(&mut *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sets the requested model, from which the limiter follows. Only the first call has an effect.
+    /// Sets the requested model, which determines the adaptive limiter. Only the first call has an effect.
     pub(super) fn asks(&self, model: &str) {
         self.limiter.get_or_init(|| Some((self.calls.limit_scope(model), self.calls.limiter(model)?)));
     }

@@ -37,7 +37,7 @@ pub(crate) struct Counters {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// Rows that were read so far, or in all.
+    /// Rows that were read so far; all rows of the input once `is_all` is set.
     pub rows: u64,
     /// Whether all rows of the input were read.
     pub is_all: bool,
@@ -45,7 +45,8 @@ pub struct Status {
     pub accepted: u64,
     /// Rows that failed, those of earlier processes included.
     pub failed: u64,
-    /// Results of this process from the cache or from an equal prompt, without a call of their own.
+    /// Results of this process from the cache or from an equal prompt in the run (deduplication), which took no call of their
+    /// own.
     pub cached: u64,
     /// Calls that this process sent.
     pub calls: u64,
@@ -57,14 +58,14 @@ pub struct Status {
     pub output_tokens: Option<u64>,
     /// The cost of the whole run, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// The most that possibly billed calls may have cost on top, in millionths of a US dollar.
+    /// The most that possibly billed calls may have cost, in millionths of a US dollar; not included in `cost_usd_micros`.
     pub possible_usd_micros: u64,
     /// Processes that work on the run, this one included.
     #[serde(default = "one")]
     pub processes: u64,
     /// The provider's limits as the adaptive limiter knows them; `None` before the first call.
     pub limits: Option<ProviderLimits>,
-    /// The phase that decides how long the run takes; `None` before any job has ended.
+    /// The bottleneck: the phase that decides how long the run takes; `None` before any job has ended.
     pub bottleneck: Option<Phase>,
     /// The current wait of jobs, if the provider asked for a pause or the circuit breaker is open.
     #[serde(default)]

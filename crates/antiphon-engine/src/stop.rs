@@ -11,9 +11,9 @@ pub enum StopCause {
         cap: u64,
         /// The amount that was spent.
         spent: u64,
-        /// The most that possibly billed calls may have cost on top.
+        /// The most that possibly billed calls may have cost in addition to `spent`.
         possible: u64,
-        /// The most that the next call may cost with the shortest answer that is worth a call.
+        /// The most that the next call may cost, if its answer is the shortest that is worth a call.
         needs: u64,
     },
     /// The provider rejects the calls of this account, or cannot be reached.
@@ -26,7 +26,7 @@ pub enum StopCause {
     },
     /// The deadline has passed; no call began after it.
     Deadline {
-        /// The error of the last call, if it had failed and its retry would have been after the deadline.
+        /// The error of the last call, if that call failed and its retry would begin only after the deadline.
         last: Option<antiphon_llm::Error>,
     },
     /// The run was interrupted: [`Options::drain`](crate::Options::drain) or [`Options::cancel`](crate::Options::cancel) was
@@ -34,7 +34,7 @@ pub enum StopCause {
     Interrupted,
     /// The run was cancelled for good, in the store.
     Cancelled,
-    /// The reader of the results has gone, as at the end of a closed pipe.
+    /// The reader of the results has gone: for example, the other end of a pipe was closed.
     Unread,
     /// The store cannot be written; settlements that are durable are kept.
     Store(antiphon_store::Error),

@@ -8,8 +8,8 @@ use crate::file_output::is_beside;
 use crate::inspect::ResultRow;
 use crate::results::{Destination, Sink, Unwritten};
 
-/// A writer of text to a [`Destination`], in blocks. A file gets its name only in [`finish`](Self::finish), so that it is never
-/// seen half written.
+/// A writer of text to a [`Destination`], in blocks. A file gets its name only in [`finish`](Self::finish), so a reader never
+/// finds a partly written one.
 pub struct TextWriter {
     sink: Sink,
     block: String,
@@ -41,7 +41,7 @@ impl TextWriter {
         self.is_wanted
     }
 
-    /// Adds text, which ends with a whole line.
+    /// Adds text, which must end with a newline. Text is buffered: a write error may be reported by a later call.
     ///
     /// # Errors
     /// `Files` where it cannot be written.

@@ -52,7 +52,7 @@ impl Phase {
         }
     }
 
-    /// Returns the object of a wait in this phase, as in "waits 3 s for the provider's limit".
+    /// Returns the words for a wait in this phase that follow "waits 3 s for", such as "the provider's limit".
     #[must_use]
     pub fn awaited(self) -> &'static str {
         match self {

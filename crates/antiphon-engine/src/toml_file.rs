@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind};
 /// ```
 ///
 /// # Errors
-/// `Config` with file and line, and for an unknown key a similar one. It never repeats a value, which may be a secret.
+/// `Config` with file and line, and for an unknown key a similar known one. The message never repeats a value, which may be a
+/// secret.
 pub fn read_toml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Error> {
     toml::from_str(text).map_err(|err| {
         let message = explained(err.message());

@@ -28,7 +28,7 @@ pub struct UsageQuantiles {
     pub input_tokens_per_kilobyte: (u64, u64),
     /// The time of a call, in microseconds.
     pub micros: (u64, u64),
-    /// The means, for sums over many calls; `None` where an earlier version stored the note.
+    /// The means, for sums over many calls; `None` for statistics that an earlier version stored.
     #[serde(default)]
     pub mean: Option<UsageMeans>,
 }

@@ -6,13 +6,15 @@ use serde_json::Value;
 /// The recipe of a run's jobs: makes the prompt of a row, and turns an answer's value into a result.
 ///
 /// [`Recipe::asking`](crate::Recipe::asking) returns the implementation for rows of a table; implement the trait for a custom
-/// recipe. The methods are called from many jobs concurrently, must not block, and keep no state of a job: what a job has to
-/// remember between two answers goes into [`Accepted::notes`] and [`Invalid::Partial`], which the engine carries.
+/// recipe. The methods are called by many jobs concurrently. They must not block, and must not keep state of a job: remarks for
+/// the caller go into [`Accepted::notes`], and list elements to keep for the next answer into [`Invalid::Partial`]; the engine
+/// stores both.
 pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// Returns the prompt for a row, which is the text of a JSON object.
     ///
     /// # Errors
-    /// A sentence for the author of the recipe or of the row, where no prompt can be made. The row then fails as `bad_row`.
+    /// The reason why no prompt can be made, as a sentence for the author of the recipe or of the row. The row then fails as
+    /// `bad_row`.
     fn prompt(&self, row: &str) -> Result<Prompt, String>;
 
     /// Returns the schema that answers are checked against. Default `None`: the prompt's own.
@@ -20,8 +22,8 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Turns an answer's value into the job's result. The value is valid against the schema; without a schema it is the trimmed
-    /// text. Default: the value is the result.
+    /// Turns an answer's value into the job's result. The value has already been checked against the schema; without a schema it
+    /// is the trimmed text of the answer. Default: the value is the result.
     ///
     /// # Errors
     /// The reason why the answer has no result.
@@ -29,30 +31,32 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         Ok(Accepted::new(value))
     }
 
-    /// Returns the JSON pointer (RFC 6901) of the list whose whole elements are kept from an answer that was cut. Default: none.
+    /// Returns the JSON pointer (RFC 6901) of the answer's list. If an answer is cut, whole elements of that list are kept, and
+    /// only the rest is requested. Default: none.
     fn list(&self) -> Option<&str> {
         None
     }
 
-    /// Returns the result that the kept elements of a partially valid answer make if no valid answer follows. Default `None`: the
-    /// job fails then.
+    /// Returns the result to settle for if an answer was partially valid and no valid one followed, made from the kept elements.
+    /// Default `None`: the job fails.
     fn settle_for(&self, _kept: &[Value]) -> Option<Value> {
         None
     }
 
-    /// Returns the parts of a result that no other row of the run may have. The store enforces this for all processes that work
-    /// on the run. Default: none.
+    /// Returns the parts of a result that must be unique among the rows of the run. The store enforces this, also across
+    /// processes. Default: none.
     fn unique(&self, _result: &Value) -> Vec<Unique> {
         Vec::new()
     }
 
-    /// Returns whether the result of a row depends on the results of other rows. Default: no.
+    /// Returns whether the result of a row depends on the results of other rows. If so, the engine passes earlier results to
+    /// [`accepted_before`](Self::accepted_before) when a run is resumed. Default: no.
     fn looks_back(&self) -> bool {
         false
     }
 
-    /// Receives an earlier result of the run before the first call, if [`looks_back`](Self::looks_back): a row's index and the
-    /// JSON of its result. Default: does nothing.
+    /// Receives an earlier result of the run, before the first call: the row's index and its result as JSON. Called only if
+    /// [`looks_back`](Self::looks_back). Default: does nothing.
     fn accepted_before(&self, _index: u64, _result: &str) {}
 }
 
@@ -143,8 +147,8 @@ impl Accepted {
 pub enum Invalid {
     /// The answer ends in the middle.
     Truncated,
-    /// The answer is partially valid: some elements of its list are kept, and the others are asked for again. The value of the
-    /// next answer begins with the kept elements.
+    /// The answer is partially valid: some elements of its list are kept, and replacements for the others are requested. The kept
+    /// elements are prepended to the list of the next answer.
     Partial {
         /// The elements to keep.
         kept: Vec<Value>,

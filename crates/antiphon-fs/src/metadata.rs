@@ -24,7 +24,7 @@ pub struct Metadata {
 /// Nothing is changed, so nothing is lost.
 pub async fn metadata(path: impl AsRef<Path>) -> Result<Metadata, Error> {
     let path = path.as_ref().to_owned();
-    run_blocking("look at", &path.clone(), move || stat(&path)).await
+    run_blocking("access", &path.clone(), move || stat(&path)).await
 }
 
 /// Returns whether `path` exists; a symbolic link without a target does not.
@@ -61,6 +61,6 @@ pub(crate) fn make_dir(path: PathBuf) -> Result<(), Error> {
 
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 pub(crate) fn stat(path: &Path) -> Result<Metadata, Error> {
-    let found = std::fs::metadata(path).map_err(|err| Error::from_io(err, "look at", path))?;
+    let found = std::fs::metadata(path).map_err(|err| Error::from_io(err, "access", path))?;
     Ok(Metadata { len: found.len(), is_dir: found.is_dir(), is_file: found.is_file() })
 }

@@ -79,8 +79,8 @@ pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()
 /// Nothing is changed, so nothing is lost.
 pub async fn canonical(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     let path = path.as_ref().to_owned();
-    run_blocking("look at", &path.clone(), move || {
-        canonicalize(&path).map_err(|err| Error::from_io(err, "look at", path))
+    run_blocking("access", &path.clone(), move || {
+        canonicalize(&path).map_err(|err| Error::from_io(err, "access", path))
     })
     .await
 }

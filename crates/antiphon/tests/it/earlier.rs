@@ -357,7 +357,7 @@ fn their_generations_are_resumed_and_shown_again() {
         let export = lab.run(&format!("runs export {run} --out made"));
         assert!(export.stdout.contains(SAID), "{export:?}");
         fs::remove_dir_all(lab.path("in")).unwrap();
-        lab.run(&format!("runs resume {run} --out made")).ends_with(2, &["look at in", "no such file"]);
+        lab.run(&format!("runs resume {run} --out made")).ends_with(2, &["access in", "no such file"]);
     }
 }
 

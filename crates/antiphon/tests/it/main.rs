@@ -35,4 +35,6 @@ mod report;
 mod results_file;
 mod resume;
 mod secrets;
+#[cfg(all(feature = "offline", feature = "otel"))]
+mod words;
 mod workspace;

@@ -12,8 +12,9 @@ use crate::runtime::Flags;
 /// The exit codes of a run, for `--help`.
 pub(super) const EXITS: &str = "\
 Exit codes:
-  0 done  1 internal error, or disk  2 usage  3 configuration, key or output path  4 some rows failed, or deadline passed
-  5 all failed, or no answer  6 budget used up  130 interrupted  143 terminated";
+  0 done  1 internal error, or disk  2 usage  3 configuration, key or output path
+  4 some rows failed, or deadline passed  5 all failed, or no answer  6 budget used up
+  130 interrupted  143 terminated";
 
 /// The output folder of runs.
 #[derive(Debug, Clone, Args)]
