@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-/// A folder of cassettes, to record answers or to replay them. It is an option of this process and is not stored with a run: a
-/// run that is resumed elsewhere calls its provider.
+/// A folder of cassettes (recordings of answers), either to record or to replay. The cassette is an option of this process and is
+/// not stored with a run: a run that is resumed without it calls its provider.
 ///
 /// ```
 /// use antiphon_connect::{Cassette, Environment, Flags, connect, resolve};

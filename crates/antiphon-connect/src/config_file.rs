@@ -11,6 +11,9 @@ use crate::provider::ProviderEntry;
 use crate::settings::ConfigError;
 
 /// A parsed `antiphon.toml`.
+///
+/// The file has default settings, entries for providers and prices. An unknown key is an error, so that a misspelt setting is not
+/// ignored. Keys (secrets) belong in environment variables: an entry names the variable in `key_env`.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     pub(crate) path: String,
@@ -51,14 +54,14 @@ pub(crate) struct Output {
 }
 
 impl ConfigFile {
-    /// Reads `antiphon.toml` in the working folder, then the user's own `antiphon/antiphon.toml` below `$XDG_CONFIG_HOME`, else
-    /// below `$HOME/.config`. A file that does not exist is skipped.
+    /// Reads `antiphon.toml` in the working folder, then the user's file `antiphon/antiphon.toml` below `$XDG_CONFIG_HOME`, or
+    /// below `$HOME/.config` if that variable is not set. A file that does not exist is skipped.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), and for a file that cannot be read.
+    /// The errors of [`parse`](Self::parse); also for a file that exists and cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn load_all(env: &Environment) -> Result<Vec<Self>, ConfigError> {
         let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
         let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
@@ -75,11 +78,11 @@ impl ConfigFile {
         Ok(files)
     }
 
-    /// Parses the text of the file at `path`, which is not read: it is the origin in messages.
+    /// Parses `text`, the content of a configuration file. `path` is only used as the origin in messages; the file is not read.
     ///
     /// # Errors
-    /// A syntax error, an unknown key or a wrong value, with file and line, and a similar key for an unknown one. The message
-    /// never repeats a value, since the file may contain an API key.
+    /// An error for invalid syntax, an unknown key or an invalid value, with file and line; for an unknown key with a similar
+    /// known one. The message never repeats a value, since the file may contain an API key.
     pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
         let mut content: Content = read_toml(path, text).map_err(|err| ConfigError::new(err.to_string()))?;
         if let Some((name, _)) = content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {

@@ -18,11 +18,11 @@ use crate::target::Target;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// A key is missing. Contains the environment variables that may have it.
+    /// A key is missing. Contains the environment variables in which it is looked up.
     MissingKey(Vec<String>),
-    /// A setting is missing or wrong.
+    /// A setting is missing or invalid.
     Setting(String),
-    /// A configuration file is wrong.
+    /// A configuration file is invalid.
     Config(String),
     /// This build has no such provider. Contains the Cargo feature that adds it.
     NotBuilt(&'static str),
@@ -95,14 +95,16 @@ impl fmt::Display for ConnectError {
 // The source's text is part of the message already.
 impl std::error::Error for ConnectError {}
 
-/// Connects to the provider that the settings name; without one to a local engine that answers, else offline. A cloud provider
-/// is never used unless it is named, also not as a fallback. With [`Cassette::Replay`], recorded answers replace all of them.
+/// Connects to the provider that the settings name. If they name none, connects to a local engine that answers; if none answers,
+/// uses offline drafts. A cloud provider is never used unless it is named, not even as a fallback. With [`Cassette::Replay`],
+/// recorded answers replace all providers.
 ///
 /// # Errors
-/// The setting, key or model that is missing or wrong, also of a fallback: reported before any model is called.
+/// An error for a setting, key or model that is missing or invalid, of the provider or of a fallback. It is reported before any
+/// model is called.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost; a cassette that was created is kept.
+/// A dropped call changes nothing, except that a cassette that was created is kept.
 pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     if let Some(Cassette::Replay(folder)) = &settings.cassette {
         return replay(settings, folder).await;
@@ -149,8 +151,9 @@ pub fn known_providers(
         .collect()
 }
 
-/// Creates a client for plain HTTP with these settings. It retries, follows at most 10 redirects, and has a timeout for the
-/// first byte and between two chunks, but none for the whole, so that a large file can take its time.
+/// Creates a client for plain HTTP with these settings, for example to fetch documents. It retries, follows at most 10 redirects,
+/// and has timeouts for the first byte and between two chunks, but none for the whole response, so that a large file can be
+/// fetched slowly.
 #[must_use]
 pub fn http_client(settings: &Settings) -> antiphon_http::Client {
     let policy = RetryPolicy::default().max_retries(settings.max_retries.value);

@@ -4,6 +4,8 @@ use std::fmt;
 use secrecy::SecretString;
 
 /// A snapshot of the environment variables, read once. Its `Debug` output shows names only, never values.
+///
+/// Tests and servers create one from pairs of names and values instead, so that a configuration does not depend on the process.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,

@@ -5,7 +5,10 @@ use crate::environment::Environment;
 use crate::provider::{ProviderSettings, named_provider};
 use crate::settings::{ConfigError, Flags, Origin, Sourced, in_files};
 
-/// A fallback: a provider and its model, called if those before it cannot answer.
+/// A fallback: a provider and its model, called if the providers before it cannot answer.
+///
+/// A fallback has its own key, rate limits, circuit breaker and prices. It receives the same prompts as the provider before it,
+/// so only name providers that may see the data.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FallbackSettings {
@@ -21,8 +24,8 @@ impl fmt::Display for FallbackSettings {
     }
 }
 
-/// Resolves the fallbacks: those of flags override those of the provider's own entry, which override the defaults. An empty
-/// list in a nearer place turns off the others. The offline provider has none.
+/// Resolves the fallbacks: those of flags override those of the provider's own entry, which override the defaults. An empty list
+/// turns off the fallbacks that it overrides. The offline provider has none.
 pub(crate) fn fallbacks(
     flags: &Flags,
     env: &Environment,

@@ -1,6 +1,9 @@
 //! Configuration from flags, environment and files, and the connection to a language model that it describes: with retries,
 //! adaptive concurrency limits, a circuit breaker, prices and fallbacks.
 //!
+//! [`resolve`] merges the configuration into [`Settings`]; [`connect`](fn@connect) makes a [`Session`] of them. The crate reads
+//! the environment only in [`Environment::read`].
+//!
 //! ```
 //! use antiphon_connect::{ConfigFile, Environment, Flags, connect, resolve};
 //!

@@ -10,7 +10,10 @@ const RESERVED: u64 = 64;
 
 /// A warning: the connection pool is smaller than the requested concurrency.
 ///
-/// Over HTTP/2, where calls share connections, it does not limit calls.
+/// Over HTTP/2, where calls share a connection, the size of the pool does not limit the number of calls.
+///
+/// Calls beyond the number of connections wait for a free one (over HTTP/1.1), so the requested concurrency is not reached. Raise
+/// the limit of open files (`ulimit -n`) or `ANTIPHON_POOL_SIZE`, or lower the concurrency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FewConnections {
@@ -38,8 +41,8 @@ impl fmt::Display for FewConnections {
 }
 
 impl Settings {
-    /// Returns the limit of this machine or configuration that keeps calls to a provider below the requested concurrency;
-    /// `None` if there is none.
+    /// Returns a warning if the connection pool, limited by this machine or the configuration, keeps calls to a provider below
+    /// the requested concurrency; `None` if it does not.
     #[must_use]
     pub fn few_connections(&self) -> Option<FewConnections> {
         self.few_of(antiphon_fs::open_file_limit())

@@ -22,7 +22,7 @@ pub struct ProviderSettings {
     pub kind: &'static Kind,
     /// The server's address; `None` for the kind's usual one.
     pub base_url: Option<String>,
-    /// The environment variables that may have the key, in the order in which they are read; empty if no key is needed.
+    /// The environment variables in which the key is looked up, in this order; empty if the provider needs no key.
     pub key_env: Vec<String>,
     /// The key; `None` if it is not set.
     pub key: Option<SecretString>,

@@ -7,12 +7,15 @@ use crate::settings::Settings;
 use crate::target::{PriceOf, Target};
 
 /// A connected provider with its middleware, and the model to call. Created by [`connect`](fn@crate::connect).
+///
+/// Limiters and circuit breakers are shared by all sessions of the process, so that each provider's limits are learned once
+/// (adaptive concurrency), however many runs use it. The offline provider is used without middleware.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Session {
     /// The provider's name.
     pub name: String,
-    /// The provider, with its retries, limits, spans and fallbacks.
+    /// The provider, wrapped with retries, rate limits, tracing spans and fallbacks. For direct use, such as a chat.
     pub provider: Arc<dyn Provider>,
     /// The same provider without retries, for the engine, which journals each call (write-ahead) and does its own retries.
     pub calls: Calls,
@@ -22,9 +25,9 @@ pub struct Session {
     pub model: String,
     /// The fallbacks in their order, each as `provider/model`.
     pub fallbacks: Vec<String>,
-    /// One line for the user: the provider, and why it was chosen.
+    /// One line for the user: the provider, and the reason why it was chosen.
     pub why: String,
-    /// Whether the provider was chosen by default, so that a hint about other choices is useful.
+    /// Whether the provider was chosen by default, in which case a hint about other choices is useful.
     pub chosen_by_default: bool,
     /// Whether recorded answers replace the provider.
     pub is_replayed: bool,
@@ -73,9 +76,9 @@ impl Session {
         self.provider.scope().base_url.is_none()
     }
 
-    /// Returns the price for a prompt of `prompt_tokens` tokens; `None` if it is not known. With fallbacks it is the highest
-    /// price of all models that may answer, for each kind of token, so that a budget holds whichever answers, and reported
-    /// costs are upper bounds. A replayed run costs nothing.
+    /// Returns the price for a prompt of `prompt_tokens` tokens; `None` if it is not known. With fallbacks it is, for each kind
+    /// of token, the highest price of all models that may answer: so a budget holds whichever of them answers, and reported costs
+    /// are upper bounds. In a replay the price is zero.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
         let prices = self.prices.iter().map(|(model, price)| price.of(model, prompt_tokens));

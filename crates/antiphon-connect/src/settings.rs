@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::fallback::{FallbackSettings, fallbacks};
 use crate::provider::{ProviderSettings, known_names, named_provider, provider};
 
-/// The options of the command line, or of a caller in its place. They override environment and files.
+/// The options of the command line, or of a program that calls this crate. They override environment and files.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Flags {
@@ -38,10 +38,12 @@ pub struct Flags {
 }
 
 /// The resolved configuration: flags over environment over files over defaults, each value with its origin.
+///
+/// Created by [`resolve`], and passed to [`connect`](fn@crate::connect). `Debug` output shows no key.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The provider; `None` for a local engine if one answers, else offline.
+    /// The provider; `None` to use a local engine if one answers, and offline drafts otherwise.
     pub provider: Option<Sourced<ProviderSettings>>,
     /// The model; `None` for the provider's default.
     pub model: Option<Sourced<String>>,
@@ -49,17 +51,19 @@ pub struct Settings {
     pub fallback: Sourced<Vec<FallbackSettings>>,
     /// Whether answers are recorded or replayed; `None` for neither.
     pub cassette: Option<Cassette>,
-    /// The maximum number of concurrent runs, from 1. Default 4. A number that was set also limits each run's calls.
+    /// The maximum number of concurrent runs, at least 1. Default: 4. If it was set explicitly, it also is the concurrency limit
+    /// of each run's calls.
     pub concurrency: Sourced<usize>,
     /// The most that a run may cost, in millionths of a US dollar; `None` for no limit.
     pub max_cost: Option<Sourced<u64>>,
-    /// The maximum number of retries: calls after the first. Default [`MAX_RETRIES`].
+    /// The maximum number of retries of a call, not counting the first attempt. Default: [`MAX_RETRIES`].
     pub max_retries: Sourced<u32>,
-    /// The size of the connection pool: connections in use to one host, from 1. Default 100; to providers at least 512.
+    /// The maximum number of connections in use to one host, at least 1 (connection pool). Default: 100; to providers 512, or the
+    /// requested concurrency if that is more, as far as the limit of open files allows.
     pub pool_size: Sourced<usize>,
     /// The folder for results. Default `antiphon-out`.
     pub out: Sourced<PathBuf>,
-    /// The timeout for the first token, and between two tokens; `None` for the provider's default.
+    /// The timeout for the first token and between two tokens, for all providers; `None` for each provider's default.
     pub token_timeout: Option<Sourced<Duration>>,
     /// The prices of models: the shipped table, overridden by those of the files.
     pub prices: Prices,
@@ -69,7 +73,7 @@ pub struct Settings {
     pub capture_content: bool,
     /// Whether `OPENAI_API_KEY` is set, for a hint.
     pub has_openai_key: bool,
-    /// The configured address of OpenAI; `None` for its own.
+    /// The configured address of OpenAI; `None` for the vendor's own.
     pub openai_url: Option<String>,
 }
 
@@ -124,7 +128,7 @@ impl ConfigError {
         Self { is_of_flags: true, ..self }
     }
 
-    /// Returns whether a flag is wrong, and not a file or a variable.
+    /// Returns whether the error is in a flag, and not in a file or a variable.
     #[must_use]
     pub fn is_of_flags(&self) -> bool {
         self.is_of_flags
@@ -205,7 +209,8 @@ impl Flags {
 }
 
 impl Settings {
-    /// Returns the maximum number of concurrent tasks other than model calls, such as downloads: 10 unless it was set.
+    /// Returns the maximum number of concurrent tasks other than model calls, such as downloads: 10, unless the concurrency was
+    /// set.
     #[must_use]
     pub fn workers(&self) -> usize {
         match self.concurrency.origin {
@@ -234,8 +239,8 @@ impl<T> Sourced<T> {
     }
 }
 
-/// Resolves the settings: a flag overrides the environment, which overrides files (the first of them the later ones), which
-/// override the defaults. Reads nothing from the system.
+/// Resolves the settings: a flag overrides the environment, which overrides files, which override the defaults. Of two files, the
+/// earlier one in the list overrides the later one. Reads nothing from the system.
 ///
 /// # Errors
 /// An unknown provider, a number that is malformed or out of range, or an address without a provider.

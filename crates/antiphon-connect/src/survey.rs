@@ -10,10 +10,11 @@ use crate::provider::ProviderSettings;
 use crate::session::Session;
 use crate::settings::{ConfigError, Settings};
 
-/// Checks all providers concurrently: keys, addresses, models, slots. Each has 5 seconds to answer, and no model is called.
+/// Checks all providers concurrently: keys, addresses, models and slots (the calls that a local server processes in parallel).
+/// Each provider has 5 seconds to answer. No model is called.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn doctor(
     settings: &Settings,
     providers: &[(String, Result<ProviderSettings, ConfigError>)],
@@ -30,13 +31,13 @@ pub async fn doctor(
     join_all(checkups).await
 }
 
-/// Lists the models of the provider that the settings name; without one, those of the local engines that answer.
+/// Lists the models of the provider that the settings name; if they name none, those of each local engine that answers.
 ///
 /// # Errors
-/// The setting that is missing or wrong.
+/// An error for a setting that is missing or invalid.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectError> {
     let built = match &settings.provider {
         Some(named) => vec![build(settings, &located(settings, &named.value).await)?],
@@ -48,7 +49,7 @@ pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectE
 /// Returns at most three models of the session's provider with names similar to the session's model, the most similar first.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn near_models(session: &Session) -> Vec<String> {
     let listed = session.provider.models(&CallContext::default()).await.unwrap_or_default();
     let mut names: Vec<String> =
@@ -66,10 +67,10 @@ pub async fn near_models(session: &Session) -> Vec<String> {
 /// Finds the engines on this machine that answer and identify themselves: at the configured addresses and the usual ports.
 ///
 /// # Errors
-/// The setting that is wrong.
+/// An error for a setting that is invalid.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn local_engines(settings: &Settings) -> Result<Vec<LocalEngine>, ConnectError> {
     let engines = local(settings).await?;
     Ok(join_all(engines.iter().map(|(_, built)| LocalEngine::ask(built))).await)

@@ -12,12 +12,15 @@ use self::names::Names;
 use crate::document::{Document, LineStart, Turn};
 use crate::speakers;
 
-/// Removes personal data (PII) from documents: names, e-mail addresses, account names and telephone numbers.
+/// An anonymiser, which removes personal data (PII) from documents: names, e-mail addresses, account names and telephone
+/// numbers.
 ///
-/// Names are those of speakers, those in introductions ("my name is …", "call me …", "Mrs …"), and those that are
-/// [given](Anonymiser::names). Each occurrence of one of their words that begins with a capital letter is removed; the case of
-/// the other letters and accents are ignored. There is no list of all names: a person who is only mentioned, without a title,
-/// is kept unless the name is given.
+/// The anonymiser knows the names of speakers, names in introductions ("my name is …", "call me …", "Mrs …"), and names that
+/// the caller [gives](Anonymiser::names). It removes every occurrence of a word of such a name that begins with a capital
+/// letter; the words of given names also match in lower case. Accents and the case of the other letters are ignored.
+///
+/// There is no dictionary of names: the name of a person who is only mentioned, without a title, stays in the text unless the
+/// caller gives it.
 ///
 /// ```
 /// use antiphon_data::{Anonymiser, Document, Strategy};
@@ -34,21 +37,22 @@ pub struct Anonymiser {
     salt: String,
 }
 
-/// The kind of text that replaces personal data.
+/// The strategy for the text that replaces personal data: redact, replace or hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Strategy {
-    /// The kind of data: `[name]`. Two people can no longer be distinguished.
+    /// Redact: the kind of the data, such as `[name]`. Two people can no longer be distinguished.
     Redact,
-    /// An invented person, the same everywhere: `Person 1`.
+    /// Replace: an invented value, such as `Person 1`, which is the same for all occurrences of a name in all documents.
     Replace,
-    /// A short code, the same everywhere: eight hexadecimal digits of a SHA-256. Without a secret [salt](Anonymiser::salt),
-    /// anyone with a list of names can find the name behind a code.
+    /// Hash: a short code, such as `name-1f3a5b7c`, which is the same for all occurrences in all documents: the first eight
+    /// hexadecimal digits of a salted SHA-256. Without a secret [salt](Anonymiser::salt), a name can be found by hashing a list
+    /// of names.
     Hash,
 }
 
-/// A text that was removed, and its substitute.
+/// A text that was removed, with its substitute. `Debug` omits the original; `Serialize` includes it.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Replacement {
@@ -56,7 +60,7 @@ pub struct Replacement {
     pub kind: &'static str,
     /// The text that was removed.
     pub original: String,
-    /// The text in its place.
+    /// The text that replaces it.
     #[serde(rename = "instead")]
     pub substitute: String,
     /// The number of occurrences that were replaced.
@@ -76,21 +80,21 @@ impl fmt::Debug for Replacement {
 }
 
 impl Anonymiser {
-    /// Creates an anonymiser that replaces personal data by `strategy`, with no given names and an empty salt.
+    /// Creates an anonymiser with this strategy, no given names and an empty salt.
     #[must_use]
     pub fn new(strategy: Strategy) -> Self {
         Self { strategy, names: Vec::new(), salt: String::new() }
     }
 
-    /// Sets further names to remove, each of one word or several. Default: none.
+    /// Sets names to remove in addition to those that are found. A name may have several words. Default: none.
     #[must_use]
     pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the salt of the codes of [`Strategy::Hash`]. Default: empty. Keep it secret: with the salt, names can be tried until
-    /// a code matches.
+    /// Sets the salt for [`Strategy::Hash`]. Default: empty. Keep the salt secret: with it, names can be hashed until a code
+    /// matches.
     #[must_use]
     pub fn salt(mut self, salt: impl Into<String>) -> Self {
         self.salt = salt.into();
@@ -103,8 +107,11 @@ impl Anonymiser {
         self.strategy
     }
 
-    /// Returns the documents without the personal data that was found, and the replacements. Lines still refer to the files,
-    /// byte offsets to the new texts. Documents are named by numbers, since a file's name may be a person's.
+    /// Returns copies of the documents without the personal data that was found, and the list of replacements.
+    ///
+    /// [`Document::line_at`] still returns lines of the source files; byte offsets refer to the new texts. The copies are named
+    /// `document-001` and so on, with the extension of the file, since a file's name may be a person's name. Pass all documents
+    /// in one call, so that a person has the same substitute in each of them.
     #[must_use]
     pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replacement>) {
         let names = self.words_of_names(documents);

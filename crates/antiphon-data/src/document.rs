@@ -8,25 +8,25 @@ use sha2::{Digest, Sha256};
 use crate::error::Failure;
 use crate::{decode, formats};
 
-/// The text of one file, with its turns and the way back to the file's lines.
+/// The text of one file, with the turns of its speakers and the source line of each byte.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Document {
-    /// The path from the input's root, with `/` between its parts.
+    /// The file's path relative to the input's root, with `/` as the separator on every system.
     pub name: String,
     /// The format in which the file was read.
     pub format: Format,
-    /// SHA-256 of the file's bytes, in hexadecimal.
+    /// The SHA-256 of the file's bytes, in hexadecimal.
     pub sha256: String,
-    /// Size of the file in bytes.
+    /// The size of the file in bytes.
     pub bytes: u64,
     /// The encoding of the file by its WHATWG name: `UTF-8` for nearly all files.
     pub encoding: Cow<'static, str>,
-    /// The text. For plain text, Markdown, Org, HTML and DOCX the words themselves with `\n` as line end; for the other
-    /// formats the turns one after another, each after its speaker's label.
+    /// The text, with `\n` as the line ending. For plain text, Markdown, Org, HTML and DOCX it is the text of the file; for the
+    /// other formats it is the turns in order, each after the label of its speaker.
     pub text: Arc<str>,
-    /// The turns in the order of the text. The paragraphs of a file without speakers are turns of one participant, named
-    /// after the file.
+    /// The turns of the speakers, in the order of the text. If a file names no speakers, each paragraph is a turn of one
+    /// participant, who is named after the file.
     pub turns: Vec<Turn>,
     pub(crate) lines: Vec<LineStart>,
 }
@@ -38,15 +38,15 @@ pub(crate) struct LineStart {
     pub(crate) line: u32,
 }
 
-/// One stretch of speech.
+/// A turn: one uninterrupted contribution of a speaker.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Turn {
-    /// The speaker: the code or name in the file, or the file's name without its extension.
+    /// The speaker's code or name in the file; the file's name without its extension if the file names no speaker.
     pub speaker: Arc<str>,
     /// The speaker's side of the interview.
     pub role: SpeakerRole,
-    /// The words, without the speaker's label, as a byte range of [`Document::text`].
+    /// The byte range of the words in [`Document::text`], without the speaker's label.
     pub span: Range<usize>,
 }
 
@@ -54,7 +54,7 @@ pub struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeakerRole {
-    /// The side that answers. Only participants can be quoted as evidence.
+    /// The side that answers. Only a participant's words can be quoted as evidence (grounding).
     Participant,
     /// The side that asks.
     Interviewer,
@@ -110,8 +110,8 @@ impl Format {
         })
     }
 
-    /// Returns the file extension for a media type, as in a `Content-Type` header. Unknown `text/` types are plain text; a type
-    /// that cannot be read has none.
+    /// Returns the file extension for a media type, as in a `Content-Type` header; `None` for a type that cannot be read.
+    /// Unknown `text/` types and an empty type count as plain text (`txt`).
     ///
     /// ```
     /// use antiphon_data::Format;
@@ -143,11 +143,12 @@ impl Format {
 }
 
 impl Document {
-    /// Parses a file's bytes in the format that its name's extension selects. Use [`Loader`](crate::Loader) for files on disk.
+    /// Parses the bytes of a file. The extension of `name` selects the format. Use [`Loader`](crate::Loader) for files on disk,
+    /// and [`Rows`](crate::Rows) for records that are processed one by one.
     ///
     /// # Errors
-    /// A [`Failure`] that names the file, and the line where one is known: an unsupported extension, bytes that are not text,
-    /// malformed content, no text, or no turn of a participant.
+    /// A [`Failure`] with the file, the line if it is known, and one of these reasons: an unsupported extension, bytes that are
+    /// not text, malformed content, no text, or no turn of a participant.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Failure> {
         let fail = |reason: String| Failure::new(name, reason);
         let format = Format::from_name(name)
@@ -178,14 +179,16 @@ impl Document {
         })
     }
 
-    /// Returns the line of the source, from 1, that a byte of [`Document::text`] came from; for a DOCX the paragraph.
+    /// Returns the source line, from 1, of the byte at `offset` of [`Document::text`]; for a DOCX the paragraph. An offset
+    /// beyond the end returns the last line.
     #[must_use]
     pub fn line_at(&self, offset: usize) -> u32 {
         let after = self.lines.partition_point(|start| start.offset <= offset);
         after.checked_sub(1).map_or(1, |index| self.lines[index].line)
     }
 
-    /// Returns the words of one of this document's turns; an empty string for another document's turn out of range.
+    /// Returns the words of one of this document's turns, without the speaker's label; an empty string if the turn's range is
+    /// not in this document's text.
     #[must_use]
     pub fn words(&self, turn: &Turn) -> &str {
         self.text.get(turn.span.clone()).unwrap_or_default()

@@ -2,17 +2,17 @@ use std::fmt;
 
 use crate::rows::RawRow;
 
-/// A file, or a row of one, that could not be used, with the place and the reason.
+/// A file or a row that could not be used, with its position and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The file's name, as its document would have had.
+    /// The file's name, in the form of [`Document::name`](crate::Document::name).
     pub document: String,
-    /// The line, or the paragraph of a DOCX, from 1; `None` if the failure is about the whole file.
+    /// The line, from 1; for a DOCX the paragraph. `None` if the failure concerns the whole file.
     pub line: Option<u32>,
-    /// The reason, for people.
+    /// The reason, as a text for users.
     pub reason: String,
-    /// The text of a row that cannot be read; `None` for a document.
+    /// The source text of a row that could not be read; `None` for a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawRow>,
 }
@@ -59,7 +59,8 @@ impl Malformed {
     }
 }
 
-/// The error of loading: no document or row could be read.
+/// An error of [`Loader`](crate::Loader) or [`Rows`](crate::Rows): nothing could be read. A single bad file or row is a
+/// [`Failure`] instead.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -71,7 +72,7 @@ struct Inner {
     source: Option<antiphon_fs::Error>,
 }
 
-/// The kinds of [`Error`], by what a caller can do.
+/// The kind of an [`Error`], by which a caller decides how to react.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -108,7 +109,7 @@ impl Error {
         Self(Box::new(Inner { kind, message, failures: Vec::new(), source }))
     }
 
-    /// Returns the kind, which says what the caller can do.
+    /// Returns the kind, by which the caller decides how to react.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -1,7 +1,10 @@
-//! Documents from files: their text, who said what in it, and the source line of each byte.
+//! A reader of documents and rows from files: text, turns of speakers, and the source line of each byte.
 //!
-//! Reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines (NDJSON), YAML, WebVTT, SubRip and DOCX, and removes personal
-//! data (PII) from what it read. No language model is involved.
+//! The crate reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines (NDJSON), YAML, WebVTT, SubRip and DOCX.
+//! [`Anonymiser`] removes personal data (PII) from documents. No language model is involved.
+//!
+//! Use [`Document::parse`] for bytes in memory, [`Loader`] for files and folders, and [`Rows`] for a table of any size, record
+//! by record.
 //!
 //! ```
 //! use antiphon_data::{Document, SpeakerRole};

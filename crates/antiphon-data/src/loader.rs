@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::document::{Document, Format};
 use crate::error::{Error, ErrorKind, Failure};
 
-/// A loader of documents from a file, or from a folder and everything below it.
+/// A loader of documents from a file, or from a folder and all its subfolders.
 ///
-/// Use [`Document::parse`] for bytes in memory, and [`Rows`](crate::Rows) for records that are run one by one.
+/// Use [`Document::parse`] for bytes in memory, and [`Rows`](crate::Rows) for records that are processed one by one.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -31,9 +31,9 @@ pub struct Loader {
 pub struct Loaded {
     /// The documents, sorted by name within each folder.
     pub documents: Vec<Document>,
-    /// Files of a supported type that could not be used.
+    /// Files of a supported type that could not be read or parsed.
     pub failures: Vec<Failure>,
-    /// Files of unsupported types.
+    /// Files that were skipped because their type is not supported.
     pub skipped: Vec<Skipped>,
 }
 
@@ -41,7 +41,7 @@ pub struct Loaded {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// The path from the input's root, with `/` between its parts.
+    /// The file's path relative to the input's root, with `/` as the separator on every system.
     pub file: String,
 }
 
@@ -52,28 +52,31 @@ impl Loader {
         Self::default()
     }
 
-    /// Sets the token that stops loading. Default: a token that is never cancelled.
+    /// Sets the token that cancels loading, which then returns `Cancelled`. Default: a token that is never cancelled.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// Sets a callback that is called with the number of files done and of all files, after each batch of at most 64 files. It
-    /// must not block.
+    /// Sets a progress callback. Its arguments are the number of files that are done and the number of all files. The callback
+    /// is called after each batch of at most 64 files and must not block.
     #[must_use]
     pub fn on_progress(mut self, progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self
     }
 
-    /// Loads one file, or a folder and everything below it except hidden files and the folders of earlier runs. Many files are
-    /// read concurrently.
+    /// Loads one file, or all files of a folder and its subfolders.
     ///
-    /// A file that cannot be used is a [`Failure`] of its own; the other files are loaded all the same.
+    /// Hidden files and the output folders of earlier runs are left out. Files are read concurrently.
+    ///
+    /// A file that cannot be used is a [`Failure`] in the result and does not affect the other files. Only if no file could be
+    /// used, the call returns an error.
     ///
     /// # Errors
-    /// `NotFound`, `Empty`, `NothingReadable`, `Cancelled`, or `Io` for a folder that cannot be listed.
+    /// `NotFound`; `Empty` for a folder without a file of a supported type; `NothingReadable` if all files failed; `Cancelled`;
+    /// or `Io` for a folder that cannot be listed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.

@@ -1,4 +1,4 @@
-//! Rows from files: one JSON object each, read in batches.
+//! Reading of rows from files in batches; each row is one JSON object.
 
 mod bad;
 mod csv;
@@ -19,7 +19,7 @@ pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
 use csv::Records;
 
-/// A row as the text of a JSON object, or the failure to read it.
+/// A row as the text of a JSON object, or the [`Failure`] if it could not be read.
 pub type Row = Result<String, Failure>;
 
 /// The format of a file of rows.
@@ -27,20 +27,23 @@ pub type Row = Result<String, Failure>;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RowFormat {
-    /// A table with a header row, separated by commas, semicolons or tabs: an object for each row, all values strings.
+    /// A table with a header row, separated by commas, semicolons or tabs. Each row becomes an object whose values are strings.
     Csv,
     /// One JSON value on each line (NDJSON).
     Jsonl,
-    /// One list of JSON values, read into memory as a whole.
+    /// One JSON array of values, which is read into memory as a whole. A single object counts as one row.
     Json,
-    /// A folder of documents: an object with `name` and `text` for each.
+    /// A folder of documents. Each document becomes an object with `name` and `text`.
     Folder,
 }
 
-/// A reader of the rows of a file or a folder, a batch at a time. Memory does not grow with the file, except for a JSON list.
+/// A reader of the rows of a file or a folder, in batches.
 ///
-/// A value that is not an object becomes one with the key `value`. The note of an earlier run under `_antiphon` is left out,
-/// so that its failed rows can be run again. Use [`Loader`](crate::Loader) for documents with speakers and turns.
+/// The memory use does not grow with the size of the file, except for a JSON array.
+///
+/// A JSON value that is not an object becomes an object with the key `value`. The key `_antiphon`, under which an earlier run
+/// stores its note on a failed row, is removed, so that a file of failed rows can be used as input. Use
+/// [`Loader`](crate::Loader) for documents with speakers and turns.
 ///
 /// ```
 /// use antiphon_data::Rows;
@@ -89,8 +92,10 @@ impl RowFormat {
         })
     }
 
-    /// Returns the format of a file by its first bytes, for a name without a known extension: a list is JSON, an object or a
-    /// string JSON Lines, everything else CSV.
+    /// Returns the format that the first bytes of a file suggest, for a name without a known extension.
+    ///
+    /// A file that begins with `[` is JSON; one that begins with `{` or `"` is JSON Lines; everything else is CSV. White space
+    /// and a byte order mark are skipped.
     #[must_use]
     pub fn from_beginning(beginning: &[u8]) -> Self {
         let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
@@ -103,11 +108,13 @@ impl RowFormat {
 }
 
 impl Rows {
-    /// Opens a file of rows, or a folder of documents. Without a `format`, the file's extension decides, else its first bytes.
+    /// Opens a file of rows, or a folder of documents.
+    ///
+    /// If `format` is `None`, the file's extension selects the format; for an unknown extension, the first bytes do
+    /// ([`RowFormat::from_beginning`]). For a folder, `format` is ignored.
     ///
     /// # Errors
-    /// `NotFound`, `Empty` for a folder without documents, `NothingReadable` for a file that has no rows in that format,
-    /// or `Io`.
+    /// `NotFound`; `Empty` for a folder without documents; `NothingReadable` for a file that does not have the format; or `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -121,8 +128,11 @@ impl Rows {
         }
     }
 
-    /// Opens rows as [`open`](Self::open) does, and returns a digest of the input with them: the SHA-256 of the file, or of the
-    /// names and the content of all documents of a folder, in hexadecimal. A file is opened once and read twice.
+    /// Opens rows as [`open`](Self::open) does, and returns them with a digest of the whole input, for example as part of an
+    /// idempotency key.
+    ///
+    /// The digest is a SHA-256 in hexadecimal: of the file, or of the names and contents of all documents of a folder. The
+    /// input is read twice.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -146,7 +156,8 @@ impl Rows {
         Ok((rows, hex(hash)))
     }
 
-    /// Returns the digest of rows that are not in a file, equal to that of a JSON Lines file with these rows.
+    /// Returns the digest of rows in memory. It equals the digest of a JSON Lines file with these rows, each followed by a line
+    /// feed.
     ///
     /// ```
     /// use antiphon_data::{RowFormat, Rows};
@@ -217,8 +228,9 @@ impl Rows {
         self.format
     }
 
-    /// Returns the next rows in order, at most 256 of them or 32 documents; an empty batch at the end. A malformed row, or one
-    /// of more than 16 MiB, is a [`Failure`] with its line and its text, and reading continues after it.
+    /// Returns the next batch: at most 256 rows, or 32 documents of a folder, in order. An empty batch is the end.
+    ///
+    /// A malformed row, or one of more than 16 MiB, is a [`Failure`] with its line and text; reading continues after it.
     ///
     /// # Errors
     /// `Io` if the rest of the file cannot be read.

@@ -59,7 +59,8 @@ impl JobBatch {
         let mut hash = blake3::Hasher::new();
         hash.update(self.kind.as_bytes());
         for row in &self.rows {
-            let prompt = work.prompt(row).map_err(|why| Error::new(crate::ErrorKind::Config, why))?;
+            let prompt =
+                work.prompt(row).map_err(|err| Error::new(crate::ErrorKind::Config, err.to_string()))?;
             hash.update(&CacheKey::of(&scope, &prompt).bytes());
         }
         let new = NewRun::new(hash.finalize().to_hex().to_string());

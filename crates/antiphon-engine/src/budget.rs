@@ -42,6 +42,8 @@ pub struct Exhausted;
 
 impl Budget {
     /// Creates a budget of `cap`, of which `spent` is already used; without a cap, spending is only counted.
+    ///
+    /// All amounts are in millionths of a US dollar: see [`usd_micros`](crate::usd_micros) to convert from dollars.
     #[must_use]
     pub fn new(cap: Option<u64>, spent: u64) -> Self {
         let state = State { spent, ..State::default() };
@@ -163,6 +165,9 @@ impl Grant {
     }
 
     /// Settles the reservation with the call's bill, and returns the rest to the budget.
+    ///
+    /// `cost` is in millionths of a US dollar. A cost above the grant is counted in full, so that the budget never understates
+    /// what was spent.
     pub fn settle(mut self, cost: u64) {
         let reserved = std::mem::take(&mut self.amount);
         self.budget.settle(reserved, cost);

@@ -32,14 +32,38 @@ pub struct Checks {
     taken: Mutex<Vec<HashMap<[u8; 16], u64>>>,
 }
 
+/// A check that cannot be compiled, or checks nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidCheck(String);
+
+/// The checks that a result violates: its text has one per line, and goes to the model with the schema retry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckViolations(String);
+
+impl fmt::Display for InvalidCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for CheckViolations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidCheck {}
+
+impl std::error::Error for CheckViolations {}
+
 impl Checks {
     /// Compiles checks.
     ///
     /// # Errors
-    /// A message about the first invalid check: a regular expression that does not compile, for example.
-    pub fn new(checks: &[Check]) -> Result<Self, String> {
+    /// The first invalid check: a regular expression that does not compile, for example.
+    pub fn new(checks: &[Check]) -> Result<Self, InvalidCheck> {
         let compiled = checks.iter().map(|check| {
-            let failed = |why: String| format!("the check at {}: {why}", place(&check.at));
+            let failed = |why: String| InvalidCheck(format!("the check at {}: {why}", place(&check.at)));
             if check.regex.is_none() && check.min.is_none() && check.max.is_none() && !check.unique {
                 return Err(failed("it has none of regex, min, max and unique".to_owned()));
             }
@@ -51,7 +75,7 @@ impl Checks {
                 regex.map_err(|err| failed(err.to_string().lines().last().unwrap_or_default().to_owned()))?;
             Ok((check.clone(), regex))
         });
-        let checks = compiled.collect::<Result<Vec<_>, String>>()?;
+        let checks = compiled.collect::<Result<Vec<_>, InvalidCheck>>()?;
         let taken = Mutex::new(checks.iter().map(|_| HashMap::new()).collect());
         Ok(Self { checks, taken })
     }
@@ -73,8 +97,8 @@ impl Checks {
     /// Checks a result. If it passes, its unique values are recorded as those of `row`; if it fails, nothing is recorded.
     ///
     /// # Errors
-    /// The violations, one per line, as text for the model's schema retry.
-    pub fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
+    /// The violations.
+    pub fn hold(&self, row: u64, result: &Value) -> Result<(), CheckViolations> {
         let mut wrong = Vec::new();
         for (check, regex) in &self.checks {
             let at = place(&check.at);
@@ -88,7 +112,7 @@ impl Checks {
         if wrong.is_empty() && self.look_back() {
             wrong.extend(self.take(row, result));
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+        if wrong.is_empty() { Ok(()) } else { Err(CheckViolations(wrong.join("\n"))) }
     }
 
     /// Records all unique values of a result for the row, or none. Returns the reason if another row has one of them.
@@ -161,7 +185,7 @@ mod tests {
     #[track_caller]
     fn check(check: Check, result: &Value, expected: Option<&str>) {
         let held = Checks::new(&[check]).unwrap().hold(0, result);
-        assert_eq!(held.err().as_deref(), expected);
+        assert_eq!(held.err().map(|err| err.to_string()).as_deref(), expected);
     }
 
     fn at(at: &str) -> Check {
@@ -188,12 +212,18 @@ mod tests {
         let checks = Checks::new(&[Check { unique: true, ..at("/n") }]).unwrap();
         assert_eq!(checks.hold(1, &json!({"n": "a"})), Ok(()));
         assert_eq!(checks.hold(1, &json!({"n": "a"})), Ok(()));
-        assert!(checks.hold(2, &json!({"n": "a"})).unwrap_err().contains("another one has \"a\" already"));
+        assert!(
+            checks
+                .hold(2, &json!({"n": "a"}))
+                .unwrap_err()
+                .to_string()
+                .contains("another one has \"a\" already")
+        );
         assert_eq!(checks.hold(2, &json!({"n": "b"})), Ok(()));
     }
 
     #[test]
     fn a_check_without_a_condition_is_an_error() {
-        assert!(Checks::new(&[at("/n")]).unwrap_err().contains("none of regex"));
+        assert!(Checks::new(&[at("/n")]).unwrap_err().to_string().contains("none of regex"));
     }
 }

@@ -4,6 +4,8 @@ use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
 
 /// A comparison of the results of two runs.
+///
+/// Use it to see what a change of recipe or model does to the same input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RunDiff {
@@ -54,7 +56,7 @@ impl RunDiff {
     /// The store's error, if a run cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn of(first: &Run, second: &Run) -> Result<Self, antiphon_store::Error> {
         let mut before: HashMap<String, VecDeque<(u64, Option<String>)>> = HashMap::new();
         each_job(first, |job| {

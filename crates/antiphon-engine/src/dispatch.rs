@@ -291,7 +291,7 @@ impl Dispatch {
                         shares: self.shared.state.options.cache,
                     }))
                 }
-                Err(reason) => Err(JobFailure::bad_row(reason)),
+                Err(err) => Err(JobFailure::bad_row(err.to_string())),
             },
         };
         ClaimedJob { job, request, since: Instant::now() }

@@ -32,6 +32,9 @@ pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 pub const MAX_RETRIES: u32 = 5;
 
 /// The options of an [`Engine`].
+///
+/// Options are created with [`Options::default`], and changed by setting fields. They are not stored with the run: a run may be
+/// resumed with other limits, for example with a higher budget.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
@@ -86,6 +89,8 @@ impl fmt::Debug for Options {
 }
 
 /// The outcome of a job that has ended: its result, and the details of its answers.
+///
+/// Outcomes come in the order in which jobs end, not in that of the rows. Jobs that ended in an earlier process have none.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobOutcome {
@@ -125,6 +130,9 @@ impl JobDetails {
 }
 
 /// The journal of a run: where an engine records calls before they are sent, and results before they are reported.
+///
+/// With a store in memory ([`Store::in_memory`]) the run cannot outlive the process; with one in a file it can be resumed after a
+/// crash at any instant.
 #[derive(Debug, Clone)]
 pub struct Journal {
     /// The store, for cached answers.
@@ -143,6 +151,14 @@ impl Journal {
 
 /// An engine that processes the rows of one run: it claims jobs, sends their prompts under the run's limits, and commits each
 /// result before it reports it.
+///
+/// The intent of a call is stored before the call is sent (write-ahead), and its settlement is fenced by the job's attempt. So
+/// calls are at-least-once, since a call in progress at a crash is sent again, while each result is stored exactly-once. The
+/// engine is one worker of the run: a heartbeat once a second keeps its lease alive, and further processes may work on the same
+/// run at the same time.
+///
+/// For a whole table with results in a file use [`Mapping`](crate::Mapping); for a few rows in memory [`Engine::run_all`] on the
+/// run of a [`JobBatch`](crate::JobBatch).
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -156,7 +172,7 @@ impl Engine {
     /// The store's error, if the run cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn new(
         calls: Calls,
         journal: Journal,

@@ -8,6 +8,9 @@ use antiphon_runtime::TaskError;
 use crate::stop::StopCause;
 
 /// An error of this crate. [`kind`](Self::kind) says what the caller can do, and the text says what happened.
+///
+/// The error of a run that stopped with partial progress does not lose it: accepted results stay in the store, and the run can be
+/// resumed.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 

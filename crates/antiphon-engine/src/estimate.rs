@@ -8,8 +8,13 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::usage::{UsageMeans, UsageQuantiles};
+use crate::work::InvalidRow;
 
 /// An estimate of a run before any call is sent. Each range is a pair: the least and the most that are likely.
+///
+/// After at least 20 calls of the same recipe with the same model, the ranges are based on the measured means; before, they
+/// follow from the parameters, with at most `attempts` calls per row. An estimate is no limit: to cap the cost, set
+/// [`RunLimits::max_cost`](crate::RunLimits::max_cost).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Estimate {
@@ -50,7 +55,7 @@ impl Mapping {
     /// The errors of [`run`](Self::run) that can be found without a call.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn estimate(&self, calls: &Calls, store: &Store) -> Result<Estimate, Error> {
         let mut opened = self.open(calls).await?;
         let identity = self.identity_of(&opened, store).await?;
@@ -77,7 +82,10 @@ impl Mapping {
                 let index = sum.found.rows;
                 sum.found.rows += 1;
                 left -= 1;
-                match row.map_err(|err| err.to_string()).and_then(|row| opened.work.prompt(&row)) {
+                match row
+                    .map_err(|err| InvalidRow::new(err.to_string()))
+                    .and_then(|row| opened.work.prompt(&row))
+                {
                     _ if ended.contains(&index) => sum.found.done += 1,
                     Ok(prompt) => asked.push((CacheKey::of(&opened.scope, &prompt).bytes(), prompt)),
                     Err(_) => sum.found.bad += 1,

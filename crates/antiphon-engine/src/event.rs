@@ -6,6 +6,9 @@ use crate::status::Status;
 pub const EVENT_SCHEMA: &str = "antiphon.event/2";
 
 /// An event of a run, from which every progress display is driven. Events come in order, and may come from any thread.
+///
+/// A run over rows reports its counters with [`Progress`](Self::Progress), five times a second, rather than an event for each
+/// row. To turn events into counts, throughput and the remaining time use [`Meter`](crate::Meter).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -60,7 +63,7 @@ pub enum RunEvent {
         /// The length of the piece in bytes.
         bytes: u64,
     },
-    /// The counters of the run, a few times a second.
+    /// The counters of a run over rows, five times a second.
     Progress(Box<Status>),
     /// The only job of a single-job run has ended.
     JobFinished {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Options;
 use crate::run_state::RunState;
-use crate::work::{Accepted, Invalid, JobView, Unique, Work};
+use crate::work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 
 /// The JSON pointer of the list in answers.
 pub(crate) const LIST: &str = "/items";
@@ -23,8 +23,8 @@ pub(crate) const LIST: &str = "/items";
 pub(crate) struct Numbers;
 
 impl Work for Numbers {
-    fn prompt(&self, row: &str) -> Result<Prompt, String> {
-        if row == "bad" { Err("a bad row".to_owned()) } else { Ok(prompt(row)) }
+    fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
+        if row == "bad" { Err(InvalidRow::new("a bad row")) } else { Ok(prompt(row)) }
     }
 
     fn accept(&self, _: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {

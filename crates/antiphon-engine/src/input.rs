@@ -7,6 +7,8 @@ use crate::error::Error;
 use crate::feed::RowSource;
 
 /// The source of a run's rows.
+///
+/// Rows are read ahead of the calls only by a bounded number (backpressure), so an input may be larger than memory.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Input {

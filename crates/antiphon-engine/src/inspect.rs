@@ -4,6 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A run in the store, with the sums over its jobs.
+///
+/// In contrast to the report that a run writes at its end, this is read from the store at any time, also while other processes
+/// work on the run.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RunInfo {
@@ -73,7 +76,7 @@ impl RunInfo {
     /// The store's error, if the run cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn of(run: &Run) -> Result<Self, antiphon_store::Error> {
         let (tally, record) = (run.tally().await?, run.record());
         let value = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();

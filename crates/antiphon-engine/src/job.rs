@@ -34,6 +34,9 @@ pub(super) struct JobRequest {
 }
 
 /// The reason why a row has no result.
+///
+/// Failures about the row are reported here; a failure with which every further row would fail, such as a rejected key, stops the
+/// run instead: see [`StopCause`](crate::StopCause).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobFailure {

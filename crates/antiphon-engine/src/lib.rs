@@ -3,8 +3,8 @@
 //!
 //! A [`Recipe`] has the prompt template for a row, and the schema and checks of an answer. A [`Mapping`] applies it to all rows
 //! of an input, and resumes a run that did not finish. An [`Engine`] processes the jobs of one run under a [`Budget`], with a
-//! concurrency limit, retries, schema retries, salvage of cut answers, deduplication and a cache. For a custom recipe implement
-//! [`Work`].
+//! concurrency limit, retries, schema retries, salvage of cut answers, deduplication and a cache. For a few rows in memory, whose
+//! outcomes the next step needs, use [`JobBatch`]. For a custom recipe implement [`Work`].
 //!
 //! ```
 //! use antiphon_engine::Recipe;
@@ -65,7 +65,7 @@ mod work;
 
 pub use batch::{BatchOutcome, JobBatch};
 pub use budget::{Budget, Exhausted, Grant};
-pub use checks::{Check, Checks};
+pub use checks::{Check, CheckViolations, Checks, InvalidCheck};
 pub use diff::{Change, RunDiff};
 pub use engine::{Engine, JobDetails, JobOutcome, Journal, MAX_RETRIES, Options, Pricing};
 pub use error::{Error, ErrorKind};
@@ -89,7 +89,7 @@ pub use text_writer::{TextWriter, each_result};
 pub use timings::Phase;
 pub use toml_file::{near_name, read_toml};
 pub use usage::{UsageMeans, UsageQuantiles};
-pub use work::{Accepted, Invalid, JobView, Unique, Work};
+pub use work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 
 pub(crate) use timings::PHASES;
 

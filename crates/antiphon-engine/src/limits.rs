@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 /// The limits of a run: one type with one meaning for Rust, files, HTTP and the command line.
 ///
+/// All limits are optional. The store enforces `max_cost` for all processes that work on the run together; `max_concurrency`
+/// holds for each process. A run that reaches its budget or its deadline keeps its results, stops, and can be resumed with a
+/// higher limit.
+///
 /// ```
 /// use antiphon_engine::RunLimits;
 /// let limits: RunLimits = serde_json::from_str(r#"{"max_cost_usd_micros": 500000, "deadline_seconds": 90}"#)?;

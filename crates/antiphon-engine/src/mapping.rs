@@ -32,6 +32,10 @@ pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
 
 /// A run of a recipe over all rows of an input, with results in a file or a sink. For a few rows in memory whose outcomes the
 /// caller needs directly use [`JobBatch`](crate::JobBatch).
+///
+/// The identity of a run is made of the recipe, the model, the provider with its settings, and the rows. Running an equal mapping
+/// in the same store resumes the newest run with that identity; order, destination and limits are not part of it, except for
+/// `max_rows`, and may change from one start to the next.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mapping {
@@ -52,7 +56,7 @@ pub struct Mapping {
     /// Whether an earlier run with the same identity is ignored and a new one started. Default: no, it is resumed.
     pub fresh: bool,
     /// Whether the answers cached by earlier runs are ignored as well, so that equal prompts are sent (and paid for) again.
-    /// Default: no.
+    /// This also turns off the deduplication of equal prompts within the run. Default: no.
     pub ignores_answers: bool,
     /// The id of the run to resume; the mapping has to have the same identity. Default: the newest run with that identity.
     pub resume: Option<String>,

@@ -10,6 +10,9 @@ use crate::timings::Phase;
 
 /// A meter of runs: takes their events, and computes counts, throughput and the remaining time for every display of progress.
 ///
+/// Pass each event to [`count`](Self::count), and call [`read`](Self::read) whenever the display is refreshed. The meter does no
+/// I/O and starts no task.
+///
 /// ```
 /// use antiphon_engine::{Meter, RunEvent};
 ///

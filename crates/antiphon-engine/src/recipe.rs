@@ -10,9 +10,12 @@ use serde_json::Value;
 use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
 use crate::toml_file::read_toml;
-use crate::work::{Accepted, Invalid, JobView, Unique, Work};
+use crate::work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 
 /// A recipe: the prompt template for each row, and the schema and checks of an answer. It is the content of a recipe file.
+///
+/// In a file, an unknown key is an error that names a similar known one. To compile a recipe for a model use
+/// [`asking`](Self::asking); a recipe that needs code, such as a custom result, implements [`Work`] instead.
 ///
 /// ```
 /// use antiphon_engine::Recipe;
@@ -195,7 +198,7 @@ impl Recipe {
             document: self.document.clone(),
             parameters: self.drawn(),
             list: schema.as_ref().and(list),
-            checks: Checks::new(&self.checks).map_err(failed)?,
+            checks: Checks::new(&self.checks).map_err(|err| failed(err.to_string()))?,
             schema,
         }))
     }
@@ -266,7 +269,7 @@ impl Compiled {
 }
 
 impl Work for Compiled {
-    fn prompt(&self, row: &str) -> Result<Prompt, String> {
+    fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
         let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
         if let Value::Object(fields) = &mut row {
             // A field with the name `row` has precedence.
@@ -295,7 +298,7 @@ impl Work for Compiled {
     }
 
     fn accept(&self, job: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
-        self.checks.hold(job.index, &value).map_err(Invalid::Violations)?;
+        self.checks.hold(job.index, &value).map_err(|err| Invalid::Violations(err.to_string()))?;
         Ok(Accepted::new(value))
     }
 
@@ -363,7 +366,7 @@ mod tests {
         assert_eq!((prompt.messages[0].rendered().as_ref(), prompt.model.as_str()), ("A & B <3>", "m"));
         let system: serde_json::Value = serde_json::from_str(&prompt.system.unwrap()).unwrap();
         assert_eq!(system, json!({"name": "A & B", "age": 3}));
-        let err = work.prompt(r#"{"nom":"A"}"#).unwrap_err();
+        let err = work.prompt(r#"{"nom":"A"}"#).unwrap_err().to_string();
         assert!(err.contains("no field name") && err.ends_with("the row has nom"), "{err}");
     }
 

@@ -12,6 +12,9 @@ pub const LONG_RUN: Duration = Duration::from_secs(5);
 
 /// The report of a run over rows, which is written to `run.json`: counts, usage, cost, causes of failures, and the time by phase.
 /// Unknown values are `null`.
+///
+/// For a run that is in progress or was stopped by a crash, which has no report yet, use [`RunInfo`](crate::RunInfo) or
+/// [`RunSummary`](crate::RunSummary).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MapReport {
@@ -153,11 +156,14 @@ pub(super) async fn details(
 
 /// Returns the causes of a run's failed rows, the most frequent first.
 ///
+/// Failed rows are grouped by the short name of their error. The rows themselves, with their errors, are in the file of failed
+/// rows.
+///
 /// # Errors
 /// The store's error, if the run cannot be read.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn causes(run: &Run) -> Result<Vec<Cause>, antiphon_store::Error> {
     let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
     let mut pages = run.failed();

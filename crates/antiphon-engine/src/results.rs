@@ -61,6 +61,9 @@ impl fmt::Debug for Lines {
 }
 
 /// The destination of results, one JSON object per line (NDJSON).
+///
+/// Each line is an object with the fields `index`, `row` and `result`. Rows that failed are not among the results; they are
+/// written to a separate file, so that they can be corrected and run again.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Destination {
@@ -351,11 +354,14 @@ impl Output {
 
 /// Writes all results of a run, in the order of its rows.
 ///
+/// This may be called at any time, also for a run in progress, of which it writes the results so far. For other formats than
+/// NDJSON use [`each_result`](crate::each_result).
+///
 /// # Errors
 /// `Store` where they cannot be read; `Place`, `Exists` or `Files` where they cannot be written.
 ///
 /// # Cancel safety
-/// The file is either whole or does not exist.
+/// The file is written atomically: after a dropped call it is complete or absent.
 pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
     let mut out = TextWriter::begin(to).await?;
     let mut pages = run.pages();

@@ -34,6 +34,9 @@ pub(crate) struct Counters {
 }
 
 /// A snapshot of the counters of a run.
+///
+/// Counts of rows and the cost are those of the whole run, in all processes; calls, tokens and cached results are those of this
+/// process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {

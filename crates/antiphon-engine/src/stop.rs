@@ -1,7 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The cause of a run's stop before all its rows ended. The run can be resumed.
+/// The cause of a run's stop before all its rows ended. Accepted results are kept, and the run can be resumed, unless it was
+/// [`Cancelled`](Self::Cancelled).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StopCause {
@@ -32,7 +33,8 @@ pub enum StopCause {
     /// The run was interrupted: [`Options::drain`](crate::Options::drain) or [`Options::cancel`](crate::Options::cancel) was
     /// cancelled.
     Interrupted,
-    /// The run was cancelled for good, in the store.
+    /// The run was cancelled for good, in the store, by any process. Calls in progress had 5 s to finish. The run cannot be
+    /// resumed.
     Cancelled,
     /// The reader of the results has gone: for example, the other end of a pipe was closed.
     Unread,

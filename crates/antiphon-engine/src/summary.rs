@@ -7,6 +7,8 @@ use crate::report::{Cause, causes};
 use crate::timings::Phase;
 
 /// A summary of a run: its counters, the time by phase, the causes of failures, and its rows.
+///
+/// It is the data of an HTML report. For the counters alone, without reading rows, use [`RunInfo`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunSummary {
@@ -45,7 +47,7 @@ impl RunSummary {
     /// The store's error, if the run cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn of(run: &Run, max_rows: usize) -> Result<Self, antiphon_store::Error> {
         let (info, causes) = (RunInfo::of(run).await?, causes(run).await?);
         let mut micros = [0_u64; Phase::ALL.len()];

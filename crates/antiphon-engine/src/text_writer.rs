@@ -25,7 +25,7 @@ impl TextWriter {
     /// `Place` where it cannot be written, `Exists` for a file that is not to be replaced.
     ///
     /// # Cancel safety
-    /// A dropped call leaves no file.
+    /// A dropped call leaves no file; the folder may have been created.
     pub async fn begin(to: &Destination) -> Result<Self, Error> {
         let sink = Sink::open(to).await?;
         match &sink {
@@ -73,7 +73,7 @@ impl TextWriter {
     /// text.
     ///
     /// # Cancel safety
-    /// The file is either whole or does not exist.
+    /// The file is written atomically: after a dropped call it is complete or absent.
     pub async fn finish(mut self) -> Result<(), Error> {
         self.flush().await?;
         let Sink::File(file) = self.sink else { return Ok(()) };
@@ -106,11 +106,14 @@ impl fmt::Debug for TextWriter {
 /// Calls `take` for every row that has a result, in the order of the rows, with an object of `index`, `row` and `result`, until
 /// it returns `false`.
 ///
+/// The run is read a page at a time, so memory use does not grow with its size. To write results as NDJSON use
+/// [`export`](crate::export).
+///
 /// # Errors
 /// `Store` where the run cannot be read, and the errors of `take`.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn each_result(
     run: &Run,
     mut take: impl AsyncFnMut(Value) -> Result<bool, Error>,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A phase of a job's time. The order is that in which times are stored with the job.
+///
+/// In reports, the time of a phase is summed over concurrent jobs, so it can exceed the wall-clock time of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

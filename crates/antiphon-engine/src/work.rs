@@ -3,6 +3,32 @@ use std::fmt;
 use antiphon_llm::{Prompt, Schema};
 use serde_json::Value;
 
+/// The reason why no prompt can be made of a row: a sentence for the author of the recipe or of the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRow(String);
+
+impl InvalidRow {
+    /// Creates the error from its reason.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl From<String> for InvalidRow {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+impl fmt::Display for InvalidRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidRow {}
+
 /// The recipe of a run's jobs: makes the prompt of a row, and turns an answer's value into a result.
 ///
 /// [`Recipe::asking`](crate::Recipe::asking) returns the implementation for rows of a table; implement the trait for a custom
@@ -15,7 +41,7 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The reason why no prompt can be made, as a sentence for the author of the recipe or of the row. The row then fails as
     /// `bad_row`.
-    fn prompt(&self, row: &str) -> Result<Prompt, String>;
+    fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow>;
 
     /// Returns the schema that answers are checked against. Default `None`: the prompt's own.
     fn schema(&self) -> Option<&Schema> {
@@ -142,6 +168,9 @@ impl Accepted {
 }
 
 /// The reasons why an answer has no result.
+///
+/// Each of them is followed by another attempt while the recipe's attempts last. A call whose answer is invalid is billed like
+/// any other.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Invalid {
@@ -166,7 +195,7 @@ mod tests {
     use antiphon_llm::{Message, Prompt};
     use serde_json::json;
 
-    use super::{Accepted, JobView, Unique, Work};
+    use super::{Accepted, InvalidRow, JobView, Unique, Work};
 
     #[test]
     fn equal_parts_at_one_path_have_one_digest() {
@@ -182,7 +211,7 @@ mod tests {
     struct Plain;
 
     impl Work for Plain {
-        fn prompt(&self, row: &str) -> Result<Prompt, String> {
+        fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
             Ok(Prompt::new("model", [Message::user(row)]))
         }
     }

@@ -9,26 +9,31 @@ use crate::error::{Error, ErrorKind};
 use crate::read::open_regular;
 use crate::temp::Replacement;
 
-/// Copies a file with its permissions and returns its length in bytes; the copy is renamed into place when complete.
+/// Copies a file with its permissions and returns its length in bytes.
+///
+/// The copy is atomic and durable, as by [`write`](crate::write()): it is flushed to the disk (fsync) and replaces a file at `to`
+/// only when it is complete. The length is not limited. For a progress report or a cancellation token, use [`copy_with`].
 ///
 /// # Errors
-/// Those of [`read`](crate::read()) and [`write`](crate::write()). An older file is then intact.
+/// Those of [`read`](crate::read()) except `TooLarge`, and those of [`write`](crate::write()). An older file at `to` is then
+/// intact, unless only the flush of the folder failed.
 ///
 /// # Cancel safety
-/// A dropped call stops within 8 MiB and leaves no partial copy.
+/// Dropping the future stops the copy after at most 8 MiB more. No partial copy is left.
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, Error> {
     copy_with(from, to, CancellationToken::new(), |_, _| {}).await
 }
 
 /// Copies a file like [`copy`], with progress reports and cancellation.
 ///
-/// At least every 8 MiB, `progress` is called on a blocking thread with the bytes copied so far and the total.
+/// `progress` receives the number of bytes copied so far and the total, at least once every 8 MiB. It runs on the blocking thread
+/// that copies: a slow one delays the copy.
 ///
 /// # Errors
-/// Those of [`copy`], and `Cancelled`.
+/// Those of [`copy`], and `Cancelled` after `cancel` was cancelled.
 ///
 /// # Cancel safety
-/// A dropped call stops within 8 MiB and leaves no partial copy, as does cancelling `cancel`.
+/// Dropping the future, or cancelling `cancel`, stops the copy after at most 8 MiB more. No partial copy is left.
 pub async fn copy_with<F>(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,

@@ -1,7 +1,7 @@
 /// Returns the soft limit on open file descriptors of this process (`RLIMIT_NOFILE`, `ulimit -n`).
 ///
-/// `None` if unlimited, or on a system without the limit. Files and connections count together: use the limit to size a
-/// connection pool, for example.
+/// `None` if the number is unlimited, or on a system without this limit. Open files and connections count towards the same limit,
+/// so use it to choose the size of a connection pool, for example. To raise it, see [`raise_open_file_limit`].
 ///
 /// ```
 /// let connections = antiphon_fs::open_file_limit().map_or(512, |most| most.saturating_sub(64).min(512));
@@ -12,10 +12,11 @@ pub fn open_file_limit() -> Option<u64> {
     limit::soft()
 }
 
-/// Raises the soft limit on open file descriptors to the hard limit and returns the limit in force.
+/// Raises the soft limit on open file descriptors to the hard limit and returns the new soft limit.
 ///
-/// If the system refuses, the limit is unchanged. Call it once, at the start of a program that opens many connections: most
-/// systems start programs with a soft limit of 1,024 or 256, for compatibility with `select`. See also [`open_file_limit`].
+/// Call it once, at the start of a program that opens many connections: most systems start programs with a soft limit of 1,024 or
+/// 256, for compatibility with `select`. If the system does not allow the change, the limit stays as it is; the returned value is
+/// the limit in force in either case, as by [`open_file_limit`]. Affects the whole process.
 ///
 /// ```
 /// let before = antiphon_fs::open_file_limit();

@@ -2,10 +2,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of a file operation, with the path concerned.
+/// An error of a file operation, with its kind, operation and path.
 ///
-/// The message names the operation and the path; [`source`](std::error::Error::source) is the error of the operating system
-/// where it adds information.
+/// Decide by [`kind`](Error::kind) what to do. The message contains the operation and the path;
+/// [`source`](std::error::Error::source) is the error of the operating system if it adds information to the message.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -16,44 +16,44 @@ struct Inner {
     excerpt: Vec<u8>,
 }
 
-/// The kind of an [`Error`], by which a caller decides what to do.
+/// The kind of an [`Error`], by which a caller decides what to do. The functions of this crate list the kinds that they return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The path does not exist.
     NotFound,
-    /// The process lacks the permission, or the disk is read-only.
+    /// The process lacks the permission, or the file system is read-only.
     PermissionDenied,
-    /// The path is not a regular file but a folder, a pipe, a socket or a device.
+    /// The path is a folder, pipe, socket or device, where a regular file is required.
     NotAFile,
-    /// The path for an output file is a folder.
+    /// The output path of [`Writer::output`](crate::Writer::output) is a folder.
     IsAFolder,
-    /// The file exceeds the limit.
+    /// The file is larger than the limit on files that are read as a whole. Use [`Reader`](crate::Reader) for it.
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
     /// The disk is full or the quota is exhausted.
     StorageFull,
-    /// The bytes are not text.
+    /// The bytes are binary data, or text that is not in a supported encoding.
     NotText {
         /// The line of the first invalid byte, from 1; `None` if it cannot be determined.
         line: Option<u64>,
     },
-    /// A line exceeds the limit.
+    /// A line is longer than the limit of [`Reader::max_line`](crate::Reader::max_line).
     LineTooLong {
         /// The line number, from 1.
         line: u64,
         /// The limit in bytes.
         limit: usize,
     },
-    /// The glob is invalid; [`path`](Error::path) is the glob.
+    /// A glob is invalid; [`path`](Error::path) returns the glob instead of a path.
     InvalidGlob,
-    /// The writer failed before, so its file is incomplete.
+    /// An earlier call to the writer failed, so its file is incomplete. The cause was in the error of that call.
     Broken,
-    /// The notification queue of the system overflowed and some changes were lost: scan everything again.
+    /// The system's queue of file notifications overflowed, and changes were lost. Scan the watched folder again.
     Missed,
-    /// The operation was cancelled before it finished.
+    /// The operation was cancelled by its token, or its runtime was shut down, before it finished.
     Cancelled,
     /// Any other error of the operating system; see the source.
     Io,
@@ -97,20 +97,22 @@ impl Error {
         self
     }
 
-    /// Returns the kind.
+    /// Returns the kind, by which a caller decides what to do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the path of the operation.
+    /// Returns the path of the operation; for [`InvalidGlob`](ErrorKind::InvalidGlob), the glob.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Returns the bytes of the invalid line: all of it for [`NotText`](ErrorKind::NotText), the first 4 KiB for
-    /// [`LineTooLong`](ErrorKind::LineTooLong). Empty for every other kind, and for `NotText` of a whole file.
+    /// Returns the bytes of the invalid line, for an error of [`Reader::lines`](crate::Reader::lines).
+    ///
+    /// For [`NotText`](ErrorKind::NotText), the whole line; for [`LineTooLong`](ErrorKind::LineTooLong), at most its first 4 KiB.
+    /// Empty for all other errors.
     #[must_use]
     pub fn excerpt(&self) -> &[u8] {
         &self.0.excerpt

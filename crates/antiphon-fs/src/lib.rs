@@ -1,7 +1,18 @@
-//! Asynchronous file I/O that never blocks the executor: batched reads, atomic writes and batched directory walks.
+//! Asynchronous file I/O that does not block the executor: batched reads, atomic writes and batched directory walks.
 //!
-//! All blocking system calls of Antiphon are made in this crate, on tokio's blocking threads, many of them in one task:
-//! switching to another thread costs more than reading a small file.
+//! Asynchronous functions make their system calls on tokio's blocking threads. Reads of many files and walks make many calls in
+//! one blocking task, since a switch of threads costs more than reading a small file. The few synchronous functions, such as
+//! [`temp_dir`], block for a few system calls.
+//!
+//! | to | use |
+//! |---|---|
+//! | read a whole file | [`read`](read()), [`read_to_string`] |
+//! | read many whole files | [`read_many`] |
+//! | read a large file in chunks or lines (NDJSON) | [`Reader`] |
+//! | replace a whole file atomically and durably (fsync) | [`write`](write()) |
+//! | write a file piece by piece | [`Writer`] |
+//! | find files by globs | [`walk`](walk()) |
+//! | admit one process at a time | [`FileLock`] |
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

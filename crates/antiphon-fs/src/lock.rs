@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::blocking::run_blocking;
 use crate::error::Error;
 
-/// An exclusive lock on a file among all processes of a machine.
+/// An exclusive, advisory lock on a file, among all processes of a machine.
 ///
-/// Unlike a lease it never expires: the system releases it when its owner drops it or exits, even by a crash, so the owner of
-/// a lock is alive. The file itself is kept, unless it is [removed on drop](Self::remove_on_drop). Network file systems may not
-/// enforce the lock across machines.
+/// Unlike a lease, a lock never expires. The system releases it when its owner drops it or exits, even after a crash, so a lock
+/// that is held always has a live owner. The lock file itself stays, unless it is [removed on drop](Self::remove_on_drop).
+/// Network file systems may not enforce the lock across machines.
 ///
 /// ```
 /// use antiphon_fs::{FileLock, Locked};
@@ -33,37 +33,39 @@ pub struct FileLock {
     is_removed: bool,
 }
 
-/// The result of [`FileLock::acquire`].
+/// The result of [`FileLock::acquire`]: the lock, or the note of its present owner.
 #[derive(Debug)]
 #[must_use = "dropping a lock releases it"]
 pub enum Locked {
     /// The caller holds the lock.
     Mine(FileLock),
-    /// Another owner holds the lock.
+    /// Another owner, in this process or another, holds the lock.
     Anothers {
-        /// The note of that owner; empty where it cannot be read.
+        /// The note that the owner has stored in the file; empty if it cannot be read, as on Windows.
         note: String,
     },
 }
 
 impl FileLock {
-    /// Removes the file when the lock is released.
+    /// Removes the file when the lock is dropped. By default, the file stays.
     ///
-    /// Only for a name that no one else will lock: a process that had opened the file before would lock a file without a name.
+    /// Use it only for a file that no other process will try to lock: a process that has already opened the file would lock the
+    /// removed file, while a third one creates and locks a new file of the same name.
     pub fn remove_on_drop(mut self) -> Self {
         self.is_removed = true;
         self
     }
 
-    /// Acquires the lock unless another owner holds it, and never waits for that owner.
+    /// Acquires the lock if it is free; never waits for its owner.
     ///
-    /// Creates the file if it does not exist, and writes `note` into it for later callers.
+    /// Creates the file if it does not exist; its folder must exist. Stores `note`, such as the process id, in the file: callers
+    /// that do not get the lock receive it in [`Locked::Anothers`].
     ///
     /// # Errors
     /// The error of the system: `PermissionDenied`, `NotFound` for a missing folder, `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may have created the file; the lock is released.
+    /// Dropping the future may leave the file behind; the lock is released.
     pub async fn acquire(path: impl AsRef<Path>, note: &str) -> Result<Locked, Error> {
         let (path, note) = (path.as_ref().to_owned(), note.to_owned());
         run_blocking("lock", &path.clone(), move || acquire(&path, &note)).await

@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 
-/// Length and type of a path, with symbolic links followed; see [`metadata`].
+/// The length and type of a file or folder, as returned by [`metadata`]. Symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// Length in bytes; meaningless for a folder.
+    /// Length in bytes; unspecified for a folder or device.
     pub len: u64,
     /// Whether the path is a folder.
     pub is_dir: bool,
@@ -15,7 +15,7 @@ pub struct Metadata {
     pub is_file: bool,
 }
 
-/// Returns the length and type of the file or folder at `path`, with symbolic links followed.
+/// Returns the length and type of the file or folder at `path`. Symbolic links are followed.
 ///
 /// # Errors
 /// `NotFound` if the path does not exist, otherwise the error of the system.
@@ -27,10 +27,10 @@ pub async fn metadata(path: impl AsRef<Path>) -> Result<Metadata, Error> {
     run_blocking("access", &path.clone(), move || stat(&path)).await
 }
 
-/// Returns whether `path` exists; a symbolic link without a target does not.
+/// Returns whether `path` exists; for a symbolic link, whether its target exists.
 ///
 /// # Errors
-/// The error of the system where this cannot be determined, such as `PermissionDenied`.
+/// The error of the system if this cannot be determined, such as `PermissionDenied`.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -45,10 +45,10 @@ pub async fn exists(path: impl AsRef<Path>) -> Result<bool, Error> {
 /// Creates the folder `path` and its missing parents; an existing folder is not an error.
 ///
 /// # Errors
-/// `PermissionDenied`, `StorageFull`, or `Io` where a file is in the way.
+/// `PermissionDenied`, `StorageFull`, or `Io` if a file has the name of a folder.
 ///
 /// # Cancel safety
-/// A dropped call may still create the folders; none is removed.
+/// Dropping the future may still create the folders; none is removed.
 pub async fn create_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("create folder", &path.clone(), move || make_dir(path)).await

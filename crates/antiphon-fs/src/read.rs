@@ -15,17 +15,18 @@ use crate::error::{Error, ErrorKind};
 use crate::metadata::stat;
 use crate::text::{NotText, Text, decode};
 
-/// Limits of [`read_many`].
+/// Options of [`read_many`]: limits on file size, batch size and concurrency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// The maximum length of a file in bytes; a larger one is a `TooLarge` error and is not read. Default 256 MiB.
+    /// The maximum length of a file in bytes. A larger file is not read and yields a `TooLarge` error. Default 256 MiB.
     pub max_bytes: u64,
-    /// The number of files that one blocking task reads; 0 counts as 1. Default 64, which for small files costs a third of one
-    /// task per file.
+    /// The number of files that one blocking task reads (batch size); 0 counts as 1. Default 64: for small files, this takes a
+    /// third of the time that one task per file would take.
     pub files_per_batch: usize,
-    /// The number of batches in progress; 0 counts as 1. Default 2. A batch holds at most `files_per_batch` files and stops once
-    /// it exceeds 64 MiB, which bounds the memory.
+    /// The number of batches in progress (concurrency limit); 0 counts as 1. Default 2.
+    ///
+    /// A batch ends early, after the file with which it exceeds 64 MiB. A batch therefore holds at most 64 MiB and one more file.
     pub max_concurrency: usize,
 }
 
@@ -36,21 +37,21 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
-    /// Sets the number of files that one blocking task reads.
+    /// Sets the number of files that one blocking task reads (batch size); 0 counts as 1. Default 64.
     #[must_use]
     pub fn files_per_batch(mut self, files: usize) -> Self {
         self.files_per_batch = files;
         self
     }
 
-    /// Sets the number of batches in progress.
+    /// Sets the number of batches in progress (concurrency limit); 0 counts as 1. Default 2.
     #[must_use]
     pub fn max_concurrency(mut self, max_concurrency: usize) -> Self {
         self.max_concurrency = max_concurrency;
         self
     }
 
-    /// Sets the maximum length of a file, in bytes.
+    /// Sets the maximum length of a file, in bytes. Default 256 MiB.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
@@ -62,15 +63,16 @@ impl ReadOptions {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FileRead {
-    /// The path as passed.
+    /// The path, as it was passed.
     pub path: PathBuf,
     /// The bytes of the file, or the error of reading it.
     pub bytes: Result<Vec<u8>, Error>,
 }
 
-/// Reads a whole file of at most 256 MiB; for several files, [`read_many`] has a higher throughput.
+/// Reads a whole file of at most 256 MiB into memory.
 ///
-/// For a larger file or another limit, use [`Reader`](crate::Reader).
+/// For many files, [`read_many`] has a higher throughput. For text, use [`read_to_string`]; for a larger file or another limit, use
+/// [`Reader`](crate::Reader).
 ///
 /// # Errors
 /// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are rejected before they are opened),
@@ -83,10 +85,10 @@ pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     run_blocking("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
 }
 
-/// Reads a whole text file of at most 256 MiB and detects its encoding, as [`decode`] does.
+/// Reads a whole text file of at most 256 MiB and decodes it as [`decode`] does: UTF-8, UTF-16 or Latin-1.
 ///
 /// # Errors
-/// Those of [`read`], and `NotText` for binary data or text with an invalid byte, with its line.
+/// Those of [`read`], and `NotText` for binary data (without a line) or for UTF-8 text with an invalid byte (with its line).
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
@@ -104,14 +106,15 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Err
 
 /// Reads many whole files in batches and yields one result per file, in order.
 ///
-/// A file that cannot be read is an error of its own and does not end the stream.
+/// A file that cannot be read yields a [`FileRead`] with an error and does not end the stream. Files are read ahead, while the
+/// stream is polled, within the limits of `options`.
 ///
 /// # Panics
 /// When polled outside a tokio runtime.
 ///
 /// # Cancel safety
-/// Cancelling `cancel`, or dropping the stream, stops after the file being read; after `cancel`, each file not yet read is a
-/// `Cancelled` error. Dropping the future of a single `next` call loses no file.
+/// After `cancel` is cancelled, each file that was not yet read yields a `Cancelled` error, so that there is still one result per
+/// path. Dropping the stream stops the reads after the current files. Dropping the future of a single `next` call loses no file.
 ///
 /// ```
 /// use futures_util::StreamExt;
@@ -140,7 +143,7 @@ where
     }
 }
 
-/// The stream of [`read_many`].
+/// The stream returned by [`read_many`].
 #[must_use = "streams do nothing unless polled"]
 pub struct ReadMany {
     paths: Box<dyn Iterator<Item = PathBuf> + Send>,

@@ -1,4 +1,4 @@
-//! Reads one file in chunks or lines.
+//! Reading of one file in chunks or lines.
 
 mod blocks;
 mod chunks;
@@ -16,9 +16,10 @@ use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::read::{open_regular, read_rest};
 
-/// A reader of one open file: as a whole, in chunks or line by line (such as NDJSON), with read-ahead.
+/// A reader of one file: as a whole, in chunks, or line by line (such as NDJSON).
 ///
-/// For a whole file by its path, [`read`](crate::read()) is shorter; for many files, use [`read_many`](crate::read_many).
+/// Chunks and lines are read ahead by one block, so that the next one is read while the caller works on the present one. For a
+/// whole file of moderate size, [`read`](crate::read()) is shorter; for many files, use [`read_many`](crate::read_many).
 ///
 /// ```
 /// use antiphon_fs::Reader;
@@ -42,14 +43,14 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a regular file.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are rejected before they are opened) or
     /// `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call leaves nothing open.
+    /// Dropping the future leaves no file open.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
         let (file, _) = run_blocking("read", &path.clone(), {
@@ -60,30 +61,30 @@ impl Reader {
         Ok(Self { path, file, max_bytes: 256 << 20, max_line: 16 << 20 })
     }
 
-    /// Sets the maximum length that [`bytes`](Reader::bytes) reads, in bytes. Default 256 MiB.
+    /// Sets the maximum length of a file for [`bytes`](Reader::bytes), in bytes. Default 256 MiB. Does not apply to streams.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sets the maximum length of a line that [`lines`](Reader::lines) yields, in bytes. Default 16 MiB.
+    /// Sets the maximum length of a line for [`lines`](Reader::lines), in bytes without the line end. Default 16 MiB.
     #[must_use]
     pub fn max_line(mut self, bytes: usize) -> Self {
         self.max_line = bytes;
         self
     }
 
-    /// Passes the file to `visit` in blocks of at most 1 MiB, then rewinds the file.
+    /// Passes the content of the file to `visit` in blocks of at most 1 MiB, and rewinds the file.
     ///
-    /// So a file can be hashed and then read without opening it twice. `visit` runs on a blocking thread and stops the scan by
-    /// returning `false`.
+    /// Use it to read a file twice without opening it twice: for example, to hash it first and then to parse it. `visit` runs on a
+    /// blocking thread; it changes `state`, which is returned with the reader, and returns `false` to stop the scan.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`, which loses the reader.
     ///
     /// # Cancel safety
-    /// Dropping the call loses the reader; the scan finishes on its blocking thread, and then the file is closed.
+    /// Dropping the future loses the reader. The scan runs to its end on its blocking thread, and the file is then closed.
     pub async fn scan<T: Send + 'static>(
         self,
         state: T,
@@ -106,7 +107,7 @@ impl Reader {
         .await
     }
 
-    /// Reads the whole file.
+    /// Reads the whole file into memory.
     ///
     /// # Errors
     /// `TooLarge` above [`max_bytes`](Reader::max_bytes), or `Io`.
@@ -118,9 +119,10 @@ impl Reader {
         run_blocking("read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
     }
 
-    /// Returns a stream of chunks of `size` bytes, the last of which may be shorter; 0 counts as 1.
+    /// Returns a stream of chunks of `size` bytes; 0 counts as 1. The last chunk may be shorter.
     ///
-    /// At most two chunks are in memory at the same time, however large the file.
+    /// Memory does not depend on the length of the file: the stream holds one chunk that is read ahead. An `Io` error ends the
+    /// stream.
     ///
     /// # Panics
     /// When polled outside a tokio runtime.
@@ -133,11 +135,12 @@ impl Reader {
 
     /// Returns a stream of lines, without their ends (`\n` or `\r\n`) and without a byte order mark.
     ///
-    /// At most two blocks of 1 MiB are in memory at the same time, however large the file, or the longest line.
+    /// Memory does not depend on the length of the file: the stream holds about two blocks, each of 1 MiB or of the longest line.
     ///
-    /// A line that is not UTF-8 is a `NotText` error with its number; one that is too long is a `LineTooLong` error, and its
-    /// rest is skipped without being stored. The next lines follow, and [`Error::excerpt`] returns the invalid line. For other
-    /// encodings, use [`read_to_string`](crate::read_to_string).
+    /// An invalid line yields an error with its number and does not end the stream: `NotText` if it is not UTF-8, `LineTooLong`
+    /// above [`max_line`](Reader::max_line), in which case its rest is skipped without being stored. [`Error::excerpt`] returns the
+    /// bytes of such a line. An `Io` error ends the stream. For other encodings, use
+    /// [`read_to_string`](crate::read_to_string).
     ///
     /// # Panics
     /// When polled outside a tokio runtime.

@@ -4,15 +4,17 @@ use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::temp::{folder_of, sync_folder};
 
-/// Renames a file atomically on the same disk, replacing an existing one, and flushes the folder to the disk (fsync).
+/// Renames a file atomically, replacing an existing file, and flushes the target folder to the disk (fsync).
 ///
-/// A reader, or a process after a crash, sees either the older file or the new one.
+/// Both paths must be on the same file system. At any time, other processes find either the older file or the new one at `to`, also
+/// after a crash. The content of the file is not flushed: if it was just written, call
+/// [`Writer::finish`](crate::Writer::finish) first.
 ///
 /// # Errors
-/// `NotFound` if the file or the target folder does not exist, otherwise the error of the system.
+/// `NotFound` if the file or the target folder does not exist, `Io` for another file system, otherwise the error of the system.
 ///
 /// # Cancel safety
-/// A dropped call may or may not have renamed the file.
+/// If the future is dropped, the file may or may not be renamed.
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
     run_blocking("rename", &from.clone(), move || {
@@ -21,13 +23,13 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), 
     .await
 }
 
-/// Removes a file; a missing file is not an error.
+/// Removes a file; a missing file is not an error. For a folder, use [`remove_dir`].
 ///
 /// # Errors
 /// The error of the system, such as `PermissionDenied`.
 ///
 /// # Cancel safety
-/// A dropped call may or may not have removed the file.
+/// If the future is dropped, the file may or may not be removed.
 pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("remove", &path.clone(), move || match remove_file(&path) {
@@ -37,15 +39,15 @@ pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
     .await
 }
 
-/// Removes a folder and all its content; a missing folder is not an error.
+/// Removes a folder with all files and folders in it; a missing folder is not an error.
 ///
-/// Symbolic links in it are removed, not their targets.
+/// Symbolic links in the folder are removed, but not their targets.
 ///
 /// # Errors
 /// The error of the system, such as `PermissionDenied`.
 ///
 /// # Cancel safety
-/// A dropped call still removes everything in the background.
+/// If the future is dropped after its first poll, the folder is still removed in the background.
 pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("remove", &path.clone(), move || match remove_all(&path) {
@@ -55,13 +57,15 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     .await
 }
 
-/// Creates a symbolic link to `target`; a relative target is resolved from the folder of the link.
+/// Creates a symbolic link at `link` that points to `target`.
+///
+/// A relative `target` is resolved from the folder of the link, not from the current folder. The target need not exist.
 ///
 /// # Errors
-/// The error of the system: `Io` if the link's name exists already. On Windows, links need a privilege.
+/// The error of the system, such as `Io` if `link` already exists. On Windows, creating links requires a privilege.
 ///
 /// # Cancel safety
-/// A dropped call may or may not have created the link.
+/// If the future is dropped, the link may or may not be created.
 pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<(), Error> {
     let (target, link) = (target.as_ref().to_owned(), link.as_ref().to_owned());
     run_blocking("link", &link.clone(), move || {
@@ -70,7 +74,7 @@ pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()
     .await
 }
 
-/// Returns the absolute path of an existing file or folder, with symbolic links and `.` and `..` resolved.
+/// Returns the absolute path of an existing file or folder, in which symbolic links, `.` and `..` are resolved.
 ///
 /// # Errors
 /// `NotFound`, or another error of the system.

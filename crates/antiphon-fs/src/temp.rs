@@ -9,9 +9,9 @@ use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::make_dir;
 
-/// Creates an empty temporary folder, which is removed on drop: for scratch space and tests.
+/// Creates an empty temporary folder for scratch files or tests; dropping it removes the folder with its content.
 ///
-/// Blocks for a few system calls.
+/// Synchronous: blocks the thread for a few system calls.
 ///
 /// # Errors
 /// The error of the system: `PermissionDenied`, `StorageFull` or `Io`.
@@ -19,9 +19,9 @@ pub fn temp_dir() -> Result<TempDir, Error> {
     tempfile::tempdir().map_err(|err| Error::from_io(err, "create folder in", std::env::temp_dir()))
 }
 
-/// Creates an empty temporary file, which is removed on drop unless it is persisted before.
+/// Creates an empty temporary file; dropping it removes the file, unless `NamedTempFile::persist` has given it another name.
 ///
-/// Blocks for a few system calls.
+/// Synchronous: blocks the thread for a few system calls.
 ///
 /// # Errors
 /// The error of the system: `PermissionDenied`, `StorageFull` or `Io`.
@@ -132,15 +132,16 @@ fn beside(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Checks that files can be created in a folder and that the disk has room, with a temporary file.
+/// Checks that files can be created in a folder and that the disk has room for at least 4 KiB.
 ///
-/// Creates the folder and its missing parents first.
+/// Creates the folder and its missing parents if they do not exist, and then writes and removes a temporary file in it. Use it
+/// before an expensive operation whose output goes there.
 ///
 /// # Errors
-/// `PermissionDenied`, `StorageFull`, or `Io` where a file is in the way.
+/// `PermissionDenied`, `StorageFull`, or `Io` if a file has the name of a folder.
 ///
 /// # Cancel safety
-/// A dropped call may still create the folder; the file is removed.
+/// Dropping the future may still create the folder; the temporary file is removed.
 pub async fn check_writable(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("write into", &path.clone(), move || {

@@ -12,12 +12,12 @@ pub enum Encoding {
     Utf16Le,
     /// UTF-16, big-endian.
     Utf16Be,
-    /// Latin-1 in its usual form, windows-1252: a guess, since the bytes do not mark it.
+    /// Latin-1, decoded as its superset windows-1252. A guess: the bytes themselves do not show the encoding.
     Latin1,
 }
 
 impl Encoding {
-    /// Returns the name of the WHATWG Encoding Standard, such as `UTF-8` or `windows-1252`.
+    /// Returns the name of the encoding in the WHATWG Encoding Standard, such as `UTF-8` or `windows-1252`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.codec().name()
@@ -33,17 +33,17 @@ impl Encoding {
     }
 }
 
-/// Decoded text with its original encoding.
+/// Decoded text, with the encoding that was detected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Text<'a> {
     /// The text, without a byte order mark; line ends are unchanged.
     pub text: Cow<'a, str>,
-    /// The encoding of the bytes.
+    /// The encoding that was detected.
     pub encoding: Encoding,
 }
 
-/// An error of [`decode`]: the bytes are not text.
+/// The error of [`decode`]: the bytes are not text in a supported encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotText {
@@ -62,7 +62,10 @@ impl std::fmt::Display for NotText {
 
 impl std::error::Error for NotText {}
 
-/// Decodes bytes as text: by the byte order mark, otherwise as UTF-8, otherwise as Latin-1 if the result is plausible.
+/// Decodes bytes as text in UTF-8, UTF-16 or Latin-1, and detects the encoding.
+///
+/// A byte order mark decides; UTF-16 is detected only by it. Otherwise the bytes are decoded as UTF-8, and if they are not valid
+/// UTF-8, as Latin-1. Text with a NUL, or with more than 2 % control characters in its first 64 KiB, counts as binary data.
 ///
 /// ```
 /// use antiphon_fs::{Encoding, decode};
@@ -73,8 +76,8 @@ impl std::error::Error for NotText {}
 /// ```
 ///
 /// # Errors
-/// [`NotText`] for binary data, and for UTF-8 text with non-ASCII letters and an invalid byte: decoding it as Latin-1 would
-/// garble all those letters.
+/// [`NotText`] without a line for binary data. [`NotText`] with a line for bytes that are not valid UTF-8, but contain valid
+/// non-ASCII characters of UTF-8: decoding them as Latin-1 would garble those characters.
 pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
     let (encoding, bytes) = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => (Encoding::Utf8, rest),

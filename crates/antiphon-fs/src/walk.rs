@@ -15,21 +15,24 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, ErrorKind};
 use folders::Folders;
 
-/// Filters and batch size of [`walk`].
+/// Options of [`walk`]: filters and batch size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WalkOptions {
     /// Whether files and folders whose names begin with a dot are included. Default false.
     pub hidden: bool,
-    /// Whether `.gitignore` and `.ignore` files are honoured. Default false: interviews are often excluded from git, and a
-    /// program that then finds no files would be confusing.
+    /// Whether `.gitignore` and `.ignore` files are honoured. Default false, since input data is often excluded from git: a walk
+    /// that honours these files would then find nothing. Honouring them takes twice as long.
     pub ignore_files: bool,
-    /// The maximum depth, where the files of the root folder have depth 1; `None` for no limit. Default no limit.
+    /// The maximum depth: 1 for the files in the root folder only, 2 for those in its subfolders as well. Default `None`: no
+    /// limit.
     pub max_depth: Option<usize>,
-    /// Globs on paths below the root, such as `**/*.md`. If any are set, a file must match one of them and none that begins
-    /// with `!`; if several match, the last one wins. Default none.
+    /// Globs on paths below the root, such as `**/*.md`. Default none: all files are included.
+    ///
+    /// A glob includes the files that match it; a glob with a leading `!` excludes them. If several globs match a file, the last
+    /// one decides. A file that matches none is excluded, unless all globs begin with `!`.
     pub globs: Vec<String>,
-    /// The number of entries in a batch; 0 counts as 1. Default 256.
+    /// The maximum number of entries in a batch; 0 counts as 1. Default 256.
     pub batch: usize,
 }
 
@@ -40,35 +43,35 @@ impl Default for WalkOptions {
 }
 
 impl WalkOptions {
-    /// Adds a glob that files must match, or must not match if it begins with `!`.
+    /// Adds a glob that includes files, or excludes them if it begins with `!`; see [`globs`](Self::globs) for the rule.
     #[must_use]
     pub fn glob(mut self, glob: impl Into<String>) -> Self {
         self.globs.push(glob.into());
         self
     }
 
-    /// Sets whether hidden files and folders are included.
+    /// Sets whether files and folders whose names begin with a dot are included. Default false.
     #[must_use]
     pub fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
         self
     }
 
-    /// Sets whether `.gitignore` and `.ignore` files are honoured.
+    /// Sets whether `.gitignore` and `.ignore` files are honoured. Default false.
     #[must_use]
     pub fn ignore_files(mut self, ignore_files: bool) -> Self {
         self.ignore_files = ignore_files;
         self
     }
 
-    /// Sets the number of entries in a batch.
+    /// Sets the maximum number of entries in a batch; 0 counts as 1. Default 256.
     #[must_use]
     pub fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
         self
     }
 
-    /// Sets the maximum depth.
+    /// Sets the maximum depth, where the files in the root folder have depth 1. Default: no limit.
     #[must_use]
     pub fn max_depth(mut self, levels: usize) -> Self {
         self.max_depth = Some(levels);
@@ -80,21 +83,24 @@ impl WalkOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The path, which begins with the root of the walk.
+    /// The path of the file, which begins with the root as it was passed to [`walk`].
     pub path: PathBuf,
 }
 
-/// Walks a folder and yields its files in batches, sorted by name within each folder.
+/// Walks a folder and yields the files in it and its subfolders, in batches.
 ///
-/// Symbolic links are followed; a loop is entered once. An invalid glob yields a single item, an `InvalidGlob` error. At most
-/// four batches are queued for a slow reader (backpressure).
+/// The entries of each folder are sorted by name; folders themselves are not yielded. Symbolic links are followed, but a link to a
+/// folder that contains it is skipped, so that the walk ends. A file or folder that cannot be read yields an error in its batch,
+/// and the walk continues. An invalid glob yields a single `InvalidGlob` error. The walk runs ahead of its reader by at most four
+/// batches (backpressure).
 ///
 /// # Panics
 /// Outside a tokio runtime.
 ///
 /// # Cancel safety
-/// The walk stops soon after `cancel` is cancelled or the stream is dropped. A cancelled walk ends with a `Cancelled` error, so
-/// that a partial result is not mistaken for a complete one. Dropping the future of a single `next` call loses no batch.
+/// The walk stops within 64 entries after `cancel` is cancelled or the stream is dropped. After `cancel`, the last item is a
+/// `Cancelled` error, so that a partial result is not mistaken for a complete one. Dropping the future of a single `next` call
+/// loses no batch.
 ///
 /// ```
 /// use futures_util::StreamExt;
@@ -121,7 +127,7 @@ pub fn walk(root: impl AsRef<Path>, options: WalkOptions, cancel: CancellationTo
     Walk { batches }
 }
 
-/// The stream of [`walk`]: batches of files, with an error for each file or folder that could not be read.
+/// The stream returned by [`walk`]: batches of files, with an error for each file or folder that could not be read.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Walk {

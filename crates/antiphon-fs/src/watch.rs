@@ -1,4 +1,4 @@
-//! File watching by system notifications or by polling.
+//! File watching, by notifications of the system or by polling.
 
 mod poll;
 
@@ -27,13 +27,14 @@ use poll::Poller;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileChange {
-    /// Created, or renamed over another.
+    /// Created, or moved here from a folder that is not watched.
     Created(PathBuf),
-    /// Written to.
+    /// Written to, or replaced by another file of the same name.
     Changed(PathBuf),
-    /// Removed.
+    /// Removed, or moved to a folder that is not watched.
     Removed(PathBuf),
-    /// Renamed. Where the system does not report renames, [`Removed`](Self::Removed) and [`Created`](Self::Created) instead.
+    /// Renamed within the watched folder. When polling, and on systems that do not report renames, reported as
+    /// [`Removed`](Self::Removed) and [`Created`](Self::Created) instead.
     Renamed {
         /// The old path.
         from: PathBuf,
@@ -46,13 +47,14 @@ pub enum FileChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchOptions {
-    /// The debounce time, in which several changes of a path are combined into one. At least 1 ms; default 200 ms. A file
-    /// that is being written for longer is reported several times.
+    /// The debounce time: changes of a path within it are combined into one. At least 1 ms; default 200 ms. A file that is being
+    /// written for longer is reported several times. Not used when polling.
     pub debounce: Duration,
-    /// Whether subfolders are watched, too. Default true.
+    /// Whether subfolders are watched as well. Default true.
     pub recursive: bool,
-    /// The interval of polling all files instead of using system notifications: for network disks, which send none. At least
-    /// 1 ms. Default `None`: polls every second only where the system cannot watch.
+    /// The interval at which all files are scanned, instead of waiting for notifications of the system. Set it for a network file
+    /// system, which sends none. At least 1 ms. Default `None`: notifications, or a scan every second if the system cannot watch
+    /// the path.
     pub poll_interval: Option<Duration>,
 }
 
@@ -63,21 +65,21 @@ impl Default for WatchOptions {
 }
 
 impl WatchOptions {
-    /// Sets the debounce time.
+    /// Sets the debounce time, within which changes of a path are combined. Default 200 ms, minimum 1 ms.
     #[must_use]
     pub fn debounce(mut self, time: Duration) -> Self {
         self.debounce = time;
         self
     }
 
-    /// Sets whether subfolders are watched, too.
+    /// Sets whether subfolders are watched as well. Default true.
     #[must_use]
     pub fn recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self
     }
 
-    /// Sets the interval of polling, which replaces system notifications.
+    /// Sets the interval at which all files are scanned, which replaces notifications of the system. Minimum 1 ms.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = Some(interval);
@@ -85,10 +87,11 @@ impl WatchOptions {
     }
 }
 
-/// A stream of changes below a path, from its creation until it is dropped.
+/// A stream of changes to a file, or to the files below a folder, from its creation until it is dropped.
 ///
-/// Existing files are not reported, nor are files that were only read. If the system lost changes, the stream yields an error of
-/// kind [`Missed`](ErrorKind::Missed).
+/// Files that already exist are not reported, and neither are reads. The stream does not end by itself, and an error does not end
+/// it. After an error of kind [`Missed`](ErrorKind::Missed) the system has lost changes: scan the folder with
+/// [`walk`](crate::walk()). For a slow reader, up to 1,024 changes are queued.
 ///
 /// ```
 /// use antiphon_fs::{FileChange, Watcher};
@@ -121,13 +124,13 @@ enum Backend {
 const MAX_WAITING: usize = 1024;
 
 impl Watcher {
-    /// Starts to watch a file or folder; changes from now on are reported.
+    /// Starts to watch a file or folder, and returns the stream of the changes after this call.
     ///
     /// # Errors
-    /// `NotFound`, `PermissionDenied`, or `Io` where neither watching nor polling is possible.
+    /// `NotFound`, `PermissionDenied`, or `Io` if the path can be neither watched nor polled.
     ///
     /// # Cancel safety
-    /// A dropped call watches nothing.
+    /// If the future is dropped, nothing is watched.
     pub async fn new(path: impl AsRef<Path>, options: WatchOptions) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
         run_blocking("watch", &path.clone(), move || {
@@ -157,7 +160,7 @@ impl Watcher {
         .await
     }
 
-    /// Returns whether the watcher polls, as configured or because the system cannot watch the path.
+    /// Returns whether the watcher polls: because a `poll_interval` is set, or because the system cannot watch the path.
     #[must_use]
     pub fn is_polling(&self) -> bool {
         matches!(self.backend, Backend::Polling(_))

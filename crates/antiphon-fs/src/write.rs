@@ -5,19 +5,20 @@ use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::temp::Replacement;
 
-/// Writes a whole file atomically and durably: a reader, a crash or a full disk never leaves a partial file.
+/// Writes a whole file atomically and durably: no reader sees a partial file, and no crash or full disk leaves one.
 ///
-/// The bytes are written to a temporary file in the same folder, flushed to the disk (fsync) and renamed into place; then the
-/// folder is flushed, so that the name survives a power failure. The folder must exist. The permissions of an older file are
-/// kept; a symbolic link is kept, and its target replaced. For content in pieces, use
-/// [`Writer::atomic`](crate::Writer::atomic).
+/// The bytes are written to a temporary file in the same folder, flushed to the disk (fsync) and renamed into place. Then the
+/// folder is flushed, so that the new name survives a power failure. The folder must exist. A new file keeps the permissions of
+/// the file that it replaces. If the path is a symbolic link, the link stays and its target is replaced.
+///
+/// To write the content piece by piece, use [`Writer::atomic`](crate::Writer::atomic); for secrets, use [`write_private`].
 ///
 /// # Errors
 /// `NotFound` for a missing folder, `NotAFile` if the path is a folder, pipe or device, `PermissionDenied`, `StorageFull`,
-/// or `Io`. An older file is then intact, unless only the flush of the folder failed.
+/// or `Io`. An older file is then intact, unless only the last step failed, the flush of the folder.
 ///
 /// # Cancel safety
-/// A dropped call either writes the whole file or leaves the older one; no temporary file is left.
+/// If the future is dropped, either the whole file is written or the older one stays. No temporary file is left.
 pub async fn write<B>(path: impl AsRef<Path>, bytes: B) -> Result<(), Error>
 where
     B: AsRef<[u8]> + Send + 'static,
@@ -26,13 +27,15 @@ where
     run_blocking("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
 }
 
-/// Writes a file like [`write()`], readable only by its owner (mode 0600) where the system has owners.
+/// Writes a file like [`write()`], but readable only by its owner (mode 0600 on Unix): for secrets and personal data (PII).
+///
+/// The permissions of an older file are not kept.
 ///
 /// # Errors
-/// Same as [`write()`].
+/// Those of [`write()`].
 ///
 /// # Cancel safety
-/// Same as [`write()`].
+/// As for [`write()`].
 pub async fn write_private<B>(path: impl AsRef<Path>, bytes: B) -> Result<(), Error>
 where
     B: AsRef<[u8]> + Send + 'static,

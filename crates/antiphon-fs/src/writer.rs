@@ -8,15 +8,20 @@ use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::temp::Replacement;
 
-/// A buffered writer (write-behind) of one file: blocks of 256 KiB are written in the background.
+/// A buffered writer of one file, which writes blocks of 256 KiB in the background (write-behind).
 ///
-/// With [`create`](Writer::create) and [`append`](Writer::append) the file is visible while it grows. With
-/// [`atomic`](Writer::atomic), and with [`output`](Writer::output) for a path that a user named, which may also be a device or
-/// a pipe, the file is renamed into place when it is finished. A file is complete only after [`finish`](Writer::finish);
-/// dropping a writer before loses unwritten bytes and logs a warning.
+/// | constructor | the file |
+/// |---|---|
+/// | [`create`](Writer::create) | is truncated, and visible while it grows |
+/// | [`append`](Writer::append) | keeps its content, and is visible while it grows |
+/// | [`atomic`](Writer::atomic) | is renamed into place by [`finish`](Writer::finish), replacing an older one |
+/// | [`output`](Writer::output) | the same, or a device or pipe, for a path that a user has chosen |
 ///
-/// An error is reported once, by the first call that observes it; since blocks are written in the background, that may be a
-/// later call than the one that added the bytes. After that, every call returns `Broken`.
+/// A file is complete only after [`finish`](Writer::finish). Dropping a writer before that loses the bytes that were not yet
+/// written, and logs a warning. If the whole content is in memory, [`write`](crate::write()) is shorter.
+///
+/// An error is returned once, by the first call that observes it. Since blocks are written in the background, that may be a later
+/// call than the one that added the bytes. Every call after that returns `Broken`.
 ///
 /// ```
 /// use antiphon_fs::Writer;
@@ -80,10 +85,10 @@ impl Sink {
 const BLOCK: usize = 256 << 10;
 
 impl Writer {
-    /// Creates a file, or truncates an existing one.
+    /// Creates a file for writing, or truncates an existing one. The folder must exist.
     ///
     /// # Errors
-    /// `NotFound` for a missing folder, `PermissionDenied`, `NotAFile`, `StorageFull` or `Io`.
+    /// `NotFound` for a missing folder, `PermissionDenied`, `NotAFile` for a folder, pipe or socket, `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may have created the file.
@@ -94,7 +99,7 @@ impl Writer {
         .await
     }
 
-    /// Opens a file for appending, and creates it if it does not exist.
+    /// Opens a file for appending at its end, and creates it if it does not exist.
     ///
     /// # Errors
     /// Same as [`create`](Writer::create).
@@ -105,28 +110,30 @@ impl Writer {
         Self::open(path.as_ref(), |path| plain(OpenOptions::new().append(true).create(true), path)).await
     }
 
-    /// Creates a file that is renamed into place, replacing an older one, when it is finished.
+    /// Creates a file that [`finish`](Writer::finish) renames into place, replacing an older file.
+    ///
+    /// Until then, the bytes are in a temporary file in the same folder, and an older file is unchanged.
     ///
     /// # Errors
-    /// Same as [`create`](Writer::create).
+    /// Those of [`create`](Writer::create), and `NotAFile` for a device.
     ///
     /// # Cancel safety
-    /// A dropped call leaves no file.
+    /// Dropping the future leaves no file.
     pub async fn atomic(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open(path.as_ref(), |path| Replacement::of(path).map(Sink::Atomic)).await
     }
 
-    /// Opens an output path that a user named.
+    /// Opens the output path that a user has chosen: a file, a device such as `/dev/stdout`, or a named pipe.
     ///
-    /// A file is replaced as by [`atomic`](Self::atomic); until it is finished it has a random name in the same folder. A
-    /// symbolic link is kept, and its target written or created. A device or a pipe is opened directly, which for a pipe waits
-    /// for a reader: see [`is_direct`](Self::is_direct). Checks that the disk has room.
+    /// A file is written and replaced as by [`atomic`](Self::atomic), after a check that the disk has room for at least 4 KiB. A
+    /// device or a pipe is opened directly; for a pipe, that waits for its reader. To find out which, call
+    /// [`is_direct`](Self::is_direct).
     ///
     /// # Errors
-    /// Those of [`create`](Writer::create), and `IsAFolder`.
+    /// Those of [`create`](Writer::create), and `IsAFolder` if the path is a folder.
     ///
     /// # Cancel safety
-    /// A dropped call leaves no file; if it waits for the reader of a pipe, its blocking thread continues to wait.
+    /// Dropping the future leaves no file. If it was waiting for the reader of a pipe, its blocking thread continues to wait.
     pub async fn output(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open(path.as_ref(), |path| match target_kind(path) {
             TargetKind::File => Replacement::checked(path).map(Sink::Atomic),
@@ -140,12 +147,16 @@ impl Writer {
     }
 
     /// Returns whether the output is a device or a pipe, whose readers see the bytes after each [`flush`](Self::flush).
+    ///
+    /// Call it before the first write: `false` while a block is being written in the background.
     #[must_use]
     pub fn is_direct(&self) -> bool {
         matches!(self.state, State::Idle(Sink::Direct(_)))
     }
 
-    /// Returns whether finishing replaces an older file.
+    /// Returns whether [`finish`](Self::finish) replaces a file that existed when the writer was opened.
+    ///
+    /// Call it before the first write: `false` while a block is being written in the background.
     #[must_use]
     pub fn replaces(&self) -> bool {
         matches!(&self.state, State::Idle(Sink::Atomic(new)) if new.has_older())
@@ -164,24 +175,27 @@ impl Writer {
         Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink), is_used: false })
     }
 
-    /// Appends `bytes`; waits only while one block is full and another is being written (backpressure).
+    /// Appends `bytes` to the buffer.
+    ///
+    /// Waits only if the buffer is full while another block is still being written (backpressure). Other processes see the bytes
+    /// after [`flush`](Self::flush) at the latest.
     ///
     /// # Errors
-    /// The error of an earlier block, `StorageFull` or `Io`; after that `Broken`.
+    /// The error of a block that was written in the background, such as `StorageFull` or `Io`; after that, `Broken`.
     ///
     /// # Cancel safety
-    /// A dropped call has added nothing.
+    /// A call that is dropped before it returns has appended nothing.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
         self.add([bytes.as_ref(), b""]).await
     }
 
-    /// Appends `line` and a line end (`\n`).
+    /// Appends `line` and a line end (`\n`) to the buffer, as for NDJSON.
     ///
     /// # Errors
-    /// Same as [`write`](Writer::write).
+    /// Those of [`write`](Writer::write).
     ///
     /// # Cancel safety
-    /// A dropped call has added nothing.
+    /// A call that is dropped before it returns has appended nothing, not even a part of the line.
     pub async fn write_line(&mut self, line: &str) -> Result<(), Error> {
         self.add([line.as_bytes(), b"\n"]).await
     }
@@ -202,40 +216,47 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until all bytes are written to the system, so that other readers of the file see them (without fsync).
+    /// Passes all buffered bytes to the operating system and waits until that is done.
+    ///
+    /// Other processes that read the file then see them, unless the writer is atomic. The bytes are not flushed to the disk (no
+    /// fsync): after a power failure they may be lost.
     ///
     /// # Errors
     /// Same as [`write`](Writer::write).
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing; call it again to continue waiting.
+    /// Dropping the future loses no bytes; call it again to continue waiting.
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.settle().await?;
         self.write_behind();
         self.settle().await
     }
 
-    /// Writes the remaining bytes, flushes the file to the disk (fsync), and renames an atomic one into place.
+    /// Writes the remaining bytes and flushes the file to the disk (fsync). For an atomic writer, then renames it into place.
+    ///
+    /// A device or pipe is not flushed to a disk.
     ///
     /// # Errors
-    /// Same as [`write`](Writer::write). An older file of an atomic writer is then intact.
+    /// Those of [`write`](Writer::write). The older file of an atomic writer is then intact, unless only the last step failed, the
+    /// flush of the folder.
     ///
     /// # Cancel safety
-    /// A call dropped before the flush to the disk loses unwritten bytes, and an older file of an atomic writer is intact. Once
-    /// the flush has started, it runs to its end.
+    /// If the future is dropped before the flush to the disk has started, unwritten bytes are lost, and the older file of an
+    /// atomic writer is intact. A flush that has started runs to its end, including the rename.
     pub async fn finish(self) -> Result<(), Error> {
         self.end(Sink::finish).await
     }
 
-    /// Finishes like [`finish`](Self::finish), but replaces no file that was created or changed since the writer was opened.
+    /// Finishes like [`finish`](Self::finish), but does not replace a file that was created or changed in the meantime.
     ///
-    /// In that case the output gets a free name in the same folder, such as `results-2.jsonl`. Returns the final path.
+    /// Returns the path of the output. If, since the writer was opened, another process has created or changed a file at the path of
+    /// an atomic writer, the output gets a free name next to it, such as `results-2.jsonl`.
     ///
     /// # Errors
-    /// Same as [`finish`](Self::finish).
+    /// Those of [`finish`](Self::finish).
     ///
     /// # Cancel safety
-    /// Same as [`finish`](Self::finish).
+    /// As for [`finish`](Self::finish).
     pub async fn finish_beside(self) -> Result<PathBuf, Error> {
         let path = self.path.clone();
         self.end(move |sink| match sink {

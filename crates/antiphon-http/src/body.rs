@@ -37,11 +37,12 @@ impl Guards {
 /// The way in which a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
-    /// Complete: the body ended, and ended between two items.
+    /// The body ended after a complete item. For [`BodyLines`](crate::BodyLines) this includes a last line without a line feed,
+    /// which may have been cut: parse its JSON to find out.
     Complete,
-    /// Truncated: the connection broke, or the body ended within an item. All items before that are complete.
+    /// The connection broke, or the body ended within an event. All items that the stream returned before are complete.
     Truncated,
-    /// Failed for another reason: a timeout, a limit on size, or a body that does not match its headers.
+    /// The stream failed for another reason: a timeout, the size limit, or a body that does not match its headers.
     Failed,
 }
 
@@ -174,7 +175,10 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The pieces of a body; the stream of [`Response::chunks`](crate::Response::chunks). Dropping it closes the connection.
+/// A stream of the pieces of a body, returned by [`Response::chunks`](crate::Response::chunks). Dropping the stream closes the
+/// connection.
+///
+/// Use [`Events`](crate::Events) or [`BodyLines`](crate::BodyLines) for a body of events or lines.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct BodyChunks {
@@ -187,7 +191,7 @@ impl BodyChunks {
         Self { body, end: None }
     }
 
-    /// Returns how the stream ended; `None` before its end.
+    /// Returns how the stream ended; `None` while items may follow.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.end

@@ -18,7 +18,8 @@ use crate::transport::Transport;
 
 /// An HTTP client with a connection pool; a clone is another handle to the same pool.
 ///
-/// Each request is sent once, unless the client has a [retry policy](ClientBuilder::retry).
+/// Each request is sent once, unless the client has a [retry policy](ClientBuilder::retry). The default client has the timeouts
+/// and limits that [`ClientBuilder`] lists, and no retry policy, circuit breaker or rate limiter.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
@@ -44,8 +45,11 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// Creates a client over a custom reqwest client, with its connections, TLS, proxies and redirects; all other limits are
-    /// the defaults. Requests are not spread over several HTTP/2 connections.
+    /// Creates a client that sends its requests with a custom reqwest client.
+    ///
+    /// The reqwest client decides about the connection pool, TLS, proxies, redirects and
+    /// [`NetworkPolicy`](crate::NetworkPolicy); all other options are the defaults of [`ClientBuilder`]. HTTP/2 requests to one
+    /// host share one connection.
     #[must_use]
     pub fn from_reqwest(client: reqwest::Client) -> Self {
         Self::over(Transport::Given(client), ClientBuilder::default())
@@ -65,10 +69,10 @@ impl Client {
         Self { inner: Arc::new(Inner { options, hosts: Hosts::new(limits), transport }) }
     }
 
-    /// Sends a `GET` request to `url`.
+    /// Sends a `GET` request to `url`, and checks the status.
     ///
     /// # Errors
-    /// As [`send`](Client::send), and `Status` when the response's status is not a success.
+    /// As [`send`](Client::send), and `Status` if the status is not a success.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
@@ -76,8 +80,9 @@ impl Client {
         self.send(Request::get(url)).await?.error_for_status().await
     }
 
-    /// Sends a value as JSON in a `POST` request. It is not retried when the server may have acted on
-    /// it and sent no response; use [`send`](Client::send) with [`Request::idempotency_key`] to retry that, too.
+    /// Sends a value as JSON in a `POST` request. If the response is missing, the request is not retried, since the server may
+    /// have acted on it. Use [`send`](Client::send) with [`Request::idempotency_key`] for a request that may be retried in this
+    /// case, too.
     ///
     /// # Errors
     /// As [`get`](Client::get).
@@ -88,7 +93,8 @@ impl Client {
         self.send(Request::post(url).json(value)).await?.error_for_status().await
     }
 
-    /// Sends a value as JSON in a `PUT` request.
+    /// Sends a value as JSON in a `PUT` request, and checks the status. A `PUT` is idempotent, so it is retried also if the
+    /// response is missing.
     ///
     /// # Errors
     /// As [`get`](Client::get).
@@ -99,7 +105,8 @@ impl Client {
         self.send(Request::put(url).json(value)).await?.error_for_status().await
     }
 
-    /// Sends a `DELETE` request to `url`.
+    /// Sends a `DELETE` request to `url`, and checks the status. A `DELETE` is idempotent, so it is retried also if the
+    /// response is missing.
     ///
     /// # Errors
     /// As [`get`](Client::get).
@@ -110,11 +117,15 @@ impl Client {
         self.send(Request::delete(url)).await?.error_for_status().await
     }
 
-    /// Sends a request and waits for the response's head, whatever its status. With a retry policy it is the response to the
-    /// last attempt.
+    /// Sends a request and returns the response as soon as its head has arrived.
+    ///
+    /// Any status is a success of this method, even 404 or 500: use [`Response::error_for_status`] to check the status. With a
+    /// retry policy, the response is that of the last attempt.
     ///
     /// # Errors
-    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `CircuitOpen` by the breaker.
+    /// `InvalidRequest`, also for a host that the [network policy](ClientBuilder::network_policy) excludes; `CircuitOpen` while
+    /// the circuit breaker is open; `Connect`, `Exhausted`, `Tls`, `Timeout`, `Interrupted` or `InvalidResponse` if no head
+    /// arrived.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.

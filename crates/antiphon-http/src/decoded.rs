@@ -10,15 +10,18 @@ use crate::body::{Body, StreamEnd, ended};
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::{ndjson, sse};
 
-/// The server-sent events of a body; the stream of [`Response::events`](crate::Response::events). Dropping it closes the
-/// connection.
+/// A stream of the server-sent events of a body, returned by [`Response::events`](crate::Response::events). Dropping the stream
+/// closes the connection.
 ///
-/// The stream ends where the body ends. Whether the server had sent everything is visible only in the protocol above, such as
-/// OpenAI's `[DONE]`.
+/// The stream ends with the body. SSE has no end marker: only the application's protocol, such as OpenAI's `[DONE]`, shows
+/// whether the server had sent everything.
 #[must_use = "streams do nothing unless polled"]
 pub struct Events(Decoded<sse::SseDecoder>);
 
-/// The NDJSON lines of a body; the stream of [`Response::lines`](crate::Response::lines). Dropping it closes the connection.
+/// A stream of the NDJSON lines of a body, returned by [`Response::lines`](crate::Response::lines). Dropping the stream closes
+/// the connection.
+///
+/// A last line without a line feed is returned as it is, and may have been cut: parse its JSON to find out.
 #[must_use = "streams do nothing unless polled"]
 pub struct BodyLines(Decoded<ndjson::NdjsonDecoder>);
 

@@ -24,26 +24,27 @@ struct Inner {
     reason: String,
 }
 
-/// The kind of an [`Error`], for a caller that decides what to do.
+/// The kind of an [`Error`], by which a caller decides how to react.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The address, the method or a header is not valid.
     InvalidRequest,
-    /// The connection could not be opened.
+    /// The connection could not be opened. Nothing was sent, so a retry is safe for every method.
     Connect,
-    /// This process, or this machine, has no file descriptor left for a connection; the server is not at fault.
+    /// This process or this machine has no file descriptor left for a connection (`EMFILE` or `ENFILE`). The server is not at
+    /// fault.
     Exhausted,
     /// The TLS handshake failed, or the server's certificate is not trusted.
     Tls,
-    /// A timeout or the deadline passed.
+    /// A timeout or the deadline passed. After the phase `FirstByte`, the server may have acted on the request.
     Timeout {
         /// The phase that took too long.
         phase: RequestPhase,
     },
-    /// The connection broke before the response was complete.
+    /// The connection broke before the response was complete. The server may have acted on the request.
     Interrupted,
-    /// The body ended without an error of the connection, but within an item.
+    /// The body ended within an event, although the connection did not break.
     Truncated,
     /// The body, decompressed, is larger than allowed.
     TooLarge {
@@ -66,9 +67,9 @@ pub enum ErrorKind {
     },
     /// The file's SHA-256 is not the expected one.
     ChecksumMismatch,
-    /// A file could not be read or written.
+    /// A file of a download or an upload could not be read or written.
     File,
-    /// The caller cancelled the request.
+    /// The caller cancelled the transfer with its token.
     Cancelled,
 }
 
@@ -76,11 +77,11 @@ pub enum ErrorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestPhase {
-    /// Before sending: validation, or the wait for the rate limiter and a free connection.
+    /// Before sending: the validation of the request, and the waits for the rate limiter and for a free connection.
     Queue,
     /// Opening the connection.
     Connect,
-    /// Waiting for the response's head.
+    /// From sending the request to the response's head.
     FirstByte,
     /// Waiting for the next piece of the body.
     NextByte,
@@ -180,13 +181,14 @@ impl Error {
         }
     }
 
-    /// Returns the number of attempts, including one that failed before it was sent.
+    /// Returns the number of attempts, from 1. An attempt that failed before anything was sent counts, too.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// Returns the time for which the server, or the circuit breaker, asks not to be called.
+    /// Returns the time to wait before the next request: the server's `Retry-After`, or the time until the circuit breaker
+    /// admits a request.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.kind {

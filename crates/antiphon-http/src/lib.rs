@@ -1,12 +1,12 @@
 //! A resilient HTTP client: timeouts by phase, bodies of bounded size, optional retries with jitter, circuit breaker and rate
-//! limiter, server-sent events and newline-delimited JSON (NDJSON), and errors that say what happened and never contain a
-//! secret.
+//! limiter, server-sent events and newline-delimited JSON (NDJSON), and errors that name the phase that failed and never
+//! contain a secret.
 //!
-//! TLS is rustls with ring; certificates are checked by the platform's verifier, which is built for the first request to an
-//! `https` address. Connections are pooled and kept alive. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
-//! `NO_PROXY`, never for loopback addresses. Redirects are not followed by default; with
-//! [`max_redirects`](ClientBuilder::max_redirects), headers that were set for one host are not sent to another, so that a key
-//! cannot leak. [`NetworkPolicy::Public`] protects against SSRF.
+//! TLS is rustls with ring. The platform's verifier checks certificates; it is created when the first request to an `https`
+//! address is sent. A connection pool keeps idle connections alive (keep-alive). Proxies are read from `HTTPS_PROXY`,
+//! `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; requests to loopback addresses never use a proxy. Redirects are not followed by
+//! default; with [`max_redirects`](ClientBuilder::max_redirects), headers that were set for one host are not sent to another,
+//! so that a key cannot leak. [`NetworkPolicy::Public`] protects against SSRF.
 //!
 //! ```
 //! use antiphon_http::{Client, ErrorKind, RetryPolicy};

@@ -14,7 +14,7 @@ use std::fmt;
 
 use memchr::memchr;
 
-/// A line grew longer than allowed.
+/// The error for a line that is longer than the decoder's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineTooLong {
     /// The limit in bytes.
@@ -29,8 +29,10 @@ impl fmt::Display for LineTooLong {
 
 impl std::error::Error for LineTooLong {}
 
-/// A decoder from bytes in pieces of any size to lines. Empty lines are skipped, a carriage return at a line's end is removed,
-/// and invalid UTF-8 becomes U+FFFD. Each byte is read once.
+/// An incremental decoder of NDJSON lines, for bytes in pieces of any size.
+///
+/// Use [`Response::lines`](crate::Response::lines) for the body of a response. The decoder splits lines and does not parse
+/// their JSON. It skips empty lines, removes a carriage return at the end of a line, and replaces invalid UTF-8 by U+FFFD.
 #[derive(Debug)]
 pub struct NdjsonDecoder {
     limit: usize,
@@ -38,7 +40,7 @@ pub struct NdjsonDecoder {
 }
 
 impl NdjsonDecoder {
-    /// Creates a decoder of lines of up to `limit` bytes each.
+    /// Creates a decoder that accepts lines of at most `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, partial: Vec::new() }
@@ -67,7 +69,8 @@ impl NdjsonDecoder {
         Ok(())
     }
 
-    /// Ends the input and returns the last line, if it has no line feed. The line may be cut: parse its JSON to find out.
+    /// Ends the input and returns the last line, if no line feed follows it; `None` if the input ended with a line feed. A line
+    /// without a line feed may have been cut: parse its JSON to find out.
     pub fn finish(&mut self) -> Option<String> {
         text(&std::mem::take(&mut self.partial))
     }

@@ -11,8 +11,8 @@ pub enum NetworkPolicy {
     /// All hosts.
     #[default]
     Any,
-    /// Public hosts only: not this machine, not a private network, and no special-purpose address (the registries of RFC
-    /// 6890). The policy also applies to the addresses that names and redirects lead to; no proxy is used.
+    /// Public hosts only. Loopback, private and special-purpose addresses (the registries of RFC 6890) are refused. The policy
+    /// also applies to every address that a name resolves to and to the targets of redirects. No proxy is used.
     Public,
 }
 

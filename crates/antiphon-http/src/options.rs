@@ -7,9 +7,9 @@ use crate::network_policy::NetworkPolicy;
 
 /// A builder for a [`Client`]: its timeouts, limits, retries, circuit breaker and rate limiter.
 ///
-/// Retry policy, circuit breaker and rate limiter are off by default. A request passes them in this order: retry, rate limiter,
-/// free connection, breaker. So every attempt waits for the rate limiter, and no trial call of a half-open breaker is held
-/// during that wait.
+/// Retry policy, circuit breaker and rate limiter are off by default. Each attempt of a request first waits for the rate
+/// limiter, then for a free connection, and then asks the circuit breaker. A half-open breaker therefore never spends a trial
+/// call on an attempt that still waits in a queue.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,31 +20,32 @@ use crate::network_policy::NetworkPolicy;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientBuilder {
-    /// The maximum time to open a connection, with its TLS handshake. Default 5 s.
+    /// The maximum time to open a connection, including the TLS handshake. Default 5 s.
     pub connect_timeout: Duration,
-    /// The maximum time from sending to the response's head; it restarts with each piece of a streamed request body. Default
-    /// 30 s.
+    /// The maximum time from sending the request to the response's head. The time restarts with each piece of a streamed
+    /// request body. Default 30 s.
     pub first_byte_timeout: Duration,
     /// The maximum time between two pieces of a response body. Default 30 s.
     pub idle_timeout: Duration,
-    /// The maximum time of a request in total: queueing, attempts, pauses between them, and the body. Default `None`: no limit.
-    /// A deadline of the request takes precedence.
+    /// The maximum total time of a request: queueing, all attempts, the pauses between them, and reading the body. Default
+    /// `None`: no limit. [`Request::deadline`](crate::Request::deadline) takes precedence.
     pub timeout: Option<Duration>,
-    /// The maximum size in bytes, decompressed, of a body that is read whole, and of one event or line of a stream. Default
-    /// 16 MiB.
+    /// The maximum size in bytes, after decompression, of a body that is read as a whole, and of each event or line of a
+    /// stream. Default 16 MiB.
     pub max_body: usize,
-    /// The maximum number of requests in flight on one HTTP/2 connection before another is opened. Default 100, as hosted front
-    /// ends allow; 0 counts as 1.
+    /// The maximum number of requests in flight on one HTTP/2 connection before another is opened. Default 100, the limit of
+    /// most hosted front ends; 0 counts as 1.
     pub max_streams_per_connection: usize,
-    /// The size of the connection pool of each host: a request beyond it waits until a connection is free. Connections are kept
-    /// alive for the next request. The limit does not apply to HTTP/2, where requests share connections. Default 100; 0 counts
-    /// as 1.
+    /// The size of the connection pool of each host. Further requests wait until a connection is free (backpressure). Idle
+    /// connections are kept alive (keep-alive). The limit does not apply to HTTP/2, where requests share connections. Default
+    /// 100; 0 counts as 1.
     pub max_connections: usize,
-    /// Whether HTTP/2 is used with unencrypted servers without negotiation. Default false: HTTP/1.1. Encrypted servers negotiate
-    /// the version by ALPN.
+    /// Whether requests to `http` addresses use HTTP/2 without negotiation (prior knowledge). Default false: they use HTTP/1.1.
+    /// For `https` addresses the version is negotiated by ALPN.
     pub http2_prior_knowledge: bool,
-    /// The maximum number of redirects that a `GET` or `HEAD` follows. Headers that were set for one host are not sent to
-    /// another, and a redirect from `https` to `http` is not followed. Default 0: the redirect itself is the response.
+    /// The maximum number of redirects that a `GET`, a `HEAD` or another request with a safe method follows. Headers that were
+    /// set for one host are not sent to another, and a redirect from `https` to `http` is not followed. Default 0: the redirect
+    /// itself is the response.
     pub max_redirects: u32,
     /// The hosts that the client may connect to. Default [`NetworkPolicy::Any`].
     pub network_policy: NetworkPolicy,
@@ -52,7 +53,8 @@ pub struct ClientBuilder {
     pub user_agent: String,
     /// The retry policy. Default `None`: a request is sent once.
     pub retry: Option<RetryPolicy>,
-    /// The retry budget of each host in points, see [`RetryBudget`](crate::RetryBudget). Default `None`: no limit.
+    /// The retry budget of each host, in the points of [`RetryBudget`](crate::RetryBudget). Default `None`: no limit other than
+    /// the retry policy's.
     pub retry_budget: Option<u32>,
     /// The circuit breaker, which rejects requests while the server fails. Default `None`.
     pub breaker: Option<CircuitBreaker>,
@@ -85,70 +87,72 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Sets the maximum time to open a connection.
+    /// Sets the maximum time to open a connection, including the TLS handshake. Default 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets the maximum time from sending to the response's head.
+    /// Sets the maximum time from sending the request to the response's head. Default 30 s.
     #[must_use]
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.first_byte_timeout = timeout;
         self
     }
 
-    /// Sets the maximum time between two pieces of a response body.
+    /// Sets the maximum time between two pieces of a response body. Default 30 s.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
     }
 
-    /// Sets the maximum time of a request in total.
+    /// Sets the maximum total time of a request: queueing, attempts, pauses and body. Default: no limit.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sets the maximum size of a body, decompressed, in bytes.
+    /// Sets the maximum size in bytes of a decompressed body that is read as a whole, and of each event or line. Default 16
+    /// MiB.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// Sets the size of the connection pool of each host.
+    /// Sets the size of the connection pool of each host. Default 100; 0 counts as 1.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Sets the maximum number of requests in flight on one HTTP/2 connection.
+    /// Sets the maximum number of requests in flight on one HTTP/2 connection. Default 100; 0 counts as 1.
     #[must_use]
     pub fn max_streams_per_connection(mut self, streams: usize) -> Self {
         self.max_streams_per_connection = streams;
         self
     }
 
-    /// Uses HTTP/2 with unencrypted servers without negotiation.
+    /// Uses HTTP/2 without negotiation (prior knowledge) for `http` addresses.
     #[must_use]
     pub fn http2_prior_knowledge(mut self) -> Self {
         self.http2_prior_knowledge = true;
         self
     }
 
-    /// Sets the hosts that the client may connect to.
+    /// Sets the network policy: the hosts that the client may connect to. Use [`NetworkPolicy::Public`] against SSRF where
+    /// users supply addresses.
     #[must_use]
     pub fn network_policy(mut self, network_policy: NetworkPolicy) -> Self {
         self.network_policy = network_policy;
         self
     }
 
-    /// Sets the maximum number of redirects that a `GET` or `HEAD` follows.
+    /// Sets the maximum number of redirects that a `GET`, a `HEAD` or another request with a safe method follows. Default 0.
     #[must_use]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
         self.max_redirects = redirects;
@@ -162,10 +166,13 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the retry policy. Retried are the statuses 408, 429, 500, 502, 503, 504 and 529 and failed connections, for every
-    /// method, and missing responses for idempotent requests; see [`Request::idempotency_key`].
+    /// Sets the retry policy.
     ///
-    /// Retry in one layer only: with two, each multiplies the other's calls.
+    /// The client retries the statuses 408, 429, 500, 502, 503, 504 and 529 and failed connections for every method. It retries
+    /// a missing or invalid response only for idempotent requests; see [`Request::idempotency_key`]. It does not retry after
+    /// the response's head has arrived, or a request whose body is a stream.
+    ///
+    /// Retry in one layer only: if two layers retry, their numbers of attempts multiply.
     ///
     /// [`Request::idempotency_key`]: crate::Request::idempotency_key
     #[must_use]
@@ -174,31 +181,34 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the retry budget of each host, in points.
+    /// Sets the retry budget of each host, in the points of [`RetryBudget`](crate::RetryBudget). Default: no budget.
     #[must_use]
     pub fn retry_budget(mut self, points: u32) -> Self {
         self.retry_budget = Some(points);
         self
     }
 
-    /// Sets the circuit breaker; requests are rejected while it is open. Statuses 500, 502, 503 and 504, failed connections and
-    /// missing responses count as failures; 408, 429 and 529 do not count; everything else is a success.
+    /// Sets the circuit breaker, which rejects requests while it is open.
+    ///
+    /// The statuses 500, 502, 503 and 504, failed connections and missing responses count as failures; every other response
+    /// counts as a success, except for 408, 429 and 529, which do not count. Invalid requests, errors of this machine and
+    /// timeouts that the caller's own deadline caused do not count either.
     #[must_use]
     pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);
         self
     }
 
-    /// Sets the rate limiter. Each attempt takes one request from it, and holds its concurrency permit until the body has been
-    /// read.
+    /// Sets the rate limiter. Each attempt takes one request from the token bucket and holds its concurrency permit until the
+    /// body has been read or dropped.
     #[must_use]
     pub fn rate_limiter(mut self, limiter: RateLimiter) -> Self {
         self.rate_limiter = Some(limiter);
         self
     }
 
-    /// Adds trusted root certificates in PEM to those of the platform. The first request to an `https` address reports an invalid
-    /// one.
+    /// Adds trusted root certificates in PEM to those of the platform. An invalid certificate is not reported here, but by the
+    /// first request to an `https` address, as `Tls`.
     #[must_use]
     pub fn add_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());

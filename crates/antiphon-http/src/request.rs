@@ -19,8 +19,8 @@ use url::{ParseError, Position, Url};
 use crate::endpoint::Endpoint;
 use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 
-/// A request for [`Client::send`](crate::Client::send). Setters never fail: an invalid value is reported when the request is
-/// sent.
+/// A request for [`Client::send`](crate::Client::send). The setters never fail: [`send`](crate::Client::send) reports an
+/// invalid value as `InvalidRequest`.
 ///
 /// ```
 /// use antiphon_http::Request;
@@ -201,15 +201,17 @@ impl Request {
         self
     }
 
-    /// Sets the idempotency key, by which a server that supports `Idempotency-Key` processes the request once, however often it
-    /// arrives. A request with a key is also retried when its response is missing; a `POST` or `PATCH` without one is not, since
-    /// the server may have acted on it.
+    /// Sets the idempotency key (`Idempotency-Key`).
+    ///
+    /// A server that supports the header processes the request once, even if it arrives several times. If the response is
+    /// missing, a request with a key is retried; a `POST` or `PATCH` without a key is not, since the server may have acted on
+    /// it.
     #[must_use]
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// Sets `X-Request-Id`, for the server's log.
+    /// Sets `X-Request-Id`, by which the server's log can be searched.
     #[must_use]
     pub fn request_id(self, id: &str) -> Self {
         self.header("x-request-id", id)
@@ -235,7 +237,8 @@ impl Request {
         self
     }
 
-    /// Sets the body to a stream that is read while it is sent. A stream can be read once, so the request is not retried.
+    /// Sets the body to a stream, which is read while it is sent. A stream can be read only once, so the request is never
+    /// retried. No content type is set.
     #[must_use]
     pub fn stream<S, E>(mut self, body: S) -> Self
     where
@@ -271,8 +274,8 @@ impl Request {
         self
     }
 
-    /// Sets the deadline of the whole request: queueing, attempts, pauses between them, and the body. It replaces the client's
-    /// [`timeout`](crate::ClientBuilder::timeout).
+    /// Sets the deadline of the whole request: queueing, attempts, the pauses between them, and the body. The deadline replaces
+    /// the client's [`timeout`](crate::ClientBuilder::timeout).
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;

@@ -12,7 +12,8 @@ use crate::decoded::{BodyLines, Events};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase, Secrets, excerpt};
 
-/// The head of a response, and its body, which may still be arriving. Dropping it closes the connection.
+/// A response: its head, and its body, which may still be arriving. Dropping the response before its body has been read closes
+/// the connection.
 #[derive(Debug)]
 pub struct Response {
     status: u16,
@@ -133,7 +134,8 @@ impl Response {
         self.attempts
     }
 
-    /// Returns the time since the last attempt was sent, without its wait for the rate limiter and for a connection.
+    /// Returns the time since the last attempt was sent. The attempt's waits for the rate limiter and for a connection are not
+    /// included.
     #[must_use]
     pub fn since_sent(&self) -> Duration {
         self.sent.elapsed()
@@ -145,7 +147,7 @@ impl Response {
         REQUEST_IDS.iter().find_map(|name| self.header(name))
     }
 
-    /// Returns the rate limits and the `retry_after` that the headers report.
+    /// Returns the rate limits and the wait (`Retry-After`) that the headers report.
     #[must_use]
     pub fn limits(&self) -> LimitHints {
         let plain =
@@ -153,16 +155,17 @@ impl Response {
         LimitHints::read(plain, std::time::SystemTime::now())
     }
 
-    /// Returns the length of the body in bytes, if the server sent it and the body is not compressed.
+    /// Returns the length of the body in bytes, if the server reported it and the body is not compressed.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         self.body.size_hint()
     }
 
-    /// Returns the response, if its status is a success.
+    /// Returns the response if its status is a success (200 to 299).
     ///
     /// # Errors
-    /// `Status`, with the beginning of the body: at most 200 bytes, on one line, without the request's secrets.
+    /// `Status` for any other status, also for a redirect that was not followed. The message has the beginning of the body: at
+    /// most 200 bytes, on one line, without the request's secrets. The call waits at most 1 s for these bytes.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
@@ -239,17 +242,18 @@ impl Response {
         })
     }
 
-    /// Returns the body as a stream of its pieces, of any size in total.
+    /// Returns the body as a stream of its pieces. The total size is not limited.
     pub fn chunks(self) -> BodyChunks {
         BodyChunks::new(self.body)
     }
 
-    /// Returns the body as a stream of server-sent events.
+    /// Returns the body as a stream of server-sent events, each of at most [`max_body`](crate::ClientBuilder::max_body) bytes.
     pub fn events(self) -> Events {
         Events::new(self.body)
     }
 
-    /// Returns the body as a stream of lines, for newline-delimited JSON (NDJSON).
+    /// Returns the body as a stream of lines, for newline-delimited JSON (NDJSON). Each line has at most
+    /// [`max_body`](crate::ClientBuilder::max_body) bytes.
     pub fn lines(self) -> BodyLines {
         BodyLines::new(self.body)
     }

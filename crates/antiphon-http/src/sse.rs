@@ -24,13 +24,14 @@ pub struct Event {
     pub event: String,
     /// The event's data: its `data` lines, joined by line feeds.
     pub data: String,
-    /// The last id that the stream had sent before the event's end; shared, since it may be long and every later event has it.
+    /// The last event id that the stream had sent when the event ended; empty if there was none. Later events share the
+    /// allocation until the id changes.
     pub id: Arc<str>,
-    /// The reconnection time, if the stream had sent one before the event's end.
+    /// The reconnection time that the stream had last sent (`retry`), if any.
     pub retry: Option<Duration>,
 }
 
-/// An event grew larger than allowed.
+/// The error for an event that is larger than the decoder's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTooLarge {
     /// The limit in bytes.
@@ -45,7 +46,9 @@ impl fmt::Display for EventTooLarge {
 
 impl std::error::Error for EventTooLarge {}
 
-/// A decoder from bytes in pieces of any size to events. Only a line that spans two pieces is copied.
+/// An incremental decoder of server-sent events, for bytes in pieces of any size.
+///
+/// Use [`Response::events`](crate::Response::events) for the body of a response. Only a line that spans two pieces is buffered.
 #[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
@@ -60,7 +63,7 @@ pub struct SseDecoder {
     retry: Option<Duration>,
 }
 
-/// The bytes ended within an event.
+/// The error for input that ends within an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incomplete;
 
@@ -73,7 +76,7 @@ impl fmt::Display for Incomplete {
 impl std::error::Error for Incomplete {}
 
 impl SseDecoder {
-    /// Creates a decoder of events of up to `limit` bytes each.
+    /// Creates a decoder that accepts events of at most `limit` bytes, with type, data and id together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -91,7 +94,8 @@ impl SseDecoder {
 
     /// Decodes the next bytes and adds the events that they complete to `events`.
     ///
-    /// As the standard requires, an event that is incomplete when the bytes end is discarded.
+    /// An incomplete event is kept until the next call. [`finish`](Self::finish) reports one that is still incomplete when the
+    /// input ends.
     ///
     /// # Errors
     /// [`EventTooLarge`]; the decoder cannot be used afterwards.
@@ -125,7 +129,8 @@ impl SseDecoder {
     /// Ends the input and resets the decoder. An incomplete event is discarded, as the standard requires, and reported.
     ///
     /// # Errors
-    /// [`Incomplete`] if data came without the empty line that ends an event, or if the last line is incomplete.
+    /// [`Incomplete`] if the empty line that ends an event is missing after its data, or if the last line is incomplete and not
+    /// a comment.
     pub fn finish(&mut self) -> Result<(), Incomplete> {
         let partial = std::mem::take(&mut self.partial);
         let in_data = self.has_data || partial.first().is_some_and(|first| *first != b':');

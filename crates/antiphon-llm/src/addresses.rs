@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-/// Returns the positions of http and https addresses in a text, in order: byte ranges without the punctuation of prose and
-/// Markdown around them.
+/// Finds the `http` and `https` addresses in a text, and returns their byte ranges in order. Punctuation and Markdown around an
+/// address are not included.
 ///
 /// ```
 /// let text = "See [the wiki](https://a.test/Loom_(weaving)), or HTTPS://b.test/x.";

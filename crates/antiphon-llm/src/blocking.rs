@@ -11,23 +11,24 @@ use crate::prompt::Prompt;
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
 use crate::streaming::Streaming;
 
-/// A provider whose code blocks, such as a binding to a C library. [`BlockingProvider`] turns it into a [`Provider`].
+/// A provider in blocking code, such as a binding to a C library. [`BlockingProvider`] turns it into a [`Provider`].
 pub trait SyncProvider: fmt::Debug + Send + Sync + 'static {
-    /// Returns the scope of the calls: whose limits and whose money they use.
+    /// Returns the scope of the calls: the vendor, the address and the account whose rate limits and credit they use.
     fn scope(&self) -> Scope;
 
-    /// Returns the complete answer; may block.
+    /// Returns the complete answer. The method may block; it runs on a thread for blocking code.
     ///
     /// # Errors
-    /// The reason why there is none.
+    /// The error of the call. Its kind decides whether a wrapper retries.
     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error>;
 }
 
-/// A provider that runs blocking code on a bounded number of threads, with a semaphore as its concurrency limit: further
-/// calls wait (backpressure).
+/// A provider that runs blocking code on a bounded number of threads. A semaphore is the concurrency limit: further calls wait
+/// (backpressure).
 ///
-/// Use it for code that cannot be made async; a client of an HTTP service implements [`Provider`] itself and needs no
-/// thread for each call. [`from_fn`](Self::from_fn) creates a provider from a closure, for tests and examples.
+/// Use it for code that cannot be made async; implement [`Provider`] for a client of an HTTP service, which needs no thread per
+/// call. A cancelled call stops waiting, but its thread runs to the end. The list of models is empty, and no capabilities are
+/// known. [`from_fn`](Self::from_fn) creates a provider from a closure, for tests and examples.
 ///
 /// ```
 /// use antiphon_llm::{BlockingProvider, CallContext, Completion, Error, Message, Prompt, ProviderExt, Scope, SyncProvider};
@@ -90,7 +91,7 @@ where
     }
 }
 
-/// A [`SyncProvider`] that is a function, for [`BlockingProvider::from_fn`].
+/// A [`SyncProvider`] over a closure, created by [`BlockingProvider::from_fn`].
 pub struct FnProvider<F> {
     scope: Scope,
     answer: F,

@@ -3,10 +3,11 @@ use std::fmt;
 use crate::prompt::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Side, SpeakerTurn};
 use crate::provider::Scope;
 
-/// The identity of a prompt at a provider: a BLAKE3 digest of the vendor, its address, and everything in the prompt that
-/// changes the answer. [`Cached`](crate::Cached) and the deduplication of [`SingleFlight`](crate::SingleFlight) use it.
+/// The cache key of a prompt at a provider: a BLAKE3 digest of the vendor, its address, its variant, and everything in the
+/// prompt that changes the answer. [`Cached`](crate::Cached) and the deduplication of [`SingleFlight`](crate::SingleFlight) use
+/// it.
 ///
-/// Two accounts with one provider share answers: an API key changes the payer and not the answer.
+/// The API key is not part of the cache key, so two accounts at one provider share cached answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey([u8; 32]);
 

@@ -17,31 +17,32 @@ use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::{Delta, Streaming};
 
-/// A store of answers for [`Cached`]. [`MemoryCache`] keeps them in this process; implement the trait for a store that is
-/// shared or outlives the process.
+/// The storage of [`Cached`]. [`MemoryCache`] keeps answers in this process; implement the trait for storage that is shared
+/// between processes or persistent.
 #[async_trait]
 pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
     /// Returns the stored answer, if any.
     ///
     /// # Errors
-    /// The reason why the cache cannot be read; [`Cached`] logs it and asks the provider.
+    /// The reason why the cache cannot be read. [`Cached`] logs it and calls the provider.
     async fn get(&self, key: CacheKey) -> Result<Option<Completion>, Error>;
 
     /// Stores a complete answer.
     ///
     /// # Errors
-    /// The reason why it cannot be stored; [`Cached`] logs it and returns the answer.
+    /// The reason why the answer cannot be stored. [`Cached`] logs it and returns the answer.
     async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error>;
 }
 
-/// A provider with a cache of answers, by prompt, model and parameters.
+/// A provider with a cache of answers. The key is the [`CacheKey`](crate::CacheKey) of the prompt: model, messages, parameters
+/// and form of the answer.
 ///
-/// Use it for prompts that are repeated after their answer; for equal prompts at the same time use
-/// [`SingleFlight`](crate::SingleFlight) around it, as a [`Stack`](crate::Stack) does. The engine's runs have a separate
-/// cache in their store and need none here.
+/// Use it for prompts that are repeated after they were answered. For equal prompts at the same time, put
+/// [`SingleFlight`](crate::SingleFlight) around it, as a [`Stack`](crate::Stack) does. Runs of the engine cache answers in
+/// their store and do not need this wrapper.
 ///
-/// Only complete answers are stored, of the model that was asked for and in the form that was asked for: none that was cut,
-/// refused or filtered. An answer from the cache has 0 attempts and cost nothing; its usage is that of the original call.
+/// Only complete and valid answers of the requested model are stored, not truncated, filtered or invalid ones. A cached answer
+/// has 0 attempts, since it needed no call; its usage is that of the original call.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -115,7 +116,8 @@ fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     answer.finish == FinishReason::Stop && !answer.head.other_model && fits
 }
 
-/// An [`AnswerCache`] in memory, which holds the newest answers. Clones are handles to the same answers.
+/// An [`AnswerCache`] in memory. When it is full, the answer that was stored first is evicted. Clones are handles to the same
+/// cache.
 #[derive(Debug, Clone)]
 pub struct MemoryCache {
     entries: Arc<Mutex<Entries>>,
@@ -129,7 +131,7 @@ struct Entries {
 }
 
 impl MemoryCache {
-    /// Creates a cache of at most `max_answers` answers; the oldest is evicted first.
+    /// Creates a cache of at most `max_answers` answers. Eviction is first in, first out.
     #[must_use]
     pub fn new(max_answers: usize) -> Self {
         let entries = Entries { answers: HashMap::new(), oldest_first: VecDeque::new(), max: max_answers };

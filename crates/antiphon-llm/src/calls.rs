@@ -30,10 +30,11 @@ impl<P: Provider> Hooked<P> {
 
 forward!(Hooked);
 
-/// A provider without retries, which runs the before-send hook of each call: for a caller that keeps a write-ahead journal
-/// and owns the retries. [`Stack::calls`](crate::Stack::calls) creates it and has an example.
+/// A provider without retries that runs the before-send hook of each call, for a caller that keeps a write-ahead journal and
+/// makes the retries itself. [`Stack::calls`](crate::Stack::calls) creates it and has an example.
 ///
-/// A call that was refused for a rate limit and cost nothing is queued again, and its hook runs again.
+/// One exception remains: if the stack has limiters, a call that a rate limit refused at no cost is queued again, and its hook
+/// runs again.
 #[derive(Debug, Clone)]
 pub struct Calls {
     provider: Arc<dyn Provider>,
@@ -51,22 +52,22 @@ impl Calls {
         &self.provider
     }
 
-    /// Wraps the provider in a custom layer, outside all others.
+    /// Wraps the provider in a custom layer, which becomes the outermost one.
     #[must_use]
     pub fn layer(self, layer: impl FnOnce(Arc<dyn Provider>) -> Arc<dyn Provider>) -> Self {
         Self { provider: layer(self.provider), ..self }
     }
 
-    /// Returns the adaptive limiter of the first provider for a model; `None` for a stack without limiters. The limits of a
-    /// fallback are in the registry that its own stack was given.
+    /// Returns the adaptive limiter of the first provider for a model; `None` for a stack without limiters. Limiters of
+    /// fallbacks are in the registries of their own stacks.
     #[must_use]
     pub fn limiter(&self, model: &str) -> Option<AdaptiveLimiter> {
         let limiters = self.limiters.as_ref()?;
         Some(limiters.limiter(&scope_of_limits(&self.provider.scope()), model))
     }
 
-    /// Returns the name of the limits that [`limiter`](Self::limiter) honours, by which processes share them: address,
-    /// account (a digest of the key) and model.
+    /// Returns the name of the rate limit that [`limiter`](Self::limiter) enforces: vendor, address, account (a digest of the
+    /// API key) and model. Processes that share a limit identify it by this name.
     #[must_use]
     pub fn limit_scope(&self, model: &str) -> String {
         format!("{}, {model}", scope_of_limits(&self.provider.scope()))

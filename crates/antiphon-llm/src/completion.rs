@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::prompt::Output;
 use crate::spent::Spent;
 
-/// A complete answer, with its usage, times and calls.
+/// A complete answer, with its usage, its times and the calls that it took.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Completion {
@@ -21,10 +21,9 @@ pub struct Completion {
     pub head: Head,
     /// The times of the call.
     pub timing: Timing,
-    /// Total calls made, from 1; 0 for an answer that needed no call, such as a cached one.
+    /// The total number of calls, including those in `earlier`; 0 for an answer that needed no call, such as a cached one.
     pub attempts: u32,
-    /// The calls before the one that answered, such as failed ones that were possibly billed. They are counted in `attempts`,
-    /// too.
+    /// The calls before the one that answered, such as failed calls that were possibly billed.
     pub earlier: Spent,
 }
 
@@ -32,20 +31,20 @@ pub struct Completion {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// The end of the answer.
+    /// The model ended its answer.
     #[default]
     Stop,
-    /// The token limit: the text is cut.
+    /// The answer reached the token limit: the text is truncated.
     Length,
-    /// A content filter of the provider.
+    /// A content filter of the provider stopped the answer.
     Filtered,
-    /// A failure in the middle of the answer: the text is cut.
+    /// The provider failed in the middle of the answer: the text is truncated.
     Failed,
-    /// A reason that this version does not know, as the provider names it.
+    /// Another reason, with the provider's name for it.
     Unknown(String),
 }
 
-/// Tokens, as the provider counted them; `None` where it did not report them.
+/// The token usage that the provider reported; `None` for a count that it did not report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -54,7 +53,7 @@ pub struct Usage {
     pub input: Option<u64>,
     /// Tokens of the prompt that came from the provider's cache (prompt caching).
     pub cached: Option<u64>,
-    /// Tokens of the prompt that were written into the provider's cache, where that has a separate price.
+    /// Tokens of the prompt that were written into the provider's cache (prompt caching), if they have a separate price.
     pub cache_write: Option<u64>,
     /// Tokens of the answer, reasoning included.
     pub output: Option<u64>,
@@ -66,17 +65,19 @@ pub struct Usage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Head {
-    /// The provider's own id of the call, for its support.
+    /// The provider's id of the call, which its support asks for.
     pub request_id: Option<String>,
-    /// The provider's id of the answer, where there is one.
+    /// The provider's id of the answer, if it has one.
     pub response_id: Option<String>,
-    /// The model that served the call, which may have another name than was asked for.
+    /// The name of the model that served the call. It may differ from the requested name.
     pub model: Option<String>,
-    /// Whether another model than was asked for served the call, and not only its dated or full name.
+    /// Whether another model than the requested one served the call. A dated or longer name of the requested model does not
+    /// count.
     pub other_model: bool,
-    /// The limits that the provider reported.
+    /// The rate limits that the provider reported.
     pub limits: LimitHints,
-    /// The parts of the schema that the provider does not enforce, each with the reason; they are enforced here.
+    /// The parts of the schema that the provider does not enforce, each with the reason.
+    /// [`Schema::check`](crate::Schema::check) enforces them.
     pub weakened: Vec<String>,
 }
 
@@ -84,13 +85,13 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Timing {
-    /// The time that the call waited in the queue before it was made.
+    /// The total time that the call waited for admission in the queue of a limiter.
     pub queue: Duration,
-    /// The time from the last attempt's beginning to its first byte.
+    /// The time from the start of the last attempt to its first byte.
     pub first_byte: Option<Duration>,
-    /// The time from the last attempt's beginning to the first text.
+    /// The time from the start of the last attempt to the first text (time to first token).
     pub first_token: Option<Duration>,
-    /// The time from the last attempt's beginning to the end.
+    /// The time from the start of the last attempt to the end of the answer.
     pub total: Duration,
     /// The HTTP version in use, if any.
     pub http_version: Option<&'static str>,
@@ -131,7 +132,7 @@ impl Completion {
         self
     }
 
-    /// Returns the cost of this answer and of all calls before it.
+    /// Returns the number and usage of the calls: of the one that answered and of all calls before it.
     #[must_use]
     pub fn spent(&self) -> Spent {
         let own = self.attempts.saturating_sub(self.earlier.calls);
@@ -148,14 +149,15 @@ impl Completion {
         self
     }
 
-    /// Marks an answer that needed no call: one from a cache, or from another caller's call. Its usage remains that of the
-    /// original call.
+    /// Marks the answer as one that needed no call, such as a cached or shared one: `attempts` becomes 0, and `earlier` empty.
+    /// The usage of the original call is kept.
     #[must_use]
     pub fn without_calls(self) -> Self {
         Self { attempts: 0, earlier: Spent::default(), ..self }
     }
 
-    /// Returns this answer if it is complete: JSON that was cut at the token limit is not, nor is filtered text.
+    /// Returns the answer if it is complete. JSON that was cut at the token limit, a filtered answer and a failed answer are
+    /// errors; text that was cut at the token limit is not.
     ///
     /// # Errors
     /// `Truncated` or `Filtered`, with this completion as its partial answer.
@@ -205,7 +207,7 @@ impl FinishReason {
 }
 
 impl Usage {
-    /// No tokens: every count is known and 0, so that a sum can begin with it.
+    /// A usage of 0 tokens in which every count is known: the initial value of a sum.
     pub const NOTHING: Self =
         Self { input: Some(0), cached: Some(0), cache_write: Some(0), output: Some(0), reasoning: Some(0) };
 
@@ -215,8 +217,8 @@ impl Usage {
         Self { input, output, ..Self::default() }
     }
 
-    /// Returns only the counts that are plausible: one call never has more than 2^40 tokens, and a count of 0 for the prompt,
-    /// which always has some, means that it was not counted. The others become `None`.
+    /// Returns the usage with implausible counts replaced by `None`: those above 2^40, and 0 for the prompt, which means that
+    /// the provider did not count its tokens.
     ///
     /// ```
     /// use antiphon_llm::Usage;
@@ -258,7 +260,7 @@ impl Usage {
 }
 
 impl AddAssign for Usage {
-    /// Adds another call's tokens; a count that one of the calls does not report is unknown for both together.
+    /// Adds the tokens of another call. A count is unknown in the sum if either call did not report it.
     fn add_assign(&mut self, other: Self) {
         let add = |a: &mut Option<u64>, b: Option<u64>| *a = a.zip(b).map(|(a, b)| a.saturating_add(b));
         // Destructured, so that a new count is not left out of the sum.
@@ -278,10 +280,10 @@ impl Head {
         Self { request_id, model, ..Self::default() }
     }
 
-    /// Sets the model that served the call, and whether it is another one than `asked`.
+    /// Sets the model that served the call, and [`other_model`](Self::other_model) if it is not the model `asked`.
     ///
-    /// Vendors answer with a longer name than was asked for, `gpt-4o-2024-08-06` for `gpt-4o`, and routers with one that has
-    /// the maker as a prefix; those are the same model.
+    /// Vendors report a longer name, such as `gpt-4o-2024-08-06` for `gpt-4o`, and routers a name with the vendor as a prefix.
+    /// Such names count as the same model.
     ///
     /// ```
     /// let head = |served| antiphon_llm::Head::default().served(served, "gpt-4o");

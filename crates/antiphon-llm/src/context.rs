@@ -7,20 +7,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Billed, Error, ErrorKind, TimeoutPhase};
 
-/// The circumstances of a call: deadline, cancellation, priority and before-send hook. None of them changes the answer.
+/// The options of a call that do not change its answer: deadline, cancellation, priority and before-send hook. Everything that
+/// changes the answer is in the [`Prompt`](crate::Prompt).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallContext {
-    /// The deadline for the call with all its attempts and pauses. Default: none.
+    /// The deadline of the call, including its waits, all attempts and the pauses between them. Default: none.
     pub deadline: Deadline,
     /// A token that cancels the call. Default: a new one that is never cancelled.
     pub cancel: CancellationToken,
-    /// A token that ends the wait for the provider's limits; a call that was sent continues to its end. Default: a new one.
+    /// A token that stops new calls: a call that waits for admission ends with `Cancelled`, while a call that was sent
+    /// continues to its end. Default: a new one that is never cancelled.
     pub drain: CancellationToken,
-    /// A token after whose cancellation a stalled answer ends with `Cancelled`: one without new text for 10 s, or for the time
-    /// that the provider waits for a token if that is less. An answer that makes progress is not cut. Default: a new one.
+    /// A token that ends stalled answers with `Cancelled`. After its cancellation, an answer counts as stalled if no new text
+    /// arrives for 10 s, or for the provider's timeout between two tokens if that is shorter. An answer that makes progress is
+    /// not cut. Default: a new one that is never cancelled.
     pub hurry: CancellationToken,
-    /// The priority among the calls that wait for the provider's limits: the lowest number goes first. Default:
+    /// The priority among the calls that wait for admission: the lowest number is admitted first. Default:
     /// [`AdaptiveLimiter::ORDINARY`].
     pub priority: u8,
     before_send: BeforeSend,
@@ -52,7 +55,7 @@ impl fmt::Debug for BeforeSend {
 }
 
 impl CallContext {
-    /// Sets the deadline for the call with all its attempts and pauses.
+    /// Sets the deadline of the call, including its waits, all attempts and the pauses between them.
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;
@@ -66,31 +69,34 @@ impl CallContext {
         self
     }
 
-    /// Sets the token that ends the wait for the provider's limits. A provider from a [`Stack`](crate::Stack) with limiters
-    /// honours it.
+    /// Sets the token that stops new calls: calls that wait for admission end with `Cancelled`. Only
+    /// [`Limited`](crate::Limited), which a [`Stack`](crate::Stack) with limiters contains, observes it.
     #[must_use]
     pub fn drain(mut self, drain: CancellationToken) -> Self {
         self.drain = drain;
         self
     }
 
-    /// Sets the token after whose cancellation a stalled answer ends with `Cancelled`.
+    /// Sets the token that ends stalled answers with `Cancelled`: those without new text for 10 s, or for the provider's
+    /// timeout between two tokens if that is shorter.
     #[must_use]
     pub fn hurry(mut self, hurry: CancellationToken) -> Self {
         self.hurry = hurry;
         self
     }
 
-    /// Sets the priority among the calls that wait for the provider's limits: the lowest number goes first.
+    /// Sets the priority among the calls that wait for admission: the lowest number is admitted first.
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Sets a before-send hook, such as one that writes an intent to a write-ahead journal. It runs just before each call is
-    /// sent, after all waits; the call is sent only if the hook's future returns `Ok`. A provider from a
-    /// [`Stack`](crate::Stack) runs it; one without a stack does not.
+    /// Sets a before-send hook, such as one that writes an intent to a write-ahead journal.
+    ///
+    /// The hook runs immediately before each call is sent, after all waits, and again before each retry. The call is sent only
+    /// if the hook's future returns `Ok`; an error of the hook is returned to the caller. Only a provider that a
+    /// [`Stack`](crate::Stack) has built runs the hook.
     #[must_use]
     pub fn before_send<F, Fut>(mut self, hook: F) -> Self
     where
@@ -108,13 +114,14 @@ impl CallContext {
         }
     }
 
-    /// Runs `work` until it ends, the call is cancelled, or its deadline has passed.
+    /// Runs `work` until it ends, the token `cancel` is cancelled, or the deadline has passed.
     ///
     /// # Errors
-    /// `Cancelled` or `Timeout`, as possibly billed: `work` was dropped, and the provider's progress is unknown.
+    /// `Cancelled` or `Timeout`. Both count as possibly billed, since `work` was dropped and the provider's progress is
+    /// unknown.
     ///
     /// # Cancel safety
-    /// Drops `work`.
+    /// Dropping the future drops `work`.
     pub async fn guard<T>(&self, work: impl Future<Output = T> + Send) -> Result<T, Error> {
         tokio::select! {
             // Work that has ended counts as ended: an inner layer knows more of its end than this one.

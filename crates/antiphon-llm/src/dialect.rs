@@ -1,6 +1,7 @@
 use serde_json::{Map, Value};
 
-/// The subset of JSON schema that a provider accepts for structured output, for [`Schema::compile`](crate::Schema::compile).
+/// A dialect: the subset of JSON Schema that a provider accepts for structured output.
+/// [`Schema::compile`](crate::Schema::compile) rewrites a schema into it. The default accepts everything.
 ///
 /// ```
 /// use antiphon_llm::{Dialect, Schema};
@@ -16,7 +17,8 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// Keywords that are left out and named in the `description` instead. Default: none.
+    /// The keywords that the provider does not accept. They are left out and written into the `description` instead. Default:
+    /// none.
     pub unsupported: &'static [&'static str],
     /// The values of `format` that are accepted; the others are left out. Default: all.
     pub formats: Option<&'static [&'static str]>,
@@ -42,10 +44,11 @@ pub struct Dialect {
 pub struct Compiled {
     /// The schema to send.
     pub schema: Value,
-    /// Pointers (RFC 6901) to the keywords that the provider does not enforce.
+    /// The keywords that the provider does not enforce, as JSON pointers (RFC 6901). [`Schema::check`](crate::Schema::check)
+    /// still enforces them.
     pub weakened: Vec<String>,
-    /// Pointers to parts that the dialect cannot express at all: objects with arbitrary keys, properties that may be
-    /// missing. With one of these the provider cannot be asked for strict adherence to the schema.
+    /// The parts that the dialect cannot express, as JSON pointers: for example objects with arbitrary keys, or optional
+    /// properties. If there is one, the request must not demand strict adherence to the schema.
     pub inexpressible: Vec<String>,
 }
 

@@ -8,8 +8,8 @@ use antiphon_resilience::{LimitHints, Verdict};
 use crate::completion::{Completion, Usage};
 use crate::spent::Spent;
 
-/// An error of a call, with its kind, its cost and the partial answer, if any. A clone reports the same to another caller
-/// that shares the call.
+/// An error of a call, with its kind, its cost and the partial answer, if any. Callers that share a call (single flight) get
+/// clones of its error.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
@@ -24,7 +24,8 @@ struct Inner {
     spent: Spent,
 }
 
-/// The kinds of [`Error`], which decide the reaction of the caller.
+/// The kind of an [`Error`], by which a caller decides how to react. [`verdict`](Self::verdict) returns whether a retry may
+/// help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -32,49 +33,49 @@ pub enum ErrorKind {
     InvalidRequest,
     /// An API key that is missing, wrong, or lacks the permission.
     Auth,
-    /// A model that the provider does not have, or not for this key.
+    /// A model that the provider does not have, or that this API key may not use.
     ModelNotFound,
-    /// A request for something that the provider cannot do.
+    /// A feature that the provider does not support.
     Unsupported,
-    /// An account whose money or allowance is used up: no later call will succeed either.
+    /// An account whose credit or quota is used up. A retry does not help.
     Quota,
-    /// Too many calls or tokens for now.
+    /// A rate limit: too many calls or tokens in a short time (status 429).
     RateLimited {
         /// The wait that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// An overload of the provider.
+    /// A provider that is overloaded (status 503 or 529).
     Overloaded {
         /// The wait that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// An open circuit breaker: no calls for now because too many of them failed. See [`Guarded`](crate::Guarded).
+    /// An open circuit breaker, which rejected the call because too many calls failed. Nothing was sent. See
+    /// [`Guarded`](crate::Guarded).
     CircuitOpen {
         /// The time until the next trial call.
         retry_after: Option<Duration>,
     },
     /// A connection that could not be opened.
     Connect,
-    /// No file descriptor left for a connection in this process or on this machine; nothing was sent. No statement about the
-    /// provider.
+    /// A lack of file descriptors in this process or on this machine. Nothing was sent, and the provider is not at fault.
     Exhausted,
-    /// A failure of the provider, or a connection that broke before the first text.
+    /// A provider that fails, or a connection that broke before the first text.
     Unavailable,
-    /// A wait that took too long.
+    /// A timeout, or the deadline of the call.
     Timeout {
         /// The phase of the call that timed out.
         phase: TimeoutPhase,
     },
-    /// An answer that was cut; see [`Error::partial`].
+    /// A truncated answer. [`Error::partial`] has the text that arrived.
     Truncated {
-        /// The cause of the cut.
+        /// The cause of the truncation.
         cause: TruncationCause,
     },
-    /// A refusal of the model to answer.
+    /// A model refusal: the model declined to answer.
     ModelRefusal,
-    /// A prompt or an answer that the provider's filter stopped.
+    /// A prompt or an answer that the provider's content filter stopped.
     Filtered,
-    /// Prompt and answer that do not fit into the model's context window.
+    /// A prompt that, with the answer, does not fit into the model's context window.
     ContextTooLong,
     /// A response that does not have the provider's format.
     InvalidResponse,
@@ -94,22 +95,22 @@ pub enum TimeoutPhase {
     FirstToken,
     /// The wait for the next text.
     NextToken,
-    /// One whole call, against the provider's limit for one call: the answer arrives too slowly.
+    /// One call as a whole, against the provider's maximum time per call. The answer arrived too slowly.
     Call,
-    /// All calls and pauses, against the deadline.
+    /// All calls and the pauses between them, against the deadline of the caller.
     Total,
 }
 
 /// The cause of a cut answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TruncationCause {
-    /// The token limit.
+    /// The answer reached the token limit.
     MaxTokens,
-    /// An end of the connection before the end of the answer.
+    /// The connection, or the provider, ended the answer early.
     Disconnected,
 }
 
-/// Whether a failed call costs money.
+/// The billing of a call: not billed, possibly billed, or billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Billed {
     /// Certainly not billed.
@@ -122,7 +123,7 @@ pub enum Billed {
 }
 
 impl Billed {
-    /// Returns the billing of two calls together: `Maybe` as soon as one of them is.
+    /// Returns the billing of two calls together: `Maybe` if either is possibly billed.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -163,7 +164,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns whether the same call may succeed later, and the wait before it.
+    /// Returns whether a retry of the call may succeed, and the wait that the provider asked for.
     #[must_use]
     pub fn verdict(self) -> Verdict {
         match self {
@@ -194,7 +195,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Creates an error of a first attempt that certainly cost nothing.
+    /// Creates an error of one call that was certainly not billed.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -229,7 +230,7 @@ impl Error {
         self
     }
 
-    /// Sets the cost of all calls that led to the error, in place of the earlier value.
+    /// Sets the number and usage of all calls that led to the error, and replaces the earlier value.
     #[must_use]
     pub fn with_spent(mut self, spent: Spent) -> Self {
         self.0.spent = spent;
@@ -276,8 +277,8 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the error's meaning for the next attempt: its kind's [`verdict`](ErrorKind::verdict), with the wait that the
-    /// provider asked for (`Retry-After`), if any. That wait is honoured for every kind that may be retried.
+    /// Returns the verdict for the next attempt: the [`verdict`](ErrorKind::verdict) of the kind, with the wait that the
+    /// provider asked for (`Retry-After`), if any. The wait is honoured for every kind that may be retried.
     ///
     /// ```
     /// use antiphon_llm::{Error, ErrorKind, LimitHints, Verdict};
@@ -299,31 +300,32 @@ impl Error {
         }
     }
 
-    /// Returns the partial answer, if any: text, and tokens if they were reported.
+    /// Returns the partial answer, if any: the text that arrived, and the usage if it was reported.
     #[must_use]
     pub fn partial(&self) -> Option<&Completion> {
         self.0.partial.as_ref()
     }
 
-    /// Returns the number of calls made, from 1; 0 where none was sent, or the call was shared from another caller.
+    /// Returns the number of calls that led to the error; 0 for a shared call of another caller, or if the error ended a wait
+    /// before the first call. A call that a circuit breaker rejected counts as one attempt, although nothing was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.spent.calls
     }
 
-    /// Returns the provider's own id of the call, for its support.
+    /// Returns the provider's id of the call, which its support asks for.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Returns whether the calls cost money: `Maybe` as soon as one of them was possibly billed.
+    /// Returns the billing of all calls: `Maybe` if one of them was possibly billed.
     #[must_use]
     pub fn billed(&self) -> Billed {
         self.0.spent.billed()
     }
 
-    /// Returns the cost of all calls that led to the error.
+    /// Returns the number and usage of all calls that led to the error.
     #[must_use]
     pub fn spent(&self) -> Spent {
         self.0.spent

@@ -10,15 +10,15 @@ use crate::provider::Provider;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider that asks other providers, in order, where the first one cannot answer.
+/// A provider with fallbacks: if the first provider cannot answer, it calls other providers, in order.
 ///
-/// [`Stack::fallback`](crate::Stack::fallback) puts one around providers with separate limits, breakers and retries; use
-/// this type for a custom rule ([`when`](Self::when)). The answer is marked as one of another model
-/// ([`Head::other_model`](crate::Head)), so that caches do not keep it.
+/// Use [`Stack::fallback`](crate::Stack::fallback) for providers with separate limits, breakers and retries, and this type for
+/// a custom rule ([`when`](Self::when)). The answer of a fallback is marked as one of another model
+/// ([`Head::other_model`](crate::Head)), so that it is not cached.
 ///
-/// The next provider is asked only before the first text: an answer that a caller has begun to read is not restarted
-/// elsewhere. The kind of the error decides whether another provider may help: an invalid prompt is invalid everywhere, and
-/// a prompt that one model refused is not sent to the next.
+/// The next provider is called only if the error comes before the first text, since the caller may have used the text. The kind
+/// of the error decides whether another provider may help. By default, the next provider is not called for an invalid prompt, a
+/// model refusal, filtered content, an invalid answer, a cancellation, a lack of file descriptors, or the deadline of the call.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,20 +50,20 @@ pub struct Fallback<P> {
 }
 
 impl<P> Fallback<P> {
-    /// Wraps `inner`, which is asked first, for the model of the prompt.
+    /// Wraps `inner`, which is called first, with the model of the prompt.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self { inner, others: Vec::new(), may_help: another_may_help }
     }
 
-    /// Adds a provider that is asked next, for `model`.
+    /// Adds a provider that is called next, with `model` in place of the prompt's model.
     #[must_use]
     pub fn or(mut self, provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
         self.others.push((provider, model.into()));
         self
     }
 
-    /// Sets the rule for the errors after which the next provider is asked. Default: those with which another provider may
+    /// Sets the rule for the errors after which the next provider is called. Default: the errors for which another provider may
     /// help, such as an outage, a rate limit or a context that is too long.
     #[must_use]
     pub fn when(mut self, may_help: fn(ErrorKind) -> bool) -> Self {

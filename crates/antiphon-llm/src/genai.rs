@@ -1,17 +1,18 @@
 //! OpenTelemetry's attribute and metric names for calls of generative AI.
 //!
-//! From <https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md>; the names
-//! of metrics from the last tagged version,
-//! <https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>, which collectors
-//! know. The convention is still in development, so the names are defined here and not taken from a dependency.
+//! The attribute names are those of
+//! <https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md>. The metric names
+//! are those of the last tagged version,
+//! <https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>, which collectors know.
+//! The convention is still in development, so the names are defined here and not taken from a dependency.
 
 use serde_json::{Value, json};
 
 /// The operation: `chat`.
 pub const OPERATION_NAME: &str = "gen_ai.operation.name";
-/// The provider, by the convention's own names: [`provider_name`].
+/// The provider, by the name that the convention gives it: [`provider_name`].
 pub const PROVIDER_NAME: &str = "gen_ai.provider.name";
-/// The model that was asked for.
+/// The model that was requested.
 pub const REQUEST_MODEL: &str = "gen_ai.request.model";
 /// The maximum number of tokens that the answer may have.
 pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
@@ -19,13 +20,13 @@ pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
 pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
 /// The seed of the sampling.
 pub const REQUEST_SEED: &str = "gen_ai.request.seed";
-/// The provider's own id of the answer.
+/// The provider's id of the answer.
 pub const RESPONSE_ID: &str = "gen_ai.response.id";
 /// The model that served the call.
 pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
 /// The finish reason: a list of one, as JSON.
 pub const RESPONSE_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
-/// Seconds until the first text.
+/// The time to the first text (time to first token), in seconds.
 pub const RESPONSE_TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 /// Tokens of the prompt, cached ones included.
 pub const USAGE_INPUT: &str = "gen_ai.usage.input_tokens";
@@ -37,11 +38,11 @@ pub const USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_write.input_tokens";
 pub const USAGE_OUTPUT: &str = "gen_ai.usage.output_tokens";
 /// Tokens of reasoning.
 pub const USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
-/// The system instructions, only when content is observed.
+/// The system instructions; recorded only with [`Observed::with_content`](crate::Observed::with_content).
 pub const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
-/// The conversation, only when content is observed.
+/// The messages of the prompt; recorded only with [`Observed::with_content`](crate::Observed::with_content).
 pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
-/// The answer, only when content is observed.
+/// The answer; recorded only with [`Observed::with_content`](crate::Observed::with_content).
 pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
 /// The host of the server.
 pub const SERVER_ADDRESS: &str = "server.address";
@@ -53,14 +54,15 @@ pub const ERROR_TYPE: &str = "error.type";
 pub const ATTEMPTS: &str = "antiphon.attempts";
 /// The type of the tokens: `input` for the prompt, `output` for the answer.
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";
-/// Seconds from a call's beginning to its end.
+/// The histogram of the durations of calls, in seconds, from the start to the end of the answer.
 pub const METRIC_DURATION: &str = "gen_ai.client.operation.duration";
-/// Tokens of a call.
+/// The histogram of the tokens of calls, with the label [`TOKEN_TYPE`].
 pub const METRIC_TOKENS: &str = "gen_ai.client.token.usage";
-/// Seconds until a call's first text.
+/// The histogram of the time to the first text, in seconds.
 pub const METRIC_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
 
-/// Returns the convention's name for a vendor, where it has one.
+/// Returns the convention's name for a vendor; `None` if the convention has none, in which case the vendor's own name is
+/// recorded.
 #[must_use]
 pub fn provider_name(vendor: &str) -> Option<&'static str> {
     Some(match vendor {

@@ -8,14 +8,15 @@ use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// A provider with a circuit breaker: no calls while too many of them fail, except for an occasional trial call.
+/// A provider with a circuit breaker: while too many calls fail, it rejects calls with `CircuitOpen`, except for occasional
+/// trial calls.
 ///
-/// A failure is an error for which the provider is responsible: it cannot be reached, fails, is overloaded or ends an answer
-/// early. An invalid answer, a refusal for a rate limit, a wrong key or a prompt that is not accepted says nothing about the
-/// provider's health; nor does a cancellation by the caller.
+/// An error counts as a failure if the provider is responsible for it: it cannot be reached, fails, is overloaded, times out or
+/// ends an answer early. An invalid answer, a rate limit, a wrong API key, an invalid prompt and a cancellation by the caller
+/// do not count.
 ///
-/// A [`Stack`](crate::Stack) puts the breaker inside all waits. Alone, the wrapper fits a program that calls once and must
-/// know at once that a service is down:
+/// A [`Stack`](crate::Stack) puts the breaker inside all waits. Use the wrapper alone in a program without retries that must
+/// fail fast while a service is down:
 ///
 /// ```
 /// use std::time::Duration;

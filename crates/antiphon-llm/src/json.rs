@@ -1,8 +1,9 @@
-//! Extraction of JSON from a model's answer, without guesses.
+//! Extraction of JSON from a model's answer, without guessing.
 //!
-//! Models put JSON into code fences, between sentences, and after their reasoning. A value is accepted only when it is
-//! complete and unique: a cut answer is reported as `Truncated`, and two different values are reported as `Ambiguous`.
-//! [`salvage`] returns the complete elements of a truncated answer.
+//! Models put JSON into code fences, between sentences, and after their reasoning. A value is accepted only if it is complete
+//! and unique: a truncated answer is a `Truncated` error, and an answer with two different values is an `Ambiguous` error.
+//! [`salvage`] returns the complete elements of a list in a truncated answer. To check a value against a schema as well, use
+//! [`SchemaRetryPolicy::read`](crate::SchemaRetryPolicy::read).
 
 mod extract;
 mod repair;

@@ -1,7 +1,8 @@
-//! A provider-neutral contract for language models: prompts, streamed answers, errors, and structured output.
+//! A vendor-neutral interface to language models: prompts, streamed answers, errors, and structured output.
 //!
-//! A [`Provider`] answers a [`Prompt`] with a stream that ends in exactly one [`Completion`] or an [`Error`]; a stream
-//! that stops early is an error with its partial answer. This crate contains no HTTP and no code for a vendor.
+//! A [`Provider`] answers a [`Prompt`] with a stream that ends with exactly one [`Completion`] or one [`Error`]. A stream that
+//! stops early is an error, which has the partial answer. This crate contains no HTTP client and no vendor code. [`Stack`] adds
+//! retries, admission control, a circuit breaker, a cache and fallbacks to a provider.
 //!
 //! ```
 //! let answer = "Sure! ```json\n{\"name\": \"Ada\"}\n```";

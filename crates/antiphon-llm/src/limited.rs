@@ -13,14 +13,15 @@ use crate::provider::{Provider, Scope};
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider with admission control: calls stay just under the provider's limits, which are learned from its answers
-/// (adaptive concurrency), and wait in a queue where a limit is reached (backpressure).
+/// A provider with admission control: it learns the provider's limits from its answers (adaptive concurrency), and calls wait
+/// in a queue while a limit is reached (backpressure).
 ///
-/// Use it where the limits are not known or change; for a limit that is known, hold a permit of a
-/// [`RateLimiter`](antiphon_resilience::RateLimiter), a token bucket, around the call.
+/// Use it if the limits are not known or change. For a fixed, known limit, acquire a permit of a
+/// [`RateLimiter`](antiphon_resilience::RateLimiter), a token bucket, and hold it during the call.
 ///
-/// A refusal for a rate limit that cost nothing is not a failure: the call is queued again until its deadline. All calls
-/// with one [`LimiterRegistry`] share the learned limits, for each account and model.
+/// A call that a rate limit refuses at no cost does not fail: it is queued again, until its deadline. A call that cannot be
+/// admitted before its deadline fails with `RateLimited`. All calls with the same [`LimiterRegistry`] share the learned limits,
+/// which are kept for each account and model.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, LimiterRegistry, Limited, Message, Prompt, ProviderExt};

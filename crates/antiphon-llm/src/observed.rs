@@ -12,14 +12,15 @@ use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// A provider with a span for each call, over all its attempts and until its answer's end, with tokens and times.
+/// A provider with a tracing span for each call, which records tokens and times. The span includes all attempts and ends with
+/// the answer.
 ///
-/// A [`Stack`](crate::Stack) has one; use the wrapper alone for calls that need neither retries nor limits.
+/// A [`Stack`](crate::Stack) contains this wrapper; use it alone for calls without retries and limits.
 ///
-/// The span and its fields have the names of OpenTelemetry's conventions for generative AI, which [`genai`] lists. The span
-/// has prompts and answers only after [`with_content`](Self::with_content).
+/// The names of the span and its fields are those of OpenTelemetry's conventions for generative AI; see [`genai`]. Prompts and
+/// answers are recorded only with [`with_content`](Self::with_content).
 ///
-/// With the feature `metrics`, durations and tokens go to the `metrics` facade.
+/// With the feature `metrics`, durations (in seconds) and tokens are also recorded as histograms of the `metrics` facade.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Message, Observed, Prompt, ProviderExt};
@@ -47,7 +48,8 @@ impl<P> Observed<P> {
         Self { inner, content: false }
     }
 
-    /// Puts prompts and answers into spans, too; every exporter of the spans receives them. Default: no content.
+    /// Records prompts and answers in the spans. They may contain PII, and every exporter of the spans receives them. Default:
+    /// no content.
     #[must_use]
     pub fn with_content(mut self) -> Self {
         self.content = true;

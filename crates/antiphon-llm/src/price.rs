@@ -1,6 +1,6 @@
 use crate::completion::Usage;
 
-/// The price of a model, in millionths of a US dollar per million tokens: $0.10 per million tokens is 100,000.
+/// The price of a model, in millionths of a US dollar per million tokens. For example, $0.10 per million tokens is 100,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Price {
@@ -12,20 +12,23 @@ pub struct Price {
     pub cache_write: u64,
     /// The price of tokens of the answer.
     pub output: u64,
-    /// The price of batch calls, which may take hours, in percent of the prices above; 100 where there is no such offer.
+    /// The price of calls through the vendor's batch API, in percent of the prices above; 100 if the vendor has no batch API.
+    /// Batch calls may take hours.
     pub batch_percent: u64,
 }
 
 impl Price {
-    /// No cost at all, as for a model on the local machine.
+    /// The price of free calls, such as those to a model on the local machine.
     pub const FREE: Self = Self { input: 0, cached: 0, cache_write: 0, output: 0, batch_percent: 100 };
 
-    /// The price of answers that were paid for earlier, such as those of a cassette: nothing. Unlike [`FREE`](Self::FREE) it
-    /// counts as the price of a model that has one: a budget bounds the answers as it did when they were recorded, so that
-    /// the prompts are the same.
+    /// The price of answers that were paid for earlier, such as those of a cassette.
+    ///
+    /// All prices are 0. Unlike [`FREE`](Self::FREE), the value counts as the price of a model that costs money: a budget then
+    /// limits the maximum length of answers as it did when they were recorded, so that the prompts are equal to the recorded
+    /// ones.
     pub const PREPAID: Self = Self { batch_percent: 0, ..Self::FREE };
 
-    /// Creates a price for prompts, cached prompts and answers; cache writes cost as much as prompts.
+    /// Creates a price for the tokens of prompts, of cached prompts and of answers. Cache writes cost as much as prompts.
     #[must_use]
     pub fn new(input: u64, cached: u64, output: u64) -> Self {
         Self { input, cached, cache_write: input, output, batch_percent: 100 }
@@ -38,15 +41,15 @@ impl Price {
         self
     }
 
-    /// Sets the price of batch calls, which may take hours, in percent of the price.
+    /// Sets the price of calls through the vendor's batch API, in percent of the other prices. Default: 100.
     #[must_use]
     pub fn batch_percent(mut self, percent: u64) -> Self {
         self.batch_percent = percent;
         self
     }
 
-    /// Returns the higher of both prices for each kind of token: the maximum cost of a call that either model may answer.
-    /// [`FREE`](Self::FREE) leaves the other price unchanged.
+    /// Returns the higher of the two prices for each kind of token, for an upper bound on the cost of a call that either model
+    /// may answer. If one price is [`FREE`](Self::FREE), returns the other.
     ///
     /// ```
     /// use antiphon_llm::Price;
@@ -72,7 +75,7 @@ impl Price {
         }
     }
 
-    /// Returns the price of batch calls, which may take hours.
+    /// Returns the price of calls through the vendor's batch API, which may take hours.
     ///
     /// ```
     /// let price = antiphon_llm::Price::new(100, 10, 500).batch_percent(50).batch();
@@ -90,8 +93,8 @@ impl Price {
         }
     }
 
-    /// Returns the cost of some tokens, in millionths of a US dollar, rounded up; `None` where their number is not known and
-    /// the price is not zero.
+    /// Returns the cost of tokens in millionths of a US dollar, rounded up; `None` if their number is not known and a price is
+    /// not 0.
     ///
     /// ```
     /// use antiphon_llm::{Price, Usage};
@@ -104,9 +107,10 @@ impl Price {
         self.cost_usd_picos(usage).map(|picos| picos.div_ceil(1_000_000))
     }
 
-    /// Returns the exact cost of some tokens, in millionths of a millionth of a US dollar (10⁻¹² dollars); `None` where their
-    /// number is not known and the price is not zero. Add these, and round the sum once: the calls of a small model cost few
-    /// millionths each.
+    /// Returns the exact cost of tokens in units of 10⁻¹² US dollars; `None` if their number is not known and a price is not 0.
+    ///
+    /// Use it to add up many calls, and round the sum once: a call to a small model may cost less than one millionth of a
+    /// dollar, which [`cost_usd_micros`](Self::cost_usd_micros) would round up for each call.
     ///
     /// ```
     /// use antiphon_llm::{Price, Usage};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::schema::Schema;
 
-/// A prompt for a model: everything that changes the answer, and nothing else.
+/// A prompt for a model: everything that changes the answer. Options that do not change it are in the
+/// [`CallContext`](crate::CallContext).
 ///
 /// ```
 /// use antiphon_llm::{Message, SamplingParams, Prompt};
@@ -17,7 +18,7 @@ use crate::schema::Schema;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Prompt {
-    /// The model's name at its provider.
+    /// The name of the model, as its provider spells it.
     pub model: String,
     /// The system instructions.
     pub system: Option<String>,
@@ -25,7 +26,7 @@ pub struct Prompt {
     pub messages: Vec<Message>,
     /// The sampling parameters.
     pub parameters: SamplingParams,
-    /// The form that the answer must have.
+    /// The form of the answer: text, or JSON that fits a schema.
     pub output: Output,
 }
 
@@ -33,7 +34,7 @@ pub struct Prompt {
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct SamplingParams {
-    /// The sampling temperature, from 0 (always the likeliest token) upwards. Several current models accept only their default.
+    /// The sampling temperature, from 0 (the most likely token) upwards. Some models accept only their default.
     pub temperature: Option<f64>,
     /// The maximum number of tokens of the answer, hidden reasoning included.
     pub max_tokens: Option<u64>,
@@ -51,7 +52,9 @@ pub enum Output {
     /// Free text.
     #[default]
     Text,
-    /// One JSON value that fits the schema (structured output), which is checked here even if the provider enforces it.
+    /// One JSON value that fits the schema (structured output).
+    /// [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) checks the value even if the provider enforces the
+    /// schema.
     Json(Schema),
 }
 
@@ -81,26 +84,26 @@ pub enum Role {
 pub enum Part {
     /// Plain text.
     Text(String),
-    /// A source for the answer.
+    /// A document that the answer can cite.
     Document(DocumentPart),
 }
 
-/// A source for the model, which an answer can cite. Vendors' formats render it as a delimited block; the `offline` provider
-/// reads its turns directly.
+/// A source document in a prompt, which the answer can cite (grounding). It is sent to vendors as a delimited block of text;
+/// the `offline` provider reads its turns directly.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DocumentPart {
-    /// A short id, unique in the prompt, for citations in the answer.
+    /// A short id, unique in the prompt, by which citations in the answer refer to the document.
     pub id: String,
-    /// The document's name for people, such as its file name.
+    /// The name that is shown for the document, such as its file name.
     pub name: String,
     /// The whole text of the document.
     pub text: Arc<str>,
-    /// The turns of the speakers, where they are known; empty otherwise.
+    /// The turns of the speakers; empty if they are not known.
     pub turns: Arc<[SpeakerTurn]>,
 }
 
-/// A stretch of speech in a [`DocumentPart`].
+/// A turn in a [`DocumentPart`]: one uninterrupted contribution of a speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpeakerTurn {
@@ -122,7 +125,7 @@ pub enum Side {
 }
 
 impl Prompt {
-    /// Creates a prompt with a conversation, the provider's default parameters, and text as the answer's form.
+    /// Creates a prompt for a conversation, with the default parameters of the provider and a text answer.
     #[must_use]
     pub fn new(model: impl Into<String>, messages: impl IntoIterator<Item = Message>) -> Self {
         Self {
@@ -193,7 +196,7 @@ impl SamplingParams {
         self
     }
 
-    /// Returns these parameters, with the values of `other` for those that are `None`.
+    /// Returns these parameters, in which each `None` is replaced by the value of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -269,7 +272,7 @@ impl Message {
         Self { role, parts: parts.into_iter().collect() }
     }
 
-    /// Returns the message as one text, for vendors without document parts.
+    /// Returns the message as one text, in which each document is a delimited block.
     #[must_use]
     pub fn rendered(&self) -> Cow<'_, str> {
         if let [Part::Text(text)] = &self.parts[..] {

@@ -2,12 +2,12 @@ use crate::prompt::{Output, Part, Prompt};
 
 /// The size of a prompt as it is sent to a model, in bytes: the basis of every estimate of tokens and cost.
 ///
-/// Text and schema are counted separately, since a prompt's text is sent once, and its schema as often as the provider needs
-/// it: once to a provider that enforces it (structured output) or gets it as text; and a dialect that cannot express a
-/// keyword adds it as text to the schema's descriptions. [`total`](Self::total) counts it once,
-/// [`max_total`](Self::max_total) twice.
+/// Text and schema are counted separately. The text is sent once. The schema is sent at least once, as structured output or as
+/// text; if the provider's [`Dialect`](crate::Dialect) does not accept a keyword, the keyword is also written into a
+/// description. [`total`](Self::total) therefore counts the schema once, for an estimate, and [`max_total`](Self::max_total)
+/// counts it twice, for an upper bound.
 ///
-/// The frame that a provider puts around each message is not included: a few tokens that no provider publishes.
+/// The few tokens that a provider adds around each message are not included, since no provider publishes their number.
 ///
 /// ```
 /// use antiphon_llm::{Message, Output, Prompt, Schema};
@@ -21,7 +21,7 @@ use crate::prompt::{Output, Part, Prompt};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PromptBytes {
-    /// Bytes of the system instructions and of all messages, documents with the block that is put around them.
+    /// Bytes of the system instructions and of all messages. Documents are counted with the block in which they are rendered.
     pub text: u64,
     /// Bytes of the schema that the answer has to fit, as compact JSON; 0 where there is none.
     pub schema: u64,

@@ -17,52 +17,56 @@ use crate::structured::{SchemaRetryPolicy, Structured};
 
 /// A source of answers to prompts.
 ///
-/// Implement it for a vendor, a local engine, or a wrapper around another provider; callers use [`ProviderExt`].
+/// Implement the trait for a vendor, a local engine, or a wrapper around another provider. To make calls, use the methods of
+/// [`ProviderExt`]; to implement it with blocking code, use [`SyncProvider`](crate::SyncProvider).
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Returns the scope of the calls: whose limits and whose money they use.
+    /// Returns the scope of the calls: the vendor, the address and the account whose rate limits and credit they use.
     fn scope(&self) -> Scope;
 
-    /// Begins an answer; resolves when its first text, or the error, has arrived.
+    /// Begins an answer. The future resolves when the first text, or an error, has arrived.
     ///
     /// # Errors
-    /// The reason why there is no answer. The caller has seen nothing of it, so a wrapper may retry.
+    /// The error of the call. No text has reached the caller, so a wrapper may retry.
     ///
     /// # Cancel safety
-    /// Dropping the call, or the stream that it returns, closes the connection; the provider may have been working and may
-    /// bill for it.
+    /// Dropping the future, or the returned stream, closes the connection. The provider may already have worked on the answer
+    /// and may bill it.
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error>;
 
-    /// Returns the models that can be asked.
+    /// Returns the models that the provider offers.
     ///
     /// # Errors
-    /// The reason why they cannot be listed.
+    /// The error of the request for the list.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error>;
 
-    /// Checks that the provider responds, without a model's work; returns the latency and what the provider reported.
+    /// Checks that the provider responds, without a call to a model. Returns the latency and the details that the provider
+    /// reported.
     ///
     /// # Errors
-    /// The reason why it does not respond.
+    /// The error of the request, if the provider does not respond.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     async fn health(&self, context: &CallContext) -> Result<Health, Error>;
 
-    /// Returns the known capabilities of a model; unknown ones are `None` and not an error.
+    /// Returns the known capabilities of a model. An unknown capability is `None`, not an error.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities;
 }
 
-/// A source of embeddings: vectors of texts, which are near each other where the texts have similar meanings.
+/// A source of embeddings: vectors that represent texts, so that texts with similar meanings have vectors that are close to
+/// each other.
 ///
-/// A separate trait from [`Provider`], since the models that embed are seldom those that answer. The providers of
-/// antiphon-providers that have such models implement it. The crates of this workspace search by words (BM25) and find
-/// near duplicates by MinHash, which need no calls; use embeddings where other words for the same thing must be found.
+/// The trait is separate from [`Provider`], since a model for embeddings is rarely a model that answers prompts. The providers
+/// in antiphon-providers implement it if the vendor has such models. The crates of this workspace use no embeddings: they
+/// search by words (BM25) and find near duplicates by MinHash, without calls. Use embeddings to find texts that express the
+/// same in other words.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Embedder, Embeddings, Error, async_trait};
@@ -100,14 +104,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 /// ```
 #[async_trait]
 pub trait Embedder: fmt::Debug + Send + Sync + 'static {
-    /// Returns one vector for each text, in their order. Vendors allow some hundreds of texts per call; implementations
-    /// split more.
+    /// Returns one vector for each text, in the order of the texts. Vendors allow some hundreds of texts per call; an
+    /// implementation splits a longer list into several calls.
     ///
     /// # Errors
-    /// The reason why there are no vectors; an implementation never returns only some of them.
+    /// The error of a call. An implementation returns either all vectors or an error.
     ///
     /// # Cancel safety
-    /// Closes the connection; vectors that have arrived are lost.
+    /// Dropping the future closes the connection; vectors that have arrived are lost.
     async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error>;
 }
 
@@ -115,33 +119,33 @@ pub trait Embedder: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Embeddings {
-    /// One vector for each text, in their order; all of one length.
+    /// One vector for each text, in the order of the texts. All vectors have the same length.
     pub vectors: Vec<Vec<f32>>,
     /// Tokens, as far as the provider reported them.
     pub usage: Usage,
 }
 
-/// The scope of a provider's calls: whose limits and whose money they use.
+/// The scope of a provider's calls: the vendor, the address and the account whose rate limits and credit they use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Scope {
     /// The provider's short name, such as `openai`.
     pub vendor: String,
-    /// The address of its interface; `None` where nothing leaves the process.
+    /// The base URL of the provider's API; `None` if nothing leaves the process.
     pub base_url: Option<String>,
-    /// Other settings that change its answers: the interface in use, fields that each request has.
+    /// Other settings that change the answers, such as the API in use or fields that are added to each request.
     pub variant: Option<String>,
     /// A digest of the API key, which distinguishes accounts without revealing a key.
     pub key_digest: Option<String>,
 }
 
-/// A model that can be asked.
+/// A model that a provider offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Model {
     /// The model's name at the provider.
     pub id: String,
-    /// The tokens that prompt and answer may have together; `None` if unknown.
+    /// The context window: the maximum number of tokens of prompt and answer together; `None` if unknown.
     pub context_window: Option<u64>,
     /// Whether the model writes text, unlike one that only makes embeddings, transcripts or images. Default: yes.
     pub answers: bool,
@@ -159,7 +163,8 @@ pub struct Health {
     pub http_version: Option<&'static str>,
     /// The number of models that the provider lists, if they were requested.
     pub models: Option<usize>,
-    /// The number of calls that run at the same time, where the provider reports it: the slots of a local engine.
+    /// The number of calls that the provider runs concurrently, such as the slots of a local engine; `None` if it is not
+    /// reported.
     pub parallel: Option<u32>,
     /// The provider's version, where it is reported.
     pub version: Option<String>,
@@ -170,13 +175,13 @@ pub struct Health {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// The tokens that prompt and answer may have together.
+    /// The context window: the maximum number of tokens of prompt and answer together.
     pub context_window: Option<u64>,
     /// The maximum number of tokens of one answer.
     pub max_output: Option<u64>,
-    /// The number of calls that run at the same time, where that is known.
+    /// The number of calls that the provider runs concurrently.
     pub parallel: Option<u32>,
-    /// Whether answers come from plain statistics and not from a language model. Default: no.
+    /// Whether answers come from statistics instead of a language model, as with the `offline` provider. Default: no.
     pub without_model: bool,
 }
 
@@ -202,15 +207,17 @@ impl Scope {
         Self { vendor: vendor.into(), base_url, variant: None, key_digest: None }
     }
 
-    /// Sets the other settings that change its answers.
+    /// Sets the other settings that change the answers. Use [`variant_digest`](Self::variant_digest) if they may contain a
+    /// secret.
     #[must_use]
     pub fn variant(mut self, variant: impl Into<String>) -> Self {
         self.variant = Some(variant.into());
         self
     }
 
-    /// Sets the other settings that change its answers as a digest, for settings that may contain a secret: a scope is
-    /// stored, for example in a cassette.
+    /// Sets the other settings that change the answers, as a digest.
+    ///
+    /// Use it for settings that may contain a secret, since a scope is stored, for example in a cassette.
     ///
     /// ```
     /// let scope = antiphon_llm::Scope::new("lab", None).variant_digest("x-team-key: secret");
@@ -222,7 +229,7 @@ impl Scope {
         self.variant(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
-    /// Sets the account, as a digest of its API key.
+    /// Sets the account. Only a digest of its API key is stored.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         let digest = blake3::derive_key("antiphon 2026 scope of a key", key.as_bytes());
@@ -355,13 +362,13 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 
 /// The methods of every [`Provider`] for callers: complete answers, and structured output.
 pub trait ProviderExt: Provider {
-    /// Waits for the complete answer.
+    /// Makes a call and returns the complete answer. Use [`Provider::stream`] for the text while it arrives.
     ///
     /// # Errors
-    /// The reason why there is none; [`Error::partial`] has the text so far.
+    /// The error of the call. If the answer had begun, [`Error::partial`] has its text.
     ///
     /// # Cancel safety
-    /// Closes the connection; the text so far is lost.
+    /// Dropping the future closes the connection; the text that has arrived is lost.
     fn complete(
         &self,
         prompt: &Prompt,
@@ -373,14 +380,17 @@ pub trait ProviderExt: Provider {
         }
     }
 
-    /// Returns the answer as JSON that fits `schema` (structured output); after an invalid answer the model is asked once more,
-    /// with the violations. Use [`SchemaRetryPolicy`] for other options.
+    /// Makes a call and returns the answer as JSON that fits `schema` (structured output).
+    ///
+    /// After an invalid answer there is one schema retry: the model is asked again, with the violations. Use
+    /// [`SchemaRetryPolicy`] for another number of retries or strict parsing.
     ///
     /// # Errors
-    /// `SchemaMismatch` after the second invalid answer, `Truncated` for an answer that was cut, or the provider's error.
+    /// `SchemaMismatch` if the answer to the schema retry is invalid, too; `Truncated` for an answer that was cut; or the
+    /// provider's error.
     ///
     /// # Cancel safety
-    /// Closes the connection; the text so far is lost.
+    /// Dropping the future closes the connection; the text that has arrived is lost.
     fn complete_json(
         &self,
         prompt: &Prompt,
@@ -390,8 +400,8 @@ pub trait ProviderExt: Provider {
         SchemaRetryPolicy::default().json(self, prompt, schema, context)
     }
 
-    /// Returns the answer as a `T`, whose schema it has to fit; after an invalid answer the model is asked once more, with the
-    /// violations.
+    /// Makes a call and returns the answer as a `T`. The schema is generated from `T`; after an invalid answer there is one
+    /// schema retry, as in [`complete_json`](Self::complete_json).
     ///
     /// ```
     /// # use antiphon_llm::{CallContext, Error, Prompt, Provider, ProviderExt, Message};
@@ -409,11 +419,11 @@ pub trait ProviderExt: Provider {
     /// ```
     ///
     /// # Errors
-    /// As [`complete_json`](Self::complete_json); and `SchemaMismatch` for an answer that fits the schema but cannot be
-    /// deserialised as a `T`.
+    /// As [`complete_json`](Self::complete_json), and `SchemaMismatch` if the answers fit the schema but cannot be deserialised
+    /// as a `T`.
     ///
     /// # Cancel safety
-    /// Closes the connection; the text so far is lost.
+    /// Dropping the future closes the connection; the text that has arrived is lost.
     fn complete_as<T: DeserializeOwned + JsonSchema + Send + 'static>(
         &self,
         prompt: &Prompt,

@@ -10,7 +10,10 @@ const KEYS: [(&str, usize); 8] = [
     ("Bearer ", 20),
 ];
 
-/// Returns a text in which everything that looks like a vendor's API key, and each of `secrets`, is replaced by `[key]`.
+/// Returns a text in which API keys and the given `secrets` are replaced by `[key]`.
+///
+/// A word counts as an API key if it begins with the prefix of a common vendor, such as `sk-`, and is long enough. Use it for
+/// messages from a vendor before they are logged.
 ///
 /// ```
 /// let text = antiphon_llm::redact("no: sk-abcdef123456 and hunter22", &["hunter22"]);

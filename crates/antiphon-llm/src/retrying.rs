@@ -12,15 +12,15 @@ use crate::provider::Provider;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider with retries: a failed call is repeated where that may help, with the backoff and jitter of a
-/// [`RetryPolicy`].
+/// A provider that retries failed calls, with the backoff and jitter of a [`RetryPolicy`].
+/// [`ErrorKind::verdict`](crate::ErrorKind::verdict) decides which errors are retried.
 ///
-/// A [`Stack`](crate::Stack) has one. Use the wrapper alone where no limits are shared; a caller that owns the retries
+/// A [`Stack`](crate::Stack) contains this wrapper. Use it alone if calls share no rate limit. A caller that makes the retries
 /// itself, as the engine does, uses [`Stack::calls`](crate::Stack::calls).
 ///
-/// Only calls that fail before the first text are retried, since the caller has seen any later text. Calls are
-/// at-least-once: the provider may bill a failed call as well as its retry. Wrap a provider once; two layers of retries
-/// multiply each other's calls.
+/// A call is retried only if it fails before the first text, since the caller may have used the text. Calls are at-least-once:
+/// the provider may bill both a failed call and its retry. Use one layer of retries only: with two layers, the numbers of
+/// attempts multiply.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,8 +55,8 @@ impl<P> Retrying<P> {
         Self { inner, policy, budget: None }
     }
 
-    /// Sets the retry budget that all calls share, so that a failing provider is not called four times as often as a
-    /// working one.
+    /// Sets a retry budget, which all calls share. It bounds the additional load of retries while the provider fails. Default:
+    /// no budget.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = Some(Arc::new(budget));

@@ -12,8 +12,8 @@ use crate::dialect::{Compiled, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::structured::InvalidAnswer;
 
-/// A JSON schema for structured output, with the name that providers require. Keywords that a provider does not enforce are
-/// enforced here.
+/// A JSON Schema for structured output, with the name that providers require. [`check`](Self::check) enforces all keywords,
+/// including those that a provider does not enforce.
 ///
 /// ```
 /// use serde_json::json;
@@ -39,18 +39,19 @@ const MAX_VIOLATIONS: usize = 10;
 /// The schemas of types, which do not change while a program runs.
 static TYPE_SCHEMAS: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
 
-/// One way in which a value does not fit its schema.
+/// A violation of a schema: one reason why a value is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
-    /// The position: a JSON pointer (RFC 6901), empty for the whole value.
+    /// The position in the value, as a JSON pointer (RFC 6901); empty for the whole value.
     pub pointer: String,
-    /// The violation, without the value.
+    /// The violated constraint. The message does not contain the value.
     pub message: String,
 }
 
 impl Schema {
-    /// Compiles a schema. The name may have ASCII letters, digits, `_` and `-`, up to 64 of them, as vendors require.
+    /// Compiles a schema. As vendors require, the name has 1 to 64 characters: ASCII letters, digits, `_` and `-`. The keyword
+    /// `format` is enforced.
     ///
     /// # Errors
     /// `InvalidRequest` for any other name, or for a value that is not a JSON schema.
@@ -69,7 +70,7 @@ impl Schema {
         Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })
     }
 
-    /// Returns the schema of a type, named after it. It is generated once for each type.
+    /// Returns the schema of a type, with the name of the type. The schema is generated once per process and cached.
     ///
     /// # Errors
     /// `InvalidRequest` for a type whose schema cannot be compiled; derived schemas always can.
@@ -137,13 +138,15 @@ impl Schema {
         Err(InvalidAnswer::Invalid(lines.join("\n")))
     }
 
-    /// Returns whether a value fits; stops at the first violation and describes none.
+    /// Returns whether a value is valid. The method stops at the first violation; use [`violations`](Self::violations) for a
+    /// description of all.
     #[must_use]
     pub fn is_valid(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }
 
-    /// Returns the schema in a provider's dialect, with pointers to the keywords that were left out.
+    /// Returns the schema in a provider's dialect, with pointers to the keywords that were left out. The result is cached for
+    /// each dialect.
     #[must_use]
     pub fn compile(&self, dialect: &Dialect) -> Arc<Compiled> {
         let mut cache = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);

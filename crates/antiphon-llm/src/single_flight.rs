@@ -15,13 +15,15 @@ use crate::provider::{Provider, ProviderExt};
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider that makes one call for equal prompts at the same time (deduplication) and returns its answer to all callers.
+/// A provider with single flight: while a call is in progress, further callers with an equal prompt wait for its answer instead
+/// of making a call (deduplication).
 ///
-/// Use it where many callers send the same prompt at once. No answer is kept after its call; use [`Cached`](crate::Cached)
-/// for that.
+/// Use it if many callers send the same prompt at the same time. The answer is not kept after the call; use
+/// [`Cached`](crate::Cached) for that.
 ///
-/// The call continues as long as at least one caller waits for it. Callers that share an answer get it complete, at its
-/// end, and not streamed. A shared answer has 0 attempts for the callers that joined: they paid nothing.
+/// The call continues as long as at least one caller waits for it. Every caller gets the complete answer at once, not streamed.
+/// For the callers that joined a call, the answer has 0 attempts, since they made no call. The deadline and the cancellation of
+/// a caller end only its own wait.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, SingleFlight};

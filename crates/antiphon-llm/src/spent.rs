@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::completion::Usage;
 use crate::error::Billed;
 
-/// The calls of one operation and what they cost, added up over retries, fallbacks and schema retries.
+/// The number and the usage of all calls of one operation, including retries, fallbacks and schema retries.
 ///
-/// A sum keeps the part of each call: reported tokens stay known beside calls that were possibly billed, and two possibly
-/// billed calls count as two. [`Completion::spent`](crate::Completion::spent) and [`Error::spent`](crate::Error::spent)
-/// return it for one call and all calls before it.
+/// In a sum, the reported tokens stay known even if other calls were possibly billed, and each possibly billed call is counted.
+/// [`Completion::spent`](crate::Completion::spent) and [`Error::spent`](crate::Error::spent) return it for a call and all calls
+/// before it. [`Price`](crate::Price) computes the cost of the tokens.
 ///
 /// ```
 /// use antiphon_llm::{Billed, Spent, Usage};
@@ -23,17 +23,17 @@ use crate::error::Billed;
 #[serde(default)]
 #[non_exhaustive]
 pub struct Spent {
-    /// Calls that were made. 0 for an answer from a cache, or one shared from another caller's call.
+    /// Calls that were made; 0 for a cached answer, or an answer that is shared with another caller.
     pub calls: u32,
-    /// Calls among them that were possibly billed: they were sent, and no usage was reported.
+    /// Possibly billed calls: those of `calls` that were sent and for which no usage was reported.
     pub possibly_billed: u32,
-    /// Reported tokens of all calls together; `None` where no call reported any. A provider that answers without a report
-    /// leaves `Some` usage with unknown numbers.
+    /// The sum of the tokens of all calls that answered; `None` if no call did. A call that answered without a usage report
+    /// makes the counts in it unknown.
     pub usage: Option<Usage>,
 }
 
 impl Spent {
-    /// Creates the cost of one call.
+    /// Creates the value for one call with this billing.
     #[must_use]
     pub fn call(billed: Billed) -> Self {
         let (possibly_billed, usage) = match billed {
@@ -44,7 +44,7 @@ impl Spent {
         Self { calls: 1, possibly_billed, usage }
     }
 
-    /// Returns whether the calls cost money: `Maybe` as soon as one of them was possibly billed.
+    /// Returns the billing of all calls: `Maybe` if one of them was possibly billed.
     #[must_use]
     pub fn billed(self) -> Billed {
         match (self.possibly_billed, self.usage) {
@@ -54,7 +54,7 @@ impl Spent {
         }
     }
 
-    /// Returns the reported tokens: zero where no call reported any.
+    /// Returns the usage; all counts are 0 if no call answered.
     #[must_use]
     pub fn tokens(self) -> Usage {
         self.usage.unwrap_or(Usage::NOTHING)

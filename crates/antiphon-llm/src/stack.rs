@@ -12,14 +12,17 @@ use crate::provider::Provider;
 use crate::retrying::Retrying;
 use crate::single_flight::SingleFlight;
 
-/// A builder that puts the wrappers of a provider into the one order in which they work together.
+/// A builder that combines the wrappers of a provider in the right order.
 ///
-/// From the outermost to the innermost: single flight, cache, fallback, span, retries, limits, breaker, before-send hook.
-/// The breaker is inside all waits, so that no trial call is held while it waits in the queue; a call waits again before each
-/// retry; only one layer retries; and a shared call ends only after its answer is in the cache, so that no second call is
-/// paid for in between.
+/// The order, from the outermost wrapper to the innermost, is: single flight, cache, fallback, span, retries, limits, breaker,
+/// before-send hook. The reasons are:
 ///
-/// A fallback is a separate stack, with the limits, the breaker and the retries of its own provider:
+/// - The breaker is inside all waits, so that a trial call is not held while it waits in a queue.
+/// - The limits are inside the retries, so that each retry waits for admission again, and only one layer retries.
+/// - The cache is inside the single flight, so that an answer is cached before the call ends; no second call can start in
+///   between.
+///
+/// A fallback is a separate stack, with its own limits, breaker and retries:
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,7 +62,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Creates a stack with a span for each call and the default [`RetryPolicy`].
+    /// Creates a stack with a span for each call and the default [`RetryPolicy`]; all other wrappers are off.
     pub fn new(provider: impl Provider) -> Self {
         Self {
             provider: Arc::new(provider),
@@ -74,7 +77,8 @@ impl Stack {
         }
     }
 
-    /// Sets the retry policy for failed calls.
+    /// Sets the retry policy for failed calls. Use [`RetryPolicy::never`] to turn retries off. Default:
+    /// [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
@@ -86,49 +90,51 @@ impl Stack {
         self
     }
 
-    /// Adds admission control: calls stay under the provider's limits. Pass the same registry to all stacks of a process.
-    /// Default: no limits.
+    /// Adds admission control with adaptive concurrency: calls wait so that they stay under the provider's limits; see
+    /// [`Limited`]. Pass the same registry to all stacks of a process. Default: no limiters.
     pub fn limiters(mut self, limiters: LimiterRegistry) -> Self {
         self.limiters = Some(limiters);
         self
     }
 
-    /// Adds a circuit breaker, which makes no calls while too many of them fail. Default: none.
+    /// Adds a circuit breaker, which rejects calls while too many of them fail; see [`Guarded`]. Default: none.
     pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);
         self
     }
 
-    /// Adds a stack that is asked for `model` where this provider and the earlier fallbacks cannot answer; see [`Fallback`]
-    /// for the errors that count.
+    /// Adds a fallback: a stack that is called with `model` if this provider and the earlier fallbacks cannot answer. See
+    /// [`Fallback`] for the errors after which it is called.
     ///
-    /// The provider of [`build`](Self::build) asks it when the retries of this provider are used up; that of
-    /// [`calls`](Self::calls), which has no retries, after the first error that counts.
+    /// With [`build`](Self::build), the fallback is called after the retries of this provider; with [`calls`](Self::calls),
+    /// which has no retries, after the first such error.
     pub fn fallback(mut self, stack: Stack, model: impl Into<String>) -> Self {
         self.fallbacks.push((stack, model.into()));
         self
     }
 
-    /// Makes one call for equal prompts at the same time (deduplication). Answers are then complete at once and not streamed.
+    /// Adds single flight: equal prompts at the same time share one call (deduplication). Answers then arrive complete, not
+    /// streamed. Default: off.
     pub fn single_flight(mut self) -> Self {
         self.single_flight = true;
         self
     }
 
-    /// Adds a cache, which returns the answers of earlier calls. Default: none.
+    /// Adds a cache, which returns the answers of earlier calls; see [`Cached`]. Default: none.
     pub fn cache(mut self, cache: Arc<dyn AnswerCache>) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Puts prompts and answers into spans, which may export them. Default: only their tokens and times.
+    /// Records prompts and answers in the spans. They may contain PII, and every exporter of spans receives them. Default: only
+    /// tokens and times are recorded.
     pub fn observe_content(mut self) -> Self {
         self.observe_content = true;
         self
     }
 
-    /// Returns the provider in all its wrappers except retries, for a caller that keeps a write-ahead journal of calls and owns
-    /// the retries.
+    /// Builds the provider with all its wrappers except retries, for a caller that keeps a write-ahead journal of calls and
+    /// makes the retries itself.
     ///
     /// The same holds for the fallbacks: each call of each provider runs the before-send hook
     /// ([`CallContext::before_send`](crate::CallContext::before_send)) once, waits for the limits of its own provider, and
@@ -171,7 +177,7 @@ impl Stack {
         Self { retry: RetryPolicy::never(), budget: None, fallbacks, ..self }
     }
 
-    /// Returns the provider in all its wrappers.
+    /// Builds the provider with all its wrappers. Use [`calls`](Self::calls) if the caller makes the retries itself.
     #[must_use]
     pub fn build(self) -> Arc<dyn Provider> {
         let mut provider: Arc<dyn Provider> = Arc::new(Hooked::new(self.provider));

@@ -17,7 +17,7 @@ use crate::spent::Spent;
 pub enum Delta {
     /// The next piece of text.
     Text(String),
-    /// The whole answer: the last item of the stream.
+    /// The complete answer, with the whole text: the last item of the stream.
     End(Box<Completion>),
 }
 
@@ -39,16 +39,16 @@ pub struct Streaming {
 type AtEnd = Box<dyn FnOnce(Result<&Completion, &Error>) + Send>;
 
 impl Streaming {
-    /// Waits for the first delta of `stream` and returns the answer that it begins.
+    /// Creates a streamed answer, after the first delta of `stream` has arrived.
     ///
-    /// A provider returns this from [`Provider::stream`](crate::Provider::stream), so that an error before the first text
-    /// can be retried, and a later one is not retried without the caller's knowledge.
+    /// Call this in an implementation of [`Provider::stream`](crate::Provider::stream). An error before the first text is then
+    /// an error of that method, which wrappers may retry; a later error reaches the caller in the stream and is not retried.
     ///
     /// # Errors
-    /// The stream's error, if that is its first item, and `Truncated` if the stream is empty.
+    /// The stream's error if it is the first item; `Truncated` if the stream is empty.
     ///
     /// # Cancel safety
-    /// Drops the stream, which closes the connection.
+    /// Dropping the future drops the stream, which closes the connection.
     pub async fn start<S>(head: Head, stream: S) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Delta, Error>> + Send + 'static,
@@ -58,7 +58,7 @@ impl Streaming {
         Ok(Self::of(head, first, rest))
     }
 
-    /// Creates a streamed answer from a complete one, such as that of a cache.
+    /// Creates a streamed answer from a complete one, such as a cached answer: one delta with the whole text, then the end.
     pub fn from_completion(completion: Completion) -> Self {
         let (head, attempts) = (completion.head.clone(), completion.attempts);
         let (first, rest) = if completion.text.is_empty() {
@@ -88,41 +88,42 @@ impl Streaming {
         &self.head
     }
 
-    /// Returns the number of calls that it took to begin.
+    /// Returns the number of calls that were made until the answer began, including failed ones.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.calls.saturating_add(self.earlier.calls)
     }
 
-    /// Sets the total number of calls that it took to begin; the end, or an error, reports it.
+    /// Sets the total number of calls until the answer began. The completion or the error at the end reports it.
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.calls = attempts.saturating_sub(self.earlier.calls);
         self
     }
 
-    /// Adds calls that were made before this one; the end, or an error, reports them.
+    /// Adds calls that were made before this one. The completion or the error at the end reports them.
     pub fn after(mut self, earlier: Spent) -> Self {
         self.earlier += earlier;
         self
     }
 
-    /// Adds time that the call waited in the queue to its earlier waits.
+    /// Adds time that the call waited in the queue of a limiter to [`Timing::queue`](crate::Timing::queue).
     pub fn with_queue(mut self, queue: Duration) -> Self {
         self.queue += queue;
         self
     }
 
-    /// Marks the answer as one of another model than was asked for: `model`, unless the provider reports another name.
+    /// Marks the answer as one of another model than the requested one. The name is `model`, unless the provider reports a
+    /// name.
     pub fn of_other_model(mut self, model: &str) -> Self {
         self.head.other_model = true;
         self.head.model.get_or_insert_with(|| model.to_owned());
         self
     }
 
-    /// Calls `callback` with the answer's end, complete or not. The callback is dropped uncalled when the answer is dropped
-    /// before its end.
+    /// Adds a callback that is called once, with the completion or the error at the end. If the answer is dropped before its
+    /// end, the callback is dropped without a call.
     ///
-    /// For wrappers that hold something while the answer is streamed, such as a permit.
+    /// Wrappers use it to hold a permit or a span while the answer is streamed.
     pub fn at_end(mut self, callback: impl FnOnce(Result<&Completion, &Error>) + Send + 'static) -> Self {
         self.at_end.push(Box::new(callback));
         self
@@ -138,13 +139,13 @@ impl Streaming {
         self.at_end.drain(..).for_each(|callback| callback(result));
     }
 
-    /// Waits for the complete answer.
+    /// Reads the stream to its end and returns the complete answer.
     ///
     /// # Errors
-    /// The stream's error, `Cancelled`, or `Timeout`; each with the text so far as its partial answer.
+    /// The stream's error, `Cancelled`, or `Timeout`. Each has the partial answer: [`Error::partial`].
     ///
     /// # Cancel safety
-    /// Closes the connection; the text so far is lost.
+    /// Dropping the future closes the connection; the text that has arrived is lost.
     pub async fn complete(mut self, context: &CallContext) -> Result<Completion, Error> {
         let mut text = String::new();
         let end = context.guard(async {

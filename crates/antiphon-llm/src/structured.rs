@@ -14,25 +14,25 @@ use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
 use crate::spent::Spent;
 
-/// An answer that was parsed as data (structured output), with its cost.
+/// A checked value from an answer (structured output), with the answer and its cost.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Structured<T> {
-    /// The data.
+    /// The value, which fits the schema.
     pub value: T,
-    /// The answer from which the data was parsed.
+    /// The answer from which the value was parsed.
     pub completion: Completion,
-    /// The cost of all calls, attempts and schema retries.
+    /// The number and usage of all calls, including retries and schema retries.
     pub spent: Spent,
-    /// The changes to the answer's text that were needed to parse it; none of them changes its content.
+    /// The repairs to the answer's text that were needed to parse it. A repair never changes a value.
     pub repairs: Vec<Repair>,
 }
 
 /// The options of structured output: the number of schema retries after invalid answers, and the strictness of parsing.
 ///
 /// [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) and
-/// [`ProviderExt::complete_as`](crate::ProviderExt::complete_as) use the default; use this type for other options. Runs over
-/// many rows belong to the engine, which also keeps the valid elements of a partially valid answer.
+/// [`ProviderExt::complete_as`](crate::ProviderExt::complete_as) use the default; use this type for other options. To process
+/// many rows, use the engine, which also keeps the valid elements of a partially valid answer.
 ///
 /// ```
 /// use antiphon_llm::{SchemaRetryPolicy, CallContext, Message, Prompt, Schema};
@@ -55,9 +55,10 @@ pub struct Structured<T> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SchemaRetryPolicy {
-    /// The maximum number of schema retries: calls after an invalid answer, with the violations. Each is billed. Default 1.
+    /// The maximum number of schema retries: further calls after an invalid answer, with the violations in the prompt. Each is
+    /// billed. Default 1.
     pub max_schema_retries: u32,
-    /// The strictness with which an answer's text is parsed. Default [`Strictness::Lenient`].
+    /// The strictness of the parser for the answer's text. Default [`Strictness::Lenient`].
     pub strictness: Strictness,
 }
 
@@ -74,27 +75,27 @@ impl Default for SchemaRetryPolicy {
 }
 
 impl SchemaRetryPolicy {
-    /// Sets the maximum number of schema retries after invalid answers.
+    /// Sets the maximum number of schema retries after invalid answers. Default 1; 0 turns them off.
     #[must_use]
     pub fn max_schema_retries(mut self, retries: u32) -> Self {
         self.max_schema_retries = retries;
         self
     }
 
-    /// Accepts only plain JSON: [`Strictness::Strict`].
+    /// Accepts only an answer that is JSON as a whole, without repairs: [`Strictness::Strict`].
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.strictness = Strictness::Strict;
         self
     }
 
-    /// Returns the answer as JSON that fits `schema`.
+    /// Makes a call and returns the answer as JSON that fits `schema`, after schema retries if necessary.
     ///
     /// # Errors
     /// `SchemaMismatch` if all answers were invalid, `Truncated` for an answer that was cut, or the provider's error.
     ///
     /// # Cancel safety
-    /// Closes the connection; the text so far is lost.
+    /// Dropping the future closes the connection; the text that has arrived is lost.
     pub async fn json<P: Provider + ?Sized>(
         self,
         provider: &P,
@@ -106,13 +107,13 @@ impl SchemaRetryPolicy {
         self.complete_valid(provider, asked, context, |answer| self.read(answer, schema)).await
     }
 
-    /// Returns the answer as a `T`, whose schema it has to fit.
+    /// Makes a call and returns the answer as a `T`, after schema retries if necessary. The schema is generated from `T`.
     ///
     /// # Errors
-    /// As [`json`](Self::json); and `SchemaMismatch` for an answer that fits the schema but cannot be deserialised as a `T`.
+    /// As [`json`](Self::json), and `SchemaMismatch` if the answers fit the schema but cannot be deserialised as a `T`.
     ///
     /// # Cancel safety
-    /// Closes the connection; the text so far is lost.
+    /// Dropping the future closes the connection; the text that has arrived is lost.
     pub async fn typed<P: Provider + ?Sized, T: DeserializeOwned + JsonSchema + 'static>(
         self,
         provider: &P,
@@ -157,7 +158,8 @@ impl SchemaRetryPolicy {
         }
     }
 
-    /// Returns the prompt of a schema retry: `prompt` with the invalid answer and the violations in it.
+    /// Returns the prompt of a schema retry: `prompt`, followed by the invalid answer `said` and a message with the violations
+    /// `complaint`.
     #[must_use]
     pub fn again(prompt: Prompt, said: String, complaint: &str) -> Prompt {
         let what = match &prompt.output {
@@ -171,8 +173,9 @@ impl SchemaRetryPolicy {
         prompt.message(Message::user(again))
     }
 
-    /// Returns the JSON of an answer, which fits `schema`, and the repairs that its text needed: [`parse`](Self::parse)
-    /// followed by [`Schema::check`].
+    /// Parses the JSON of an answer and checks it against `schema`. Returns the value and the repairs that its text needed.
+    ///
+    /// The method is [`parse`](Self::parse) followed by [`Schema::check`].
     ///
     /// # Errors
     /// [`InvalidAnswer::Truncated`] for an answer that was cut, [`InvalidAnswer::Invalid`] with the violations otherwise.
@@ -186,8 +189,10 @@ impl SchemaRetryPolicy {
         Ok((found.value, found.repairs))
     }
 
-    /// Returns the JSON of an answer without a check, for a caller that checks one answer more than once: parsing is the
-    /// expensive part, and [`Schema::check`] takes the value.
+    /// Parses the JSON of an answer without a check against a schema.
+    ///
+    /// Use it to check one answer against several schemas with [`Schema::check`], since parsing is more expensive than a check.
+    /// Otherwise use [`read`](Self::read).
     ///
     /// ```
     /// use antiphon_llm::{SchemaRetryPolicy, Completion, InvalidAnswer, Schema};
@@ -213,10 +218,10 @@ impl SchemaRetryPolicy {
 /// The reason why an answer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidAnswer {
-    /// An answer that ends in the middle.
+    /// An answer whose JSON was cut, at the token limit or by a broken connection.
     Truncated,
-    /// An answer without usable JSON, or one that does not fit its schema: one violation per line, as a schema retry shows
-    /// them to the model.
+    /// An answer without usable JSON, or one that does not fit its schema. The text has one violation per line, as in the
+    /// prompt of a schema retry.
     Invalid(String),
 }
 

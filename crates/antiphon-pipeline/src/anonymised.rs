@@ -7,11 +7,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::pipeline::Prepared;
 
-/// The folder of salt and replacements: hidden, so that a later run does not read it as an interview.
+/// The folder of the salt and the replacements. Its name begins with a dot, so that a later run does not read it as an interview.
 const FOLDER: &str = ".anonymised";
 
-/// Returns the salt of the codes that replace PII in runs below `out`. The first call creates it, so that the same person has
-/// the same code in each run.
+/// Returns the salt for hashing PII in the runs below `out`: a person is replaced by the same code in each of them. The first
+/// call creates it, as a random UUID in a file that only its owner can read.
 ///
 /// # Errors
 /// `Files` if the salt cannot be read, or cannot be written.
@@ -33,14 +33,14 @@ pub async fn salt(out: &Path) -> Result<String, Error> {
     }
 }
 
-/// Writes the PII that was taken out of the documents, with its replacements, into a file that only its owner can read, apart
-/// from the run's folder. Writes nothing if everything was redacted, since no replacement then leads back to a name.
+/// Writes the PII that was removed from the documents, with its replacements, to a file that only its owner can read, outside the
+/// run's folder. Writes nothing if everything was redacted, since a redaction cannot be reversed.
 ///
 /// # Errors
 /// `Files` if the file cannot be written.
 ///
 /// # Cancel safety
-/// The file is whole or not there.
+/// The file is written atomically: after a dropped call it is complete or absent.
 pub async fn keep_replaced(out: &Path, prepared: &Prepared) -> Result<(), Error> {
     let redacted = |replaced: &Replacement| replaced.substitute.starts_with('[');
     if prepared.replaced.iter().all(redacted) {

@@ -10,24 +10,27 @@ use tokio_util::sync::CancellationToken;
 use crate::persona::{Count, PersonaRecipe, Rule};
 
 /// The configuration of a persona generation: documents, model, recipe and limits.
+///
+/// Two configurations that differ in model, recipe, count, documents or anonymisation are different runs. Limits, `fresh` and
+/// `cancel` do not change the identity of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GenerationConfig {
     /// A document, or a folder of documents.
     pub data_path: PathBuf,
-    /// The provider's name of the model to ask.
+    /// The model, by its name at the provider.
     pub model: String,
-    /// Number of personas. Default 3.
+    /// The number of personas. Default: 3.
     pub count: Count,
     /// The recipe. Default: [`PersonaRecipe::default`].
     pub recipe: PersonaRecipe,
     /// The distillation mode, for documents that do not fit into the model's context. Default: [`Distil::Auto`].
     pub distil: Distil,
-    /// The anonymiser, which takes names, addresses and numbers (PII) out of the documents before any call. Default: none.
+    /// The anonymiser, which removes names, addresses and numbers (PII) from the documents before any call. Default: none.
     pub anonymiser: Option<Anonymiser>,
-    /// The limits of the run; its deadline counts from the moment when the documents are loaded. Default: none.
+    /// The limits of the run. Its deadline is counted from the moment at which the documents are loaded. Default: no limits.
     pub limits: RunLimits,
-    /// Whether to start fresh. Default: no, so an equal earlier run is resumed, or its personas are returned.
+    /// Whether to start fresh. Default: no, so that an equal earlier run is resumed, or its personas are returned without a call.
     pub fresh: bool,
     /// A token that cancels the generation. Default: a token that is never cancelled.
     pub cancel: CancellationToken,
@@ -38,12 +41,12 @@ pub struct GenerationConfig {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Detail {
-    /// A few words, and a third of the claims: for small models, and for a first look.
+    /// A few words (claims of at most 120 characters), and a third of the claims: for small models, or for a first look.
     Brief,
-    /// A sentence.
+    /// One sentence (claims of at most 300 characters).
     #[default]
     Standard,
-    /// Two or three sentences.
+    /// Two or three sentences (claims of at most 600 characters).
     Detailed,
 }
 
@@ -52,16 +55,17 @@ pub enum Detail {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Complexity {
-    /// Up to three.
+    /// Up to three claims of each kind.
     Simple,
-    /// Up to six.
+    /// Up to six claims of each kind.
     #[default]
     Moderate,
-    /// Up to ten.
+    /// Up to ten claims of each kind.
     Complex,
 }
 
-/// The grounding mode: the treatment of a claim whose citation is not found in any participant's words, such as a hallucination.
+/// The grounding mode: the treatment of a claim whose citation is not found in any participant's words, since it may be a
+/// hallucination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -71,19 +75,20 @@ pub enum Grounding {
     /// The claim is kept, and listed as unverified.
     #[default]
     Mark,
-    /// No quotes are asked for and nothing is looked up: answers are shorter, and rest on the model's word alone.
+    /// No quotes are requested and none are verified: answers are shorter and cheaper, but no claim has evidence.
     Off,
 }
 
-/// The distillation mode: findings are drawn from one part of the documents after the other, and personas from the findings.
+/// The distillation mode. To distil is to have the model extract findings from one part of the documents at a time, and to
+/// generate the personas from the verified findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Distil {
-    /// Distil documents that do not fit into the model's context with the answer.
+    /// Distil if the documents and the answer together do not fit into the model's context.
     #[default]
     Auto,
-    /// Never distil: documents that do not fit are refused before any call is paid for.
+    /// Never distil: documents that do not fit are an error, reported before any call is paid for.
     Never,
 }
 
@@ -161,7 +166,7 @@ impl GenerationConfig {
         self
     }
 
-    /// Sets the anonymiser, which takes names, addresses and numbers (PII) out of the documents; `None` for none.
+    /// Sets the anonymiser, which removes names, addresses and numbers (PII) from the documents; `None` for none.
     #[must_use]
     pub fn anonymiser(mut self, anonymiser: impl Into<Option<Anonymiser>>) -> Self {
         self.anonymiser = anonymiser.into();
@@ -175,14 +180,14 @@ impl GenerationConfig {
         self
     }
 
-    /// Sets whether to start fresh, ignoring earlier runs.
+    /// Sets whether to start fresh, that is to ignore earlier runs and to pay for new answers.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
         self
     }
 
-    /// Sets the deadline, after which no call starts.
+    /// Sets the deadline: the time from loading the documents after which no call starts.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.limits.deadline = Some(deadline);

@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use antiphon_engine::{Engine, JobBatch, JobOutcome, Journal, Options, StopCause, Work};
+use antiphon_engine::{Engine, InvalidRow, JobBatch, JobOutcome, Journal, Options, StopCause, Work};
 use antiphon_llm::{
     Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, TruncationCause,
 };
@@ -329,11 +329,11 @@ struct DistilWork {
 }
 
 impl Work for DistilWork {
-    fn prompt(&self, row: &str) -> Result<Prompt, String> {
-        let row: Value = serde_json::from_str(row).map_err(|err| err.to_string())?;
+    fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
+        let row: Value = serde_json::from_str(row).map_err(|err| InvalidRow::new(err.to_string()))?;
         let part = row["part"].as_u64().and_then(|part| usize::try_from(part).ok());
         let prompt = part.and_then(|part| self.prompts.get(part));
-        prompt.cloned().ok_or_else(|| "the row names no part of the documents".to_owned())
+        prompt.cloned().ok_or_else(|| InvalidRow::new("the row names no part of the documents"))
     }
 
     fn list(&self) -> Option<&str> {

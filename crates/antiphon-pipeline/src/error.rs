@@ -8,6 +8,9 @@ use antiphon_runtime::TaskError;
 use crate::report::Report;
 
 /// The error of a generation, with the report of the run as far as it got.
+///
+/// The report has the cost so far, and an error of the provider has its partial answer. A run whose store outlives the process
+/// can be resumed.
 #[derive(Debug)]
 pub struct Error {
     inner: antiphon_engine::Error,

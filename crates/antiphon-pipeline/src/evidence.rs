@@ -71,13 +71,14 @@ pub struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missing {
-    /// No participant said them.
+    /// The words are in no participant's turn, as with a hallucination.
     Nowhere,
-    /// Only the interviewer said them.
+    /// The words are only in the interviewer's turns.
     Interviewer,
     /// The quote has no words.
     NoWords,
-    /// The quote has only one or two words, which occur in every interview, and is not a whole turn.
+    /// The quote has only one or two words, which could occur in any interview. (So short a quote is verified only if it is a
+    /// whole turn.)
     TooShort,
 }
 
@@ -96,8 +97,8 @@ impl Missing {
 
 /// Looks up each quote of `wanted`: first in the document that it cites, then in all others.
 ///
-/// A passage lies within one turn of a participant. It matches the quote word for word (exact or normalised), or in all but
-/// a fifth of the words (fuzzy), as [`Match`] defines. Returns one result for each quote, in order.
+/// A passage lies within one turn of a participant. It matches the quote word for word (exact or normalised), or with at most one
+/// word in five different (fuzzy): see [`Match`]. Returns one result for each quote, in order.
 ///
 /// This function is CPU-bound, in proportion to the size of the documents: in async code, call it on a blocking thread.
 #[must_use]

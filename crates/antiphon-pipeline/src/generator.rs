@@ -14,7 +14,8 @@ use crate::pipeline::{Outcome, Pipeline, Prepared};
 use crate::report::FailureReport;
 use crate::runs::RunFolder;
 
-/// Generates personas of many data sets in the same way: a [`Pipeline`] with a configuration that lacks only the data path.
+/// A generator of personas for many data sets: a [`Pipeline`] with one configuration, of which only the data path varies. For a
+/// single data set use [`Pipeline::generate`].
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -44,7 +45,7 @@ pub struct GenerationEstimate {
     pub documents: usize,
     /// Files that cannot be used, each with the reason.
     pub failures: Vec<String>,
-    /// Number of calls, if each answer is valid at the first attempt.
+    /// The number of calls, if the first answer to each is valid.
     pub calls: u32,
     /// Estimated tokens of the prompts.
     pub input_tokens: u64,
@@ -55,14 +56,14 @@ pub struct GenerationEstimate {
 }
 
 impl Pipeline {
-    /// Estimates the generation of a configuration: zero if the [store](Pipeline::store) has its result. Loads the documents and
-    /// asks the provider for the model's context size, but makes no model call.
+    /// Estimates the generation of a configuration. All numbers are zero if the [store](Pipeline::store) already has its result.
+    /// Loads the documents and requests the model's context size from the provider, but makes no model call.
     ///
     /// # Errors
-    /// As [`prepare`](Pipeline::prepare).
+    /// The errors of [`prepare`](Pipeline::prepare); `Store` if the store cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn estimate(&self, config: &GenerationConfig) -> Result<GenerationEstimate, Error> {
         let prepared = self.prepare(config).await?;
         // A request for metadata, which costs nothing.
@@ -109,10 +110,10 @@ impl PersonaGenerator {
     /// Generates the personas of one document or folder.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`].
+    /// The errors of [`Pipeline::generate`].
     ///
     /// # Cancel safety
-    /// As [`Pipeline::generate`].
+    /// The same as for [`Pipeline::generate`].
     pub async fn generate(&self, data: impl Into<PathBuf>) -> Outcome {
         self.pipeline.generate(&self.config_for(data)).await
     }
@@ -121,7 +122,7 @@ impl PersonaGenerator {
     /// order.
     ///
     /// # Cancel safety
-    /// As [`Pipeline::generate_batch`].
+    /// The same as for [`Pipeline::generate_batch`].
     pub async fn generate_batch(
         &self,
         data: impl IntoIterator<Item = impl Into<PathBuf>>,
@@ -134,23 +135,23 @@ impl PersonaGenerator {
     /// Estimates the generation for one document or folder.
     ///
     /// # Errors
-    /// As [`Pipeline::estimate`].
+    /// The errors of [`Pipeline::estimate`].
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn estimate(&self, data: impl Into<PathBuf>) -> Result<GenerationEstimate, Error> {
         self.pipeline.estimate(&self.config_for(data)).await
     }
 
-    /// Generates the personas of an experiment, by its recipe and count, and writes `personas.json` and `run.json` among its
-    /// outputs.
+    /// Generates the personas of an experiment with its recipe and count, and writes `personas.json` and `run.json` to a new
+    /// folder among its outputs.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`], and `Files` if the output folder cannot be created. Results that cannot be written afterwards
-    /// are listed in the report's failures.
+    /// The errors of [`Pipeline::generate`], and `Files` if the output folder cannot be created. Results that cannot be written
+    /// afterwards are listed in the report's failures.
     ///
     /// # Cancel safety
-    /// Closes the connection; each file that was written is whole.
+    /// A dropped call closes the connection to the provider. Each file that was written is complete.
     pub async fn generate_experiment(&self, experiment: &Experiment) -> Outcome {
         let mut config = experiment.config(&self.config.model).await?;
         config.count = config.recipe.count.unwrap_or(self.config.count);
@@ -192,7 +193,7 @@ impl PersonaGenerator {
     /// each, in order.
     ///
     /// # Cancel safety
-    /// As [`generate_experiment`](Self::generate_experiment).
+    /// The same as for [`generate_experiment`](Self::generate_experiment).
     pub async fn generate_experiments(
         &self,
         experiments: &[Experiment],

@@ -1,8 +1,9 @@
 //! Persona generation with verified citations, portfolio texts, and the runs that they are stored in.
 //!
 //! [`Pipeline`] loads documents, asks a provider for structured output, verifies every quote against what participants said
-//! (grounding), and reports calls, cost and time. It runs on [`antiphon_engine`], knows no vendor and writes no file; [`runs`]
-//! writes result folders.
+//! (grounding), and reports calls, cost and time. It runs on [`antiphon_engine`], depends on no vendor and writes no file:
+//! [`runs`] writes result folders, and antiphon-render pages for people. [`evidence`] verifies citations alone, [`content`]
+//! generates the copy of sites, and [`experiment`] keeps the data, settings and runs of a study in one folder.
 //!
 //! ```
 //! # use std::sync::Arc;

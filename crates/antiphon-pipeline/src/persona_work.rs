@@ -1,4 +1,4 @@
-use antiphon_engine::{Accepted, Invalid, JobView, Work};
+use antiphon_engine::{Accepted, Invalid, InvalidRow, JobView, Work};
 use antiphon_llm::{Output, Prompt, Schema};
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ impl PersonaWork {
 }
 
 impl Work for PersonaWork {
-    fn prompt(&self, _row: &str) -> Result<Prompt, String> {
+    fn prompt(&self, _row: &str) -> Result<Prompt, InvalidRow> {
         Ok(self.prompt.clone())
     }
 

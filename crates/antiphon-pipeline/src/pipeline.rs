@@ -31,9 +31,13 @@ use antiphon_engine::ErrorKind;
 
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Generates personas from documents with one provider.
+/// A pipeline that generates personas from documents with one provider.
 ///
 /// For many data sets with one configuration, use [`PersonaGenerator`](crate::PersonaGenerator).
+///
+/// A generation has these steps: load the documents, anonymise them if configured, distil them if they do not fit into the
+/// model's context, generate structured output in one call, verify each citation (grounding), and check the personas against
+/// rules.
 #[derive(Clone)]
 pub struct Pipeline {
     pub(crate) calls: Calls,
@@ -50,7 +54,7 @@ pub struct Pipeline {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Generation {
-    /// The personas: as many as were asked for, or fewer if the others were near duplicates.
+    /// The personas: as many as the configuration requests, or fewer if the others were rejected as near duplicates.
     pub personas: Vec<Persona>,
     /// The report of the run: parameters, calls, cost, timings.
     pub report: Report,
@@ -67,13 +71,13 @@ pub type Outcome = Result<Generation, Error>;
 pub struct Prepared {
     /// The documents.
     pub documents: Arc<[Document]>,
-    /// The identity of the run: the same configuration over the same documents has the same.
+    /// The identity of the run, which is equal for equal configurations over equal documents. It serves as an idempotency key.
     pub fingerprint: Fingerprint,
     /// Estimated tokens of the prompt.
     pub estimated_tokens: u64,
     /// The id that the run will have.
     pub run_id: RunId,
-    /// Names, addresses and numbers (PII) that were taken out of the documents, each with its replacement. Confidential: see
+    /// Names, addresses and numbers (PII) that were removed from the documents, each with its replacement. Confidential: see
     /// [`keep_replaced`](crate::runs::keep_replaced).
     pub replaced: Vec<Replacement>,
     pub(crate) config: GenerationConfig,
@@ -82,7 +86,7 @@ pub struct Prepared {
     pub(crate) failures: Vec<FailureReport>,
     pub(crate) distilled: Option<Distilled>,
     pub(crate) skipped: Vec<String>,
-    /// Number of names and numbers that were taken out.
+    /// The number of names and numbers (PII) that were removed.
     pub(crate) replaced_count: usize,
     pub(crate) started_at: Timestamp,
     pub(crate) load_time: Duration,
@@ -108,14 +112,14 @@ impl Prepared {
 }
 
 impl Pipeline {
-    /// Creates a pipeline over a provider that makes each call once: the engine owns the retries. For limits and a circuit
-    /// breaker, build the calls with [`Stack::calls`] and use [`over`](Self::over).
+    /// Creates a pipeline over a provider that sends each call once, since the engine does the retries. For rate limits and a
+    /// circuit breaker, build the calls with [`Stack::calls`] and use [`over`](Self::over).
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>) -> Self {
         Self::over(Stack::new(provider).calls())
     }
 
-    /// Creates a pipeline over calls from a [`Stack`], with its limits and its circuit breaker.
+    /// Creates a pipeline over the calls of a [`Stack`], with its rate limits and its circuit breaker.
     #[must_use]
     pub fn over(calls: Calls) -> Self {
         Self {
@@ -130,8 +134,8 @@ impl Pipeline {
         }
     }
 
-    /// Sets the store of runs, so that they can be resumed, equal requests are answered once, and answers outlive the process.
-    /// Default: a separate in-memory store for each run.
+    /// Sets the store of runs. With it, runs can be resumed, equal requests are answered once (deduplication), and answers
+    /// outlive the process. Default: a separate in-memory store for each run.
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = Some(store);
@@ -191,11 +195,11 @@ impl Pipeline {
     /// and the result of a finished one is returned without a call.
     ///
     /// # Errors
-    /// As [`prepare`](Self::prepare) and [`run_in`](Self::run_in). Once documents were loaded, the error has a [`Report`]; an
-    /// error of the provider has its partial answer.
+    /// The errors of [`prepare`](Self::prepare) and [`run_in`](Self::run_in). Once the documents are loaded, the error has a
+    /// [`Report`]; an error of the provider also has its partial answer.
     ///
     /// # Cancel safety
-    /// Closes the connection; a call in flight may still be billed.
+    /// A dropped call closes the connection to the provider; a call in flight may still be billed.
     pub async fn generate(&self, config: &GenerationConfig) -> Outcome {
         Box::pin(self.grouped().generate_once(config)).await
     }
@@ -214,7 +218,8 @@ impl Pipeline {
     /// in order. A failure, even a panic, does not affect the others.
     ///
     /// # Cancel safety
-    /// As [`Pipeline::generate`], for all that are in progress; results so far are lost.
+    /// A dropped call aborts all generations in progress. Results that were not returned are lost, unless a
+    /// [`store`](Self::store) is set.
     pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrency: usize) -> Vec<Outcome> {
         let group = self.grouped();
         let jobs = configs.iter().map(|config| group.generate_once(config));
@@ -225,13 +230,13 @@ impl Pipeline {
             .collect()
     }
 
-    /// Generates the personas of what was prepared, in a run of the pipeline's store, or of one in memory.
+    /// Generates personas from prepared documents, in a run of the pipeline's store, or of one in memory.
     ///
     /// # Errors
-    /// As [`run_in`](Self::run_in).
+    /// The errors of [`run_in`](Self::run_in).
     ///
     /// # Cancel safety
-    /// As [`Pipeline::generate`].
+    /// The same as for [`Pipeline::generate`].
     pub async fn run(&self, prepared: Prepared) -> Outcome {
         Box::pin(self.grouped().run_once(prepared)).await
     }
@@ -245,14 +250,14 @@ impl Pipeline {
         outcome
     }
 
-    /// Opens the run of what was prepared, once its lock is acquired: see [`Prepared::open`]. Of equal requests with the same
-    /// [`locks`](Self::locks), only the first starts fresh.
+    /// Opens the run of prepared documents as [`Prepared::open`] does, after waiting for the lock on its fingerprint. Of equal
+    /// requests with the same [`locks`](Self::locks), only the first starts fresh.
     ///
     /// # Errors
-    /// As [`Prepared::open`].
+    /// The errors of [`Prepared::open`].
     ///
     /// # Cancel safety
-    /// As [`Prepared::open`].
+    /// The same as for [`Prepared::open`].
     pub async fn open(
         &self,
         prepared: &mut Prepared,

@@ -24,7 +24,7 @@ impl Pipeline {
     /// `Cancelled`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn prepare(&self, config: &GenerationConfig) -> Result<Prepared, Error> {
         let wrong = |message: String| Error::new(ErrorKind::Config, message);
         if !config.count.is_possible() {

@@ -8,6 +8,9 @@ use crate::config::{Complexity, Detail, Grounding};
 use crate::persona::{Count, Coverage, Duplicate, Validation};
 
 /// The content of `run.json`: the request of a run, its documents, calls and cost, and its outcome. Unknown values are `null`.
+///
+/// The report is complete for failed runs, too: calls, tokens and cost are those up to the failure. The corresponding report of a
+/// run over rows is [`antiphon_engine::MapReport`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -29,7 +32,7 @@ pub struct Report {
     pub provider: String,
     /// The address of the provider; `null` if nothing left the process.
     pub base_url: Option<String>,
-    /// The model that was asked for.
+    /// The requested model.
     pub model: String,
     /// The model that answered, as the provider names it.
     pub served_model: Option<String>,
@@ -37,7 +40,7 @@ pub struct Report {
     pub model_used: bool,
     /// The sampling parameters.
     pub parameters: serde_json::Value,
-    /// Number of personas that were asked for: a number, or a text such as `3-5`.
+    /// The requested number of personas: a number, or a text such as `3-5`.
     pub count: Count,
     /// The name of the recipe.
     #[serde(default)]
@@ -67,10 +70,10 @@ pub struct Report {
     pub may_cost_more: bool,
     /// The time of each step.
     pub timings: Timings,
-    /// The PII that was taken out of the documents before any call; `null` without an anonymiser.
+    /// The PII that was removed from the documents before any call; `null` without an anonymiser.
     #[serde(default)]
     pub anonymised: Option<Anonymised>,
-    /// The distillation of documents that did not fit into the model's context; `null` if they fitted.
+    /// The distillation of documents that did not fit into the model's context; `null` if no distillation was needed.
     #[serde(default)]
     pub distilled: Option<Distilled>,
     /// Personas that were rejected as near duplicates.
@@ -84,7 +87,7 @@ pub struct Report {
     pub validation: Validation,
 }
 
-/// The PII that was taken out of documents.
+/// The PII that was removed from documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Anonymised {
@@ -102,9 +105,10 @@ pub struct Distilled {
     pub parts: usize,
     /// Number of verified findings.
     pub findings: usize,
-    /// Number of findings that personas were drawn from: the most representative ones, if not all fitted.
+    /// The number of findings from which the personas were generated: the most representative ones, if not all of them fitted
+    /// into the context.
     pub used: usize,
-    /// Number of findings that are in no participant's words; they were left out.
+    /// The number of findings that were left out, since they are in no participant's words.
     pub unverified: usize,
     /// Number of calls for the distillation, including those of earlier runs.
     pub calls: u32,
@@ -150,9 +154,9 @@ pub struct DocumentReport {
     pub bytes: u64,
     /// SHA-256 of the file's bytes.
     pub sha256: String,
-    /// The encoding it was read in.
+    /// The character encoding as which the file was decoded.
     pub encoding: String,
-    /// Number of turns of speech.
+    /// The number of turns: uninterrupted passages of one speaker.
     pub turns: usize,
 }
 
@@ -188,9 +192,9 @@ pub struct UsageReport {
 pub struct Timings {
     /// Time to read and anonymise the documents.
     pub load_ms: u64,
-    /// Time to generate, retries and schema retries included.
+    /// The time to generate, including retries and schema retries.
     pub generate_ms: u64,
-    /// Time to the first token of the answer; `null` if none was received.
+    /// The time from the start of the call to the first token of its answer; `null` if none was received.
     pub first_token_ms: Option<u64>,
     /// Time to verify quotes.
     pub verify_ms: u64,

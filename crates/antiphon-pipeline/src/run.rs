@@ -56,10 +56,10 @@ impl Prepared {
     /// Resumes the run with this id, whose fingerprint has to be the same.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `Config` if the fingerprint differs.
+    /// The errors of [`open`](Self::open); `Config` if the fingerprint differs.
     ///
     /// # Cancel safety
-    /// As [`open`](Self::open).
+    /// The same as for [`open`](Self::open).
     pub async fn resume(&mut self, store: &Store, id: &str) -> Result<Arc<Run>, Error> {
         let run = store.join_run(id).await.map_err(Error::store)?;
         if run.record().fingerprint != self.fingerprint.to_string() {
@@ -95,10 +95,10 @@ impl Pipeline {
     /// their path alone.
     ///
     /// # Errors
-    /// As [`prepare`](Self::prepare), and `Store`.
+    /// The errors of [`prepare`](Self::prepare), and `Store`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn prepare_stored(
         &self,
         config: &GenerationConfig,
@@ -123,15 +123,16 @@ impl Pipeline {
         }
     }
 
-    /// Generates the personas of what was prepared, in a run from [`Prepared::open`]. The intent of each call is stored before
-    /// the call is sent (write-ahead), and its answer before it is reported. A run that has its answer makes no call. Of a
-    /// truncated list, whole personas are kept, and only the others are asked for again.
+    /// Generates personas from prepared documents, in a run that [`Prepared::open`] opened. The intent of each call is stored
+    /// before the call is sent (write-ahead), and its answer before it is reported. A run that already has its answer makes no
+    /// call. If an answer is cut, its whole personas are kept, and only the missing ones are requested.
     ///
     /// # Errors
     /// Those of the provider; `Store` if the store cannot be written; `Budget` and `Deadline` if they stop the run; `Cancelled`.
     ///
     /// # Cancel safety
-    /// Closes the connection. A call in flight counts as possibly billed when the run is opened again.
+    /// A dropped call closes the connection to the provider. A call in flight counts as possibly billed when the run is opened
+    /// again.
     pub async fn run_in(&self, mut prepared: Prepared, run: Arc<Run>, store: Store) -> Outcome {
         let paid = Expense::of(&run.tally().await.map_err(Error::store)?);
         let resumed = paid.calls > 0;
@@ -169,7 +170,7 @@ impl Pipeline {
         self.end(prepared, report, answer).await
     }
 
-    /// Sets the number of fallbacks that the calls may ask about one prompt, so that a budget holds for all of them: see
+    /// Sets the number of fallbacks that may be called for one prompt, so that a budget covers all of them: see
     /// [`Options::fallbacks`]. Default: 0.
     #[must_use]
     pub fn fallbacks(mut self, fallbacks: u32) -> Self {

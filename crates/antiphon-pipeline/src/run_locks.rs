@@ -7,6 +7,9 @@ use crate::runs::Fingerprint;
 
 /// Locks on the runs of a store, by fingerprint (single flight): of two equal requests at the same time, the second waits and
 /// gets the result of the first. Clones share the same locks.
+///
+/// The locks hold within one process. Several processes that open the same run are coordinated by the leases of its store
+/// instead.
 #[derive(Debug, Clone, Default)]
 pub struct RunLocks {
     /// A semaphore with one permit for each run that is locked or waited for.
@@ -23,7 +26,8 @@ pub struct RunGuard {
 }
 
 impl RunLocks {
-    /// Creates a group of requests over the same locks: of equal requests in a group, only the first starts fresh.
+    /// Creates a new group of requests that shares these locks. Of the equal requests in a group that ask to start fresh, only
+    /// the first does; the others get its result.
     #[must_use]
     pub fn group(&self) -> Self {
         Self { locks: self.locks.clone(), created: Arc::default() }

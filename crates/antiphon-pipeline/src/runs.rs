@@ -25,13 +25,13 @@ const PERSONAS: &str = "personas.json";
 /// The partial answer of a failed run.
 const PARTIAL: &str = "partial.txt";
 
-/// Reads the personas that a run wrote into its folder; `None` if it wrote none.
+/// Reads the personas in the folder of a run; `None` if the run has written none.
 ///
 /// # Errors
 /// `Files` for a file that cannot be read or parsed.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn read_personas(folder: &Path) -> Result<Option<Personas>, Error> {
     let path = folder.join(PERSONAS);
     let text = match antiphon_fs::read_to_string(&path).await {
@@ -159,7 +159,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Writes one file of the run, whole or not at all; `name` may have folders, which are created.
+    /// Writes one file of the run atomically. `name` may contain folders, which are created.
     ///
     /// # Errors
     /// `Files` if the file cannot be written.
@@ -181,18 +181,18 @@ impl RunFolder {
     /// `Files` if the file cannot be written.
     ///
     /// # Cancel safety
-    /// As [`RunFolder::write`].
+    /// The same as for [`RunFolder::write`].
     pub async fn write_personas(&self, personas: &Personas) -> Result<PathBuf, Error> {
         self.write(PERSONAS, pretty(personas)?).await
     }
 
-    /// Returns whether the folder has every file of a finished run with this report.
+    /// Returns whether the folder has every file of a finished run, and the store has this same report of it.
     ///
     /// # Errors
     /// `Files` if the folder cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn is_whole(&self, run: &Run, report: &Report) -> Result<bool, Error> {
         for name in [PERSONAS, "personas.html", REPORT] {
             if !antiphon_fs::exists(self.path.join(name)).await.map_err(Error::files)? {
@@ -217,13 +217,13 @@ impl RunFolder {
         run.finish(RunStatus::Finished, text).await.map(drop).map_err(Error::store)
     }
 
-    /// Writes a failed run: its report, and the partial answer, which may have been billed.
+    /// Writes the files of a failed run: its report, and the partial answer, which may have been billed.
     ///
     /// # Errors
-    /// As [`RunFolder::finish`].
+    /// The errors of [`RunFolder::finish`].
     ///
     /// # Cancel safety
-    /// As [`RunFolder::finish`].
+    /// The same as for [`RunFolder::finish`].
     pub async fn write_failed(&self, run: &Run, err: &Error) -> Result<(), Error> {
         let partial = err.provider().and_then(|err| err.partial()).map(|partial| partial.text.as_str());
         if let Some(text) = partial.filter(|text| !text.is_empty()) {

@@ -1,5 +1,9 @@
-//! Language models behind one contract: OpenAI, Anthropic, Gemini, Ollama, llama.cpp, any server that speaks OpenAI's
-//! format, and drafts without a model.
+//! Providers of language models that implement [`Provider`](antiphon_llm::Provider): OpenAI, Anthropic, Gemini, Ollama,
+//! llama.cpp, any server that speaks OpenAI's format, and drafts without a model.
+//!
+//! A provider sends each call once. For retries, rate limits and fallbacks wrap it with a [`Stack`](antiphon_llm::Stack).
+//! [`registry`] lists all providers by name, [`local`] discovers engines on this machine, [`checkup`] examines providers, and
+//! [`prices`] has the prices and limits of models.
 //!
 //! ```
 //! use antiphon_llm::Provider;

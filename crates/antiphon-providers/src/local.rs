@@ -7,6 +7,8 @@ use crate::compatible;
 use crate::registry::{Kind, LocalServer, kinds, servers};
 
 /// An engine that may be running on this machine, and its address.
+///
+/// The address is a guess until [`discover`] has probed it: another program may listen on the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineAddress {
@@ -16,8 +18,9 @@ pub struct EngineAddress {
     pub root: String,
 }
 
-/// Returns the engines to look for, of those that this build can speak to: at the address that `address` returns for a name,
-/// and on their default ports. An engine that is started on purpose comes before one that runs in the background anyway.
+/// Returns the engines that [`discover`] should probe, of those that this build supports. `address` returns the configured
+/// address for an engine's name, if any; the default ports are added. Engines that a user starts on purpose come before those
+/// that usually run in the background.
 ///
 /// ```
 /// use antiphon_providers::local;
@@ -50,11 +53,11 @@ fn default_addresses(server: &'static LocalServer, address: Option<&str>) -> Vec
     }
 }
 
-/// Returns the `engines` that answer and identify themselves, in their order. All are probed concurrently, with a time-out
-/// of 500 ms.
+/// Returns those `engines` that answer and identify themselves, in the same order. All are probed concurrently, with a time-out
+/// of 500 ms each.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn discover(engines: Vec<EngineAddress>) -> Vec<EngineAddress> {
     #[cfg(feature = "_http")]
     {
@@ -81,8 +84,8 @@ impl EngineAddress {
         format!("{}/v1", self.root)
     }
 
-    /// Returns the kind by which this build speaks to it: its own, else that of compatible servers; `None`: neither is
-    /// compiled in.
+    /// Returns the kind by which this build speaks to the engine: the engine's own kind, or that of compatible servers; `None` if
+    /// neither is compiled in.
     #[must_use]
     pub fn kind(&self) -> Option<&'static Kind> {
         let is_its_own = |kind: &&Kind| kind.servers.iter().any(|server| server.name == self.name);
@@ -90,8 +93,8 @@ impl EngineAddress {
         own.into_iter().chain([&compatible::KIND]).find(|kind| kind.is_built())
     }
 
-    /// Returns whether a configured address, if any, leads to this engine: settings for another server, such as its key, must
-    /// not be sent to the program that answers here.
+    /// Returns whether a configured address, if any, is that of this engine. Otherwise settings for the configured server, such
+    /// as its key, must not be sent to the program that answers here.
     #[must_use]
     pub fn is_at(&self, base_url: Option<&str>) -> bool {
         let host_form = self.server().and_then(|server| server.host_form);

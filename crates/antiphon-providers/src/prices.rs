@@ -15,6 +15,9 @@ static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::parse("prices.toml",
 /// Prices are in US dollars for a million tokens in the table, and in millionths of a dollar for a million tokens in a
 /// [`Price`].
 ///
+/// Models are looked up by the vendor's short name, as in the registry, and by the model's name. A price that is unknown makes
+/// the cost of a run unknown, not zero.
+///
 /// ```
 /// use antiphon_providers::prices::Prices;
 /// let mine = Prices::parse("mine.toml", r#"
@@ -73,8 +76,8 @@ impl Prices {
         SHIPPED.clone()
     }
 
-    /// Parses a table in the format of the shipped one. A field that it does not set for a model keeps its value when the table
-    /// is [merged](Self::with) over another. `path` is used in errors only.
+    /// Parses a table in the format of the shipped one. `path` is used in errors only. A field that the table leaves out for a
+    /// model keeps its value when the table is [merged](Self::with) over another one.
     ///
     /// # Errors
     /// `InvalidRequest` with path and line for a text that is not such a table, or for an invalid price.
@@ -125,7 +128,7 @@ impl Prices {
         Ok(prices)
     }
 
-    /// Merges another table over this one: its fields replace those of the same model.
+    /// Merges `over` over this table: for a model that both have, the fields that `over` sets replace those of this table.
     #[must_use]
     pub fn with(mut self, over: Self) -> Self {
         for (vendor, models) in over.vendors {
@@ -138,7 +141,8 @@ impl Prices {
         self
     }
 
-    /// Returns a vendor and its model with a price for prompts or for answers but not for both, which has no effect.
+    /// Returns the vendor and the name of a model that has a price for prompts or for answers, but not for both; `None` if there
+    /// is none. Such a price has no effect.
     #[must_use]
     pub fn half_priced(&self) -> Option<(&str, &str)> {
         let models =
@@ -147,9 +151,10 @@ impl Prices {
         halves.next().map(|(vendor, (model, _))| (vendor.as_str(), model.as_str()))
     }
 
-    /// Returns the price of a vendor's model for a prompt of about `prompt_tokens` tokens; `None` if it is not in the table.
+    /// Returns the price of a vendor's model for a prompt of about `prompt_tokens` tokens, in millionths of a US dollar for a
+    /// million tokens; `None` if the model is not in the table.
     ///
-    /// A dated name such as `gpt-4o-2024-08-06` that is not in the table has the price of the name before the date.
+    /// A dated name that is not in the table, such as `gpt-4o-2024-08-06`, has the price of the name without the date.
     #[must_use]
     pub fn price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
         let entry = self.entry(vendor, model)?;
@@ -209,7 +214,7 @@ impl Entry {
     }
 }
 
-/// Returns the price of a vendor's model in the shipped table: [`Prices::price`].
+/// Returns the price of a vendor's model in the shipped table, as [`Prices::price`] does.
 ///
 /// ```
 /// let price = antiphon_providers::prices::price("openai", "gpt-4o-mini", 1_000).ok_or("no price")?;
@@ -222,7 +227,7 @@ pub fn price(vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
     SHIPPED.price(vendor, model, prompt_tokens)
 }
 
-/// Returns the limits of a vendor's model in the shipped table: [`Prices::capabilities`].
+/// Returns the limits of a vendor's model in the shipped table, as [`Prices::capabilities`] does.
 #[must_use]
 pub fn capabilities(vendor: &str, model: &str) -> Capabilities {
     SHIPPED.capabilities(vendor, model)

@@ -1,10 +1,11 @@
 //! The registry of providers: one table, with an entry for each kind and each shipped vendor.
 //!
-//! Everything that a program needs to know of a vendor before the first call is data here: names for configuration and help
-//! texts, variables for key and address, the default model, the options that it takes, how its engine is found and started,
-//! and the constructor. A kind whose cargo feature is off stays listed, and its construction fails with that feature's name.
+//! Everything that a program needs to know about a vendor before the first call is data here: names for configuration and help
+//! texts, environment variables for key and address, the default model, the supported options, the way in which its engine is
+//! found and started, and the constructor. A kind whose cargo feature is off is still listed, but its construction fails with the
+//! feature's name.
 //!
-//! To add a vendor, describe it in a folder of its own and name that description in the table.
+//! To add a vendor, describe it in a separate folder and name that description in the table.
 
 mod built;
 mod entry;

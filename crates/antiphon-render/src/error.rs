@@ -2,6 +2,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 /// The error of rendering or of writing pages.
+///
+/// The kind is one of [`RenderErrorKind`], by what the caller can do: fix a theme, choose another folder, or report a defect.
 #[derive(Debug)]
 pub struct RenderError {
     kind: RenderErrorKind,
@@ -13,9 +15,9 @@ pub struct RenderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenderErrorKind {
-    /// A theme's template is broken.
+    /// The template of a theme has a syntax error, or fails when it is rendered.
     Template,
-    /// A theme does not exist or cannot be used as it is.
+    /// A theme does not exist, or is invalid.
     Theme,
     /// A file cannot be read or written.
     Files,

@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 
 use crate::markdown::{line, markdown};
 
-/// A writer of rows as CSV or Markdown. Rows are written one at a time, so that a table may be larger than memory:
-/// [`add`](Self::add) every row first, to learn the columns.
+/// A writer of rows as CSV or Markdown. Rows are formatted one at a time, so that a table may be larger than memory. The columns
+/// have to be known before the header: call [`add`](Self::add) with every row first, then format each row.
 ///
 /// Spreadsheets run text that begins with `=`, `+`, `-` or `@` as a formula (OWASP, "CSV Injection"): such text gets an
 /// apostrophe before it, unless it is a number.
@@ -73,7 +73,8 @@ pub fn personas_markdown(personas: &[Persona]) -> String {
 }
 
 impl Table {
-    /// Adds the columns of a row: its fields; a field of a nested object has a dot between the names.
+    /// Adds a row's fields to the columns, in order of first appearance. The fields of a nested object become columns with a
+    /// dotted name, such as `address.city`.
     pub fn add(&mut self, row: &Value) {
         for (name, _) in fields(row) {
             if !self.columns.contains(&name) {
@@ -82,26 +83,27 @@ impl Table {
         }
     }
 
-    /// Returns the header line as CSV (RFC 4180, but with `\n` as line end).
+    /// Returns the header line as CSV (RFC 4180, but with `\n` as line end). All cells are quoted.
     #[must_use]
     pub fn csv_head(&self) -> String {
         csv(self.columns.iter().map(|name| harmless(name)))
     }
 
-    /// Returns a row as CSV. Fields that are not columns are left out.
+    /// Returns a row as CSV, in the order of the columns. A field that is not a column is left out; a missing one is an empty
+    /// cell.
     #[must_use]
     pub fn csv_row(&self, row: &Value) -> String {
         csv(self.cells(row, "\n").into_iter().map(|cell| harmless(&cell)))
     }
 
-    /// Returns the two header lines as Markdown.
+    /// Returns the two lines of a Markdown table's header: the names and the separator.
     #[must_use]
     pub fn markdown_head(&self) -> String {
         let rule = "---|".repeat(self.columns.len());
         format!("{}|{rule}\n", pipes(self.columns.iter().map(String::as_str)))
     }
 
-    /// Returns a row as Markdown. Fields that are not columns are left out.
+    /// Returns a row of a Markdown table, in the order of the columns. A field that is not a column is left out.
     #[must_use]
     pub fn markdown_row(&self, row: &Value) -> String {
         pipes(self.cells(row, "; ").iter().map(String::as_str))

@@ -1,6 +1,7 @@
 //! Rendering for people: personas as Markdown and as one HTML page, reports of runs, tables, and portfolio sites in themes.
 //!
-//! Every page is one self-contained file: it escapes all text, and its policy forbids it to load or send anything.
+//! Every page is one self-contained file: all text is escaped, and its Content-Security-Policy forbids the browser to load or
+//! send anything.
 //!
 //! ```
 //! use antiphon_pipeline::Persona;

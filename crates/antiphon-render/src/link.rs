@@ -3,8 +3,8 @@ use url::Url;
 /// Returns an address in a form that is safe to link to: http, https or mailto. `None` for anything else, such as an address
 /// that a browser would run.
 ///
-/// Model answers and notes often lack a scheme: a host gets `https://`, and an e-mail address `mailto:`. An address with a user
-/// name before the host, or of more than 2,000 bytes, is refused.
+/// Addresses in model answers and notes often lack a scheme: to a host name, `https://` is added, to an e-mail address `mailto:`.
+/// An address with a user name before the host, or of more than 2,000 bytes, is rejected.
 ///
 /// ```
 /// use antiphon_render::safe_link;

@@ -14,8 +14,8 @@ const MAX_UNQUOTED: usize = 100;
 /// Returns all personas of a run as one self-contained HTML page: a card for each, and for each claim and quote a link to its
 /// passage in the transcript.
 ///
-/// All text is escaped, and the page's Content-Security-Policy forbids it to load or send anything. Blocks for large documents:
-/// async callers use [`write_personas`](crate::write_personas).
+/// All text is escaped, and the page's Content-Security-Policy forbids the browser to load or send anything. This function is
+/// CPU-bound and blocks for large documents: in async code use [`write_personas`](crate::write_personas).
 ///
 /// # Errors
 /// `Internal` if the template is broken, which is a defect of this crate.

@@ -8,14 +8,14 @@ use crate::blocking::blocking;
 use crate::markdown::{file_name, markdown};
 use crate::page::page;
 
-/// Writes personas into the folder of their run: as JSON (first, since it was paid for), each as Markdown, and as one HTML
-/// page.
+/// Writes the personas of a run into its folder: first as JSON, since the answer was paid for, then each as Markdown, and all as
+/// one HTML page.
 ///
 /// # Errors
 /// `Files` if a file cannot be written; `Internal` for a defect of this program.
 ///
 /// # Cancel safety
-/// Some of the files may have been written, each whole.
+/// A dropped call may have written some of the files; each of them is complete.
 pub async fn write_personas(
     folder: &RunFolder,
     personas: &[Persona],

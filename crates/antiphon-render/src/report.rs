@@ -12,6 +12,9 @@ use crate::site::{environment, grouped};
 const TEMPLATE: &str = include_str!("report.html");
 
 /// The report of a run as one HTML page: its outcome, cost, time by phase, failures and rows.
+///
+/// All fields are public, so that a caller may add custom facts and figures before rendering. The page shows at
+/// most the rows that the summary was read with.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct RunPage {
@@ -34,7 +37,7 @@ pub struct RunPage {
     pub personas: Vec<Persona>,
     /// The rows to show.
     pub rows: Vec<RunRow>,
-    /// Number of all rows of the run.
+    /// The number of all rows of the run, of which `rows` may be a part.
     pub all_rows: u64,
 }
 
@@ -129,8 +132,8 @@ impl RunPage {
         self.figures.push((name.into(), grouped(number)));
     }
 
-    /// Renders the page: one self-contained file, with a search that needs no server. Blocks for large runs: async callers use
-    /// [`html`](Self::html).
+    /// Renders the page: one self-contained file, with a search that needs no server. This method is CPU-bound and blocks for
+    /// large runs: in async code use [`html`](Self::html).
     ///
     /// # Errors
     /// `Internal` if the template is broken, which is a defect of this crate.
@@ -148,13 +151,13 @@ impl RunPage {
         template.render(context).map_err(RenderError::defect)
     }
 
-    /// Renders the page on a thread that may block.
+    /// Renders the page on tokio's blocking pool; see [`render`](Self::render) for code that is not async.
     ///
     /// # Errors
-    /// As [`render`](Self::render).
+    /// The errors of [`render`](Self::render).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn html(self) -> Result<String, RenderError> {
         blocking(move || self.render()).await
     }

@@ -26,6 +26,8 @@ const INDEX_CSS: &str = include_str!("site/index.css");
 /// mailto addresses only, and its Content-Security-Policy forbids it to load or send anything. For a single page, see
 /// [`build_portfolio`].
 ///
+/// Building does no I/O: [`build`](Self::build) returns the texts, and [`write`](Self::write) writes them as files.
+///
 /// ```
 /// use antiphon_pipeline::content::Content;
 /// use antiphon_render::{SiteBuilder, Theme};
@@ -57,7 +59,7 @@ impl SiteBuilder {
         Self { title: title.into(), pages: Vec::new() }
     }
 
-    /// Adds a page. Several may have the same name, as with several themes: their files get different names.
+    /// Adds a page. Pages may share a name, for example in several themes: their files get different names.
     pub fn page(mut self, name: impl Into<String>, content: Content, theme: Theme) -> Self {
         self.pages.push(Page { name: name.into(), content, theme });
         self
@@ -80,8 +82,8 @@ impl SiteBuilder {
         self.pages.is_empty()
     }
 
-    /// Renders the files, each with its name: `index.html` alone for one page, else `NAME-THEME.html` for each and an index.
-    /// Blocks for large sites: async callers use [`write`](Self::write).
+    /// Renders the files, each as its name and its text: a single page is `index.html`; several are `NAME-THEME.html` each, with
+    /// an index in `index.html`. This method is CPU-bound and blocks for large sites: in async code use [`write`](Self::write).
     ///
     /// # Errors
     /// `Template` for a theme with a broken template.
@@ -101,14 +103,14 @@ impl SiteBuilder {
         Ok(files)
     }
 
-    /// Builds the site on tokio's blocking pool, and writes it into a folder, each file by rename. Returns the paths. Files of an
-    /// earlier site with other names stay, and a file that no site has written is never overwritten.
+    /// Builds the site on tokio's blocking pool, and writes each file into a folder atomically. Returns the paths. Files that an
+    /// earlier build wrote under other names are kept, and a file that is not a page of a site is never overwritten.
     ///
     /// # Errors
-    /// As [`build`](Self::build); `Files` for a file that cannot be written, or must not be overwritten.
+    /// The errors of [`build`](Self::build); `Files` for a file that cannot be written, or must not be overwritten.
     ///
     /// # Cancel safety
-    /// Some of the files may have been written, each whole.
+    /// A dropped call may have written some of the files; each of them is complete.
     pub async fn write(self, folder: &Path) -> Result<Vec<PathBuf>, RenderError> {
         let files = blocking(move || self.build()).await?;
         antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
@@ -147,13 +149,14 @@ async fn is_ours_to_write(path: &Path) -> Result<(), RenderError> {
     }
 }
 
-/// Writes one page: a content in a theme. Overwrites `output`.
+/// Renders one page, a content in a theme, and writes it to `output` atomically. An existing file is replaced, whatever it is.
+/// For several pages, or to keep files that are no pages of a site, use [`SiteBuilder`].
 ///
 /// # Errors
-/// As [`SiteBuilder::build`] and [`SiteBuilder::write`].
+/// `Template` for a theme with a broken template; `Files` for a file that cannot be written.
 ///
 /// # Cancel safety
-/// The file is whole or not there.
+/// The file is written atomically: after a dropped call it is complete or absent.
 pub async fn build_portfolio(content: Content, theme: Theme, output: &Path) -> Result<(), RenderError> {
     let page = Page { name: String::new(), content, theme };
     write_page(output, blocking(move || page.render()).await?).await

@@ -9,9 +9,9 @@ use crate::site::{POLICY, environment};
 
 /// A theme of a site: a style sheet, a voice, labels, and optionally a template.
 ///
-/// A custom theme is a folder with `theme.toml`, `style.css` and, for another page structure, `page.html`, a Jinja template that
-/// gets the same context as the built-in one. Style sheets may not load anything, and the page's Content-Security-Policy forbids
-/// it.
+/// A custom theme is a folder with `theme.toml`, `style.css` and optionally `page.html`: a Jinja template for another page
+/// structure, with the same context as the built-in one. A style sheet must not load anything; the page's Content-Security-Policy
+/// would forbid it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Theme {
@@ -23,14 +23,16 @@ pub struct Theme {
     pub description: String,
     /// The voice of the texts.
     pub voice: Voice,
-    /// The labels of the page.
+    /// The labels of the page, such as its headings.
     pub words: ThemeText,
     pub(crate) css: String,
     pub(crate) template: Option<String>,
     toml: String,
 }
 
-/// The whole text of a theme. A run stores it, so that another process can build the same site.
+/// The complete text of a theme's files. A run stores it, so that another process can build the same site.
+///
+/// Converted by [`Theme::source`] and [`Theme::from_source`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThemeSource {
@@ -149,7 +151,7 @@ impl Theme {
     /// `Files` for a file that cannot be read; `Theme` and `Template` for one that cannot be used, with file and line.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn load(folder: &Path) -> Result<Self, RenderError> {
         let read = async |name: &str| {
             let path = folder.join(name);
@@ -184,13 +186,14 @@ impl Theme {
         Self::parse(&name, &path, &toml, &css, template)
     }
 
-    /// Finds themes by name, each once. A name with a `/` or `\` is a folder, and `all` selects all built-in themes.
+    /// Loads the themes with these names, each once. A name with a `/` or `\` is the path of a folder; `all` selects all built-in
+    /// themes.
     ///
     /// # Errors
     /// `Theme` for an unknown name, for a theme that cannot be read or used, and for two different themes of the same name.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn find(names: &[String]) -> Result<Vec<Self>, RenderError> {
         let mut themes: Vec<Self> = Vec::new();
         for name in names.iter().map(|name| name.trim()) {
@@ -226,14 +229,14 @@ impl Theme {
         }
     }
 
-    /// Returns the whole text of the theme.
+    /// Returns the complete text of the theme's files.
     #[must_use]
     pub fn source(&self) -> ThemeSource {
         let Self { name, toml, css, template, .. } = self.clone();
         ThemeSource { name, toml, css, template }
     }
 
-    /// Creates a theme from its whole text.
+    /// Creates a theme from the complete text of its files, as [`source`](Self::source) returns it.
     ///
     /// # Errors
     /// `Theme` and `Template` for a text that cannot be used, with file and line.

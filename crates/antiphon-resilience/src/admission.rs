@@ -1,4 +1,4 @@
-//! Admission control with adaptive concurrency: finds limits that are not known and stays just under them.
+//! Admission control with adaptive concurrency: finds the unknown limits of a server and stays just below them.
 
 mod advertised;
 mod bursts;

@@ -2,9 +2,10 @@ use std::time::{Duration, Instant};
 
 use crate::retry::Verdict;
 
-/// A log of a call's failed attempts: when and how each failed, and whether it was possibly billed.
+/// A log of the failed attempts of one call: when each failed, the verdict on its error, and whether it is possibly billed.
 ///
-/// The attempt that succeeds is not logged, so the log of a call without failures is empty and allocates nothing.
+/// Pass it to [`Retry::log`](crate::Retry::log). The attempt that succeeds is not logged: the log of a call without failures is
+/// empty and allocates nothing.
 ///
 /// ```
 /// use antiphon_resilience::{Attempts, RetryPolicy, Verdict};
@@ -30,7 +31,7 @@ use crate::retry::Verdict;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempts(Vec<FailedAttempt>);
 
-/// One entry of [`Attempts`].
+/// A failed attempt in a log of [`Attempts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedAttempt {
@@ -38,11 +39,11 @@ pub struct FailedAttempt {
     pub number: u32,
     /// Time of the failure, on tokio's clock.
     pub at: Instant,
-    /// Verdict on its error.
+    /// Verdict on the error of the attempt.
     pub verdict: Verdict,
-    /// Pause before the next attempt; `None` if it was the last one.
+    /// Pause before the next attempt; `None` if no further attempt was made.
     pub pause: Option<Duration>,
-    /// Whether the server may have carried out, and charged for, the request.
+    /// Whether the attempt is possibly billed: the server may have carried out the request.
     pub may_be_billed: bool,
 }
 
@@ -64,7 +65,7 @@ impl Attempts {
         self.0.iter()
     }
 
-    /// Returns the number of failed attempts that were possibly billed.
+    /// Returns the number of failed attempts that are possibly billed.
     #[must_use]
     pub fn may_be_billed(&self) -> usize {
         self.0.iter().filter(|attempt| attempt.may_be_billed).count()

@@ -5,9 +5,11 @@ use rand::{RngExt, SeedableRng};
 
 /// The pauses between attempts: exponential growth to a cap, with full jitter.
 ///
-/// Pause *n*, counted from 0, is drawn uniformly from zero to `min(cap, base × factor^n)`. Of the usual kinds of jitter, this
-/// one needs the fewest calls in total (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015). The iterator never ends:
-/// [`RetryPolicy`](crate::RetryPolicy) counts the retries.
+/// Pause *n*, counted from 0, is a random duration between zero and the ceiling `min(cap, base × factor^n)`, uniformly
+/// distributed. Full jitter spreads the retries of many callers and needs fewer calls in total than other kinds of jitter
+/// (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015).
+///
+/// The iterator never ends. To limit the number of retries as well, use [`RetryPolicy`](crate::RetryPolicy).
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +25,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates pauses whose ceiling doubles from `base` up to `cap`, with a random seed.
+    /// Creates pauses with a random seed.
+    ///
+    /// The ceiling of the first pause is `base`; it doubles with each pause until it reaches `cap`.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Self {
         Self { ceiling: base.min(cap), cap, factor: 2.0, jitter: SmallRng::seed_from_u64(rand::random()) }
@@ -36,14 +40,14 @@ impl Backoff {
         self
     }
 
-    /// Sets the growth of the ceiling from one pause to the next. Default 2; less than 1 counts as 1.
+    /// Sets the factor by which the ceiling grows after each pause. Default 2; a factor below 1 counts as 1.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor.max(1.0);
         self
     }
 
-    /// Returns a pause of at least `wait` and up to a tenth more, so that callers do not return all at once.
+    /// Returns a random pause between `wait` and 110 % of it, so that callers with the same `wait` do not retry all at once.
     pub(crate) fn at_least(&mut self, wait: Duration) -> Duration {
         let more = wait.as_secs_f64() * self.jitter.random_range(0.0..=0.1);
         wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())

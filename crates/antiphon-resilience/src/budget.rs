@@ -2,16 +2,17 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::retry::Verdict;
 
-/// A limit on the retries of all calls to one server together, so that an outage does not multiply the load.
+/// A retry budget: a limit on the retries of all calls to one server together, so that an outage does not multiply the load.
 ///
-/// The budget is a bucket of points, full at first: a retry costs 14 points, or 5 after a [`Verdict::Throttled`], and a
-/// success adds 1. While the server works, retries are not limited in practice; while it does not, calls settle at little
-/// more than one attempt each. Use one budget for each server, so that one that is down does not starve the others.
+/// The budget is a bucket of points that is full at first. A retry costs 14 points, or 5 after a [`Verdict::Throttled`]; a
+/// call that succeeds adds 1. While the server works, the budget does not limit retries in practice. During an outage the
+/// bucket runs empty, and then nearly every call makes a single attempt. Use one budget per server, so that an outage of one
+/// does not stop the retries to the others.
 ///
-/// A [`RetryPolicy`](crate::RetryPolicy) bounds the retries of one call, a budget bounds those of all calls, and a
-/// [`CircuitBreaker`](crate::CircuitBreaker) stops the calls themselves.
+/// A [`RetryPolicy`](crate::RetryPolicy) limits the retries of one call, a budget limits the retries of all calls, and a
+/// [`CircuitBreaker`](crate::CircuitBreaker) rejects the calls themselves.
 ///
-/// The bucket follows the standard retry mode of the AWS SDKs. [`Default`] is a capacity of 500 points.
+/// The rule is that of the standard retry mode of the AWS SDKs. Default: a capacity of 500 points.
 ///
 /// ```
 /// use antiphon_resilience::{RetryBudget, RetryPolicy, Verdict};
@@ -47,13 +48,13 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Creates a full bucket of `capacity` points.
+    /// Creates a full budget of `capacity` points; a retry costs 14 or 5 of them.
     #[must_use]
     pub fn new(capacity: u32) -> Self {
         Self { capacity, available: Mutex::new(capacity) }
     }
 
-    /// Returns the points that are left.
+    /// Returns the number of points that are left.
     #[must_use]
     pub fn available(&self) -> u32 {
         *self.available.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,6 @@
-/// The amounts that a call takes from rate limits: requests, input tokens and output tokens.
+/// The cost of a call in the units of rate limits: requests, input tokens and output tokens.
+///
+/// Pass an estimate when a call is admitted, and the actual cost when it has ended. This is not a price in money.
 ///
 /// ```
 /// use antiphon_resilience::Cost;
@@ -7,11 +9,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Cost {
-    /// Number of requests.
+    /// Number of requests, usually 1.
     pub requests: u64,
-    /// Tokens of the prompt.
+    /// Number of tokens in the prompt.
     pub input_tokens: u64,
-    /// Tokens of the answer.
+    /// Number of tokens in the answer.
     pub output_tokens: u64,
 }
 
@@ -22,21 +24,21 @@ impl Cost {
         Self { requests: 1, ..Self::default() }
     }
 
-    /// Sets the tokens of the prompt.
+    /// Sets the number of tokens in the prompt.
     #[must_use]
     pub fn input_tokens(mut self, tokens: u64) -> Self {
         self.input_tokens = tokens;
         self
     }
 
-    /// Sets the tokens of the answer.
+    /// Sets the number of tokens in the answer.
     #[must_use]
     pub fn output_tokens(mut self, tokens: u64) -> Self {
         self.output_tokens = tokens;
         self
     }
 
-    /// Returns the tokens of prompt and answer together.
+    /// Returns the number of tokens in prompt and answer together.
     #[must_use]
     pub fn tokens(self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
-/// An instant by which a call must have ended: attempts, pauses and queueing together.
+/// A deadline: the instant by which a call must have ended, with its attempts, pauses and time in queues.
 ///
-/// A timeout bounds one step and starts again with the next; pass a deadline down instead, so that all steps share one bound.
-/// [`Default`] is [`Deadline::none`].
+/// A timeout limits a single step and starts again with the next one. A deadline is passed down, so that all steps share one
+/// limit. Default: [`Deadline::none`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,34 +35,34 @@ impl Deadline {
         Self(Some(instant))
     }
 
-    /// Creates a deadline `duration` from now, on tokio's clock. A duration that overflows the clock is no limit.
+    /// Creates a deadline `duration` from now, on tokio's clock. A duration that overflows the clock means no limit.
     #[must_use]
     pub fn after(duration: Duration) -> Self {
         Self(now().checked_add(duration))
     }
 
-    /// Returns the instant of the deadline; `None` without a limit.
+    /// Returns the instant of the deadline; `None` if there is no limit.
     #[must_use]
     pub fn instant(self) -> Option<Instant> {
         self.0
     }
 
-    /// Returns the time left at `now`: zero once the deadline has passed, `None` without a limit.
+    /// Returns the time left at `now`: zero once the deadline has passed, `None` if there is no limit.
     #[must_use]
     pub fn remaining(self, now: Instant) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(now))
     }
 
-    /// Returns whether a pause of `pause` from `now` would end before the deadline.
+    /// Returns whether a pause that starts at `now` would end before the deadline.
     #[must_use]
     pub fn allows(self, pause: Duration, now: Instant) -> bool {
         self.remaining(now).is_none_or(|left| pause < left)
     }
 
-    /// Waits until the deadline has passed, or forever without a limit. Meant for `tokio::select!`.
+    /// Waits until the deadline has passed; never returns if there is no limit. For use in `tokio::select!`.
     ///
     /// # Cancel safety
-    /// A dropped call changes nothing.
+    /// Dropping the future changes nothing.
     pub async fn passed(self) {
         match self.0 {
             Some(at) => tokio::time::sleep_until(at.into()).await,

@@ -1,4 +1,4 @@
-//! A server's headers about its limits.
+//! Parsing of the headers by which a server reports its limits.
 
 mod headers;
 mod wait;

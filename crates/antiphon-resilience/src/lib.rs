@@ -3,13 +3,13 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | retry after a failure, with backoff and jitter | [`RetryPolicy`], its [`Pauses`] and [`Backoff`] |
+//! | retry after a failure, with exponential backoff and jitter | [`RetryPolicy`], [`Pauses`], [`Backoff`] |
 //! | log failed attempts, or limit the retries of many calls | [`Attempts`], [`RetryBudget`] |
-//! | finish by a certain time, retries included | [`Deadline`] |
+//! | limit the total time of a call, including its retries | [`Deadline`] |
 //! | stop calling a service that fails | [`CircuitBreaker`], [`BreakerRegistry`] |
-//! | keep to a known limit (token bucket) | [`RateLimiter`] |
-//! | find an unknown limit and stay just under it (admission control) | [`LimiterRegistry`], [`AdaptiveLimiter`] |
-//! | read a server's headers about its limits | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
+//! | stay within a known limit (token bucket) | [`RateLimiter`] |
+//! | find an unknown limit and stay just below it (admission control) | [`LimiterRegistry`], [`AdaptiveLimiter`] |
+//! | read the limits that a server reports in headers | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
 //! use antiphon_resilience::{RetryPolicy, Verdict};

@@ -3,10 +3,11 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::retry::{RetryPolicy, Verdict};
 
-/// The pauses of one operation under a [`RetryPolicy`]: a state machine that does no I/O and reads no clock.
+/// The pauses between the attempts of one operation under a [`RetryPolicy`], without I/O or a clock.
 ///
 /// [`RetryPolicy::run`] follows the same rule and is shorter to use. Use `Pauses` where an attempt is more than a closure
-/// that is called again, such as a job whose attempts are journalled and which releases its permit while it waits.
+/// that can be called again: for example, a job that records each attempt in a write-ahead log and releases its permit during the
+/// pause.
 ///
 /// ```
 /// use antiphon_resilience::{RetryPolicy, Verdict};
@@ -33,15 +34,17 @@ impl Pauses {
         Self { backoff: policy.backoff(), policy, retries: 0 }
     }
 
-    /// Returns the pause after an attempt that failed, and uses up a retry; `None` if it was the last attempt.
+    /// Returns the pause after a failed attempt, and uses up one retry; `None` if no further attempt is to be made.
+    ///
+    /// The pause depends on the verdict. All results but `None` require that fewer than `max_retries` retries are used up.
     ///
     /// | verdict | pause |
     /// |---|---|
     /// | [`Verdict::Retry`] | uniform between zero and the ceiling (full jitter), which then grows by `factor` up to `cap` |
-    /// | [`Verdict::Throttled`] without `retry_after` | the same, after raising the ceiling to at least `throttled_base` |
-    /// | [`Verdict::Throttled`] with `retry_after` | `retry_after`, and up to a tenth more |
-    /// | ... longer than `max_retry_after` | none: the error is returned to the caller at once |
-    /// | [`Verdict::Stop`] | none |
+    /// | [`Verdict::Throttled`] without `retry_after` | the same, with a ceiling of at least `throttled_base` (at most `cap`) |
+    /// | [`Verdict::Throttled`] with `retry_after` | uniform between `retry_after` and 110 % of it |
+    /// | [`Verdict::Throttled`] with a `retry_after` above `max_retry_after` | `None` |
+    /// | [`Verdict::Stop`] | `None` |
     pub fn after(&mut self, verdict: Verdict) -> Option<Duration> {
         let policy = &self.policy;
         let pause = match verdict {
@@ -56,12 +59,14 @@ impl Pauses {
         Some(pause)
     }
 
-    /// Returns the pause after an attempt that is certainly not billed, and uses up no retry: a rate limit was reached
-    /// (429), or the circuit was open and nothing was sent.
+    /// Returns the pause after an attempt that is certainly not billed, without using up a retry.
     ///
-    /// The pause is `retry_after`, or `throttled_base` without one, plus a random pause whose ceiling grows, so that a server
-    /// that asks for no wait is called less and less often as well. Neither `max_retries` nor `max_retry_after` ends these
-    /// pauses: the caller decides how long it waits in total.
+    /// Use it when a rate limit was reached (429), or when the circuit breaker was open and nothing was sent.
+    ///
+    /// The pause is `retry_after`, or `throttled_base` if there is none, plus a random pause whose ceiling grows each time. A
+    /// server that never sends a `retry_after` is therefore called less and less often as well. Neither `max_retries` nor
+    /// `max_retry_after` limits these pauses: the caller has to limit the total wait, for example with a
+    /// [`Deadline`](crate::Deadline).
     ///
     /// ```
     /// use antiphon_resilience::{RetryPolicy, Verdict};

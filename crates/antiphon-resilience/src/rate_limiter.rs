@@ -1,4 +1,4 @@
-//! Rate limiting by token buckets, for limits that are known.
+//! Rate limiting by token buckets, for known limits.
 
 mod driver;
 mod token_buckets;

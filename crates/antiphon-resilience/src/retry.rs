@@ -14,23 +14,28 @@ use crate::pauses::Pauses;
 
 /// A retry policy: the number of retries and the pauses between them, with exponential backoff and full jitter.
 ///
-/// Exactly one layer of a call path should own retries: a server that always fails then sees `max_retries` + 1 calls.
+/// The pause before a retry is random, between zero and a ceiling; the ceiling starts at `base` and grows by `factor` up to
+/// `cap`. See [`Pauses::after`] for the exact rule.
+///
+/// Retry in exactly one layer of a call path. A server that always fails then receives `max_retries` + 1 calls; with two layers,
+/// it would receive the square of that. Retry only calls that are idempotent or that carry an idempotency key, unless the
+/// error shows that the server did nothing.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// Maximum number of calls after the first. Default 3.
+    /// Maximum number of attempts after the first. Default 3.
     pub max_retries: u32,
-    /// Ceiling of the first pause. Default 500 ms.
+    /// Ceiling of the first pause; the pause itself is random, between zero and the ceiling. Default 500 ms.
     pub base: Duration,
-    /// Lowest ceiling of a pause after a [`Verdict::Throttled`] without a `retry_after`. Default 1 s.
+    /// Minimum of the ceiling after a [`Verdict::Throttled`] without a `retry_after`. Default 1 s.
     pub throttled_base: Duration,
-    /// Growth of the ceiling from pause to pause; less than 1 counts as 1. Default 2.
+    /// Factor by which the ceiling grows after each pause; a factor below 1 counts as 1. Default 2.
     pub factor: f64,
-    /// Maximum ceiling. Default 20 s.
+    /// Maximum to which the ceiling grows. Default 20 s.
     pub cap: Duration,
-    /// Longest `retry_after` that is waited for; with a longer one the error is returned at once. Default 120 s.
+    /// Longest `retry_after` that is honoured; if the server asks for more, the error is returned at once. Default 120 s.
     pub max_retry_after: Duration,
-    /// Seed of the jitter, which makes the pauses repeatable. Default `None`: a random seed.
+    /// Seed of the jitter, for reproducible pauses in tests. Default `None`: a random seed for each operation.
     pub seed: Option<u64>,
 }
 
@@ -51,18 +56,18 @@ impl Default for RetryPolicy {
 /// A verdict on an error: whether, and when, to make another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// No retry: another attempt would fail too, or might be billed twice.
+    /// No retry: another attempt would fail as well, or would bill a second time for work that the server may have done.
     Stop,
     /// A retry: another attempt may succeed.
     Retry,
-    /// A retry later: the server is busy or has reached a limit.
+    /// A retry after a longer pause: the server is overloaded, or a rate limit is reached (429 or 503).
     Throttled {
-        /// Wait that the server asked for, if any: a lower bound of the pause.
+        /// Wait that the server asked for, if any; the pause is at least as long.
         retry_after: Option<Duration>,
     },
 }
 
-/// The attempt that an operation makes.
+/// The attempt in progress, as passed to the operation of [`RetryPolicy::run`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -77,42 +82,43 @@ impl RetryPolicy {
         Self::default().max_retries(0)
     }
 
-    /// Sets the maximum number of calls after the first.
+    /// Sets the maximum number of attempts after the first. Default 3.
     #[must_use]
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = max_retries;
         self
     }
 
-    /// Sets the ceilings of the first pause: after a failure, and after [`Verdict::Throttled`].
+    /// Sets the ceiling of the first pause: `base` after [`Verdict::Retry`], and at least `throttled` after
+    /// [`Verdict::Throttled`]. Default 500 ms and 1 s.
     #[must_use]
     pub fn base(mut self, base: Duration, throttled: Duration) -> Self {
         (self.base, self.throttled_base) = (base, throttled);
         self
     }
 
-    /// Sets the maximum ceiling of a pause.
+    /// Sets the maximum to which the ceiling grows. Default 20 s.
     #[must_use]
     pub fn cap(mut self, cap: Duration) -> Self {
         self.cap = cap;
         self
     }
 
-    /// Sets the growth of the ceiling from pause to pause; less than 1 counts as 1.
+    /// Sets the factor by which the ceiling grows after each pause; a factor below 1 counts as 1. Default 2.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
     }
 
-    /// Sets the longest `retry_after` that is waited for.
+    /// Sets the longest `retry_after` that is honoured. Default 120 s.
     #[must_use]
     pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
         self.max_retry_after = max_retry_after;
         self
     }
 
-    /// Sets the seed of the jitter, which makes the pauses repeatable.
+    /// Sets the seed of the jitter, for reproducible pauses in tests.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -121,9 +127,11 @@ impl RetryPolicy {
 
     /// Calls `op` until it succeeds, `classify` returns [`Verdict::Stop`], or the retries are used up.
     ///
-    /// The future takes further limits before it is awaited: [`deadline`](Retry::deadline), [`budget`](Retry::budget)
-    /// and [`log`](Retry::log). A first call that succeeds allocates nothing and reads no clock. For a caller that owns its
-    /// retries, use [`pauses`](RetryPolicy::pauses).
+    /// `classify` decides for each error whether another attempt is made. Before the returned future is awaited, more limits
+    /// can be set: a [`deadline`](Retry::deadline), a [`budget`](Retry::budget), and a [`log`](Retry::log) of the failed
+    /// attempts. If the first attempt succeeds, the retry allocates nothing and reads no clock.
+    ///
+    /// Where an attempt is more than a closure, use [`pauses`](RetryPolicy::pauses).
     pub fn run<T, E, C, Op, Fut>(&self, classify: C, op: Op) -> Retry<'_, C, Op, Fut, E>
     where
         C: FnMut(&E) -> Verdict,
@@ -141,13 +149,15 @@ impl RetryPolicy {
         }
     }
 
-    /// Returns the pauses of this policy for one operation, for a caller that owns its retries.
+    /// Returns the pauses of one operation, for a caller that makes the attempts itself.
     #[must_use]
     pub fn pauses(&self) -> Pauses {
         Pauses::new(self.clone())
     }
 
-    /// Returns the sequence of random pauses under this policy, as after failures without a `retry_after`.
+    /// Returns the random pauses under this policy as an endless iterator, without `max_retries` and `retry_after`.
+    ///
+    /// For most callers, [`pauses`](RetryPolicy::pauses) is the better choice, since it applies the whole policy.
     #[must_use]
     pub fn backoff(&self) -> Backoff {
         let backoff = Backoff::new(self.base, self.cap).factor(self.factor);
@@ -158,12 +168,13 @@ impl RetryPolicy {
     }
 }
 
-/// A call with its retries; see [`RetryPolicy::run`].
+/// The future of [`RetryPolicy::run`]: an operation with its retries.
 ///
 /// Resolves to the first success, or to the error of the last attempt.
 ///
 /// # Cancel safety
-/// Dropping it drops the attempt in flight or ends the pause; nothing else is held.
+/// Dropping the future drops the attempt in flight, or ends the pause. A dropped attempt may still be carried out, and billed,
+/// by the server.
 #[pin_project]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Retry<'a, C, Op, Fut, E> {
@@ -198,21 +209,25 @@ struct Log<'a, E> {
 }
 
 impl<'a, C, Op, Fut, E> Retry<'a, C, Op, Fut, E> {
-    /// Sets a deadline: no pause starts that would end after it.
+    /// Sets a deadline: if the next pause would not end before it, the error is returned at once.
     ///
-    /// An attempt in flight is not cut off by the deadline: `op` decides what to do with a partial answer.
+    /// An attempt in flight is not cancelled at the deadline: `op` decides what to do with a partial answer.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.limits.deadline = deadline;
         self
     }
 
-    /// Sets a budget that each retry is paid from and each success adds to; a budget with too few points ends the retries.
+    /// Sets a retry budget. Each retry takes points from it and each success adds one; if too few points are left, the error is
+    /// returned at once.
     pub fn budget(mut self, budget: &'a RetryBudget) -> Self {
         self.limits.budget = Some(budget);
         self
     }
 
-    /// Logs every attempt that fails; `may_be_billed` returns whether an error leaves the attempt possibly billed.
+    /// Adds every failed attempt to `attempts`.
+    ///
+    /// `may_be_billed` returns whether the attempt with this error is possibly billed: the request was sent, but its answer never
+    /// arrived.
     pub fn log(mut self, attempts: &'a mut Attempts, may_be_billed: fn(&E) -> bool) -> Self {
         self.log = Some(Log { attempts, may_be_billed });
         self

@@ -1,9 +1,10 @@
 use crate::task::{Task, job};
 
-/// Spawns a future in the background and returns an owning handle: dropping the handle cancels the future.
+/// Spawns a future as a background task and returns an owning handle: dropping the handle cancels the task.
 ///
-/// No concurrency limit applies; use a [`Runner`](crate::Runner) for more than a few tasks. Unlike with `tokio::spawn`, the task
-/// has an owner, and a panic is returned as a [`TaskError`](crate::TaskError).
+/// With `tokio::spawn`, a dropped handle detaches the task instead. Awaiting the handle returns the output, or a
+/// [`TaskError`](crate::TaskError) if the task panicked. No concurrency limit applies: for more than a few tasks, use a
+/// [`Runner`](crate::Runner).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

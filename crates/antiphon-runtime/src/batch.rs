@@ -6,10 +6,11 @@ use crate::error::TaskError;
 use crate::gather::gather;
 use crate::progress::Progress;
 
-/// A processor of items in batches: each batch finishes before the next one starts.
+/// A processor that makes one call per item, in batches: a batch starts when the one before it has finished.
 ///
-/// Use it for a service that requires calls in groups or spaced in time. Where an item may start as soon as another one has
-/// finished, [`gather`] has a higher throughput.
+/// Use it for a service that requires pauses between groups of calls, or a minimum spacing. If a call may start as soon as
+/// another one has finished, use [`gather`], which has a higher throughput. To pass a whole batch to one call, use the `batch`
+/// adaptor of antiphon-stream.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -25,46 +26,52 @@ use crate::progress::Progress;
 pub struct BatchProcessor {
     /// The number of items in a batch; 0 counts as 1.
     pub size: usize,
-    /// The concurrency limit within a batch; 0 counts as 1. Default 5.
+    /// The maximum number of items of a batch in progress (concurrency limit); 0 counts as 1. Default 5.
     pub max_concurrency: usize,
     /// The minimum time between the starts of two items. Default zero.
     pub min_delay: Duration,
-    /// The counter that each finished item advances by one, whether it succeeded or panicked. Default none.
+    /// A progress counter, advanced by one for each item that finished or panicked. Default none.
     pub progress: Option<Progress>,
 }
 
 impl BatchProcessor {
-    /// Creates a processor with batches of `size` items and the defaults of the fields.
+    /// Creates a processor with batches of `size` items; all other options have their defaults.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self { size, max_concurrency: 5, min_delay: Duration::ZERO, progress: None }
     }
 
-    /// Sets the maximum number of items of a batch in progress at the same time.
+    /// Sets the maximum number of items of a batch in progress (concurrency limit); 0 counts as 1. Default 5.
     #[must_use]
     pub fn max_concurrency(mut self, max_concurrency: usize) -> Self {
         self.max_concurrency = max_concurrency;
         self
     }
 
-    /// Sets the minimum time between the starts of two items.
+    /// Sets the minimum time between the starts of two items, across batches. Default zero.
     #[must_use]
     pub fn min_delay(mut self, min_delay: Duration) -> Self {
         self.min_delay = min_delay;
         self
     }
 
-    /// Sets the counter that each finished item advances.
+    /// Sets a progress counter, advanced by one for each item that finished or panicked.
     #[must_use]
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = Some(progress);
         self
     }
 
-    /// Calls `f` on each item and returns one result per item, in order; a panic becomes the [`TaskError`] of its item.
+    /// Calls `f` on each item and returns one result per item, in order.
+    ///
+    /// A panic is caught and becomes the [`TaskError`] of its item; the other items are not affected. The calls are polled by the
+    /// caller's task and share one core.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, if `min_delay` is not zero.
     ///
     /// # Cancel safety
-    /// Dropping the call drops the items in progress and starts no further ones; the results so far are lost.
+    /// Dropping the future drops the items in progress and starts no further ones; the results so far are lost.
     pub async fn process<I, F, Fut>(&self, items: I, mut f: F) -> Vec<Result<Fut::Output, TaskError>>
     where
         I: IntoIterator,

@@ -3,12 +3,12 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle};
 
-/// An error of [`block_on`], which did not run the future.
+/// The error of [`block_on`]: the future was not run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BlockOnError {
-    /// The caller runs inside an async runtime, where blocking would stop all other tasks of the thread: await the future
-    /// instead.
+    /// The caller already runs inside an async runtime, where blocking would stop all other tasks of the thread. Await the
+    /// future instead.
     InsideRuntime,
     /// The runtime could not be created.
     NoRuntime(io::Error),
@@ -36,8 +36,8 @@ impl std::error::Error for BlockOnError {
 
 /// Runs a future to completion from synchronous code, on this thread and a new current-thread runtime.
 ///
-/// Tasks that the future spawned are dropped when it returns. For many calls from synchronous code, keep a tokio runtime:
-/// this function creates and drops one per call.
+/// Each call creates a runtime and drops it at the end, along with the tasks that the future has spawned. For many calls from
+/// synchronous code, create one tokio runtime and reuse it.
 ///
 /// ```
 /// let sum = antiphon_runtime::block_on(async { 1 + 1 })?;

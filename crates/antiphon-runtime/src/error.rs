@@ -1,15 +1,15 @@
 use std::any::Any;
 use std::fmt;
 
-/// An error of a task that returned no result.
+/// The error of a task that ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// The task was cancelled before it finished.
+    /// The task was cancelled before it finished, by its handle, by a shutdown, or because its runtime ended.
     Cancelled,
-    /// The task exceeded the runner's time limit.
+    /// The task exceeded the runner's [`task_timeout`](crate::Runner::task_timeout).
     TimedOut,
-    /// The task panicked, with this message.
+    /// The task panicked; contains the panic message, or `no message` if the payload is not a string.
     Panicked(String),
 }
 

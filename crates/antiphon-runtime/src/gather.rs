@@ -12,9 +12,9 @@ use crate::task::drop_future;
 
 /// Runs all `futures` with a concurrency limit of `max_concurrency` (0 counts as 1) and returns their results in order.
 ///
-/// A panic becomes the [`TaskError`] of its future. Spawns nothing: the caller polls, so the futures may borrow and share one
-/// core; [`Runner::map`](crate::Runner::map) uses all cores. The iterator is consumed lazily, so memory beyond the results is
-/// bounded by the limit.
+/// The futures are polled by the caller's task and not spawned. They may therefore borrow from the caller, but they share one
+/// core: for CPU-bound work, [`Runner::map`](crate::Runner::map) uses all cores. A panic is caught and becomes the [`TaskError`]
+/// of its future. The iterator is consumed lazily, so that at most `max_concurrency` futures exist at a time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -26,7 +26,7 @@ use crate::task::drop_future;
 /// ```
 ///
 /// # Cancel safety
-/// Dropping the call drops the futures in progress and takes no further ones; the results so far are lost.
+/// Dropping the future drops the futures in progress and starts no further ones; the results so far are lost.
 pub async fn gather<I>(
     max_concurrency: usize,
     futures: I,

@@ -1,9 +1,13 @@
-//! Owned concurrency: every task has an owner, a limit and an end.
+//! Structured concurrency for tokio: every task has an owner, a limit and an end.
 //!
-//! - [`Runner`]: tasks under a concurrency limit, the most urgent first; [`gather`]: futures that the caller polls.
-//! - [`Pool`]: reusable resources that are expensive to create; [`BatchProcessor`]: items in batches; [`Progress`]: rate and
-//!   time left.
-//! - [`timeout`], [`background`], [`block_on`]: a single future.
+//! | to | use |
+//! |---|---|
+//! | run tasks by priority, with a concurrency limit and a bounded queue | [`Runner`] |
+//! | await many futures in the current task | [`gather`] |
+//! | reuse resources that are expensive to create (connection pool) | [`Pool`] |
+//! | process items in batches with a minimum spacing | [`BatchProcessor`] |
+//! | report progress: throughput and time left | [`Progress`] |
+//! | run a single future: with a time limit, in the background, from synchronous code | [`timeout`], [`background`], [`block_on`] |
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! A pool of reusable resources that are expensive to create.
+//! A resource pool, such as a connection pool.
 
 mod lease;
 mod manage;
@@ -17,14 +17,12 @@ use crate::observe;
 
 /// A bounded resource pool, such as a connection pool: resources are created on demand and reused.
 ///
-/// Where nothing is reused and only concurrency is to be limited, as by a semaphore, use a [`Runner`](crate::Runner) or
-/// [`gather`](crate::gather).
+/// [`acquire`](Pool::acquire) lends a resource to the caller; dropping the [`Pooled`] guard returns it to the pool. Waiting callers
+/// are served in the order of their calls (fair). Clones share the same pool; dropping the last one closes it.
 ///
-/// Waiting callers are served in the order of their calls (fair). Clones share the same pool; dropping the last one closes
-/// it.
-///
-/// [`from_fns`](Pool::from_fns) takes two functions; implement [`Manage`] where a resource must be checked before reuse, as a
-/// keep-alive connection must.
+/// [`from_fns`](Pool::from_fns) creates a pool from two functions. Implement [`Manage`] if a resource must be checked before
+/// reuse, as a keep-alive connection must. If there is nothing to reuse and only the concurrency is to be limited, as by a
+/// semaphore, use a [`Runner`](crate::Runner) or [`gather`](crate::gather).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,12 +46,15 @@ pub struct Pool<M: Manage> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolOptions {
-    /// The maximum number of resources, including those being created or closed; 0 counts as 1.
+    /// The maximum number of resources: idle, in use, being created or being closed. 0 counts as 1.
     pub max_size: usize,
-    /// The time after which an idle resource is closed instead of handed out. Checked when the resource would be handed out;
-    /// in addition, each return of a resource checks the one that has been idle longest. Default: never.
+    /// The time after which an idle resource is closed instead of reused. Default `None`: never.
+    ///
+    /// There is no timer: the time is checked when the resource would be reused, and for the resource that has been idle longest
+    /// whenever another one is returned. In a pool that is not used, idle resources stay open.
     pub idle_timeout: Option<Duration>,
-    /// The age after which a resource is closed instead of reused. Default: never.
+    /// The age, counted from its creation, after which a resource is closed instead of reused. Checked as `idle_timeout` is.
+    /// Default `None`: never.
     pub max_lifetime: Option<Duration>,
 }
 
@@ -64,14 +65,14 @@ impl PoolOptions {
         Self { max_size, idle_timeout: None, max_lifetime: None }
     }
 
-    /// Sets the maximum time that a resource may be idle.
+    /// Sets the time after which an idle resource is closed instead of reused. Default: never.
     #[must_use]
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = Some(time);
         self
     }
 
-    /// Sets the maximum age of a resource.
+    /// Sets the age after which a resource is closed instead of reused. Default: never.
     #[must_use]
     pub fn max_lifetime(mut self, time: Duration) -> Self {
         self.max_lifetime = Some(time);
@@ -83,27 +84,27 @@ impl PoolOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStatus {
-    /// Resources that exist, are being created or are being closed.
+    /// Number of resources: idle, in use, being created or being closed.
     pub size: usize,
-    /// Resources that are not in use.
+    /// Number of idle resources.
     pub idle: usize,
-    /// Callers that wait for a resource.
+    /// Number of callers that wait for a resource.
     pub waiting: usize,
-    /// Resources created so far.
+    /// Number of resources created since the pool was created.
     pub created: u64,
-    /// Idle resources taken so far, including those that then failed the check.
+    /// Number of times that an idle resource was taken, including those that then failed the check.
     pub reused: u64,
 }
 
-/// An error of [`Pool::acquire`].
+/// The error of [`Pool::acquire`] and [`Pool::acquire_within`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError<E> {
     /// The pool was closed.
     Closed,
-    /// No resource became available within the time limit.
+    /// No resource became available within the time limit of [`Pool::acquire_within`].
     TimedOut,
-    /// Creating a resource failed.
+    /// A new resource could not be created; contains the error of [`Manage::create`].
     Create(E),
 }
 
@@ -130,7 +131,9 @@ impl<C, D> Pool<FromFns<C, D>>
 where
     FromFns<C, D>: Manage,
 {
-    /// Creates a pool of at most `max_size` resources with a function that creates and one that closes them.
+    /// Creates a pool of at most `max_size` resources from two functions: one creates a resource, the other closes it.
+    ///
+    /// Resources never expire and are not checked before reuse; otherwise, use [`new`](Pool::new).
     #[must_use]
     pub fn from_fns(max_size: usize, create: C, close: D) -> Self {
         Self::new(FromFns::new(create, close), PoolOptions::new(max_size))
@@ -138,20 +141,22 @@ where
 }
 
 impl<M: Manage> Pool<M> {
-    /// Creates an empty pool; resources are created on demand.
+    /// Creates an empty pool. Resources are created on demand by `manage`, within the limits in `options`.
     #[must_use]
     pub fn new(manage: M, options: PoolOptions) -> Self {
         Self { handle: Arc::new(Handle { shared: Arc::new(Shared::new(manage, options)) }) }
     }
 
-    /// Waits for a resource: an idle one that passes [`Manage::check`], otherwise a new one, within the limit.
+    /// Returns an idle resource that passes [`Manage::check`], or creates a new one. Waits if `max_size` is reached.
+    ///
+    /// The wait has no time limit; for one, use [`acquire_within`](Pool::acquire_within).
     ///
     /// # Errors
     /// [`Closed`](AcquireError::Closed), or [`Create`](AcquireError::Create) with the error of [`Manage::create`].
     ///
     /// # Cancel safety
-    /// A dropped call passes its turn to the next waiter. A resource that was being checked is closed by a task of the pool,
-    /// since its state is unknown; one that was being created is dropped with its future.
+    /// Dropping the future passes its place in the queue to the next waiter and leaks no resource. A resource that was being
+    /// checked is closed by a task of the pool, since its state is unknown; the future that was creating a resource is dropped.
     pub async fn acquire(&self) -> Result<Pooled<M>, AcquireError<M::Error>> {
         let shared = &self.handle.shared;
         shared.note_runtime();
@@ -174,7 +179,7 @@ impl<M: Manage> Pool<M> {
         }
     }
 
-    /// Like [`acquire`](Pool::acquire), with a time limit on the wait and on creating the resource together.
+    /// Acquires a resource like [`acquire`](Pool::acquire), with a time limit on the whole call: waiting, checking and creating.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -199,7 +204,7 @@ impl<M: Manage> Pool<M> {
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// As [`acquire`](Pool::acquire).
+    /// As for [`acquire`](Pool::acquire).
     pub async fn acquire_within(&self, time: Duration) -> Result<Pooled<M>, AcquireError<M::Error>> {
         match tokio::time::timeout(time, self.acquire()).await {
             Ok(result) => result,
@@ -207,9 +212,10 @@ impl<M: Manage> Pool<M> {
         }
     }
 
-    /// Returns an idle resource if one exists and no caller waits for it.
+    /// Returns an idle resource if there is one and no other caller is waiting.
     ///
-    /// Never waits, so the resource is not checked and no new one is created; expired ones are closed.
+    /// Never waits. The resource is therefore not checked by [`Manage::check`], and no new one is created. Expired resources are
+    /// closed and not returned.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Pooled<M>> {
         let lease = Shared::try_lease(&self.handle.shared)?;
@@ -217,19 +223,21 @@ impl<M: Manage> Pool<M> {
         Some(Pooled { lease })
     }
 
-    /// Closes the pool: present and later callers get [`AcquireError::Closed`], and idle resources are closed.
+    /// Closes the pool and its idle resources, and waits until they are closed.
     ///
-    /// Returns when those are closed. A resource in use is closed on return, by a task of the pool.
+    /// Waiting and later callers get [`AcquireError::Closed`]. Resources in use are not waited for: each is closed by a task of
+    /// the pool when it is returned.
     ///
     /// # Cancel safety
-    /// A dropped call has still closed the pool, and the closing of resources continues; call it again to wait for that.
+    /// If the future is dropped after its first poll, the pool is closed, and the closing of resources continues in the
+    /// background. Call it again to wait for that.
     pub async fn close(&self) {
         Shared::close(&self.handle.shared);
         self.handle.shared.cleanups.close();
         self.handle.shared.cleanups.wait().await;
     }
 
-    /// Returns the current size and counters.
+    /// Returns a snapshot of the size and the counters.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         self.handle.shared.status()
@@ -243,7 +251,9 @@ pub struct Pooled<M: Manage> {
 }
 
 impl<M: Manage> Pooled<M> {
-    /// Closes the resource instead of returning it, in a task of the pool: for a resource that turned out to be broken.
+    /// Closes the resource instead of returning it to the pool. Use it for a resource that turned out to be broken.
+    ///
+    /// Returns at once: the resource is closed by a task of the pool, and counts towards `max_size` until then.
     pub fn discard(mut self) {
         self.lease.must_close();
     }

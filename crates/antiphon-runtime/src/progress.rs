@@ -6,10 +6,10 @@ use tokio::sync::watch;
 
 use crate::clock::now;
 
-/// A progress counter with throughput and time left, for any number of watchers.
+/// A progress counter that computes the throughput and the time left, for any number of watchers.
 ///
-/// Clones share the same counter. A watcher receives the latest [`Snapshot`] and may miss older ones, so a slow watcher never
-/// slows the work.
+/// Clones share the same counter. Watchers [subscribe](Self::subscribe) to changes and receive only the latest [`Snapshot`]: a slow
+/// watcher misses older ones and does not slow down the work.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -45,7 +45,7 @@ struct Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Units of work done so far.
+    /// Number of units of work done so far.
     pub done: u64,
     /// The total number of units; `None` while unknown.
     pub total: Option<u64>,
@@ -53,12 +53,14 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// Throughput in units per second over the last ten seconds; `None` if nothing was done in that time.
     pub rate: Option<f64>,
-    /// Estimated time left at that rate; `None` while the total or the rate is unknown.
+    /// Estimated time left (ETA) at that rate; `None` while the total or the rate is unknown.
     pub eta: Option<Duration>,
 }
 
 impl Snapshot {
-    /// Returns the percentage done, from 0 to 100: 100 for a total of 0, and `None` while the total is unknown.
+    /// Returns the percentage done; `None` while the total is unknown.
+    ///
+    /// 100 for a total of 0, and more than 100 if more units than the total were done.
     #[must_use]
     pub fn percent(&self) -> Option<f64> {
         let total = self.total?;
@@ -67,7 +69,7 @@ impl Snapshot {
 }
 
 impl Progress {
-    /// Creates a counter at zero with the given total; `None` if the total is unknown.
+    /// Creates a counter at zero. `total` is the number of units of work; `None` if it is not known yet.
     #[must_use]
     pub fn new(total: Option<u64>) -> Self {
         let meter = Meter::new(total, now());
@@ -75,23 +77,25 @@ impl Progress {
         Self { shared: Arc::new(Shared { meter: Mutex::new(meter), newest }) }
     }
 
-    /// Adds `pieces` to the number of units done.
+    /// Adds `pieces` to the number of units done, and notifies the watchers.
     pub fn advance(&self, pieces: u64) {
         self.update(|meter, now| meter.advance(pieces, now));
     }
 
-    /// Sets the total number of units, once it is known.
+    /// Sets the total number of units, and notifies the watchers. Use it if the total becomes known, or changes, later.
     pub fn set_total(&self, total: u64) {
         self.update(|meter, _| meter.total = Some(total));
     }
 
-    /// Returns the current state.
+    /// Returns the current state, with the elapsed time and the rate as of now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.meter().snapshot(now())
     }
 
-    /// Creates a watcher, which sees changes from now on; of several changes between two calls it sees only the latest.
+    /// Creates a watcher of the changes after this call.
+    ///
+    /// Of several changes between two calls of [`changed`](Subscription::changed), the watcher receives only the latest.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         Subscription { newest: self.shared.newest.subscribe() }
@@ -119,10 +123,10 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits until the next change; returns `None` once the last [`Progress`] handle is dropped.
+    /// Waits for the next change and returns the state after it; `None` once the last [`Progress`] handle is dropped.
     ///
     /// # Cancel safety
-    /// Dropping the call loses nothing: the next call returns the change.
+    /// Dropping the future loses no change: the next call returns it.
     pub async fn changed(&mut self) -> Option<Snapshot> {
         self.newest.changed().await.ok()?;
         Some(*self.newest.borrow_and_update())

@@ -20,9 +20,9 @@ use crate::waiters::Ticket;
 
 /// A task runner and priority scheduler with a concurrency limit and a bounded queue (backpressure).
 ///
-/// Use [`submit`](Runner::submit) for work that arrives over time or differs in priority, [`map`](Runner::map) for one
-/// function over many inputs on all cores, and [`gather`](Runner::gather) for futures that the caller itself polls.
-/// Worker loops take tasks from five queues, one per priority, so that a task does not cost a spawn.
+/// Use [`submit`](Runner::submit) for work that arrives over time or differs in priority, [`map`](Runner::map) for one function
+/// over many inputs on all cores, and [`gather`](Runner::gather) for futures that borrow from the caller. Worker tasks, at most as
+/// many as the concurrency limit, take the tasks from a queue per priority, so that a task is cheaper than a `tokio::spawn`.
 ///
 /// Dropping a runner cancels all its tasks; [`shutdown`](Runner::shutdown) can let them finish first.
 ///
@@ -43,20 +43,20 @@ pub struct Runner {
     task_timeout: Option<Duration>,
 }
 
-/// The way in which [`Runner::shutdown`] treats unfinished tasks.
+/// The treatment of unfinished tasks by [`Runner::shutdown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
-    /// All submitted tasks run to completion.
+    /// Running and queued tasks run to completion.
     Drain,
-    /// Running tasks are dropped, queued tasks never start.
+    /// Running tasks are dropped at their current await point, and queued tasks never start.
     Cancel,
 }
 
-/// A future that [`Runner::try_submit`] did not take.
+/// The error of [`Runner::try_submit`], which returns the future to the caller.
 pub struct TrySubmitError<F> {
-    /// The reason.
+    /// The reason for the rejection.
     pub kind: SubmitErrorKind,
-    /// The future, untouched.
+    /// The future, which was not polled.
     pub future: F,
 }
 
@@ -78,7 +78,7 @@ impl<F> fmt::Display for TrySubmitError<F> {
 impl<F> std::error::Error for TrySubmitError<F> {}
 
 impl Runner {
-    /// Creates a runner for at most `max_concurrency` concurrent tasks and 16 times as many queued ones; 0 counts as 1.
+    /// Creates a runner with a concurrency limit of `max_concurrency` (0 counts as 1) and a queue for 16 times as many tasks.
     #[must_use]
     pub fn new(max_concurrency: usize) -> Self {
         let max_workers = max_concurrency.max(1);
@@ -88,36 +88,36 @@ impl Runner {
         Self { shared, task_timeout: None }
     }
 
-    /// Sets the maximum number of queued tasks; 0 counts as 1. A full queue makes [`submit`](Runner::submit) wait.
+    /// Sets the maximum number of queued tasks; 0 counts as 1. While the queue is full, [`submit`](Runner::submit) waits.
     #[must_use]
     pub fn max_queued(self, max_queued: usize) -> Self {
         self.shared.scheduler().max_queued = max_queued.max(1);
         self
     }
 
-    /// Sets the time limit of a task, measured from its start; a task that exceeds it is dropped and ends as
-    /// [`TaskError::TimedOut`]. Default: no limit. Tasks submitted before keep their limit.
+    /// Sets the time limit of tasks submitted from now on, measured from the start of each. Default: no limit. A task that exceeds
+    /// it is dropped and returns [`TaskError::TimedOut`].
     #[must_use]
     pub fn task_timeout(mut self, limit: Duration) -> Self {
         self.task_timeout = Some(limit);
         self
     }
 
-    /// Returns the concurrency limit.
+    /// Returns the maximum number of running tasks (concurrency limit).
     #[must_use]
     pub fn max_concurrency(&self) -> usize {
         self.shared.scheduler().max_workers
     }
 
-    /// Submits a future at [`Priority::Normal`] and returns a handle; waits only while the queue is full.
+    /// Submits a future at [`Priority::Normal`] and returns a handle to its task. Waits while the queue is full (backpressure).
     ///
-    /// On a runner that was shut down the future is dropped and the task returns [`TaskError::Cancelled`].
+    /// Dropping the handle cancels the task. After a shutdown, the task is cancelled at once ([`TaskError::Cancelled`]).
     ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// A call dropped while the queue is full drops the future unpolled and passes its turn to the next waiter.
+    /// Dropping the call while it waits drops `future` unpolled and gives its place in the line to the next waiter.
     pub async fn submit<F>(&self, future: F) -> Task<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -125,16 +125,16 @@ impl Runner {
         self.submit_at(Priority::default(), future).await
     }
 
-    /// Submits a future at a priority, otherwise like [`submit`](Runner::submit).
+    /// Submits a future with a priority; otherwise the same as [`submit`](Runner::submit).
     ///
-    /// A more urgent task starts before all less urgent queued ones; equal ones start in order of submission. Running tasks
-    /// are not preempted. Callers that wait for a full queue are served in order, whatever their priority.
+    /// A task starts before all queued tasks of lower priority; tasks of equal priority start in the order of submission. Running
+    /// tasks are not preempted. Callers that wait for a full queue are served in the order of their calls, at any priority.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Same as [`submit`](Runner::submit).
+    /// As for [`submit`](Runner::submit).
     pub async fn submit_at<F>(&self, priority: Priority, future: F) -> Task<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -150,9 +150,9 @@ impl Runner {
         task.at(entry)
     }
 
-    /// Submits a future if the queue has room, and never waits.
+    /// Submits a future if the queue has room; never waits.
     ///
-    /// For a caller that rejects excess load (admission control), such as a service that answers 503.
+    /// Use it for admission control: in a caller that rejects excess load, such as a server that answers 503.
     ///
     /// ```
     /// use antiphon_runtime::{Priority, SubmitErrorKind, Runner};
@@ -187,14 +187,17 @@ impl Runner {
         Ok(task.at(self.shared.push(priority, job)))
     }
 
-    /// Runs all `futures` and returns their results in order; a panic becomes the [`TaskError`] of its future.
+    /// Runs all `futures` in the caller's task and returns their results in order; a panic becomes the [`TaskError`] of its future.
     ///
-    /// The caller polls them, so they may borrow and share one core. The runner's limits apply to them separately from its
-    /// tasks. The iterator is consumed lazily: a future is created only when a slot is free, so memory beyond the results is
-    /// bounded by the concurrency limit.
+    /// Like the function [`gather`], with this runner's concurrency limit and task timeout. The futures are polled by the caller:
+    /// they may borrow, and share one core. They are not tasks of the runner and take none of its slots, so both together may
+    /// exceed the limit. The iterator is consumed lazily: at most `max_concurrency` futures exist at a time.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, if a task timeout is set.
     ///
     /// # Cancel safety
-    /// Dropping the call drops the futures in progress and takes no further ones; the results so far are lost.
+    /// Dropping the call drops the futures in progress and starts no further ones; the results so far are lost.
     pub async fn gather<I>(&self, futures: I) -> Vec<Result<<I::Item as Future>::Output, TaskError>>
     where
         I: IntoIterator<Item: Future>,
@@ -212,8 +215,8 @@ impl Runner {
 
     /// Calls `f` on every input and returns the results in the order of the inputs.
     ///
-    /// The work is spread over all cores and shares this runner's concurrency limit with its other tasks. Inputs are consumed
-    /// lazily, at most as many ahead as the runner has slots and places in its queue.
+    /// The futures are submitted as tasks of this runner at [`Priority::Normal`]: they use all cores and share the concurrency
+    /// limit with its other tasks. Inputs are consumed lazily: the next one is taken once the previous one is in the queue.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -250,7 +253,7 @@ impl Runner {
         results
     }
 
-    /// Stops accepting tasks and waits until no task runs; every task then has a result or [`TaskError::Cancelled`].
+    /// Stops accepting tasks and waits until all tasks have ended; those that did not finish return [`TaskError::Cancelled`].
     ///
     /// ```
     /// use antiphon_runtime::{Runner, Shutdown, TaskError};
@@ -268,8 +271,7 @@ impl Runner {
     /// ```
     ///
     /// # Cancel safety
-    /// A dropped call has still closed the runner. Call it again to continue waiting, or to cancel the tasks that a drain
-    /// waits for.
+    /// A call dropped after its first poll leaves the runner closed; call it again to wait, or to cancel a drain.
     pub async fn shutdown(&self, how: Shutdown) {
         let wakers = self.shared.scheduler().close();
         wakers.into_iter().for_each(Waker::wake);
@@ -282,7 +284,7 @@ impl Runner {
         self.shared.drop_queue();
     }
 
-    /// Returns counters and durations so far.
+    /// Returns a snapshot of the counters and durations.
     #[must_use]
     pub fn metrics(&self) -> RunnerMetrics {
         self.shared.scheduler().metrics()

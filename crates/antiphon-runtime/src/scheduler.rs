@@ -5,24 +5,27 @@ use std::time::{Duration, Instant};
 use crate::task::{Ending, Job};
 use crate::waiters::{Ticket, Waiters};
 
-/// The priority of a queued task; within one priority, tasks start in order of submission.
+/// The priority of a task in the queue of a [`Runner`](crate::Runner).
+///
+/// Tasks of equal priority start in the order of submission. There is no aging: a steady flow of tasks can starve those of lower
+/// priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
-    /// Started before everything else.
+    /// Started before tasks of all other priorities.
     Critical,
-    /// Started before normal tasks.
+    /// Started before `Normal` tasks.
     High,
-    /// The default.
+    /// The default priority.
     #[default]
     Normal,
-    /// Started after normal tasks.
+    /// Started after `Normal` tasks.
     Low,
-    /// Started only when nothing else is queued.
+    /// Started only if no task of another priority is queued.
     Background,
 }
 
 impl Priority {
-    /// All priorities, the most urgent first.
+    /// All priorities, from the most to the least urgent.
     pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Normal, Self::Low, Self::Background];
 }
 
@@ -30,21 +33,21 @@ impl Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RunnerMetrics {
-    /// Tasks in the queue.
+    /// Number of tasks in the queue.
     pub queued: usize,
-    /// Tasks in progress.
+    /// Number of running tasks.
     pub running: usize,
-    /// Tasks that returned a result.
+    /// Number of tasks that finished with a result.
     pub completed: u64,
-    /// Tasks that panicked.
+    /// Number of tasks that panicked.
     pub failed: u64,
-    /// Tasks that exceeded the runner's time limit.
+    /// Number of tasks that exceeded the runner's [`task_timeout`](crate::Runner::task_timeout).
     pub timed_out: u64,
-    /// Tasks that were cancelled, in progress or in the queue.
+    /// Number of tasks that were cancelled, while running or while queued.
     pub cancelled: u64,
-    /// Total time that started tasks had spent in the queue.
+    /// Total time in the queue of all tasks that have started; divided by their number, the mean queue time.
     pub wait_time: Duration,
-    /// Total run time of the tasks that ended.
+    /// Total run time of all tasks that have ended, from start to end (not CPU time).
     pub run_time: Duration,
 }
 
@@ -304,11 +307,11 @@ impl Scheduler {
     }
 }
 
-/// The reason why [`Runner::try_submit`](crate::Runner::try_submit) rejected a future.
+/// The reason for which [`Runner::try_submit`](crate::Runner::try_submit) rejected a future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubmitErrorKind {
-    /// The queue is full at the moment.
+    /// The queue is full; retry later.
     QueueFull,
-    /// The runner was shut down.
+    /// The runner was shut down and accepts no more tasks.
     Closed,
 }

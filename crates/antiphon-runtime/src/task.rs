@@ -11,9 +11,10 @@ use tracing::Span;
 use crate::error::TaskError;
 use crate::runner::QueueEntry;
 
-/// An owning handle to a task on a [`Runner`](crate::Runner) or in the [`background`](crate::background).
+/// An owning handle to a task of a [`Runner`](crate::Runner) or of [`background`](crate::background).
 ///
-/// Awaiting it returns the result. Dropping it cancels the task; [`detach`](Task::detach) lets the task continue.
+/// Awaiting the handle returns the result of the task, or a [`TaskError`] if it was cancelled, timed out or panicked. Dropping the
+/// handle cancels the task, unlike a `JoinHandle` of tokio; [`detach`](Task::detach) lets the task continue without a handle.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +32,8 @@ use crate::runner::QueueEntry;
 /// ```
 ///
 /// # Cancel safety
-/// Awaiting `&mut task` loses nothing when that future is dropped; dropping the handle itself cancels the task.
+/// `&mut task` can be awaited, for example in `tokio::select!`: dropping that future loses nothing. Dropping the handle itself
+/// cancels the task.
 #[must_use = "dropping a task cancels it: await it, or detach it"]
 pub struct Task<T> {
     cell: Arc<dyn Slot<T>>,
@@ -41,7 +43,7 @@ pub struct Task<T> {
 }
 
 impl<T> Task<T> {
-    /// Returns whether the task has finished; if so, awaiting it returns immediately.
+    /// Returns whether the task has ended, with or without a result; awaiting it then returns immediately.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.cell.state().is_finished
@@ -49,19 +51,21 @@ impl<T> Task<T> {
 
     /// Cancels the task and waits until its future is dropped and its slot is free.
     ///
+    /// A queued task never starts; a running task is dropped at its next await point.
+    ///
     /// # Errors
-    /// [`TaskError::Cancelled`] if the task was cancelled. A task that finished first returns its own result.
+    /// [`TaskError::Cancelled`] if the task was cancelled. If the task ended before, its own result or error is returned.
     ///
     /// # Cancel safety
-    /// A dropped call still cancels the task; it only stops waiting for the end.
+    /// Dropping the future cancels the task as well, without waiting for its end.
     pub async fn cancel(self) -> Result<T, TaskError> {
         self.request_cancel();
         self.await
     }
 
-    /// Detaches the handle: the task runs to its end, and its result is dropped.
+    /// Detaches the task: it runs to its end without a handle, and its result is dropped.
     ///
-    /// A task of a runner is still owned by the runner and is cancelled with it.
+    /// A task of a runner is still cancelled when the runner is dropped or shut down by cancelling.
     pub fn detach(mut self) {
         self.is_owner = false;
     }

@@ -1,10 +1,10 @@
 use std::fmt;
 use std::time::Duration;
 
-/// An error of [`timeout`]: the future did not finish within the limit.
+/// The error of [`timeout`]: the future did not finish within the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOut {
-    /// The time limit.
+    /// The time limit that was exceeded.
     pub after: Duration,
 }
 
@@ -16,9 +16,10 @@ impl fmt::Display for TimedOut {
 
 impl std::error::Error for TimedOut {}
 
-/// Runs a future with a time limit and drops it when the limit expires; the error contains the limit.
+/// Runs a future with a time limit, and drops it if the limit expires first.
 ///
-/// For a limit on each task of a [`Runner`](crate::Runner), use [`Runner::task_timeout`](crate::Runner::task_timeout).
+/// Differs from `tokio::time::timeout` in that the error contains the limit. For a limit on each task of a
+/// [`Runner`](crate::Runner), use [`Runner::task_timeout`](crate::Runner::task_timeout).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

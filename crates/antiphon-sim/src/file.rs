@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::scenario::{Faults, Latency, Limit, LimitSignal, Scenario};
 
-/// The reason why a scenario cannot be read: the file, the line if there is one, and the mistake.
+/// The error for an invalid scenario file. The message has the path, the line or the key, and the mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScenarioError(String);
 
@@ -68,7 +68,8 @@ struct FaultsFile {
 }
 
 impl Scenario {
-    /// Parses a scenario from TOML; `path` is used only in errors.
+    /// Parses a scenario from TOML. The path is used only in error messages; no file is read. A key that is missing has the
+    /// default of [`Scenario`].
     ///
     /// ```
     /// let scenario = antiphon_sim::Scenario::parse("busy.toml", r#"

@@ -1,9 +1,13 @@
-//! A loopback server that simulates the APIs of language model vendors, for tests and measurements: with the latency, rate
-//! limits and faults of a [`Scenario`], and with a verdict on its clients' retries.
+//! A loopback server that simulates the APIs of language model vendors, for tests and measurements.
 //!
-//! The server speaks HTTP/1.1 and HTTP/2 (by prior knowledge) on one port, and the formats of OpenAI (chat completions and
-//! Responses), Anthropic, Gemini, Ollama and llama.cpp, whole and streamed (server-sent events, NDJSON), each below its usual
-//! path: `/v1/…`, `/v1beta/…`, `/api/…`, `/completion`. A request for structured output gets a value that fits its JSON schema.
+//! A [`Scenario`] defines the latency, the rate limits (token buckets) and the faults. A [`ClientVerdict`] reports whether the
+//! clients' retries were correct.
+//!
+//! The server accepts HTTP/1.1 and HTTP/2 (with prior knowledge) on one port. The formats are those of OpenAI (chat completions
+//! and Responses), Anthropic, Gemini, Ollama and llama.cpp, each at its usual path: `/v1/…`, `/v1beta/…`, `/api/…`,
+//! `/completion`. Answers are complete or streamed (server-sent events, NDJSON). A request for structured output gets a random
+//! value that fits its JSON schema.
+//!
 //! `GET /_sim/stats` returns the [`Stats`], `GET /_sim/verdict` the [`ClientVerdict`]; `POST /_sim/reset` resets both.
 //!
 //! ```

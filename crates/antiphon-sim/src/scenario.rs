@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// The behaviour of a [`Server`](crate::Server).
+/// The behaviour of a [`Server`](crate::Server): latency, rate limits, faults and answers. The default has no latency, limits
+/// or faults. [`Scenario::parse`] reads one from TOML.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Scenario {
-    /// The time to the first byte of an answer. Default 0.
+    /// The time from a request to the first byte of its answer. Default 0.
     pub latency: Latency,
-    /// The rate of a streamed answer in words per second. Default `None`: all at once.
+    /// The speed of a streamed answer, in words per second; one word counts as one token. Default `None`: all words at once.
     pub tokens_per_second: Option<f64>,
     /// The time between two words of an answer with the fault [`Faults::trickle`]. Default 50 s.
     pub trickle_every: Duration,
@@ -16,20 +17,21 @@ pub struct Scenario {
     pub answer_tokens: u32,
     /// The rate limit of requests. Default `None`.
     pub requests: Option<Limit>,
-    /// The rate limit of tokens. A request costs a quarter of its bytes, plus its limit on tokens or
-    /// [`answer_tokens`](Scenario::answer_tokens). Default `None`.
+    /// The rate limit of tokens. The cost of a request is a quarter of its bytes, plus its maximum number of answer tokens, or
+    /// [`answer_tokens`](Scenario::answer_tokens) if it has none. Default `None`: no limit.
     pub tokens: Option<Limit>,
-    /// The way in which rate limits are reported. Default [`LimitSignal::Headers`].
+    /// The signal by which rate limits are reported. Default [`LimitSignal::Headers`].
     pub limit_signal: LimitSignal,
     /// The faults and their rates. Default none.
     pub faults: Faults,
-    /// The API key that requests must have, in their vendor's header. Default `None`: no key is checked.
+    /// The API key that requests must have, in the header of their vendor. A request with another key gets the vendor's
+    /// authentication error. Default `None`: no key is checked.
     pub key: Option<String>,
     /// The models that exist; any other is an error. Default empty: every model exists.
     pub models: Vec<String>,
-    /// The maximum number of concurrent streams on one HTTP/2 connection. Default 100, as for hosted front ends.
+    /// The maximum number of concurrent streams on one HTTP/2 connection. Default 100, the limit of most hosted front ends.
     pub max_streams: u32,
-    /// The seed of all random choices. Default 0.
+    /// The seed of all random choices: latencies, faults and values. Default 0.
     pub seed: u64,
 }
 
@@ -37,11 +39,11 @@ pub struct Scenario {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Latency {
-    /// A constant.
+    /// Constant: all answers have the same latency.
     Fixed(Duration),
-    /// Uniform between two values.
+    /// Uniform between a minimum and a maximum.
     Uniform(Duration, Duration),
-    /// Log-normal, as for real models: half of the answers are faster than `median`, with a long tail.
+    /// Log-normal, with a long tail, as real models have it. Half of the answers are faster than `median`.
     LogNormal {
         /// The median.
         median: Duration,
@@ -50,17 +52,17 @@ pub enum Latency {
     },
 }
 
-/// A rate limit, enforced by a token bucket.
+/// A rate limit, enforced by a token bucket that is full at the start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Limit {
-    /// The refill rate per second.
+    /// The refill rate, in requests or tokens per second.
     pub per_second: f64,
-    /// The capacity: the maximum at once.
+    /// The capacity of the token bucket: the most that is admitted at once. A request that costs more can never succeed.
     pub burst: u32,
 }
 
-/// The way in which a server reports its rate limits.
+/// The signal by which a server reports its rate limits to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitSignal {
@@ -70,42 +72,43 @@ pub enum LimitSignal {
     RetryAfter,
     /// `Retry-After` with a 429, in whole seconds.
     RetryAfterSeconds,
-    /// The status only.
+    /// Nothing but the status 429.
     None,
 }
 
-/// The fractions of requests, from 0 to 1, that each fault affects. A request has at most one fault, so the fractions must not
-/// add up to more than 1.
+/// The fault injection: for each fault, the fraction of requests that it affects, from 0 to 1. Default: no faults.
+///
+/// A request has at most one fault, so the fractions must not add up to more than 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Faults {
-    /// Status 500 instead of an answer.
+    /// The server responds with status 500.
     pub error: f64,
     /// The connection, or the HTTP/2 stream, is reset before an answer.
     pub reset: f64,
-    /// The answer stalls in the middle and never resumes.
+    /// The answer stalls in the middle: no more bytes are sent, and the connection stays open.
     pub stall: f64,
-    /// The answer stops in the middle, and events without output follow for ever.
+    /// The answer stops in the middle; after that, only keep-alive events without output are sent, without end.
     pub empty: f64,
     /// The answer slows down in the middle, to a word every [`Scenario::trickle_every`].
     pub trickle: f64,
-    /// The answer ends in the middle as if it were complete.
+    /// The answer is truncated in the middle, and the connection ends as if the answer were complete.
     pub half: f64,
-    /// The answer is not valid JSON.
+    /// The answer is broken in the middle, so that it is not valid JSON.
     pub garbage: f64,
-    /// An error is sent in the middle of a streamed answer; status 500 if the answer is not streamed.
+    /// A streamed answer ends with an error event in the middle; an answer that is not streamed has status 500.
     pub breaks: f64,
-    /// The server is overloaded: status 503, or 529 for Anthropic.
+    /// The server is overloaded: status 503, or 529 for Anthropic, with a wait (`Retry-After`) of 1 s if waits are reported.
     pub overloaded: f64,
-    /// The account has no credit left.
+    /// The account has no credit left. The status is the vendor's: 429 with `insufficient_quota` for OpenAI, 400 for Anthropic.
     pub money: f64,
     /// The answer is a web page with status 200.
     pub wrong_type: f64,
-    /// The answer is sent 31 bytes at a time, cut anywhere.
+    /// The answer is sent in pieces of 31 bytes, which cut characters, words and events.
     pub slow: f64,
-    /// The model refuses to answer.
+    /// The model refuses to answer (model refusal): a complete answer that reports the refusal.
     pub refusal: f64,
-    /// A content filter stops the answer in the middle. Formats that cannot report that are not affected.
+    /// A content filter stops the answer in the middle. Formats that cannot report a content filter answer as usual.
     pub filter: f64,
 }
 
@@ -156,84 +159,84 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// Sets the time to the first byte of an answer.
+    /// Sets the time from a request to the first byte of its answer. Default 0.
     #[must_use]
     pub fn latency(mut self, latency: Latency) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Sets the rate of a streamed answer in words per second.
+    /// Sets the speed of a streamed answer, in words per second. Default: all words at once.
     #[must_use]
     pub fn tokens_per_second(mut self, rate: f64) -> Self {
         self.tokens_per_second = Some(rate);
         self
     }
 
-    /// Sets the time between two words of an answer with the fault `trickle`.
+    /// Sets the time between two words of an answer with the fault `trickle`. Default 50 s.
     #[must_use]
     pub fn trickle_every(mut self, gap: Duration) -> Self {
         self.trickle_every = gap;
         self
     }
 
-    /// Sets the number of words in an answer.
+    /// Sets the number of words in an answer without a schema. Default 16.
     #[must_use]
     pub fn answer_tokens(mut self, tokens: u32) -> Self {
         self.answer_tokens = tokens;
         self
     }
 
-    /// Sets the rate limit of requests.
+    /// Sets the rate limit (token bucket) of requests. Default: no limit.
     #[must_use]
     pub fn requests(mut self, limit: Limit) -> Self {
         self.requests = Some(limit);
         self
     }
 
-    /// Sets the rate limit of tokens.
+    /// Sets the rate limit (token bucket) of tokens. Default: no limit.
     #[must_use]
     pub fn tokens(mut self, limit: Limit) -> Self {
         self.tokens = Some(limit);
         self
     }
 
-    /// Sets the way in which rate limits are reported.
+    /// Sets the signal by which rate limits are reported. Default [`LimitSignal::Headers`].
     #[must_use]
     pub fn limit_signal(mut self, limit_signal: LimitSignal) -> Self {
         self.limit_signal = limit_signal;
         self
     }
 
-    /// Sets the faults and their rates.
+    /// Sets the faults and their fractions. Default: no faults.
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
     }
 
-    /// Sets the API key that requests must have.
+    /// Sets the API key that requests must have. Default: no key is checked.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Sets the models that exist.
+    /// Sets the models that exist; a request for any other model gets the vendor's error. Default: every model exists.
     #[must_use]
     pub fn models(mut self, models: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.models = models.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the maximum number of concurrent streams on one HTTP/2 connection.
+    /// Sets the maximum number of concurrent streams on one HTTP/2 connection. Default 100.
     #[must_use]
     pub fn max_streams(mut self, streams: u32) -> Self {
         self.max_streams = streams;
         self
     }
 
-    /// Sets the seed of all random choices.
+    /// Sets the seed of all random choices, so that a run is reproducible. Default 0.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -260,7 +263,7 @@ impl Latency {
 }
 
 impl Limit {
-    /// Creates a limit of `rate` per second with a capacity of `burst`; a burst of 0 counts as 1.
+    /// Creates a limit with a refill rate of `rate` per second and a capacity of `burst`; a burst of 0 counts as 1.
     #[must_use]
     pub const fn per_second(rate: f64, burst: u32) -> Self {
         Self { per_second: rate, burst: if burst == 0 { 1 } else { burst } }
@@ -268,105 +271,105 @@ impl Limit {
 }
 
 impl Faults {
-    /// Sets the fraction of requests that get status 500.
+    /// Sets the fraction of requests, from 0 to 1, that get status 500.
     #[must_use]
     pub fn error(mut self, part: f64) -> Self {
         self.error = part;
         self
     }
 
-    /// Sets the fraction of requests that are reset before an answer.
+    /// Sets the fraction of requests, from 0 to 1, whose connection or HTTP/2 stream is reset before an answer.
     #[must_use]
     pub fn reset(mut self, part: f64) -> Self {
         self.reset = part;
         self
     }
 
-    /// Sets the fraction of answers that stall in the middle and never resume.
+    /// Sets the fraction of answers, from 0 to 1, that stall in the middle and never resume.
     #[must_use]
     pub fn stall(mut self, part: f64) -> Self {
         self.stall = part;
         self
     }
 
-    /// Sets the fraction of answers that send only events without output after the middle.
+    /// Sets the fraction of answers, from 0 to 1, that stop in the middle and then send only keep-alive events.
     #[must_use]
     pub fn empty(mut self, part: f64) -> Self {
         self.empty = part;
         self
     }
 
-    /// Sets the fraction of answers that slow down in the middle.
+    /// Sets the fraction of answers, from 0 to 1, that slow down in the middle, to a word every [`Scenario::trickle_every`].
     #[must_use]
     pub fn trickle(mut self, part: f64) -> Self {
         self.trickle = part;
         self
     }
 
-    /// Sets the fraction of answers that end in the middle as if complete.
+    /// Sets the fraction of answers, from 0 to 1, that end in the middle as if they were complete.
     #[must_use]
     pub fn half(mut self, part: f64) -> Self {
         self.half = part;
         self
     }
 
-    /// Sets the fraction of answers that are not valid JSON.
+    /// Sets the fraction of answers, from 0 to 1, that are not valid JSON.
     #[must_use]
     pub fn garbage(mut self, part: f64) -> Self {
         self.garbage = part;
         self
     }
 
-    /// Sets the fraction of streamed answers with an error in the middle.
+    /// Sets the fraction of streamed answers, from 0 to 1, that end with an error in the middle.
     #[must_use]
     pub fn breaks(mut self, part: f64) -> Self {
         self.breaks = part;
         self
     }
 
-    /// Sets the fraction of requests that are refused as overloaded.
+    /// Sets the fraction of requests, from 0 to 1, that are refused since the server is overloaded.
     #[must_use]
     pub fn overloaded(mut self, part: f64) -> Self {
         self.overloaded = part;
         self
     }
 
-    /// Sets the fraction of requests that are refused for lack of credit.
+    /// Sets the fraction of requests, from 0 to 1, that are refused since the account has no credit.
     #[must_use]
     pub fn money(mut self, part: f64) -> Self {
         self.money = part;
         self
     }
 
-    /// Sets the fraction of answers that are a web page with status 200.
+    /// Sets the fraction of answers, from 0 to 1, that are a web page with status 200.
     #[must_use]
     pub fn wrong_type(mut self, part: f64) -> Self {
         self.wrong_type = part;
         self
     }
 
-    /// Sets the fraction of answers that are sent a few bytes at a time.
+    /// Sets the fraction of answers, from 0 to 1, that are sent in pieces of 31 bytes.
     #[must_use]
     pub fn slow(mut self, part: f64) -> Self {
         self.slow = part;
         self
     }
 
-    /// Sets the fraction of answers that the model refuses to give.
+    /// Sets the fraction of answers, from 0 to 1, that are model refusals.
     #[must_use]
     pub fn refusal(mut self, part: f64) -> Self {
         self.refusal = part;
         self
     }
 
-    /// Sets the fraction of answers that a content filter stops.
+    /// Sets the fraction of answers, from 0 to 1, that a content filter stops in the middle.
     #[must_use]
     pub fn filter(mut self, part: f64) -> Self {
         self.filter = part;
         self
     }
 
-    /// Returns the sum of all fractions, which must not exceed 1.
+    /// Returns the sum of all fractions. It must not exceed 1, since a request has at most one fault.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.all().iter().map(|(part, _)| part).sum()

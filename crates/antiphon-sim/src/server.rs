@@ -15,7 +15,8 @@ use crate::service::{Shared, serve};
 use crate::stats::Stats;
 use crate::verdict::ClientVerdict;
 
-/// A simulated vendor on `127.0.0.1`. Dropping it stops the server and closes every connection.
+/// A simulated vendor on `127.0.0.1`, which serves in a background task of the Tokio runtime. Dropping the handle stops the
+/// server and closes every connection.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -31,7 +32,7 @@ impl Server {
     /// Starts a server on `port`; 0 selects a free port.
     ///
     /// # Errors
-    /// If the port cannot be bound.
+    /// The operating system's error if the port cannot be bound, such as `AddrInUse`.
     ///
     /// # Cancel safety
     /// A dropped call leaves nothing running.
@@ -57,28 +58,30 @@ impl Server {
         self.shared.stats()
     }
 
-    /// Returns the verdict on the clients' retries.
+    /// Returns the verdict on the clients' retries since the start or the last reset.
     #[must_use]
     pub fn verdict(&self) -> ClientVerdict {
         self.shared.verdict()
     }
 
-    /// Changes the rate limits of requests and of tokens, until the server is reset. `None` removes a limit.
+    /// Changes the rate limits of requests and of tokens, for tests of adaptive clients. `None` removes a limit.
+    /// [`reset`](Self::reset) restores the limits of the scenario.
     pub fn change_limits(&self, requests: Option<Limit>, tokens: Option<Limit>) {
         self.shared.change(requests, tokens);
     }
 
-    /// Changes the faults, until the server is reset.
+    /// Changes the faults. [`reset`](Self::reset) restores those of the scenario.
     pub fn change_faults(&self, faults: Faults) {
         self.shared.change_faults(faults);
     }
 
-    /// Resets the counts, the verdict and the seed, restores the scenario's limits and faults, and refills the limits.
+    /// Resets the statistics, the verdict and the random generator, restores the limits and faults of the scenario, and fills
+    /// their token buckets. Requests in flight continue and are not counted.
     pub fn reset(&self) {
         self.shared.reset();
     }
 
-    /// Serves until the future is dropped.
+    /// Serves until the future is dropped, for a program that has nothing else to do. Other callers only keep the handle.
     ///
     /// # Cancel safety
     /// Dropping the future stops the server.

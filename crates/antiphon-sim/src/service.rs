@@ -219,22 +219,11 @@ impl Shared {
             Fate::Filter if !wire.filters() => Fate::Answer,
             fate => fate,
         };
-        let count = match fate {
-            Fate::Answer | Fate::Slow | Fate::Trickle => None,
-            Fate::WrongType => Some(&mut stats.garbage),
-            Fate::Error => Some(&mut stats.errors),
-            Fate::Overloaded => Some(&mut stats.overloaded),
-            Fate::Money => Some(&mut stats.out_of_money),
-            Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
-            Fate::Breaks => Some(&mut stats.halves),
-            Fate::Reset => Some(&mut stats.resets),
-            Fate::Stall | Fate::Empty => Some(&mut stats.stalls),
-            Fate::Half => Some(&mut stats.halves),
-            Fate::Garbage => Some(&mut stats.garbage),
-        };
+        if let Some(count) = count_of(stats, fate) {
+            *count += 1;
+        }
         // The same seed produces the same words.
         let words = rng.random();
-        count.into_iter().for_each(|count| *count += 1);
         stats.in_flight += 1;
         stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);
         stats.input_tokens += body as u64 / 4;
@@ -313,6 +302,23 @@ fn prompt_path(path: &str, headers: &hyper::HeaderMap) -> &'static str {
 
 const NOTHING_HERE: &str =
     r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
+
+/// Returns the counter of requests with this fate; `None` for those that are answered.
+fn count_of(stats: &mut Stats, fate: Fate) -> Option<&mut u64> {
+    match fate {
+        Fate::Answer | Fate::Slow | Fate::Trickle => None,
+        Fate::WrongType => Some(&mut stats.garbage),
+        Fate::Error => Some(&mut stats.errors),
+        Fate::Overloaded => Some(&mut stats.overloaded),
+        Fate::Money => Some(&mut stats.out_of_money),
+        Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
+        Fate::Breaks => Some(&mut stats.halves),
+        Fate::Reset => Some(&mut stats.resets),
+        Fate::Stall | Fate::Empty => Some(&mut stats.stalls),
+        Fate::Half => Some(&mut stats.halves),
+        Fate::Garbage => Some(&mut stats.garbage),
+    }
+}
 
 impl Scenario {
     /// Returns the models to list.

@@ -2,33 +2,36 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// The counts of a [`Server`](crate::Server) since its start or its last reset.
+/// The statistics of a [`Server`](crate::Server) since its start or its last reset: counts of requests, answers, faults and
+/// tokens. `GET /_sim/stats` returns them as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests for an answer.
+    /// Requests with a prompt. Requests for model lists and for the statistics are not counted.
     pub requests: u64,
     /// Answers that were sent completely.
     pub answered: u64,
-    /// Requests that were throttled by a rate limit (429).
+    /// Requests that a rate limit refused (status 429).
     pub throttled: u64,
-    /// Errors: status 500, requests that do not match their format, wrong keys, unknown models.
+    /// Errors: the fault `error`, requests that do not match their format, wrong keys, unknown models, and requests that are
+    /// larger than the burst of the token limit.
     pub errors: u64,
-    /// Requests that the server refused as overloaded.
+    /// Requests that the fault `overloaded` refused (status 503 or 529).
     pub overloaded: u64,
-    /// Requests that were refused because the account had no credit.
+    /// Requests that the fault `money` refused, since the account had no credit.
     pub out_of_money: u64,
-    /// Answers that the model refused to give, or that a content filter stopped.
+    /// Answers that were model refusals or that a content filter stopped.
     pub declined: u64,
     /// Requests whose connection or HTTP/2 stream was reset.
     pub resets: u64,
-    /// Answers that stalled in the middle.
+    /// Answers that stalled in the middle (the faults `stall` and `empty`).
     pub stalls: u64,
-    /// Answers that ended in the middle, with an error or without.
+    /// Answers that ended in the middle (the faults `half` and `breaks`). The status 500 of `breaks` for an answer that is not
+    /// streamed counts here, too.
     pub halves: u64,
-    /// Answers that were invalid JSON, or a web page.
+    /// Answers that were invalid JSON or a web page (the faults `garbage` and `wrong_type`).
     pub garbage: u64,
-    /// Answers whose client closed the connection before the end.
+    /// Answers during which the client closed the connection.
     pub hung_up: u64,
     /// Requests in flight.
     pub in_flight: u64,
@@ -38,19 +41,20 @@ pub struct Stats {
     pub connections: u64,
     /// Requests over HTTP/2.
     pub http2: u64,
-    /// Tokens of prompts: a quarter of the request's bytes.
+    /// Tokens of the prompts of admitted requests, counted as a quarter of the bytes of the request.
     pub input_tokens: u64,
     /// Tokens of answers that were sent completely.
     pub output_tokens: u64,
-    /// Tokens of prompts that a vendor would bill: of all answers that were begun, complete or not.
+    /// Tokens of prompts that a vendor would bill: those of all answers of which at least one word was sent.
     pub billed_input_tokens: u64,
-    /// Tokens of answers that a vendor would bill: the words that were sent, also if the client closed the connection.
+    /// Tokens of answers that a vendor would bill: all words that were sent, even if the answer was truncated or the client
+    /// closed the connection.
     pub billed_output_tokens: u64,
-    /// The time from the first request to the end of the last answer; serialised in milliseconds.
+    /// The time from the first request to the end of the last answer. Serialised as `wall_ms`, in milliseconds.
     #[serde(rename = "wall_ms", serialize_with = "millis")]
     pub wall: Duration,
-    /// The used part of the rate limits: the throughput admitted beyond the first burst, divided by the throughput that the
-    /// limits allowed in that time. The higher value of requests and tokens; `None` without a limit.
+    /// The utilisation of the rate limits: the throughput that was admitted after the first burst, divided by the throughput
+    /// that the limits allowed during `wall`. The higher of the values for requests and for tokens; `None` without a limit.
     pub limit_reached: Option<f64>,
 }
 

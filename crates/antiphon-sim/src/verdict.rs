@@ -7,17 +7,19 @@ use serde::Serialize;
 use crate::stats::Stats;
 
 /// The verdict of a [`Server`](crate::Server) on its clients' retries.
+///
+/// Requests with the same path, key and body count as retries of one request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClientVerdict {
-    /// Whether `too_early` and `hopeless` are both 0.
+    /// Whether no retry was wrong: `too_early` and `hopeless` are both 0.
     pub clean: bool,
     /// Requests that were retried before the reported wait had passed.
     pub too_early: u64,
-    /// Requests that were retried though they can never succeed.
+    /// Requests that were retried although they can never succeed, such as one that is larger than the rate limit's burst.
     pub hopeless: u64,
-    /// Requests identical, byte for byte, to one that had been answered completely: billed twice, unless intended. They do not
-    /// affect `clean`.
+    /// Requests that were sent again after a complete answer, and are thus billed twice. They do not affect `clean`, since a
+    /// caller may want a second answer.
     pub repeated: u64,
     /// The fraction of requests that were throttled by a rate limit, from 0 to 1.
     pub throttled: f64,

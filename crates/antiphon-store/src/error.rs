@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// An error of the store. Clones share one cause, for the callers whose work failed together.
+/// An error of the store. All callers whose changes were in one failed group commit get clones with the same cause.
 #[derive(Debug, Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -15,33 +15,37 @@ struct Inner {
 /// The error of a back end, whose text is part of the message already.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// The kind of an [`Error`], by what a caller can do about it.
+/// The kind of an [`Error`], by which a caller decides how to react.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Another process keeps the file busy: wait for it.
+    /// Another process has locked the file for too long. Try again later.
     Busy,
-    /// The worker no longer holds the job, since its lease ended and another has taken the job over: leave the job.
+    /// The worker no longer holds the job: its lease has ended, and another worker has taken the job over. Do no more work on
+    /// it.
     Fenced,
-    /// The call could take the run over its budget, with what the calls of all workers may already cost: wait for their
-    /// settlements, or stop.
+    /// The call could exceed the budget of the run, given the cost and the reservations of all workers. Wait for settlements,
+    /// or stop.
     OverBudget,
-    /// Another job of the run already has a value that must be unique: bill the call, and ask for a different answer.
+    /// Another job of the run already has a value that must be unique. Nothing was stored: settle the call without this result,
+    /// so that its bill is counted, and request a different answer.
     NotUnique {
         /// The position of the digest in [`Settlement::unique`](crate::Settlement::unique), from 0.
         at: usize,
     },
-    /// The file was written by a newer version of this program: update it, or use another file.
+    /// A newer version of this program wrote the file. Update the program, or use another file.
     Newer,
     /// The file is not a store, or is damaged.
     Damaged,
-    /// The disk or the quota is full: acknowledged changes are kept, and no further ones can be stored.
+    /// The disk or the quota is full. Acknowledged changes are kept; this handle stores no further ones, even if there is space
+    /// again. Open the store again.
     StorageFull,
     /// The process has no permission to read or write the file.
     PermissionDenied,
     /// No run has this id.
     NotFound,
-    /// The job or run has ended already, the prefix fits several runs, or the handle is not a worker: a mistake of the caller.
+    /// A mistake of the caller: the job or the run has ended already, several runs have the prefix, jobs before the new ones
+    /// are missing, or the handle is not a worker.
     Conflict,
     /// Any other failure of the disk or the database.
     Io,
@@ -58,7 +62,7 @@ impl Error {
         Self(Arc::new(Inner { kind, message, cause: Some(cause.into()) }))
     }
 
-    /// Returns the kind, by what the caller can do.
+    /// Returns the kind, by which the caller decides how to react.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

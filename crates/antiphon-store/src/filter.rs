@@ -2,8 +2,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{RunRecord, RunStatus};
 
-/// A selection of runs for [`Store::runs_page`](crate::Store::runs_page): serde data, so that a query can carry it. The
-/// default selects every run except the parts of others.
+/// A filter of runs for [`Store::runs_page`](crate::Store::runs_page).
+///
+/// The default selects every run that is not a part of another run. A filter can be serialised, for example as the query of an
+/// HTTP request.
 ///
 /// ```
 /// use antiphon_store::{RunFilter, RunStatus};
@@ -14,30 +16,31 @@ use crate::record::{RunRecord, RunStatus};
 #[serde(default)]
 #[non_exhaustive]
 pub struct RunFilter {
-    /// The one kind to select. Default: every kind. A kind that is named is selected even where it is a part of other runs.
+    /// The kind of the selected runs. Default: every kind. If a kind is set, its runs are selected even if they are parts of
+    /// other runs.
     pub kind: Option<String>,
-    /// The one status to select. Default: every status.
+    /// The status of the selected runs. Default: every status.
     pub status: Option<RunStatus>,
-    /// Whether runs that are parts of other runs, with a `/` in their kind, are selected too. Default: no.
+    /// Whether runs that are parts of other runs are selected, too. Their kind has a `/`. Default: no.
     pub with_parts: bool,
 }
 
 impl RunFilter {
-    /// Sets the one kind to select.
+    /// Sets the kind of the selected runs. Default: every kind.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.kind = Some(kind.into());
         self
     }
 
-    /// Sets the one status to select.
+    /// Sets the status of the selected runs. Default: every status.
     #[must_use]
     pub fn status(mut self, status: RunStatus) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// Sets whether parts of other runs are selected too.
+    /// Sets whether runs that are parts of other runs are selected, too. Default: no.
     #[must_use]
     pub fn with_parts(mut self, with_parts: bool) -> Self {
         self.with_parts = with_parts;

@@ -2,29 +2,30 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JobState {
-    /// No call was made yet, or the calls that were made have ended and another is due.
+    /// Waiting for a call: none was made yet, or the earlier calls have ended and another is needed.
     Queued,
-    /// A call is about to be sent, or was: if its worker dies now, it may have been billed.
+    /// A call is about to be sent or was sent. If the worker dies in this state, the call counts as possibly billed.
     Intended,
     /// A result is stored.
     Accepted,
-    /// No result, unless the job is queued again.
+    /// Ended without a result. [`Run::retry_failed`](crate::Run::retry_failed) queues the job again.
     Failed,
-    /// Put back until it is due, such as after a server's retry-after.
+    /// Waiting until its due time, for example after a server's `Retry-After`.
     PutBack,
 }
 
-/// A claimed job, exclusive to its worker while the worker's lease lasts.
+/// A claimed job. No other worker can claim it while the lease of its worker lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Job {
     /// The place in the run, from 0.
     pub index: u64,
-    /// The input, as it was enqueued.
+    /// The row: the input of the job, as it was enqueued.
     pub row: String,
-    /// Calls that were intended for it before: with the index the fencing token of the next [`Intent`] or [`Settlement`].
+    /// The number of calls that were intended for the job so far. Index and attempt together are the fencing token: pass this
+    /// number to the next [`Intent`] or [`Settlement`].
     pub attempt: u32,
-    /// The partial result that it was queued again with, if any.
+    /// The partial result that an earlier [`Settlement`] stored, if any.
     pub kept: Option<String>,
 }
 
@@ -34,7 +35,8 @@ pub struct Job {
 pub struct Intent {
     /// The index of the job.
     pub index: u64,
-    /// The job's attempts so far, as its claim or its last intent returned them: the fencing token. `None`: any number.
+    /// The number of attempts at the job so far, as the claim or the last intent returned it: the fencing token. `None`: the
+    /// number is not checked.
     pub attempt: Option<u32>,
     /// The most that the call may cost, in millionths of a US dollar; `None` if that is not known.
     pub reserved: Option<u64>,
@@ -42,21 +44,23 @@ pub struct Intent {
     pub max_cost: Option<u64>,
 }
 
-/// The cost of calls.
+/// The bill of one or more calls: their number, cost and tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Bill {
     /// Calls that were made.
     pub calls: u32,
-    /// The cost of those calls, in millionths of a US dollar; `None` if that is not known.
+    /// The cost of these calls, in millionths of a US dollar; `None` if it is not known.
     pub settled: Option<u64>,
     /// Possibly billed calls.
     pub possibly_billed: u32,
-    /// The most that the possibly billed calls may have cost on top, as far as that is known.
+    /// The most that the possibly billed calls may have cost in addition to `settled`, as far as that is known, in millionths
+    /// of a US dollar.
     pub possible: u64,
-    /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
+    /// The part of `possible` that counts against the budget: the expected cost of the possibly billed calls, in millionths of
+    /// a US dollar.
     pub held: u64,
-    /// Possibly billed calls whose greatest possible cost is unknown.
+    /// Possibly billed calls for which no upper bound of the cost is known.
     pub unbounded: u32,
     /// Tokens of the prompts, as far as they were reported.
     pub input_tokens: u64,
@@ -66,7 +70,7 @@ pub struct Bill {
     pub unreported: u32,
 }
 
-/// A cached answer, for a caller that asks the same again.
+/// A cached answer, for a later call with the same question. See [`Store::answers`](crate::Store::answers).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Answer {
@@ -80,20 +84,20 @@ pub struct Answer {
     pub output_tokens: Option<u64>,
 }
 
-/// The record that a call has ended, with the state of its job after it. It is stored atomically: all of it, or nothing.
+/// The record that a call has ended, with the state of its job after the call. A settlement is stored atomically.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settlement {
     /// The index of the job.
     pub index: u64,
-    /// The attempt that has ended, as [`Run::intend`](crate::Run::intend) returned it. With the index it is the idempotency key
-    /// of the settlement, which counts once however often it is sent. `None`: the newest.
+    /// The attempt that has ended, as [`Run::intend`](crate::Run::intend) returned it. Index and attempt together are the
+    /// idempotency key of the settlement: a repeated settlement counts once. `None`: the newest attempt.
     pub attempt: Option<u32>,
     /// The state after the call.
     pub state: JobState,
-    /// The cost since the last settlement.
+    /// The cost since the last settlement of the job.
     pub bill: Bill,
-    /// The fingerprint of the question, and its answer to cache.
+    /// The answer to cache, after the fingerprint of its question.
     pub answer: Option<([u8; 32], Answer)>,
     /// The result of an accepted job; for any other state a partial result.
     pub result: Option<String>,
@@ -103,27 +107,29 @@ pub struct Settlement {
     pub due: Option<i64>,
     /// The phases of the job's time, in microseconds; the caller defines the meaning of each number.
     pub timings: Vec<u32>,
-    /// Digests of the values in the result that no other job of the run may have.
+    /// Digests of values in the result that must be unique in the run: no two jobs may have the same one.
     pub unique: Vec<[u8; 16]>,
 }
 
-/// The outcome of a settlement that was not refused.
+/// The outcome of a settlement that was stored without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settled {
     /// The job has the state and the result of the settlement.
     Stored,
-    /// The job has another result, or another job has one of its unique values: this result is kept beside it.
+    /// The worker no longer held the job, and the job already had a result or another job had one of the unique values. The
+    /// result is kept as a [`LateResult`] and its bill is counted.
     Late,
 }
 
-/// A result that arrived when its job already had another one: paid for, and kept.
+/// A paid result that arrived late, when its job already had another result. It does not count as the result of the job. See
+/// [`Run::late`](crate::Run::late).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LateResult {
     /// The index of the job.
     pub index: u64,
-    /// The attempt that returned it.
+    /// The attempt that returned this result.
     pub attempt: u32,
     /// The result.
     pub result: String,
@@ -139,9 +145,9 @@ pub struct JobRecord {
     pub state: JobState,
     /// The input.
     pub row: String,
-    /// Calls that were intended for it.
+    /// The number of calls that were intended for the job.
     pub attempt: u32,
-    /// The cost of all its calls.
+    /// The bill of all calls of the job.
     pub bill: Bill,
     /// The result of an accepted job; for any other state a partial result.
     pub result: Option<String>,
@@ -149,8 +155,8 @@ pub struct JobRecord {
     pub error: Option<(String, String)>,
     /// The phases of the job's time, in microseconds.
     pub timings: Vec<u32>,
-    /// The time of its last settlement, in milliseconds since 1970; `None` if it was never settled, or by a version that did
-    /// not record the time.
+    /// The time of the last settlement, in milliseconds since 1970 (UTC). `None` if the job was never settled, or was settled
+    /// by an earlier version, which did not record the time.
     pub settled_at: Option<i64>,
 }
 
@@ -183,15 +189,15 @@ impl Intent {
         Self { index, attempt: None, reserved: None, max_cost: None }
     }
 
-    /// Sets the job's attempts so far: the intent is refused if another worker has made one meanwhile.
+    /// Sets the number of attempts so far. The intent is refused with `Fenced` if another worker has made an attempt meanwhile.
     #[must_use]
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = Some(attempt);
         self
     }
 
-    /// Sets the most that the run may cost, in millionths of a US dollar: the intent is refused if the calls of all workers could
-    /// cost more with this one.
+    /// Sets the cost limit of the run, in millionths of a US dollar. The intent is refused with `OverBudget` if the calls of
+    /// all workers, including this one, could cost more. `None` (the default): no limit.
     #[must_use]
     pub fn max_cost(mut self, micros: Option<u64>) -> Self {
         self.max_cost = micros;
@@ -207,7 +213,7 @@ impl Intent {
 }
 
 impl Bill {
-    /// Creates a bill of no call, with a known cost of zero.
+    /// Creates a bill without a call, with a known cost of 0.
     #[must_use]
     pub fn none() -> Self {
         Self { settled: Some(0), ..Self::default() }
@@ -226,7 +232,8 @@ impl Bill {
         self
     }
 
-    /// Sets the number of possibly billed calls, and the most that they may have cost, if that is known.
+    /// Sets the number of possibly billed calls, and the most that they may have cost together, in millionths of a US dollar;
+    /// `None` if no upper bound is known. The whole amount counts against the budget; [`held`](Self::held) reduces it.
     #[must_use]
     pub fn possibly_billed(mut self, calls: u32, micros: Option<u64>) -> Self {
         let unbounded = if micros.is_none() { calls } else { 0 };
@@ -235,7 +242,7 @@ impl Bill {
         self
     }
 
-    /// Sets the part of `possible` that a budget holds, in millionths of a US dollar. Default: all of it.
+    /// Sets the part of `possible` that counts against the budget, in millionths of a US dollar. Default: all of it.
     #[must_use]
     pub fn held(mut self, micros: u64) -> Self {
         self.held = micros;
@@ -320,25 +327,26 @@ impl Settlement {
         Self { result: Some(result.into()), ..Self::new(index, JobState::Accepted, bill) }
     }
 
-    /// Settles a job that has failed, with a short name and a sentence.
+    /// Settles a job as failed. The reason is a short name, such as `timeout`, and a sentence.
     #[must_use]
     pub fn failed(index: u64, kind: impl Into<String>, message: impl Into<String>, bill: Bill) -> Self {
         Self { error: Some((kind.into(), message.into())), ..Self::new(index, JobState::Failed, bill) }
     }
 
-    /// Settles a call after which the job is immediately queued again.
+    /// Settles a call and queues the job again, immediately.
     #[must_use]
     pub fn again(index: u64, bill: Bill) -> Self {
         Self::new(index, JobState::Queued, bill)
     }
 
-    /// Settles a call after which the job is put back until `due`, in milliseconds since 1970.
+    /// Settles a call and puts the job back until `due`, in milliseconds since 1970 (UTC). Use [`again`](Self::again) for a job
+    /// that need not wait.
     #[must_use]
     pub fn put_back(index: u64, due: i64, bill: Bill) -> Self {
         Self { due: Some(due), ..Self::new(index, JobState::PutBack, bill) }
     }
 
-    /// Caches an answer under the fingerprint of its question, for a caller that asks the same again.
+    /// Caches an answer under the fingerprint of its question; [`Store::answers`](crate::Store::answers) returns it.
     #[must_use]
     pub fn answer(mut self, fingerprint: [u8; 32], answer: Answer) -> Self {
         self.answer = Some((fingerprint, answer));
@@ -352,8 +360,10 @@ impl Settlement {
         self
     }
 
-    /// Sets the digests of values that must be unique among the results of the run: if another job has one of them, nothing is
-    /// stored.
+    /// Sets the digests of values that must be unique among the results of the run.
+    ///
+    /// If another job already has one of them, [`Run::settle`](crate::Run::settle) stores nothing and returns `NotUnique`. A
+    /// worker that no longer holds the job gets [`Settled::Late`] instead, and its result is kept.
     #[must_use]
     pub fn unique(mut self, digests: Vec<[u8; 16]>) -> Self {
         self.unique = digests;

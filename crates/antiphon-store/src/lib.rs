@@ -1,11 +1,14 @@
-//! Runs, their jobs, and the answers that were paid for: stored before they are reported.
+//! A store for runs, their jobs and their paid answers. A result is stored before it is reported.
 //!
-//! A [`Store`] is in memory ([`Store::in_memory`]) or in one SQLite file (`Store::open`, feature `sqlite`, on by default);
-//! both have the same verbs. A [`Run`] is a list of jobs, each of which goes from queued over intended (the write-ahead record of
-//! a call that is about to be sent) to accepted or failed. Several processes may work on one run: each is a worker with a lease,
-//! and the jobs of a worker that has died are taken over by the others. A change is stored when its verb returns: after a crash
-//! at any instant a run in a file resumes where it was. Calls are thus at-least-once, and results exactly-once. The crate knows
-//! no language models: rows, answers and results are texts.
+//! A [`Store`] is in memory ([`Store::in_memory`]) or in one SQLite file (`Store::open`, feature `sqlite`, on by default); both
+//! have the same methods.
+//!
+//! A [`Run`] is a list of jobs. A job is first queued; then intended, when the write-ahead record of a call is stored that is
+//! about to be sent; and finally accepted or failed. Several processes may work on one run: each is a worker with a lease, and
+//! the other workers take over the jobs of a worker that has died.
+//!
+//! A change is stored when its method returns, so a run in a file can be resumed after a crash at any instant. Calls are
+//! at-least-once, and results exactly-once. The crate does not depend on language models: rows, answers and results are texts.
 //!
 //! ```
 //! use antiphon_store::{Bill, Intent, NewRun, Settlement, Store};

@@ -1,23 +1,26 @@
-/// A worker's demand for a part of a provider's rate limit, which all workers share.
+/// A worker's demand for a part of a provider's rate limit, which all workers of a store share. See
+/// [`Run::share_limit`](crate::Run::share_limit).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct LimitDemand {
     /// The name of the limit: the account and the model, never the API key.
     pub scope: String,
-    /// The calls per second that the worker could make.
+    /// The number of calls per second that the worker could make without a limit.
     pub demand: f64,
-    /// The calls per second of the whole limit, as this worker measured it; `None` if it met no limit.
+    /// The whole limit in calls per second, as this worker measured it; `None` if it has not reached a limit.
     pub rate: Option<f64>,
 }
 
 impl LimitDemand {
-    /// Creates a demand for calls per second within the limit of a scope.
+    /// Creates a demand for `demand` calls per second within the limit of a scope, without a measured rate. A negative demand
+    /// counts as 0.
     #[must_use]
     pub fn new(scope: impl Into<String>, demand: f64) -> Self {
         Self { scope: scope.into(), demand: demand.max(0.0), rate: None }
     }
 
-    /// Sets the calls per second of the whole limit as this worker measured it; 0 counts as no measurement.
+    /// Sets the whole limit in calls per second, as this worker measured it. A value that is not finite and above 0 counts as
+    /// no measurement.
     #[must_use]
     pub fn rate(mut self, rate: Option<f64>) -> Self {
         self.rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
@@ -25,13 +28,13 @@ impl LimitDemand {
     }
 }
 
-/// The part of a rate limit that one worker may use until it asks again.
+/// The part of a rate limit that one worker may use until its next [`Run::share_limit`](crate::Run::share_limit).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct LimitShare {
-    /// The part, from 0 to 1.
+    /// The fraction of the whole limit, from 0 to 1.
     pub part: f64,
-    /// The calls per second of the whole limit, as any worker measured it in the last ten minutes.
+    /// The whole limit in calls per second, as a worker last measured it in the past ten minutes; `None` without a measurement.
     pub rate: Option<f64>,
 }
 

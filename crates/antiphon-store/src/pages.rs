@@ -2,7 +2,8 @@ use crate::error::Error;
 use crate::job::JobRecord;
 use crate::run::Run;
 
-/// The jobs of a run, or its failed jobs, a page of up to 512 at a time: from [`Run::pages`] and [`Run::failed`].
+/// A reader of a run's jobs in pages of up to 512, returned by [`Run::pages`] for all jobs and by [`Run::failed`] for the
+/// failed ones.
 #[derive(Debug)]
 #[must_use = "pages are read by asking for the next one"]
 pub struct Pages<'r> {
@@ -22,13 +23,13 @@ impl<'r> Pages<'r> {
         Self { run, from: 0, only_failed: true }
     }
 
-    /// Returns the next page of jobs, in their order; an empty one at the end.
+    /// Returns the next page of jobs, in the order of their indexes. An empty page is the end.
     ///
     /// # Errors
     /// `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call has read nothing.
+    /// A dropped call does not advance: the next call returns the same page.
     pub async fn next(&mut self) -> Result<Vec<JobRecord>, Error> {
         let jobs = if self.only_failed {
             self.run.failed_from(self.from, PAGE).await?

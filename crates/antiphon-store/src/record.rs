@@ -2,17 +2,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Bill, JobState};
 
-/// A run to find or to create, with [`Store::open_run`](crate::Store::open_run).
+/// The identity and the request of a run, for [`Store::open_run`](crate::Store::open_run), which finds the run or creates it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewRun {
-    /// The identity of the command, an idempotency key: the same command over the same input has the same fingerprint.
+    /// The idempotency key of the run: the same command over the same input has the same fingerprint, and therefore finds the
+    /// same run.
     pub fingerprint: String,
-    /// The kind of run, such as `map`. A kind with a `/` is a part of other runs, and never the latest.
+    /// The kind of run, such as `map`. A run whose kind has a `/` is a part of another run; the id `latest` never refers to it.
     pub kind: String,
-    /// The request, so that it can be made again: a JSON text without secrets. Default: `null`.
+    /// The request, from which the run can be repeated: a JSON text without secrets. Default: `null`.
     pub request: String,
-    /// Whether earlier runs of this fingerprint are ignored and a new one is created. Default: no, the newest one is resumed.
+    /// Whether a new run is created although the fingerprint has earlier runs. Default: no; the newest run is resumed.
     pub fresh: bool,
 }
 
@@ -21,17 +22,17 @@ pub struct NewRun {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunStatus {
-    /// In progress, or left by workers that died.
+    /// In progress, or abandoned by workers that have died.
     Open,
     /// Every job has ended.
     Finished,
-    /// Stopped before that; the run can be resumed.
+    /// Stopped before every job had ended. The run can be resumed.
     Stopped,
-    /// Ended by [`Store::cancel`](crate::Store::cancel): final, as [`Finished`](Self::Finished) is, so the run is never resumed.
+    /// Ended by [`Store::cancel`](crate::Store::cancel). The status is final: a cancelled run is never resumed.
     Cancelled,
 }
 
-/// A run as it was when it was read.
+/// A snapshot of a run, as it was when it was read.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunRecord {
@@ -47,11 +48,11 @@ pub struct RunRecord {
     pub status: RunStatus,
     /// The number of jobs; `None` while they are still being enqueued.
     pub total: Option<u64>,
-    /// The time of its creation, in milliseconds since 1970.
+    /// The time at which the run was created, in milliseconds since 1970 (UTC).
     pub created_at: i64,
-    /// The time at which it last finished, stopped or was cancelled, in milliseconds since 1970; `None` before that.
+    /// The time at which the run last finished, stopped or was cancelled, in milliseconds since 1970 (UTC); `None` before that.
     pub ended_at: Option<i64>,
-    /// The report of its last end: a JSON text.
+    /// The report that [`Run::finish`](crate::Run::finish) last stored: a JSON text. `None` before that.
     pub report: Option<String>,
 }
 
@@ -59,7 +60,7 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Jobs that wait, including those that were put back.
+    /// Jobs that wait for a call, including those that were put back.
     pub queued: u64,
     /// Jobs with a call that may be in progress.
     pub intended: u64,
@@ -69,19 +70,21 @@ pub struct Tally {
     pub failed: u64,
     /// Calls that were made.
     pub calls: u64,
-    /// The cost of those calls as far as it is known, in millionths of a US dollar.
+    /// The cost of these calls as far as it is known, in millionths of a US dollar.
     pub settled: u64,
-    /// Whether some of those calls have no known cost.
+    /// Whether the cost of some of these calls is unknown.
     pub cost_unknown: bool,
-    /// Possibly billed calls.
+    /// Possibly billed calls: they were sent, and their settlement is missing or reported no usage.
     pub possibly_billed: u64,
-    /// The most that the possibly billed calls may have cost on top, as far as that is known.
+    /// The most that the possibly billed calls may have cost in addition to `settled`, as far as that is known, in millionths
+    /// of a US dollar.
     pub possible: u64,
-    /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
+    /// The part of `possible` that counts against the budget: the expected cost of the possibly billed calls, in millionths of
+    /// a US dollar.
     pub held: u64,
-    /// The most that calls in progress may cost, as far as that is known.
+    /// The most that the calls in progress may cost, as far as that is known, in millionths of a US dollar.
     pub reserved: u64,
-    /// Possibly billed calls whose greatest possible cost is unknown.
+    /// Possibly billed calls for which no upper bound of the cost is known.
     pub unbounded: u64,
     /// Tokens of the prompts, as far as they were reported.
     pub input_tokens: u64,
@@ -110,7 +113,7 @@ impl NewRun {
         self
     }
 
-    /// Sets whether earlier runs of this fingerprint are ignored.
+    /// Sets whether to start fresh: to create a new run although the fingerprint has earlier ones. Default: no.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
@@ -119,7 +122,7 @@ impl NewRun {
 }
 
 impl RunStatus {
-    /// Returns the name in reports.
+    /// Returns the status as a lower-case name for reports, such as `open`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -138,7 +141,7 @@ impl Tally {
         self.queued + self.intended + self.accepted + self.failed
     }
 
-    /// Returns the tokens of prompts and answers; `None` where answers came and none of them reported any.
+    /// Returns the tokens of prompts and of answers. A sum is `None` if it is 0 and some answers did not report their tokens.
     ///
     /// ```
     /// let mut tally = antiphon_store::Tally::default();

@@ -12,19 +12,25 @@ use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Interrupted};
 
-/// One run. A handle from [`Store::open_run`](crate::Store::open_run) or [`join_run`](crate::Store::join_run) is a worker of the
-/// run: it holds the jobs that it claimed while its lease lasts. One from [`read_run`](crate::Store::read_run) only reads.
+/// A handle to one run.
 ///
-/// Every verb that changes something returns when the change is stored. In a file, an answer or a result is flushed to the disk
-/// (fsync) and survives a loss of power; a claim or an [`Intent`] alone survives the death of the process, but not that of the
-/// machine.
+/// A handle from [`Store::open_run`](crate::Store::open_run) or [`join_run`](crate::Store::join_run) is a worker of the run: it
+/// holds the jobs that it has claimed while its lease lasts. A handle from [`read_run`](crate::Store::read_run) is not a
+/// worker: it reads, but methods that need a lease ([`heartbeat`](Self::heartbeat), [`share_limit`](Self::share_limit),
+/// [`claim`](Self::claim), [`release`](Self::release), [`intend`](Self::intend) and [`settle`](Self::settle)) return
+/// `Conflict`.
+///
+/// A method that changes something returns when the change is stored. In a file, a settlement is flushed to the disk (fsync)
+/// and survives a power failure. A claim or an [`Intent`] is not flushed: it survives the death of the process, but may be lost
+/// in a power failure.
 ///
 /// # Leases
-/// A worker renews its lease by a [`heartbeat`](Self::heartbeat), best each second. One that is silent for longer than its lease,
-/// or whose process has ended, is dead: the next heartbeat of any worker queues its jobs again, and counts its calls in progress
-/// as possibly billed, so that calls are at-least-once and results exactly-once. If it was only slow, the job's index and attempt
-/// are a fencing token: its next [`Intent`] for such a job is refused with `Fenced`, and a result that it paid for is kept by
-/// [`settle`](Self::settle).
+/// A worker renews its lease by a [`heartbeat`](Self::heartbeat), ideally every second. A worker that sends none for longer
+/// than its lease, or whose process has ended, counts as dead. The next worker that joins or sends a heartbeat then queues its
+/// jobs again and counts its calls in progress as possibly billed. Calls are therefore at-least-once, and results exactly-once.
+///
+/// If such a worker was only slow, the fencing token (index and attempt of the job) protects the run: its next [`Intent`] for a
+/// job that was taken over is refused with `Fenced`, while [`settle`](Self::settle) keeps a result that was paid for.
 #[derive(Debug)]
 pub struct Run {
     backend: Backend,
@@ -78,17 +84,20 @@ impl Run {
         self.worker.is_some()
     }
 
-    /// Returns the calls that dead workers had intended and not settled when this worker joined. Their jobs are queued again.
+    /// Returns the calls of dead workers that were in progress and that this worker took over when it joined. Their jobs are
+    /// queued again. [`heartbeat`](Self::heartbeat) reports later ones.
     #[must_use]
     pub fn interrupted(&self) -> &[Interrupted] {
         self.worker.as_ref().map_or(&[], |worker| &worker.interrupted)
     }
 
-    /// Renews the lease of this worker, which ends five seconds after the last heartbeat or claim, or after the time set by
-    /// [`Store::lease`](crate::Store::lease), and takes over the jobs of workers whose leases have ended.
+    /// Renews the lease of this worker, and takes over the jobs of workers whose leases have ended.
+    ///
+    /// The lease ends 5 s after the last heartbeat, [`claim`](Self::claim) or [`share_limit`](Self::share_limit), or after the
+    /// time that [`Store::lease`](crate::Store::lease) sets.
     ///
     /// # Errors
-    /// `StorageFull` or `Io`.
+    /// `Conflict` if this handle is not a worker; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still have its effects.
@@ -96,9 +105,10 @@ impl Run {
         self.backend.heartbeat(self.seq, self.record.id.clone(), self.worker()?.id).await
     }
 
-    /// Stores this worker's demand for a provider's rate limit, and returns the part that it may use until it asks again: in
-    /// proportion to the demands of all workers with the same scope, those of other runs included, and never more than they have
-    /// left. Call it with each heartbeat. It renews the lease.
+    /// Stores this worker's demand for a provider's rate limit, and returns the part that it may use until its next call.
+    ///
+    /// The part is in proportion to the demands of all workers with the same scope, including those of other runs, and never
+    /// more than the other workers have left. Call this method with each heartbeat; it renews the lease, too.
     ///
     /// ```
     /// use antiphon_store::{LimitDemand, NewRun, Store};
@@ -116,7 +126,7 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// `StorageFull` or `Io`.
+    /// `Conflict` if this handle is not a worker; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still have stored the demand; the next one replaces it.
@@ -127,7 +137,7 @@ impl Run {
     /// Adds jobs at the end of the run. See [`enqueue_from`](Self::enqueue_from) for several workers with one input.
     ///
     /// # Errors
-    /// `StorageFull` or `Io`; then none was added.
+    /// `StorageFull` or `Io`. In this case no job was added.
     ///
     /// # Cancel safety
     /// A dropped call may still add all of them: [`tally`](Self::tally) returns their number.
@@ -135,8 +145,10 @@ impl Run {
         self.backend.enqueue(self.seq, None, rows).await.map(drop)
     }
 
-    /// Adds the jobs with the indexes from `first` on, except those that the run has already, and returns the number of its
-    /// jobs. Several workers may thus enqueue the same input, each from its beginning.
+    /// Adds jobs with consecutive indexes that begin with `first`, and returns the number of jobs that the run then has.
+    ///
+    /// Jobs that the run already has are skipped (deduplication by index), so several workers can enqueue the same input, each
+    /// from its beginning.
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};
@@ -150,15 +162,15 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// `Conflict` if jobs before `first` are missing; `StorageFull` or `Io`. None was added then.
+    /// `Conflict` if jobs before `first` are missing; `StorageFull` or `Io`. In each case no job was added.
     ///
     /// # Cancel safety
-    /// A dropped call may still add all of them; the same call again adds none twice.
+    /// A dropped call may still add all of them; a repeated call adds no job twice.
     pub async fn enqueue_from(&self, first: u64, rows: Vec<String>) -> Result<u64, Error> {
         self.backend.enqueue(self.seq, Some(first), rows).await
     }
 
-    /// Marks the list of jobs as complete, and returns their number.
+    /// Marks the list of jobs as complete, and returns their number, which becomes [`RunRecord::total`].
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -169,11 +181,13 @@ impl Run {
         self.backend.seal(self.seq).await
     }
 
-    /// Claims up to `most` jobs that are queued, or put back and due, in their order: no other worker can claim them while the
-    /// lease of this one lasts. Returns fewer, or none, if no more are queued.
+    /// Claims up to `most` jobs that are queued, or put back and due, in the order of their indexes.
+    ///
+    /// No other worker can claim them while the lease of this worker lasts. Returns fewer jobs, or none, if no more are due;
+    /// [`next_due`](Self::next_due) returns the time of the next one.
     ///
     /// # Errors
-    /// `StorageFull` or `Io`.
+    /// `Conflict` if this handle is not a worker; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still claim jobs; the next claim releases them first.
@@ -192,8 +206,10 @@ impl Run {
         Ok(jobs)
     }
 
-    /// Returns the time at which the first job that was put back and that no worker holds is due, in milliseconds since 1970;
-    /// `None` without such a job. The call reads all jobs that no worker holds.
+    /// Returns the earliest due time of the jobs that were put back and that no worker holds, in milliseconds since 1970 (UTC);
+    /// `None` without such a job.
+    ///
+    /// The call reads every job that no worker holds, so its cost grows with the queue.
     ///
     /// # Errors
     /// `Io`.
@@ -207,7 +223,7 @@ impl Run {
     /// Releases claimed jobs, so that another worker may claim them. Jobs with a call in progress stay with this worker.
     ///
     /// # Errors
-    /// `StorageFull` or `Io`.
+    /// `Conflict` if this handle is not a worker; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still release them.
@@ -220,14 +236,15 @@ impl Run {
         self.backend.release(self.seq, worker.id, jobs).await
     }
 
-    /// Stores the write-ahead record of a call that is about to be sent. Send the call only after this has returned. Returns the
-    /// attempts of the job, including this one: the fencing token of its settlement. A job that no worker holds is claimed with
-    /// it.
+    /// Stores the write-ahead record of a call that is about to be sent.
+    ///
+    /// Send the call only after this method has returned. Returns the number of attempts at the job, including this one: pass
+    /// it to [`Settlement::attempt`] as the fencing token. A job that no worker holds is claimed at the same time.
     ///
     /// # Errors
-    /// `Fenced` for a job that another worker holds, has made attempts at or has ended; `OverBudget` for a call that could take
-    /// the run over [`Intent::max_cost`]; `Conflict` for an intent without attempts for a job that has ended; `StorageFull` or
-    /// `Io`.
+    /// `Fenced` if another worker holds the job, has made attempts at it or has ended it; `OverBudget` if the cost of the run
+    /// could exceed [`Intent::max_cost`]; `Conflict` for an intent without an attempt for a job that has ended, or if this
+    /// handle is not a worker; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded; the job then counts as possibly billed if its worker dies.
@@ -238,8 +255,8 @@ impl Run {
         intended
     }
 
-    /// Releases a part of the amount that the run's budget holds for possibly billed calls, in millionths of a US dollar, once
-    /// it is known that they cost less: see [`Bill::held`](crate::Bill::held).
+    /// Releases `micros` millionths of a US dollar of the budget that is held for possibly billed calls. Use it once it is
+    /// known that these calls cost less: see [`Bill::held`](crate::Bill::held).
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -250,17 +267,20 @@ impl Run {
         self.backend.release_held(self.seq, micros).await
     }
 
-    /// Stores the settlement of a call. Report no result before this has returned. The job and the
-    /// [attempt](Settlement::attempt) are its idempotency key: a settlement that is sent again counts once.
+    /// Stores the settlement of a call.
     ///
-    /// A result is never refused for being late: if another worker has taken the job over, the first result becomes the job's,
-    /// and a later one is kept beside it ([`Settled::Late`], [`late`](Self::late)). The bill of the attempt replaces the amount
-    /// that was held for it as possibly billed.
+    /// Report a result only after this method has returned. The index of the job and the [attempt](Settlement::attempt) are the
+    /// idempotency key: a repeated settlement counts once.
+    ///
+    /// A late result is not refused. If another worker has taken the job over, the result that arrives first becomes the result
+    /// of the job, and the other one is kept as a late result ([`Settled::Late`], [`late`](Self::late)). The bill of the
+    /// attempt replaces the amount that was held for it as possibly billed.
     ///
     /// # Errors
-    /// `Fenced` for a failure, or for a job that is to be queued again, from a worker that no longer holds the job: its bill is
-    /// counted all the same. `NotUnique` for a result with a unique value that another job already has; then nothing is stored.
-    /// `Conflict` for a settlement without an attempt for a job that has ended. `StorageFull` or `Io`.
+    /// `Fenced` if this worker no longer holds the job and the settlement has no result to keep (a failure, or a job to queue
+    /// again); the bill is counted all the same. `NotUnique` if another job already has one of the unique values; nothing is
+    /// stored. `Conflict` for a settlement without an attempt for a job that has ended, or if this handle is not a worker.
+    /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded.
@@ -275,7 +295,8 @@ impl Run {
         settled
     }
 
-    /// Returns up to `most` results that arrived when their jobs already had another one, from the job with index `from` on.
+    /// Returns up to `most` late results, from the job with index `from` on: results that were paid for and arrived when their
+    /// jobs already had another result.
     ///
     /// # Errors
     /// `Io`.
@@ -286,8 +307,8 @@ impl Run {
         self.backend.late(self.seq, from, most).await
     }
 
-    /// Queues the failed jobs again, and returns their number. Their cost so far stays in the tally. If there are any, the run
-    /// becomes stopped, unless it was cancelled.
+    /// Queues the failed jobs again, and returns their number. Their cost so far stays in the tally. If there are failed jobs,
+    /// the status of the run becomes `Stopped`, unless the run was cancelled.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -310,7 +331,7 @@ impl Run {
         self.backend.status(self.seq).await
     }
 
-    /// Replaces the stored request text, so that a request of an earlier version is stored as this version writes it. The
+    /// Replaces the stored request text, for example after a migration from the format of an earlier version. The
     /// [`record`](Self::record) of this handle stays as it was read.
     ///
     /// # Errors
@@ -322,9 +343,11 @@ impl Run {
         self.backend.set_request(self.seq, request).await
     }
 
-    /// Stores how the run ended this time, and a report: a JSON text. A cancelled run stays cancelled, whatever the status is,
-    /// and a run that other workers still work on stays open if this worker has only stopped. Returns whether the report was
-    /// stored: a run that others have finished keeps theirs if this worker has only stopped.
+    /// Stores the status with which this worker ended the run, and a report: a JSON text. Returns whether the report was
+    /// stored.
+    ///
+    /// A cancelled run stays cancelled. If this worker has only stopped, a run on which other workers still work stays open,
+    /// and a run that others have finished keeps their report.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -336,7 +359,7 @@ impl Run {
         self.backend.finish(self.seq, worker, status, report).await
     }
 
-    /// Returns the sums of jobs, calls, tokens and cost.
+    /// Returns the tally of the run: the sums of jobs, calls, tokens and cost.
     ///
     /// # Errors
     /// `Io`.
@@ -361,7 +384,7 @@ impl Run {
         self.backend.failed(self.seq, from, most).await
     }
 
-    /// Returns the first `most` jobs with possibly billed calls, in their order.
+    /// Returns the indexes of the first `most` jobs with possibly billed calls, in ascending order.
     ///
     /// # Errors
     /// `Io`.
@@ -372,9 +395,10 @@ impl Run {
         self.backend.lost(self.seq, most).await
     }
 
-    /// Returns up to `most` jobs from the one with index `from` on, in their order. To read results in pages, begin with 0 and
-    /// continue with the last index plus one: jobs neither move nor vanish, so that no page misses one, and the cost of a page
-    /// does not grow with `from`. [`pages`](Self::pages) does so.
+    /// Returns up to `most` jobs, in ascending order from index `from` on.
+    ///
+    /// To read all jobs in pages, begin with 0 and continue with the last index plus one, as [`pages`](Self::pages) does. Jobs
+    /// are never moved or removed, so no page misses one, and the cost of a page does not grow with `from`.
     ///
     /// # Errors
     /// `Io`.

@@ -37,8 +37,10 @@ pub(crate) struct Sqlite {
 }
 
 impl Store {
-    /// Opens the store in the SQLite file at `path`, which is created, with its folder, if it does not exist. Several processes
-    /// may have the same file open. For a store that need not survive the process see [`in_memory`](Self::in_memory).
+    /// Opens the store in the SQLite file at `path`.
+    ///
+    /// The file and its folder are created if they do not exist. Several processes may have the same file open. Use
+    /// [`in_memory`](Self::in_memory) for a store that need not survive the process.
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};

@@ -11,7 +11,7 @@ use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::run::Run;
 use crate::worker::Lease;
 
-/// A store of runs with their jobs, and of cached answers, in memory or in a SQLite file. Clones are handles to the same store.
+/// A store of runs, their jobs and cached answers, in memory or in a SQLite file. Clones are handles to the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Backend,
@@ -19,8 +19,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Creates a store in memory, whose contents are freed with the last handle to it or to one of its runs. It has the same
-    /// verbs as a store in a file (`Store::open`), but nothing survives the process.
+    /// Creates a store in memory.
+    ///
+    /// The contents are freed with the last handle to the store or to one of its runs. The methods are those of a store in a
+    /// file (`Store::open`), but nothing survives the process.
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};
@@ -42,17 +44,20 @@ impl Store {
         Self { backend, lease: Lease::DEFAULT }
     }
 
-    /// Sets the lease of the workers that this handle creates: the longest time between two heartbeats before others take over
-    /// their jobs. Default: 5 s, which suits a heartbeat each second.
+    /// Sets the lease of the workers that this handle creates. If a worker sends no heartbeat for longer than its lease, other
+    /// workers take over its jobs. Default: 5 s, for a heartbeat every second.
     #[must_use]
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = Lease::new(time);
         self
     }
 
-    /// Joins the newest run with this fingerprint as a worker, or creates one: the [`Run`] is a worker until it is dropped.
-    /// Others may work on it at the same time. The jobs of workers that have died are queued again: see
-    /// [`Run::interrupted`]. A finished run is returned as it is; a cancelled one is not resumed, and a new run is created.
+    /// Joins the newest run with this fingerprint as a worker, or creates a run.
+    ///
+    /// The returned [`Run`] is a worker until it is dropped; other processes may be workers of the same run. The jobs of
+    /// workers that have died are queued again: see [`Run::interrupted`]. A finished run is returned as it is. A cancelled run
+    /// is never resumed; a new run is created instead. Use [`join_run`](Self::join_run) for a run with a known id, and
+    /// [`read_run`](Self::read_run) to read without becoming a worker.
     ///
     /// # Errors
     /// `PermissionDenied`, `StorageFull` or `Io` of a store in a file.
@@ -86,7 +91,7 @@ impl Store {
         Ok(run)
     }
 
-    /// Reads a run by its id, a prefix of the id, or `latest`, whether it has workers or not. The handle is not a worker.
+    /// Returns a run by its id, a prefix of the id, or `latest`, without becoming a worker. The run may have workers.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if several ids have the prefix; else `Io`.
@@ -98,7 +103,7 @@ impl Store {
         Ok(Run::new(self.backend.clone(), seq, record))
     }
 
-    /// Reads the newest run with this fingerprint, whether it has workers or not; `None` if there is none.
+    /// Returns the newest run with this fingerprint, without becoming a worker; `None` if there is none.
     ///
     /// # Errors
     /// `Io`.
@@ -110,9 +115,11 @@ impl Store {
         Ok(found.map(|(seq, record)| Run::new(self.backend.clone(), seq, record)))
     }
 
-    /// Cancels a run by its id, a prefix of the id, or `latest`, and returns its new record; cancelling again changes nothing.
-    /// Workers, in this process or another, may be busy: their next [`Run::heartbeat`] returns the new status, upon which they
-    /// settle the calls in progress and finish. The run stays cancelled.
+    /// Cancels a run by its id, a prefix of the id, or `latest`, and returns its new record.
+    ///
+    /// The run may have busy workers, in this process or another. Their next [`Run::heartbeat`] returns the new status; they
+    /// should then settle the calls in progress and call [`Run::finish`]. The run stays cancelled, and a second `cancel`
+    /// changes nothing.
     ///
     /// ```
     /// use antiphon_store::{NewRun, RunStatus, Store};
@@ -141,9 +148,11 @@ impl Store {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    /// Reads a page of up to `most` selected runs, newest first, whether they have workers or not: the first page, or the one
-    /// after the run with the id `after`, which was the last of the previous page. A run that is created meanwhile is on no later
-    /// page. See [`runs`](Self::runs) for all at once.
+    /// Returns a page of up to `most` selected runs, newest first.
+    ///
+    /// The first page has `after` = `None`; for each further page, pass the id of the last run of the previous page. A run that
+    /// is created meanwhile is not on a later page. The returned handles are not workers. See [`runs`](Self::runs) for all runs
+    /// at once.
     ///
     /// ```
     /// use antiphon_store::{NewRun, RunFilter, Store};
@@ -181,7 +190,8 @@ impl Store {
         Ok(self.backend.runs_page(filter, before, most).await?.into_iter().map(to_read).collect())
     }
 
-    /// Reads all runs, oldest first, whether they have workers or not. See [`runs_page`](Self::runs_page) for a listing in pages.
+    /// Returns all runs, oldest first, including parts of other runs. The returned handles are not workers. See
+    /// [`runs_page`](Self::runs_page) for pages and filters.
     ///
     /// # Errors
     /// `Io`.
@@ -205,7 +215,8 @@ impl Store {
         self.backend.answers(fingerprints).await
     }
 
-    /// Stores a note under a name, in place of an earlier one: such as learned rate limits of a provider.
+    /// Stores a note under a name, such as the learned rate limits of a provider. A note replaces the earlier one with its
+    /// name.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -227,11 +238,13 @@ impl Store {
         self.backend.note(name).await
     }
 
-    /// Drops this handle and, for a store in a file, waits until the last handle is dropped and the files are closed: everything
-    /// is then in the one file, unless another process has it open. A store in memory has nothing to wait for.
+    /// Drops this handle and waits until the files are closed.
+    ///
+    /// The files are closed when the last handle to the store and its runs is dropped. The database then consists of one file,
+    /// unless another process has it open. For a store in memory the call returns at once.
     ///
     /// # Cancel safety
-    /// A dropped call does not wait; nothing is lost.
+    /// A dropped call no longer waits; nothing is lost.
     pub async fn close(self) {
         self.backend.close().await;
     }

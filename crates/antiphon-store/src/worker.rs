@@ -55,7 +55,7 @@ impl Seen {
     }
 }
 
-/// A call that was intended when its worker died: it may have been billed.
+/// A call that was in progress when its worker died. It counts as possibly billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interrupted {
@@ -75,11 +75,12 @@ impl Interrupted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Heartbeat {
-    /// The status of the run, which another process may have cancelled.
+    /// The current status of the run: another process may have cancelled it.
     pub status: RunStatus,
     /// The number of other workers that are alive.
     pub others: u64,
-    /// Calls of workers whose lease has ended since the last heartbeat of any worker. Their jobs are queued again.
+    /// The calls that were in progress at workers that this heartbeat found dead. Each is reported by one heartbeat only. Their
+    /// jobs are queued again.
     pub interrupted: Vec<Interrupted>,
 }
 

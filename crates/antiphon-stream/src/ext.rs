@@ -4,15 +4,18 @@ use futures_core::Stream;
 
 use crate::{Batch, BatchWithin, FilterAsync, MapAsync, MapAsyncUnordered, Window};
 
-/// Adaptors for streams of slow calls, with concurrency limits and backpressure.
+/// An extension trait with adaptors for streams whose items need asynchronous calls, such as requests to a server.
 ///
-/// A limit, size or step of 0 counts as 1 in all of them.
+/// All adaptors apply backpressure: they read an item from the source only when they have room for it. They spawn no tasks; calls
+/// make progress only while the stream is polled. A `limit`, `size` or `step` of 0 counts as 1.
 pub trait StreamExt: Stream {
     /// Calls `f` on each item with at most `limit` calls in flight, and yields the results in the order of the items.
     ///
-    /// A result that is ready early waits for the results before it and counts towards the limit, so memory is bounded by
-    /// `limit`. Use [`map_async_unordered`](StreamExt::map_async_unordered) where order does not matter. Items are taken
-    /// from the source only when there is room for their calls (backpressure).
+    /// A result that is ready before its predecessors is held back and still counts towards `limit`. Memory is therefore bounded
+    /// by `limit`, but one slow call can delay all others (head-of-line blocking). If the order does not matter, use
+    /// [`map_async_unordered`](StreamExt::map_async_unordered).
+    ///
+    /// An error of a call is an ordinary item and does not end the stream.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -38,8 +41,8 @@ pub trait StreamExt: Stream {
 
     /// Calls `f` on each item with at most `limit` calls in flight, and yields each result as soon as it is ready.
     ///
-    /// A slow call does not delay other results, as it does in [`map_async`](StreamExt::map_async). Return the item with
-    /// its result if you need to know which result belongs to which item.
+    /// A slow call does not delay other results; in [`map_async`](StreamExt::map_async) it does. To know which result belongs to
+    /// which item, return the item together with its result.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -69,7 +72,7 @@ pub trait StreamExt: Stream {
 
     /// Keeps the items for which `f` resolves to `true`, with at most `limit` calls in flight, in the order of the source.
     ///
-    /// For a check that does not wait, use `filter` of the futures crate.
+    /// For a synchronous predicate, use `filter` of the futures crate.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -85,7 +88,7 @@ pub trait StreamExt: Stream {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping the stream drops the calls in flight and their items.
+    /// Dropping the stream drops the calls in flight and the items that they check.
     fn filter_async<F, Fut>(self, limit: usize, f: F) -> FilterAsync<Self, F, Fut>
     where
         Self: Sized,
@@ -95,9 +98,10 @@ pub trait StreamExt: Stream {
         FilterAsync::new(self, limit, f)
     }
 
-    /// Collects items into groups of `size`; the last group may be smaller, and no group is empty.
+    /// Collects items into batches of `size`. The last batch may be smaller; no batch is empty.
     ///
-    /// The stream waits for a full group without a time limit; for a limit, use [`batch_within`](StreamExt::batch_within).
+    /// The stream waits for a full batch, however long that takes. To limit the wait, use
+    /// [`batch_within`](StreamExt::batch_within).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -119,10 +123,11 @@ pub trait StreamExt: Stream {
         Batch::new(self, size)
     }
 
-    /// Collects items into groups of `size`, or of fewer once `time` has passed since a group's first item.
+    /// Collects items into batches of `size`, or of fewer if `time` has passed since the first item of the batch arrived.
     ///
-    /// Use it for live sources whose items must not wait long for others, such as a group commit. For sources that end
-    /// soon, [`batch`](StreamExt::batch) needs no timer. A `time` that overflows the clock is no limit.
+    /// Use it for a live source whose items must not wait long for others, such as the writes of a group commit. For a source
+    /// that never pauses, [`batch`](StreamExt::batch) does the same without a timer. A `time` that overflows the clock means no
+    /// limit.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -153,9 +158,11 @@ pub trait StreamExt: Stream {
         BatchWithin::new(self, size, time)
     }
 
-    /// Yields sliding windows of `size` items, each `step` items after the one before.
+    /// Yields windows of `size` items; each window starts `step` items after the previous one.
     ///
-    /// An incomplete window at the end is not yielded. With a `step` larger than `size`, the items between are skipped.
+    /// With `step` less than `size` the windows overlap (sliding windows); with `step` equal to `size` they adjoin; with `step`
+    /// greater than `size` the items between two windows are skipped. An incomplete window at the end is not yielded, unlike
+    /// the last batch of [`batch`](StreamExt::batch).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -1,9 +1,13 @@
-//! Adaptors for streams whose items need slow calls: [`StreamExt`] maps and filters them concurrently, in batches and
-//! windows; [`merge`] takes from many streams fairly, [`Queue`] connects producers and consumers, and [`Stages`] is a
-//! pipeline that runs on many sources.
+//! Stream adaptors for asynchronous calls, with concurrency limits and backpressure.
 //!
-//! All of them apply backpressure: no adaptor spawns a task, all buffers are bounded, and dropping a stream drops its calls
-//! in flight. Errors are passed on as items. For synchronous `map` and `filter`, use the futures crate.
+//! - [`StreamExt`] maps and filters items by concurrent calls, and collects them into batches and windows.
+//! - [`merge`] merges many streams fairly.
+//! - [`Queue`] connects many producers with many consumers.
+//! - [`Stages`] is a reusable pipeline that can be run on many sources.
+//!
+//! Items are read from a source only when there is room for them, and all buffers are bounded. No adaptor spawns a task:
+//! dropping a stream drops its calls in flight. Errors are ordinary items and do not end a stream. For synchronous `map` and
+//! `filter`, use the futures crate.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -9,9 +9,12 @@ use crate::slots::Slots;
 
 /// Merges `streams` into one stream that yields each item as soon as it is ready.
 ///
-/// For two streams, `select` of the futures crate is enough; this function is made for hundreds. The merge is fair: a stream
-/// that is always ready gets one turn for each turn of the others. A stream is polled only after it was woken, so idle
-/// streams cost nothing. Errors are passed on as items, and the end of one stream does not end the others.
+/// The merge is fair: a stream that is always ready does not starve the others, since ready streams take turns. A stream is
+/// polled only after it was woken, so idle streams cost nothing. An error is an ordinary item. The merged stream ends when all
+/// `streams` have ended.
+///
+/// The streams need the same type: box streams of different types. For two streams, `select` of the futures crate is enough;
+/// this function is efficient for hundreds.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -25,7 +28,7 @@ use crate::slots::Slots;
 /// ```
 ///
 /// # Cancel safety
-/// Dropping the merged stream drops all of its streams; no item was taken from them that was not yielded.
+/// Dropping the merged stream drops all `streams`. No item is lost: each item is yielded as soon as it is taken.
 pub fn merge<I>(streams: I) -> Merge<I::Item>
 where
     I: IntoIterator<Item: Stream>,
@@ -35,7 +38,7 @@ where
     Merge { slots, is_ready: vec![true; ready.len()], ready, woken: VecDeque::new(), turns: 0 }
 }
 
-/// The stream of [`merge`].
+/// The stream returned by [`merge`].
 #[must_use = "streams do nothing unless polled"]
 pub struct Merge<S> {
     slots: Slots<S>,

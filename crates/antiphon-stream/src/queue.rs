@@ -8,12 +8,13 @@ use futures_core::Stream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::PollSemaphore;
 
-/// A bounded queue between many producers and many consumers, with backpressure: `push` waits while it is full.
+/// A bounded queue with many producers and many consumers (MPMC) and backpressure: `push` waits while the queue is full.
 ///
-/// Each item goes to exactly one consumer, in the order of pushing. Tokio's bounded channel has one consumer and closes with
-/// its last sender. Use this queue where several consumers share the work, or where one handle both produces and consumes.
-/// The queue closes only by [`close`](Queue::close): consumers then get the items that are left, and after them the end.
-/// Cloning creates another handle to the same queue.
+/// Items are consumed in the order in which they were pushed, each by one consumer. Use this queue where several consumers share
+/// the work, or where one handle both produces and consumes. For a single consumer, tokio's `mpsc` channel is enough.
+///
+/// The queue is closed by [`close`](Queue::close) only, not by dropping its producers. Consumers then receive the items that are
+/// left, and after them `None`. Clones are handles to the same queue.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,16 +49,16 @@ struct State<T> {
     is_closed: bool,
 }
 
-/// An item that a closed [`Queue`] did not take.
+/// The error of [`Queue::push`]: the queue was closed. Returns the item to the caller.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
-/// An item that [`Queue::try_push`] did not take.
+/// The error of [`Queue::try_push`]. Returns the item to the caller.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
     /// The queue is full; retry once a consumer has taken an item.
     Full(T),
-    /// The queue was closed; it accepts no more items.
+    /// The queue was closed; retrying is useless.
     Closed(T),
 }
 
@@ -75,13 +76,13 @@ impl<T> Queue<T> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Adds an item at the end, and waits while the queue is full. Waiting producers are served in order.
+    /// Adds an item at the end; waits while the queue is full. Waiting producers are served in the order of their calls.
     ///
     /// # Errors
     /// [`Closed`] with the item, if the queue is closed.
     ///
     /// # Cancel safety
-    /// A dropped call has not added the item, which is dropped with it; its turn goes to the next producer.
+    /// Dropping the future drops the item without adding it, and gives its place in the line to the next producer.
     pub async fn push(&self, item: T) -> Result<(), Closed<T>> {
         match self.shared.room.acquire().await {
             Ok(place) => {
@@ -94,7 +95,8 @@ impl<T> Queue<T> {
 
     /// Adds an item if there is room now, without waiting.
     ///
-    /// Use it in a producer that drops or rejects items under load; to wait for room, use [`push`](Queue::push).
+    /// Use it for admission control: in a producer that drops or rejects items under load. To wait for room, use
+    /// [`push`](Queue::push).
     ///
     /// ```
     /// use antiphon_stream::{PushError, Queue};
@@ -119,10 +121,10 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes the first item, and waits while the queue is empty; returns `None` once it is closed and empty.
+    /// Removes and returns the first item; waits while the queue is empty. Returns `None` once it is closed and empty.
     ///
     /// # Cancel safety
-    /// A dropped call has taken nothing; its turn goes to the next consumer.
+    /// Dropping the future removes no item, and gives its place in the line to the next consumer.
     pub async fn pop(&self) -> Option<T> {
         // A closed semaphore grants no permits: the items that are left are then taken without one.
         if let Ok(item) = self.shared.filled.acquire().await {
@@ -131,9 +133,10 @@ impl<T> Queue<T> {
         self.shared.take()
     }
 
-    /// Takes the first item if there is one now and no other consumer waits for it.
+    /// Removes and returns the first item, without waiting.
     ///
-    /// Returns `None` if not; [`is_closed`](Queue::is_closed) distinguishes an empty queue from a closed one.
+    /// Returns `None` if the queue is empty, or if all its items are reserved for consumers that were waiting. To distinguish an
+    /// empty queue from a closed one, use [`is_closed`](Queue::is_closed).
     #[must_use]
     pub fn try_pop(&self) -> Option<T> {
         match self.shared.filled.try_acquire() {
@@ -144,9 +147,9 @@ impl<T> Queue<T> {
         self.shared.take()
     }
 
-    /// Closes the queue to new items.
+    /// Closes the queue for new items. Has no effect on a closed queue.
     ///
-    /// Waiting producers get their items back as [`Closed`]; consumers get the items that are left, and then the end.
+    /// Waiting producers get their items back as [`Closed`]. Consumers receive the items that are left, and then `None`.
     pub fn close(&self) {
         self.shared.state().is_closed = true;
         self.shared.room.close();
@@ -159,7 +162,7 @@ impl<T> Queue<T> {
         self.shared.state().is_closed
     }
 
-    /// Returns the number of items in the queue.
+    /// Returns the number of items in the queue. Other handles may change it at any time.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.state().items.len()
@@ -171,13 +174,15 @@ impl<T> Queue<T> {
         self.len() == 0
     }
 
-    /// Returns the maximum number of items.
+    /// Returns the maximum number of items in the queue.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.capacity
     }
 
-    /// Returns a consumer as a stream, which ends when the queue is closed and empty.
+    /// Returns a consumer in the form of a stream, which ends once the queue is closed and empty.
+    ///
+    /// Several streams of one queue share its items: each item is yielded by one of them.
     pub fn stream(&self) -> QueueStream<T> {
         QueueStream { shared: self.shared.clone(), filled: PollSemaphore::new(self.shared.filled.clone()) }
     }
@@ -225,10 +230,10 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// The stream of [`Queue::stream`].
+/// The stream returned by [`Queue::stream`].
 ///
 /// # Cancel safety
-/// Dropping the stream loses no item.
+/// Dropping the stream loses no item: those in the queue are left to other consumers.
 #[must_use = "streams do nothing unless polled"]
 pub struct QueueStream<T> {
     shared: Arc<Shared<T>>,

@@ -8,9 +8,10 @@ use futures_core::stream::BoxStream;
 
 use crate::ext::StreamExt;
 
-/// A pipeline that is built once and run on many sources; the output type of each stage is the input type of the next.
+/// A reusable pipeline of adaptors: built once, and run on any number of sources.
 ///
-/// For a single source, the adaptors of [`StreamExt`] do the same without a box. Cloning is cheap.
+/// `I` is the type of the source's items and `O` the type of the last stage's results; each stage takes the results of the stage
+/// before it. For a single source, the adaptors of [`StreamExt`] do the same without boxing. Cloning is cheap.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -32,7 +33,7 @@ pub struct Stages<I, O> {
 type Build<I, O> = dyn Fn(Staged<I>) -> Staged<O> + Send + Sync;
 
 impl<T: Send + 'static> Stages<T, T> {
-    /// Creates a pipeline without stages, which yields its source's items unchanged.
+    /// Creates a pipeline without stages, which yields the items of its source unchanged.
     #[must_use]
     pub fn new() -> Self {
         Self { build: Arc::new(|source| source) }
@@ -46,7 +47,9 @@ impl<T: Send + 'static> Default for Stages<T, T> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
-    /// Adds a stage of [`map_async`](StreamExt::map_async), with at most `limit` calls in flight in each run.
+    /// Adds a stage that calls `f` on each item, as [`map_async`](StreamExt::map_async) does: results are in order.
+    ///
+    /// Each run has at most `limit` calls of this stage in flight; concurrent runs do not share the limit.
     #[must_use]
     pub fn map<F, Fut>(self, limit: usize, f: F) -> Stages<I, Fut::Output>
     where
@@ -60,7 +63,9 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         })
     }
 
-    /// Adds a stage of [`filter_async`](StreamExt::filter_async), with at most `limit` calls in flight in each run.
+    /// Adds a stage that keeps the items for which `f` resolves to `true`, as [`filter_async`](StreamExt::filter_async) does.
+    ///
+    /// Each run has at most `limit` calls of this stage in flight; concurrent runs do not share the limit.
     #[must_use]
     pub fn filter<F, Fut>(self, limit: usize, f: F) -> Self
     where
@@ -74,13 +79,14 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         })
     }
 
-    /// Adds a stage of [`batch`](StreamExt::batch).
+    /// Adds a stage that collects items into batches of `size`, as [`batch`](StreamExt::batch) does.
     #[must_use]
     pub fn batch(self, size: usize) -> Stages<I, Vec<O>> {
         self.stage(move |source| source.batch(size))
     }
 
-    /// Adds a stage of [`window`](StreamExt::window).
+    /// Adds a stage that yields windows of `size` items, each `step` items after the previous, as
+    /// [`window`](StreamExt::window) does.
     #[must_use]
     pub fn window(self, size: usize, step: usize) -> Stages<I, Vec<O>>
     where
@@ -89,7 +95,7 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         self.stage(move |source| source.window(size, step))
     }
 
-    /// Adds a custom stage: a function from stream to stream, called once for each run.
+    /// Adds a custom stage: a function that converts one stream into another, called once for each run.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -111,13 +117,15 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         Stages { build: Arc::new(move |source| Staged::new(f(before(source)))) }
     }
 
-    /// Appends the stages of `after`.
+    /// Appends the stages of `after` to this pipeline.
     #[must_use]
     pub fn compose<P: Send + 'static>(self, after: Stages<O, P>) -> Stages<I, P> {
         Stages { build: Arc::new(move |source| (after.build)((self.build)(source))) }
     }
 
-    /// Runs a source through all stages. The source is read only when, and only as far as, the returned stream is polled.
+    /// Connects a source to the stages and returns the stream of results.
+    ///
+    /// Lazy, as all streams: nothing is read from the source until the returned stream is polled.
     pub fn run<S>(&self, source: S) -> Staged<O>
     where
         S: Stream<Item = I> + Send + 'static,
@@ -138,10 +146,10 @@ impl<I, O> fmt::Debug for Stages<I, O> {
     }
 }
 
-/// A boxed stream before, between or after [`Stages`].
+/// A boxed stream: the results of [`Stages::run`], and the input of a [custom stage](Stages::stage).
 ///
 /// # Cancel safety
-/// Dropping it drops the calls in flight of every stage.
+/// Dropping the stream drops the source and the calls in flight of all stages.
 #[must_use = "streams do nothing unless polled"]
 pub struct Staged<T> {
     stream: BoxStream<'static, T>,

@@ -1,7 +1,7 @@
 //! Blocking versions of the operations for callers that are not async, with the same types and errors.
 //!
-//! All calls share one runtime, so that connections are kept alive from call to call. Inside an async runtime, and on the
-//! threads that it has for blocking work, each function returns [`BlockOnError::InsideRuntime`]: await the operation there.
+//! All calls share one runtime, so that connections are kept alive (keep-alive) between calls. Within an async runtime, including
+//! the threads of its blocking pool, each function returns [`BlockOnError::InsideRuntime`]: await the operation itself there.
 //!
 //! ```
 //! use antiphon::blocking;
@@ -81,7 +81,7 @@ pub fn start(
 /// Blocks on [`Workspace::start_all`], with at most `max_concurrency` runs at a time.
 ///
 /// # Errors
-/// As [`run`]. The error of a request is in its place in the list.
+/// The errors of [`run`]. The error of a request is in its place in the list.
 pub fn start_all(
     workspace: &Workspace,
     requests: &[RunRequest],
@@ -93,7 +93,7 @@ pub fn start_all(
 /// Blocks on [`Workspace::close`].
 ///
 /// # Errors
-/// As [`run`].
+/// The errors of [`run`].
 pub fn close(workspace: Workspace) -> Result<(), BlockOnError> {
     run(workspace.close())
 }

@@ -1,7 +1,8 @@
-//! The operations on runs, with plain data in and out: nothing here prints, reads the environment or knows a command line.
+//! The operations on runs, with plain data as input and output: nothing in this module prints, reads the environment or depends
+//! on a command line.
 //!
-//! A [`RunRequest`] describes a run; a [`Workspace`] is a folder of runs, and its methods are the operations on them. Errors
-//! are [`OperationError`]s, whose kind a front maps to an exit code or an HTTP status.
+//! A [`RunRequest`] describes a run; a [`Workspace`] is a folder of runs, and its methods are the operations on them. Errors are
+//! [`OperationError`]s, whose kind a front end (a command line or a server) maps to an exit code or an HTTP status.
 
 mod content;
 mod error;

@@ -33,6 +33,9 @@ const WORDS_AS_DATA: [&str; 6] = [
     "xtask/src/tidy/words.rs",
 ];
 
+/// Lines of a function, its signature included.
+const MAX_FUNCTION: usize = 60;
+
 /// Names that types of several crates may have: each crate has its own.
 const SHARED_NAMES: [&str; 4] = ["Error", "ErrorKind", "Builder", "Options"];
 
@@ -52,6 +55,13 @@ pub(crate) fn check() -> Done<Vec<String>> {
         }
         if !WORDS_AS_DATA.iter().any(|path| source.name.starts_with(path)) {
             breaches.extend(avoided(&source));
+        }
+        if let Some(lines) = source.function_lengths().into_iter().max().filter(|lines| *lines > MAX_FUNCTION)
+        {
+            breaches.push(format!(
+                "{}: a function has {lines} lines, and {MAX_FUNCTION} are the most",
+                source.name
+            ));
         }
         for name in public_types(&source) {
             types.entry(name).or_default().push(source.name.clone());

@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 use super::Row;
 use crate::error::{Error, Failure};
 
-/// The text of a row that cannot be read, as it is in its file, so that a user can correct it.
+/// The source text of a row that could not be read, unchanged, so that a user can correct it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawRow {
-    /// The line; in a table, the lines of the record.
+    /// The line of the file; for CSV, all lines of the record.
     pub text: String,
-    /// Whether U+FFFD replaces bytes that are not valid UTF-8.
+    /// Whether the row has bytes that are not valid UTF-8; `text` has U+FFFD in their place.
     #[serde(default, rename = "lossy", skip_serializing_if = "std::ops::Not::not")]
     pub is_lossy: bool,
-    /// Whether only the first 4 KiB are kept, since the row is longer than 16 MiB.
+    /// Whether the row is longer than 16 MiB, so that `text` has only its first 4 KiB.
     #[serde(default, rename = "cut", skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
 }

@@ -7,7 +7,7 @@ use futures_core::Stream;
 use super::blocks::{Blocks, Piece, fill};
 use crate::error::Error;
 
-/// The stream of [`Reader::chunks`](super::Reader::chunks).
+/// The stream returned by [`Reader::chunks`](super::Reader::chunks).
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct FileChunks {

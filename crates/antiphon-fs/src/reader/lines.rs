@@ -13,7 +13,7 @@ const BLOCK: usize = 1 << 20;
 /// The maximum number of bytes stored of a line that is too long.
 const EXCERPT: usize = 4 << 10;
 
-/// The stream of [`Reader::lines`](super::Reader::lines).
+/// The stream returned by [`Reader::lines`](super::Reader::lines).
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct FileLines {
@@ -125,13 +125,13 @@ impl FileLines {
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
     }
 
-    /// Returns the next line, or `None` at the end; for callers without `StreamExt`.
+    /// Returns the next line, or `None` at the end of the file. The same as `next` of `StreamExt`, without importing it.
     ///
     /// # Errors
-    /// Same as [`Reader::lines`](super::Reader::lines).
+    /// Those of [`Reader::lines`](super::Reader::lines). After `NotText` and `LineTooLong`, the next call returns the next line.
     ///
     /// # Cancel safety
-    /// Dropping the call loses no line.
+    /// Dropping the future loses no line.
     pub async fn next_line(&mut self) -> Option<Result<String, Error>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

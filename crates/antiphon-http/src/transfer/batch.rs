@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::request::Request;
 
-/// A response with its whole body.
+/// A response whose body has been read into memory; the success result of [`Client::batch`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BufferedResponse {
@@ -44,11 +44,13 @@ impl BufferedResponse {
 }
 
 impl Client {
-    /// Sends many requests, at most `max_concurrency` at once (0 counts as 1), and reads their bodies. Returns one result per
-    /// request, in the order of the requests; a status that is not a success is an error. Use [`send`](Client::send) for bodies
-    /// that do not fit in memory.
+    /// Sends many requests concurrently and reads their bodies into memory.
     ///
-    /// Requests are taken from the iterator as they are sent, so it can create them lazily.
+    /// At most `max_concurrency` requests are in flight at once; 0 counts as 1. Returns one result per request, in the order of
+    /// the requests. A status that is not a success is an error of that request alone. Use [`send`](Client::send) for bodies
+    /// that do not fit in memory, and [`fetch`](crate::fetch) for files.
+    ///
+    /// The iterator is read only as fast as requests are sent, so it can create them lazily.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connections of the requests in flight; servers may have acted on them.

@@ -54,13 +54,14 @@ struct Progress {
 }
 
 impl Client {
-    /// Creates a download of `url` into the file `path`, which appears when it is complete; an older file stays until then. Use
-    /// [`fetch`](crate::fetch) for many files.
+    /// Creates a download of `url` into the file `path`. Use [`fetch`](crate::fetch) for many files.
+    ///
+    /// The file is renamed to `path` when it is complete; until then, an older file at `path` stays in place.
     ///
     /// Received bytes are kept in `path` plus `.part`, with metadata in `path` plus `.part.json`. If the connection breaks, a
-    /// client with a [retry policy](crate::ClientBuilder::retry) resumes by its policy, and any other client when the download is
-    /// run again. To resume, the server must support ranges and still have the same content; otherwise the download starts
-    /// over. Do not run two downloads to one path at the same time.
+    /// client with a [retry policy](crate::ClientBuilder::retry) resumes after the policy's pause; without a policy, the next
+    /// run of the same download resumes. The server must support range requests and still have the same content; otherwise the
+    /// download starts from the beginning. Do not run two downloads to one path at the same time.
     pub fn download(&self, url: &str, path: impl AsRef<Path>) -> Download {
         Download {
             client: self.clone(),
@@ -81,26 +82,27 @@ impl Download {
         self
     }
 
-    /// Sets the expected SHA-256, in hexadecimal; a file with another one is discarded.
+    /// Sets the expected SHA-256, in hexadecimal. A file with another digest is deleted, and the download fails with
+    /// `ChecksumMismatch`.
     pub fn sha256(mut self, digest: impl Into<String>) -> Self {
         self.sha256 = Some(digest.into());
         self
     }
 
-    /// Sets a callback that takes the number of bytes received, and the total if it is known. The callback is called for each
-    /// piece of the body and must not block.
+    /// Sets a progress callback. Its arguments are the number of bytes received, with those of earlier runs, and the total if
+    /// it is known. The callback is called for each piece of the body and must not block.
     pub fn on_progress(mut self, callback: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
         self.on_progress = OnProgress::new(callback);
         self
     }
 
-    /// Sets a token that cancels the download; the received bytes are kept, and the next run resumes.
+    /// Sets a token that cancels the download with `Cancelled`. The received bytes are kept, and the next run resumes.
     pub fn cancelled_by(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Downloads the file.
+    /// Downloads the file, or the rest of it after an earlier run.
     ///
     /// # Errors
     /// As [`Client::get`], and `ChecksumMismatch`, `File` or `Cancelled`.

@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind};
 
 /// A request for many files, each of which gets a safe, unique name in one folder.
 ///
-/// An address may contain a key, so `Debug` and `Serialize` show addresses [`without_secrets`], for people to read. A process
-/// that is to fetch the files needs JSON with the whole addresses.
+/// An address may contain a key, so `Debug` and `Serialize` show addresses only [`without_secrets`]. A serialised request can
+/// therefore be logged but not fetched: to deserialise a request, use JSON with the whole addresses.
 ///
 /// ```
 /// use antiphon_http::FetchRequest;
@@ -41,7 +41,7 @@ pub struct FetchRequest {
     pub fresh: bool,
 }
 
-/// The outcome of one address; serialised, a flat object in which what does not apply is null.
+/// The outcome for one address. It is serialised as a flat object, in which fields that do not apply are null.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fetched {
@@ -49,11 +49,11 @@ pub struct Fetched {
     pub number: usize,
     /// The address [`without_secrets`].
     pub source: String,
-    /// The file, or the reason why there is none.
+    /// The file, or the error if it could not be fetched.
     pub result: Result<FetchedFile, FetchError>,
 }
 
-/// A file that exists, fetched now or before.
+/// A file that was fetched by this call or that existed before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FetchedFile {
@@ -65,13 +65,13 @@ pub struct FetchedFile {
     pub download: Option<Downloaded>,
 }
 
-/// The reason why there is no file.
+/// The error of one file of a [`fetch`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FetchError {
     /// The file could not be fetched.
     Http(Error),
-    /// The disk could not be read.
+    /// The file system could not be read.
     File(antiphon_fs::Error),
 }
 
@@ -116,14 +116,14 @@ impl FetchRequest {
         Self { urls, out: out.as_ref().to_owned(), max_concurrency: default_concurrency(), fresh: false }
     }
 
-    /// Sets the maximum number of files that are fetched at once; 0 counts as 1.
+    /// Sets the concurrency limit: the maximum number of files that are fetched at once. Default 10; 0 counts as 1.
     #[must_use]
     pub fn max_concurrency(mut self, max_concurrency: usize) -> Self {
         self.max_concurrency = max_concurrency;
         self
     }
 
-    /// Sets whether files that exist are fetched again and replaced.
+    /// Sets whether files that exist are fetched again and replaced. Default: they are kept.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
@@ -171,11 +171,13 @@ impl Serialize for Fetched {
     }
 }
 
-/// Fetches files, at most [`FetchRequest::max_concurrency`] at once, each under a unique name from its address, and calls
-/// `on_done` for each as soon as it is done. Returns the outcomes in the order of the addresses; a failure does not affect the
-/// other files. Use [`Client::download`] for one file under a chosen name, and [`Client::batch`] for bodies in memory.
+/// Fetches many files into one folder, each under a unique name from its address.
 ///
-/// Repeating the call resumes files that broke off, and keeps files that exist.
+/// At most [`FetchRequest::max_concurrency`] files are fetched at once. The callback `on_done` is called for each file as soon
+/// as its outcome is known. Returns the outcomes in the order of the addresses; a failure does not affect the other files. Use
+/// [`Client::download`] for one file under a chosen name, and [`Client::batch`] for bodies in memory.
+///
+/// A repeated call resumes partial files and keeps complete ones, unless [`FetchRequest::fresh`] is set.
 ///
 /// ```no_run
 /// use antiphon_http::{Client, FetchRequest, fetch};
@@ -189,7 +191,7 @@ impl Serialize for Fetched {
 /// ```
 ///
 /// # Errors
-/// If the folder cannot be created.
+/// The error of the file system if the folder cannot be created. Errors of single files are in their outcomes.
 ///
 /// # Cancel safety
 /// Dropping the future closes the connections; the received bytes are kept, and the next call resumes. Cancelling `cancel` does

@@ -7,7 +7,8 @@ const MAX_BYTES: usize = 200;
 /// The names of devices on Windows, which are reserved with a number and with any ending, too.
 const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
-/// Returns an address as it may be shown: its host and the last segment of its path, without user, query and fragment.
+/// Returns an address in a form that is safe to log: its host and the last segment of its path, without user, password, query
+/// and fragment.
 ///
 /// ```
 /// let shown = antiphon_http::without_secrets("https://me:secret@example.org/a/report.pdf?key=secret");
@@ -28,8 +29,10 @@ pub fn without_secrets(url: &str) -> String {
     }
 }
 
-/// Returns the last segment of an address's path, or its host, as a file name that is valid on every file system and cannot
-/// lead into another folder.
+/// Returns a file name for an address: the last segment of its path, or its host if the path is empty.
+///
+/// The name is valid on every file system, has at most 200 bytes and cannot lead into another folder. An address that is not
+/// valid gives `file`.
 ///
 /// ```
 /// assert_eq!(antiphon_http::safe_file_name("https://example.org/a/report.pdf?page=2"), "report.pdf");

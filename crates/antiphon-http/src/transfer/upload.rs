@@ -31,8 +31,8 @@ pub struct Upload {
 const CHUNK_SIZE: usize = 64 << 10;
 
 impl Client {
-    /// Creates an upload that posts the file `path` to `url` as `multipart/form-data`, under the field `file`. The file is
-    /// streamed and never held in memory as a whole.
+    /// Creates an upload that sends the file `path` in a `POST` request to `url`, as `multipart/form-data` with the field
+    /// `file`. The file is streamed in pieces of 64 KiB and never held in memory as a whole.
     pub fn upload(&self, url: &str, path: impl AsRef<Path>) -> Upload {
         Upload {
             client: self.clone(),
@@ -65,8 +65,8 @@ impl Upload {
         self
     }
 
-    /// Sets a callback that takes the number of the file's bytes that were passed to the connection, and the file's length. The
-    /// callback is called for each 64 KiB and must not block; a retry starts again from 0.
+    /// Sets a progress callback. Its arguments are the number of bytes that were passed to the connection, and the file's
+    /// length. The callback is called for each piece of 64 KiB and must not block. A retry starts again from 0.
     pub fn on_progress(mut self, callback: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
         self.on_progress = OnProgress::new(callback);
         self

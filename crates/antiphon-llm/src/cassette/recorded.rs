@@ -19,17 +19,18 @@ use crate::provider::{Capabilities, Health, Model, Provider, Scope};
 use crate::spent::Spent;
 use crate::streaming::{Delta, Streaming};
 
-/// A provider that writes each answer to a cassette: a file from which [`Replayed`](crate::Replayed) answers without a
+/// A provider that records each answer in a cassette: a file from which [`Replayed`](crate::Replayed) answers without a
 /// network.
 ///
-/// Use it to make a run repeatable, for tests, bug reports and demonstrations; to save money within a project, use
-/// [`Cached`](crate::Cached), which calls the provider where it has no answer. Wrap the provider itself and put a
-/// [`Stack`](crate::Stack) around it, so that the cassette holds the provider's own answers.
+/// Use it to make a run repeatable, for tests, bug reports and demonstrations. To avoid paying twice for equal prompts, use
+/// [`Cached`](crate::Cached) instead, which calls the provider if it has no answer. Wrap the provider itself and put the
+/// [`Stack`](crate::Stack) around the wrapper, so that the cassette has the answers of the provider and not those of a cache or
+/// a fallback.
 ///
-/// The folder and the file are created before the first call, so that no answer is paid for that cannot be recorded. An
-/// answer is in the file, complete and flushed, before its end is reported; one that cannot be written is an error with its
-/// text. Concurrent calls append whole lines, also from several processes. Answers that were cut at the token limit or
-/// filtered are recorded, too; other errors are not, since a retry may help.
+/// The folder and the file are created before the first call is sent, so that a file that cannot be written costs nothing. An
+/// answer is written and flushed before the end of the stream is reported; if that fails, the call returns an error with the
+/// text of the answer. Concurrent calls, even from several processes, append whole lines. Answers that were cut at the token
+/// limit or filtered are recorded, too; other errors are not, since a retry may help.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, Recorded, Replayed};
@@ -59,7 +60,7 @@ use crate::streaming::{Delta, Streaming};
 ///   place of the provider; `prompt` is the readable form of the prompt; `text`, `finish`, `usage`, `model`, `other_model`
 ///   and `weakened` are the answer.
 ///
-/// A line that a crash has cut is ignored. Text that looks like a vendor's API key is replaced in all lines, as by
+/// A line that was cut by a crash is ignored. Text that looks like an API key is replaced in all lines, as by
 /// [`redact`](crate::redact).
 #[derive(Debug, Clone)]
 pub struct Recorded<P> {
@@ -90,8 +91,8 @@ impl<P: Provider> Recorded<P> {
         Self::new(inner, path)
     }
 
-    /// Creates the folder and the file now, which the first call does otherwise: a caller that makes many calls gets the
-    /// error once, before them.
+    /// Creates the folder and the file before the first call does. A caller that makes many calls can thus report an error
+    /// once, before any of them.
     ///
     /// # Errors
     /// `InvalidRequest` for a file that cannot be written, or that has the answers of another provider.

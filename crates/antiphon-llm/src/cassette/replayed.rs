@@ -17,17 +17,17 @@ use crate::redact::redact;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider that answers from cassettes that [`Recorded`](crate::Recorded) wrote, and never calls a network.
+/// A provider that replays the answers of cassettes that [`Recorded`](crate::Recorded) wrote, without a network.
 ///
-/// It has the scope, the models and the capabilities of the provider that was recorded, so that a replayed run is the
-/// same run: the same fingerprint, the same prompts. Usage is that of the recorded call.
+/// Scope, models and capabilities are those of the recorded provider, so that a replayed run has the same fingerprint and the
+/// same prompts as the recorded one. The usage is that of the recorded call.
 ///
-/// A prompt that was recorded several times gets its answers in their order, and the last of them from then on. One
-/// that was never recorded is `Unsupported`, so that a [`Fallback`](crate::Fallback) asks the next provider, as the
-/// recorded one did.
+/// If a prompt was recorded several times, its answers are returned in the recorded order; after that, the last one is
+/// repeated. For a prompt that was not recorded, the call fails with `Unsupported`, so that a [`Fallback`](crate::Fallback)
+/// calls the next provider.
 ///
-/// A folder may have cassettes of several providers. All of them answer; the scope is that of the first by file name.
-/// [`of_scope`](Self::of_scope) returns the answers of one provider, as for each provider of a
+/// A folder may have cassettes of several providers. All of them are used; the scope is that of the first one by file name. Use
+/// [`of_scope`](Self::of_scope) to get the answers of one provider, for example for each provider of a
 /// [`Fallback`](crate::Fallback).
 ///
 /// ```
@@ -94,8 +94,8 @@ impl Replayed {
         self.tapes().map(|tape| tape.with(|cassette| cassette.scope.clone())).collect()
     }
 
-    /// Returns the answers of one provider alone, if it was recorded; the digest of its key is ignored. Where a prompt has
-    /// several answers, both values take them from one shared queue.
+    /// Returns a provider with the answers of one recorded provider only; `None` if it was not recorded. The digest of its API
+    /// key is ignored. If a prompt has several answers, both values take them from the same queue.
     #[must_use]
     pub fn of_scope(&self, scope: &Scope) -> Option<Self> {
         let same = |tape: &&Arc<Tape>| tape.with(|cassette| cassette.is_of(scope));

@@ -10,11 +10,11 @@ use super::repair;
 pub struct Extracted {
     /// The value.
     pub value: Value,
-    /// The changes that were needed to read the value.
+    /// The repairs that were needed to parse the value.
     pub repairs: Vec<Repair>,
 }
 
-/// A change to an answer that was needed to read its JSON; none of them changes a value.
+/// A repair of an answer's text that was needed to parse its JSON. A repair never changes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
@@ -32,12 +32,12 @@ pub enum Repair {
     PythonLiterals,
 }
 
-/// The tolerance for text around JSON and for small errors in it.
+/// The strictness of the parser: its tolerance for text around the JSON and for small errors in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strictness {
-    /// Nothing but white space around the JSON, and no repair.
+    /// Only white space around the JSON is accepted, and no [`Repair`] is made.
     Strict,
-    /// Any text around the JSON, and every [`Repair`].
+    /// Any text around the JSON is accepted, and every [`Repair`] is made.
     #[default]
     Lenient,
 }
@@ -88,8 +88,8 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// Finds the one JSON object or array in an answer.
 ///
-/// Equal copies count as one. An array of plain values, such as a footnote's `[1]`, counts only when there is nothing
-/// else. Values may be nested 127 deep.
+/// Equal copies count as one value. An array of plain values, such as the `[1]` of a footnote, counts only if the answer has no
+/// other value. Values may be nested up to 127 levels deep. Use [`extract_with`] for strict parsing.
 ///
 /// # Errors
 /// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.

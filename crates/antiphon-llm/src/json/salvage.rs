@@ -2,21 +2,23 @@ use serde_json::Value;
 
 use super::extract::{next_start, parse_prefix, without_thoughts};
 
-/// The complete elements of a list in a truncated answer.
+/// The complete elements of a list in a truncated answer; the result of [`salvage`].
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Salvaged {
     /// The complete elements, in order.
     pub elements: Vec<Value>,
-    /// Whether the list ended, so that no element is missing.
+    /// Whether the end of the list arrived, so that no element is missing.
     pub is_complete: bool,
 }
 
-/// Returns the complete elements of the list at `pointer` (RFC 6901, object keys alone; empty for an answer that is a list)
-/// in a truncated answer; `None` if the list never began.
+/// Returns the complete elements of the list at `pointer` in a truncated answer; `None` if the answer ends before the list
+/// begins.
 ///
-/// An element counts only when something follows it: a number at the very end may have had more digits. An element that
-/// was cut is left out and never closed.
+/// The pointer is a JSON pointer (RFC 6901) with object keys only; an empty pointer means that the answer itself is a list.
+///
+/// An element counts as complete only if a comma or the end of the list follows it, since a number at the end of the text may
+/// have lost digits. A truncated element is left out, not repaired.
 ///
 /// ```
 /// let answer = r#"{"personas": [{"name": "Ada"}, {"name": "Bob"}, {"na"#;

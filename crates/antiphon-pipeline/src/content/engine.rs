@@ -41,23 +41,25 @@ pub struct ContentEngine {
 }
 
 /// Generated content, with what grounding removed and the usage.
+///
+/// To render it as a page use antiphon-render.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GeneratedContent {
     /// The content, after grounding and the voice's rules.
     pub content: Content,
-    /// Values that grounding removed from the answer.
+    /// Values that grounding removed from the answer, since the notes do not contain them.
     pub removed: Vec<Removed>,
-    /// Tokens of all calls; zero for an answer that was cached or stored before.
+    /// Tokens of all calls in this process; zero for an answer that was cached or stored before.
     pub usage: Usage,
-    /// The provider's error, if the content is from a fallback file; `None` if it is the provider's.
+    /// The provider's error in whose place the content was read from a fallback file; `None` if the provider answered.
     pub instead_of: Option<LlmError>,
 }
 
 impl ContentEngine {
-    /// Creates an engine that asks `model` of `provider`, with a concurrency limit of 10.
+    /// Creates an engine that calls `model` of `provider`, with a concurrency limit of 10.
     ///
-    /// The provider must make each call once: retries are the engine's. For rate limits and a circuit breaker, use
+    /// The provider must send each call once, since the engine does the retries. For rate limits and a circuit breaker use
     /// [`over`](Self::over) with [`Stack::calls`].
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
@@ -79,7 +81,8 @@ impl ContentEngine {
         self
     }
 
-    /// Sets prices, limits, retries, and the token that cancels all calls. Replaces the concurrency limit, too.
+    /// Sets prices, limits, retries and the token that cancels all calls. This also replaces the concurrency limit: the default
+    /// options have none.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
@@ -99,17 +102,17 @@ impl ContentEngine {
     /// `Provider` with the reason why there is no valid answer; `Store`, `Budget` or `Deadline` if one of them stops the run.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection: the partial answer is lost, and the call counts as possibly billed.
+    /// A dropped call closes the connection: the partial answer is lost, and the call counts as possibly billed.
     pub async fn generate(&self, notes: &str, voice: &Voice) -> Result<GeneratedContent, Error> {
         let made = self.outcomes(&[(notes, voice)]).await.pop();
         made.unwrap_or_else(|| Err(Error::internal("the job ended without an outcome")))
     }
 
-    /// Generates the copy for these notes in each voice, concurrently. Returns the outcomes by the voices' names; of several
-    /// voices with one name, only the last is used.
+    /// Generates the copy for these notes in each voice, concurrently. Returns the outcomes by the name of their voice; if
+    /// several voices have one name, only the last of them is used.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connections: partial answers are lost, accepted ones stay in the
+    /// A dropped call closes the connections: partial answers are lost, accepted ones stay in the
     /// [`store`](Self::store) that was set.
     pub async fn generate_all(
         &self,
@@ -122,11 +125,11 @@ impl ContentEngine {
         by_name.into_keys().cloned().zip(outcomes).collect()
     }
 
-    /// Generates the copy for each of `jobs`. Returns the contents and the errors, each with the index of its job; a failed
-    /// job does not affect the others.
+    /// Generates the copy for each of `jobs` (notes and a voice). Returns the contents and the errors separately, each with the
+    /// index of its job; a failed job does not affect the others.
     ///
     /// # Cancel safety
-    /// As [`generate_all`](Self::generate_all).
+    /// The same as for [`generate_all`](Self::generate_all).
     pub async fn generate_batch(
         &self,
         jobs: &[(&str, &Voice)],
@@ -145,11 +148,11 @@ impl ContentEngine {
     /// provider is unreachable, overloaded or timed out, or its circuit breaker is open.
     ///
     /// # Errors
-    /// As [`generate`](Self::generate) for every other failure; `Files` if the file cannot be read, `Config` if its content is
-    /// invalid.
+    /// The errors of [`generate`](Self::generate) for every other failure; `Files` if the file cannot be read, `Config` if its
+    /// content is invalid.
     ///
     /// # Cancel safety
-    /// As [`generate`](Self::generate).
+    /// The same as for [`generate`](Self::generate).
     pub async fn generate_with_fallback(
         &self,
         notes: &str,

@@ -21,7 +21,7 @@ pub struct Content {
     /// The projects: up to 20. Default: none.
     #[serde(default)]
     pub repos: Vec<Project>,
-    /// Links beside those to the page's own sections: up to 8. Default: none.
+    /// Links in addition to those to the page's own sections: up to 8. Default: none.
     #[serde(default)]
     pub menu_items: Vec<Link>,
     /// The call to action. Default: none.

@@ -51,7 +51,8 @@ not in the notes.";
 const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
     address. You answer with JSON only.";
 
-/// Returns the recipe `portfolio`: a row is a [`ContentRow`], an answer a [`Content`](super::Content).
+/// Returns the recipe `portfolio`, for a [`Mapping`](antiphon_engine::Mapping) over a table of notes: a row is a [`ContentRow`],
+/// an answer a [`Content`](super::Content).
 #[must_use]
 pub fn recipe() -> Recipe {
     let mut recipe = Recipe::empty();

@@ -21,7 +21,7 @@ pub struct LoadedNotes {
     pub files: usize,
     /// Files that could not be read, each with the reason.
     pub failures: Vec<String>,
-    /// Files that are skipped, because their format is not one of notes.
+    /// Files that were skipped, since notes cannot be in their format.
     pub skipped: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl LoadedNotes {
     /// `Input` if nothing could be read, `Config` if none of the files has notes.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn load(loader: &Loader, paths: &[PathBuf], voices: &[&Voice]) -> Result<Self, Error> {
         let mut notes = Self::default();
         let mut unread = None;
@@ -83,11 +83,11 @@ pub struct SitePage {
     pub notes: String,
     /// The name of the theme.
     pub theme: String,
-    /// The copy: the answer's, else the fallback's; `None` without either.
+    /// The copy: that of the answer, or of the fallback if there is no answer; `None` if there is neither.
     pub content: Option<Content>,
     /// Values that grounding removed from the answer, since the notes do not contain them.
     pub removed: Vec<Removed>,
-    /// The reason why there is no answer. If `content` is set, too, it is the fallback's.
+    /// The reason why there is no answer; `None` if there is one. With an error, `content` is the fallback's.
     pub error: Option<String>,
 }
 
@@ -98,7 +98,7 @@ impl SitePage {
     /// `Store` if the run cannot be read; `Internal` for a row that is not a [`ContentRow`] of one of `voices`.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn of_run(
         run: &Run,
         voices: &[&Voice],

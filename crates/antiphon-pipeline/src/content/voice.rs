@@ -44,7 +44,8 @@ pub struct TextRule {
     /// The maximum number of characters, `prefix` and `end` included. A longer text is cut after a whole sentence, or after
     /// a whole word and then closed with an ellipsis or `end`. Default: no maximum.
     pub max: Option<usize>,
-    /// The replacement for closing marks `.!?…:;,` at the end: a mark, or empty for none. Default: the marks stay.
+    /// The replacement for the closing marks `.!?…:;,` at the end of a text: one mark, or empty to remove them. Default: the
+    /// marks are kept.
     pub end: Option<String>,
     /// Text that is put before each text. Default: none.
     pub prefix: String,
@@ -107,8 +108,8 @@ impl Voice {
         }
     }
 
-    /// Returns a description of the first mistake in the rules: an unknown place, or a `max` of less than 10 beside the
-    /// lengths of `prefix` and `end`. Returns `None` if the rules are valid.
+    /// Returns a description of the first mistake in the rules; `None` if they are valid. A mistake is an unknown place, or a
+    /// `max` that leaves less than 10 characters for the text between `prefix` and `end`.
     #[must_use]
     pub fn mistake(&self) -> Option<String> {
         const PLACES: [&str; 9] = [
@@ -145,7 +146,7 @@ impl TextRule {
         }
     }
 
-    /// Returns the text after the rule. A text of which no letter or digit would be left is returned unchanged.
+    /// Returns the text with the rule applied. A text of which no letter or digit would be left is returned unchanged.
     #[must_use]
     pub fn applied(&self, text: &str) -> String {
         let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();

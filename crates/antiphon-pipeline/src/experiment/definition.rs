@@ -69,7 +69,7 @@ impl PersonaDefaults {
     /// `Config` for a recipe that does not exist or is invalid.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn recipe(&self, folder: &Path) -> Result<PersonaRecipe, Error> {
         let mut recipe = match self.recipe.as_deref() {
             None => PersonaRecipe::default(),

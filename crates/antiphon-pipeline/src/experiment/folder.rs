@@ -53,7 +53,7 @@ impl Experiment {
     /// cannot be created.
     ///
     /// # Cancel safety
-    /// Dropping the future may leave a folder without an experiment; the same call can then be made again.
+    /// A dropped call may leave a folder without an experiment; the same call can then be made again.
     pub async fn create(base: impl AsRef<Path>, name: &str, description: &str) -> Result<Self, Error> {
         Self::create_as(base, Definition::new(name, description)).await
     }
@@ -61,10 +61,10 @@ impl Experiment {
     /// Creates an experiment from a definition, in a new folder below `base` with the definition's name.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// The errors of [`create`](Self::create).
     ///
     /// # Cancel safety
-    /// As [`create`](Self::create).
+    /// The same as for [`create`](Self::create).
     pub async fn create_as(base: impl AsRef<Path>, definition: Definition) -> Result<Self, Error> {
         let wrong = |message: String| Error::new(ErrorKind::Config, message);
         let name = &definition.name;
@@ -103,7 +103,7 @@ impl Experiment {
     /// `Config` if the folder has no `experiment.toml`, or an invalid one; `Files` if it cannot be read.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn load(root: impl AsRef<Path>) -> Result<Self, Error> {
         let root = root.as_ref();
         let path = root.join(DEFINITION);
@@ -126,7 +126,7 @@ impl Experiment {
     /// `Files` if `base` cannot be listed.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn list(base: impl AsRef<Path>) -> Result<Vec<Result<Self, Error>>, Error> {
         let base = base.as_ref();
         if !antiphon_fs::exists(base).await.map_err(Error::files)? {
@@ -142,14 +142,14 @@ impl Experiment {
         Ok(found)
     }
 
-    /// Removes the experiment with all its data and outputs; the targets of links are left alone. `confirmation` must be the
-    /// experiment's name, so that nothing is removed by mistake.
+    /// Removes the experiment with all its data and outputs. Symbolic links are removed, their targets are not. `confirmation`
+    /// must be the experiment's name, so that nothing is removed by mistake.
     ///
     /// # Errors
     /// `Config` if `confirmation` is not the name, `Files` if the folder cannot be removed.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop the removal.
+    /// A dropped call does not stop the removal.
     pub async fn delete(self, confirmation: &str) -> Result<(), Error> {
         if confirmation != self.definition.name {
             let name = &self.definition.name;
@@ -166,7 +166,7 @@ impl Experiment {
     /// be read or written.
     ///
     /// # Cancel safety
-    /// Dropping the future may leave a part of a folder; the same call adds the rest.
+    /// A dropped call may leave a part of a folder; the same call adds the rest.
     pub async fn add_data(&self, path: impl AsRef<Path>, mode: AddMode) -> Result<(), Error> {
         let path = antiphon_fs::canonical(path.as_ref()).await.map_err(Error::files)?;
         let wrong = |message: String| Error::new(ErrorKind::Config, message);
@@ -206,7 +206,7 @@ impl Experiment {
     /// `Files` if `data/` cannot be listed.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn data(&self) -> Result<Vec<PathBuf>, Error> {
         let data = self.data_path();
         if !antiphon_fs::exists(&data).await.map_err(Error::files)? {
@@ -221,13 +221,14 @@ impl Experiment {
         Ok(found)
     }
 
-    /// Returns the configuration with which [`Pipeline::generate`](crate::Pipeline::generate) generates its personas.
+    /// Returns the configuration for [`Pipeline::generate`](crate::Pipeline::generate), made from the experiment's data and
+    /// defaults.
     ///
     /// # Errors
     /// `Config` for a recipe that does not exist or is invalid.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn config(&self, model: &str) -> Result<GenerationConfig, Error> {
         let recipe = self.definition.personas.recipe(&self.root).await?;
         Ok(GenerationConfig::new(self.data_path(), model).recipe(recipe))

@@ -63,13 +63,13 @@ pub struct Statistics {
 }
 
 impl Experiment {
-    /// Returns the runs, newest first. A folder without a complete report is left from an aborted run, and is skipped.
+    /// Returns the runs, newest first. A folder without a complete report belongs to an aborted run, and is skipped.
     ///
     /// # Errors
     /// `Files` if the runs cannot be listed or read.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn history(&self) -> Result<Vec<PastRun>, Error> {
         let outputs = self.outputs_path();
         if !antiphon_fs::exists(&outputs).await.map_err(Error::files)? {
@@ -99,7 +99,7 @@ impl Experiment {
     /// `Config` if no finished run has this id, or several begin with it; `Files` if its personas cannot be read.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn outputs(&self, run: &str) -> Result<Personas, Error> {
         let finished =
             self.history().await?.into_iter().filter(|run| run.report.status == ReportStatus::Finished);
@@ -121,10 +121,10 @@ impl Experiment {
     /// Returns the experiment's definition and data, with the totals of its runs.
     ///
     /// # Errors
-    /// As [`history`](Self::history).
+    /// The errors of [`history`](Self::history).
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn info(&self) -> Result<ExperimentInfo, Error> {
         Ok(ExperimentInfo {
             folder: self.root().to_owned(),
@@ -137,10 +137,10 @@ impl Experiment {
     /// Returns the totals of all runs.
     ///
     /// # Errors
-    /// As [`history`](Self::history).
+    /// The errors of [`history`](Self::history).
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect: nothing is changed.
+    /// A dropped call changes nothing.
     pub async fn statistics(&self) -> Result<Statistics, Error> {
         let (files, runs) = (self.data().await?.len(), self.history().await?);
         Ok(add_up(files, &runs))
@@ -153,7 +153,7 @@ impl Experiment {
     /// `Files` if the README, the data or the runs cannot be read, or the README cannot be written.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves either the old file or the new one.
+    /// A dropped call leaves either the old file or the new one.
     pub async fn write_readme(&self) -> Result<(), Error> {
         let path = self.root().join("README.md");
         let notes = match antiphon_fs::read_to_string(&path).await {

@@ -39,7 +39,7 @@ impl fmt::Display for NoCount {
 impl std::error::Error for NoCount {}
 
 impl Count {
-    /// The maximum number of personas in one generation.
+    /// The maximum number of personas in one generation: 50.
     pub const MOST: usize = 50;
 
     /// Returns the smallest acceptable number.

@@ -6,6 +6,8 @@ use super::types::Persona;
 use crate::report::DocumentReport;
 
 /// The evidence behind each persona, and the use of each document.
+///
+/// Coverage shows which personas rest on few participants, and which documents no persona cites.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -27,7 +29,7 @@ pub struct PersonaCoverage {
     pub supported: usize,
     /// Number of documents that its evidence and quotes are from.
     pub documents: usize,
-    /// Number of speakers who are cited, counted for each document.
+    /// Number of speakers who are cited. A name that occurs in several documents is counted once for each of them.
     pub speakers: usize,
 }
 
@@ -37,7 +39,8 @@ pub struct PersonaCoverage {
 pub struct DocumentCoverage {
     /// The document's name.
     pub document: String,
-    /// Number of passages that are quoted or given as evidence, counted for each persona.
+    /// Number of passages that are cited, as a quote or as evidence. A passage that several personas cite is counted once for
+    /// each of them.
     pub passages: usize,
     /// The ids of the personas that cite the document.
     pub personas: Vec<String>,

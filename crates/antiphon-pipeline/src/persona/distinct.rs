@@ -44,7 +44,7 @@ fn text(draft: &Value, key: &str) -> String {
     draft[key].as_str().unwrap_or_default().to_owned()
 }
 
-/// Returns the text of a persona without its name: another name makes no other persona.
+/// Returns the text of a persona without its name: a persona with another name alone is still a duplicate.
 fn substance(draft: &Value) -> String {
     let lists = ["goals", "pain_points", "behaviours", "motivations"];
     let claims = lists.iter().flat_map(|list| draft[list].as_array().into_iter().flatten());

@@ -41,13 +41,13 @@ pub struct PersonaRecipe {
     pub instructions: Option<String>,
     /// The sampling parameters. Default: the provider's own.
     pub parameters: SamplingParams,
-    /// The fallbacks, each as `provider/model`: asked in order if the provider cannot answer, unless others are named
-    /// elsewhere. Default: the configuration's.
+    /// The fallbacks, each as `provider/model`, called in order if the provider cannot answer. A caller that names others
+    /// overrides them. Default: those of the configuration.
     pub fallback: Vec<String>,
     /// The custom rules, which are checked in addition to the built-in ones. Default: none.
     pub rules: Vec<Rule>,
-    /// The highest similarity, from 0 to 1, that two personas may have: beyond it the second is rejected as a near duplicate
-    /// (MinHash), and another one asked for. Default 0.6; 1 keeps all.
+    /// The highest similarity, from 0 to 1, that two personas may have. A persona that is more similar to an earlier one is
+    /// rejected as a near duplicate (MinHash), and a replacement is requested. Default: 0.6; 1 keeps all.
     pub max_similarity: f64,
 }
 

@@ -36,11 +36,11 @@ pub struct Persona {
     pub demographics: BTreeMap<String, String>,
     /// Goals.
     pub goals: Vec<String>,
-    /// Obstacles and troubles.
+    /// Pain points: obstacles and frustrations.
     pub pain_points: Vec<String>,
-    /// Habits.
+    /// Behaviours: habits and ways of working.
     pub behaviours: Vec<String>,
-    /// Reasons behind the behaviours.
+    /// Motivations: the reasons behind the behaviours.
     pub motivations: Vec<String>,
     /// Verified quotes of participants.
     pub quotes: Vec<Quote>,
@@ -54,17 +54,18 @@ pub struct Persona {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quote {
-    /// The words, on one line.
+    /// The quoted words, as the document has them, on one line.
     pub text: String,
-    /// The speaker of the words.
+    /// The participant who said the words, as named in the document.
     pub speaker: String,
     /// The document's path from the input's root.
     pub document: String,
-    /// The line of the document, from 1; of a DOCX the paragraph.
+    /// The line of the document, from 1; in a DOCX file, the paragraph.
     pub line: u32,
-    /// The first byte in the document's text as it was read, which is the file's own for text and Markdown alone.
+    /// The start of the passage, as a byte offset in the document's extracted text. It is an offset in the file itself only for
+    /// plain text and Markdown.
     pub start: usize,
-    /// The byte after the last one.
+    /// The end of the passage, exclusive, as a byte offset in the same text.
     pub end: usize,
     /// The agreement between the model's quote and these words.
     #[serde(rename = "match")]
@@ -75,19 +76,20 @@ pub struct Quote {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evidence {
-    /// The claim, as it is among goals, pain points, behaviours or motivations.
+    /// The claim, as it is listed among the goals, pain points, behaviours or motivations.
     pub claim: String,
     /// The document's path from the input's root.
     pub document: String,
-    /// The line of the document, from 1; of a DOCX the paragraph.
+    /// The line of the document, from 1; in a DOCX file, the paragraph.
     pub line: u32,
-    /// The first byte in the document's text as it was read, which is the file's own for text and Markdown alone.
+    /// The start of the passage, as a byte offset in the document's extracted text. It is an offset in the file itself only for
+    /// plain text and Markdown.
     pub start: usize,
-    /// The byte after the last one.
+    /// The end of the passage, exclusive, as a byte offset in the same text.
     pub end: usize,
-    /// The participant's words there, on one line.
+    /// The participant's words in that passage, on one line.
     pub quote: String,
-    /// The speaker of the words; empty in files of earlier versions.
+    /// The participant who said the words; empty in files of earlier versions.
     #[serde(default)]
     pub speaker: String,
     /// The agreement between the model's citation and these words.
@@ -96,12 +98,15 @@ pub struct Evidence {
 }
 
 /// The agreement between a citation and the passage in the document.
+///
+/// Exact and normalised matches have the participant's words in the quoted order; a fuzzy one may be a paraphrase in single
+/// words, and is worth a look where the wording matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// The same characters, white space aside.
+    /// The characters are the same, apart from white space.
     Exact,
-    /// The same words; case, punctuation or the form of letters (such as full width) differ.
+    /// The words are the same; case, punctuation or the form of letters (such as full width) differs.
     Normalised,
     /// At most one word in five differs. The words of the passage are kept, not those of the citation.
     Fuzzy,
@@ -111,13 +116,13 @@ pub enum Match {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Unverified {
-    /// The field it was in, such as `quotes` or `goals`.
+    /// The field in which it was cited, such as `quotes` or `goals`.
     pub field: String,
-    /// The claim that it was to support; `None` for a quote. With [`Grounding::Strict`](crate::Grounding::Strict) the claim is
-    /// removed from its field.
+    /// The claim that the citation was meant to support; `None` for a quote. With [`Grounding::Strict`](crate::Grounding::Strict)
+    /// the claim is removed from its field.
     pub claim: Option<String>,
     /// The words of the citation.
     pub quote: String,
-    /// The reason why they count as unverified.
+    /// The reason why the citation is not verified, as a sentence.
     pub reason: String,
 }

@@ -22,21 +22,21 @@ pub struct Rule {
     pub level: Level,
     /// The part of the persona to check, as a JSON pointer (RFC 6901), such as `/demographics/industry` or `/goals`.
     pub at: String,
-    /// A regular expression that has to match in the text there.
+    /// A regular expression that has to match somewhere in that text. Default: none.
     #[serde(default)]
     pub regex: Option<String>,
-    /// The minimum length of the text in characters or of the list, or the minimum of the number.
+    /// The minimum of the number, of the text's length in characters, or of the list's length. Default: none.
     #[serde(default)]
     pub min: Option<f64>,
-    /// The maximum length of the text in characters or of the list, or the maximum of the number.
+    /// The maximum of the number, of the text's length in characters, or of the list's length. Default: none.
     #[serde(default)]
     pub max: Option<f64>,
-    /// Whether no other persona may have the same value there.
+    /// Whether no other persona may have the same value in that part. Default: no.
     #[serde(default)]
     pub unique: bool,
 }
 
-/// The severity of a finding.
+/// The severity of a finding. A persona's score begins at 100 points, from which each finding deducts some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -75,6 +75,9 @@ pub struct Finding {
 }
 
 /// The result of checking the personas of a run against rules.
+///
+/// A persona begins with 100 points, and each violation deducts the points of its [`Level`], down to 0. Violations do not change
+/// or remove personas; they are for the reader of the report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Validation {
@@ -152,7 +155,7 @@ type RuleViolation = (String, Level, String);
 fn custom(persona: &Persona, index: u64, rules: &Rules) -> Vec<RuleViolation> {
     let Ok(value) = serde_json::to_value(persona) else { return Vec::new() };
     let breach = |(name, level, checks): &(String, Level, Checks)| {
-        checks.hold(index, &value).err().map(|why| (name.clone(), *level, why))
+        checks.hold(index, &value).err().map(|why| (name.clone(), *level, why.to_string()))
     };
     rules.0.iter().filter_map(breach).collect()
 }

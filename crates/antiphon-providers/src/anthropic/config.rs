@@ -19,12 +19,17 @@ use crate::registry::{BuildError, Built, Kind, Options};
 
 /// A provider for Anthropic's models, by the Messages API.
 ///
-/// The key is sent only in the `x-api-key` header. Anthropic's models of 2026 reject any temperature. The API has no seed: a
-/// prompt's seed is not sent. The API requires a maximum number of tokens: where the prompt sets none, the model's own limit
-/// is sent, or 8,192 where that is not known.
+/// The key is sent only in the `x-api-key` header. Anthropic's models of 2026 reject any temperature. The API has no seed, so a
+/// prompt's seed is not sent. The API requires a maximum number of tokens: if the prompt sets none, the model's own limit is
+/// sent, or 8,192 if that is not known.
 ///
-/// Structured output: schemas are sent without the keywords that Anthropic does not support; these are enforced here. A
-/// schema that it cannot express at all, one with free keys, is put in the prompt.
+/// Structured output: schemas are sent without the keywords that Anthropic does not support; this crate checks answers against
+/// those. A schema that Anthropic's dialect cannot express at all, such as one whose objects have arbitrary keys, is put into the
+/// prompt.
+///
+/// Answers are streamed as server-sent events. Default time limits: 120 s to the first token and between two tokens; see
+/// [`call_timeout`](Self::call_timeout) for the whole call. A call is sent once: for retries and rate limits wrap the provider
+/// with [`Stack`](antiphon_llm::Stack).
 ///
 /// ```
 /// use antiphon_llm::Provider;
@@ -90,7 +95,7 @@ pub(super) fn dialect() -> Dialect {
 }
 
 impl Anthropic {
-    /// The default model: the cheapest current one with a context window of a million tokens.
+    /// The default model of the registry: the cheapest current one with a context window of a million tokens.
     pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
     /// Creates a provider with a key.

@@ -5,7 +5,10 @@ use serde::{Serialize, Serializer};
 use super::result::latency_ms;
 use crate::registry::Built;
 
-/// A local engine that answers; its serialised form has the names of its models and the first error.
+/// A local engine that answers, with its health and models. The serialised form has the names of the models and the first error.
+///
+/// To find engines use [`discover`](crate::local::discover); to examine any provider, with advice, use
+/// [`Subject`](super::Subject).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LocalEngine {
@@ -20,7 +23,7 @@ pub struct LocalEngine {
 }
 
 impl LocalEngine {
-    /// Asks an engine for its health and its models.
+    /// Requests the health and the models of an engine. An error of either is part of the result.
     ///
     /// ```
     /// use antiphon_providers::checkup::LocalEngine;
@@ -38,7 +41,7 @@ impl LocalEngine {
     /// ```
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn ask(built: &Built) -> Self {
         let (scope, context) = (built.provider.scope(), CallContext::default());
         Self {

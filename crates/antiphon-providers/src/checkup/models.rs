@@ -6,6 +6,8 @@ use crate::prices::Prices;
 use crate::registry::Built;
 
 /// The models of one provider; its serialised form has an empty list where there is an error.
+///
+/// Listing sends no prompt, so that nothing is billed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProviderModels {
@@ -33,7 +35,7 @@ pub struct ModelInfo {
 }
 
 impl ProviderModels {
-    /// Lists the models of a provider, and completes the provider's own data with limits and prices from a table.
+    /// Lists the models of a provider. Limits and prices that the provider does not report are added from the table `prices`.
     ///
     /// ```
     /// use antiphon_providers::checkup::ProviderModels;
@@ -53,7 +55,7 @@ impl ProviderModels {
     /// ```
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn list(built: &Built, prices: &Prices) -> Self {
         let models = built.provider.models(&CallContext::default()).await;
         let models = models

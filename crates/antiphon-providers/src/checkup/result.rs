@@ -2,7 +2,7 @@ use antiphon_llm::{Error, ErrorKind, Health};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-/// The result of examining one provider, and advice; its serialised form is a flat object in which unknown fields are null.
+/// The result of examining one provider, and advice. The serialised form is a flat object, in which unknown fields are `null`.
 ///
 /// ```
 /// use antiphon_llm::{Error, ErrorKind};
@@ -20,9 +20,9 @@ pub struct Checkup {
     pub name: String,
     /// The provider's address, as far as it is known.
     pub base_url: Option<String>,
-    /// The finding itself.
+    /// The state of the provider, with its health or the reason why it does not answer.
     pub result: CheckupResult,
-    /// The advice for the user; `None`: there is nothing to do.
+    /// The advice for the user; `None` if nothing has to be done.
     pub advice: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub struct Checkup {
 pub enum CheckupResult {
     /// The provider answers.
     Healthy(Health),
-    /// The provider is not set up or does not run, which is not a failure; with the reason.
+    /// The provider is not set up, or its engine does not run, for the given reason. This is not a failure.
     Absent(String),
     /// The provider is set up but does not work.
     Failed(Error),

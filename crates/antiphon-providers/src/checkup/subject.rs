@@ -11,6 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A provider to be examined, and the caller's configuration of it.
 ///
+/// The configuration decides how a failure is judged: a provider that no one configured is absent if it does not answer, while a
+/// configured one has failed.
+///
 /// ```
 /// use antiphon_providers::checkup::Subject;
 /// use antiphon_providers::registry::{Kind, Options};
@@ -32,9 +35,10 @@ pub struct Subject<'s> {
     pub kind: &'static Kind,
     /// The environment variables in which its key is looked up. Default: none.
     pub key_env: &'s [String],
-    /// Whether the user configured the provider, so that no answer is a failure. Default `false`.
+    /// Whether the user configured the provider. If so, a provider that does not answer counts as failed, and otherwise as
+    /// absent. Default: `false`.
     pub is_configured: bool,
-    /// Whether runs use this provider, so that a missing key is a failure. Default `false`.
+    /// Whether runs use this provider. If so, a missing key counts as a failure. Default: `false`.
     pub is_chosen: bool,
 }
 
@@ -66,11 +70,12 @@ impl<'s> Subject<'s> {
         self
     }
 
-    /// Examines the provider as it was built: key, address, models, slots. The time limit is 5 seconds; no model is called, so
-    /// that nothing is billed.
+    /// Examines the provider: its key, address, models and slots (the calls that a local server processes in parallel). `built`
+    /// is the outcome of [`Kind::build`](crate::registry::Kind::build), whose error becomes part of the result. The time limit is
+    /// 5 seconds. No model is called, so nothing is billed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn examine(self, built: Result<Built, BuildError>) -> Checkup {
         let provider = match built {
             Ok(built) => built.provider,

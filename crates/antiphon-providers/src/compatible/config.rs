@@ -11,10 +11,16 @@ use crate::chat::Chat;
 use crate::exchange::{Endpoint, connection_settings, local_server};
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// A provider for any server that speaks OpenAI's chat completions: LM Studio, vLLM, hosted ones. [`Vendor`] describes one.
+/// A provider for any server that speaks OpenAI's chat completions, such as LM Studio, vLLM or a hosted service. A [`Vendor`]
+/// describes the differences of one.
 ///
-/// For structured output, a server that rejects JSON schemas is asked for a JSON object, and one that rejects that as well
-/// gets the schema in the prompt only; in any case the schema is enforced here.
+/// Structured output: the JSON schema is sent to the server. If the server rejects it, a JSON object is requested instead (JSON
+/// mode), and if that is rejected as well, the schema is only put into the prompt. In each case this crate checks the answer
+/// against the schema.
+///
+/// Answers are streamed as server-sent events. Default time limits: 300 s to the first token and between two tokens; see
+/// [`call_timeout`](Self::call_timeout) for the whole call. A server that does not stream is supported as well. A call is sent
+/// once: for retries and rate limits wrap the provider with [`Stack`](antiphon_llm::Stack).
 ///
 /// ```
 /// use antiphon_llm::Provider;
@@ -39,7 +45,7 @@ impl Compatible {
         Self::of(&Vendor::new("compatible", base_url)?, None)
     }
 
-    /// Creates a provider from a vendor's description, with its key where it needs one.
+    /// Creates a provider from a vendor's description, and with the key if the vendor needs one.
     ///
     /// # Errors
     /// `InvalidRequest` for a vendor without an address: name one with [`Vendor::base_url`].

@@ -11,7 +11,7 @@ use crate::chat::{Quirks, fault};
 use crate::exchange::{Auth, Endpoint, StructuredMode, checked_base_url};
 use crate::registry::{Options, RegistryEntry};
 
-/// A description of a server that speaks chat completions, as read from a TOML file.
+/// The description of a server that speaks chat completions, as it is read from a TOML file.
 ///
 /// ```
 /// let vendor = antiphon_providers::Vendor::parse(
@@ -41,27 +41,27 @@ pub struct Vendor {
     /// The server's address; one without a path gets `/v1`.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// The environment variable for its key; `None`: it needs no key.
+    /// The environment variable for the key; `None` if no key is needed.
     #[serde(default)]
     pub key_env: Option<String>,
-    /// The way in which the key is sent: `bearer` or `header:NAME`. Never in the address. Default `bearer`.
+    /// The way in which the key is sent: `bearer` or `header:NAME`. It is never part of the address. Default: `bearer`.
     #[serde(default)]
     pub auth: Option<String>,
-    /// Additional headers of each request; no secret belongs here.
+    /// Additional headers of each request. They are not treated as secrets, so a key must not be among them.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The strictest structured output mode that it supports: `json_schema`, `json_object` or `words` (the schema is in the
-    /// prompt only). Default `json_schema`; a weaker mode is tried where it rejects one.
+    /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words` (the schema is only
+    /// put into the prompt). Default: `json_schema`. If the server rejects a mode, the next weaker one is tried.
     #[serde(default)]
     pub schema: Option<String>,
     /// The request's field for the maximum number of tokens of an answer. Default `max_tokens`, which all but OpenAI itself
     /// support.
     #[serde(default)]
     pub token_limit: Option<String>,
-    /// The maximum time to the first token and between two of them, in seconds. Default 300.
+    /// The maximum time to the first token, and between two tokens, in seconds. Default: 300.
     #[serde(default)]
     pub timeout: Option<f64>,
-    /// The maximum time of a whole call, in seconds. Default: three times `timeout` and 4 s for each token.
+    /// The maximum time of a whole call, in seconds. Default: three times `timeout`, plus 4 s for each received token.
     #[serde(default)]
     pub call_timeout: Option<f64>,
     /// The default model, for a caller that names none.
@@ -70,7 +70,7 @@ pub struct Vendor {
     /// Additional fields of each request's body.
     #[serde(default)]
     pub extra: Map<String, Value>,
-    /// Whether its answers cost nothing, as on the user's own machine. Default `false`.
+    /// Whether answers cost nothing, as on the user's own machine. Default: `false`.
     #[serde(default)]
     pub free: bool,
 }
@@ -84,7 +84,7 @@ const SHIPPED: [(&str, &str); 4] = [
 ];
 
 impl Vendor {
-    /// Creates the description of a server of which only the address is known.
+    /// Creates the description of a server of which only the name and the address are known, with defaults for the rest.
     ///
     /// # Errors
     /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.

@@ -19,9 +19,9 @@ macro_rules! connection_settings {
 
             /// Sets the maximum time of a whole call, from the request to the end of its answer.
             ///
-            /// Default: three token time-outs and 4 s for each received token, so at most three token time-outs and 4 s
-            /// for each of the `max_tokens` (2,048 where the prompt sets none). An answer that takes longer ends with
-            /// `Timeout`, and the error has the partial answer.
+            /// Default: three times the token time-out, plus 4 s for each received token; at most `max_tokens` tokens count, or
+            /// 2,048 if the prompt sets no limit. An answer that takes longer ends with the error `Timeout`, which has the
+            /// partial answer.
             #[must_use]
             pub fn call_timeout(self, call_timeout: std::time::Duration) -> Self {
                 self.with(|endpoint| endpoint.call_timeout = Some(call_timeout))

@@ -20,11 +20,15 @@ use crate::registry::{BuildError, Built, Kind, Options};
 
 /// A provider for Google's Gemini models.
 ///
-/// The key is sent only in the `x-goog-api-key` header. Models from 3.6 on ignore any temperature. The limit
-/// `maxOutputTokens` covers reasoning and answer together.
+/// The key is sent only in the `x-goog-api-key` header. Models from 3.6 on ignore any temperature. The limit `maxOutputTokens`
+/// covers reasoning and answer together.
 ///
-/// Structured output: schemas are sent as `responseJsonSchema` without the keywords that Gemini ignores; these are enforced
-/// here.
+/// Structured output: schemas are sent as `responseJsonSchema` without the keywords that Gemini ignores; this crate checks
+/// answers against those.
+///
+/// Answers are streamed as server-sent events. Default time limits: 120 s to the first token and between two tokens; see
+/// [`call_timeout`](Self::call_timeout) for the whole call. A call is sent once: for retries and rate limits wrap the provider
+/// with [`Stack`](antiphon_llm::Stack).
 ///
 /// ```
 /// use antiphon_llm::Provider;
@@ -75,7 +79,7 @@ pub(super) fn dialect() -> Dialect {
 }
 
 impl Gemini {
-    /// The default model: the cheapest one that is not about to be shut down.
+    /// The default model of the registry: the cheapest one whose shutdown has not been announced.
     pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
     /// Creates a provider with a key.

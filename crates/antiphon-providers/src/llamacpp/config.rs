@@ -18,9 +18,13 @@ use crate::exchange::{
 };
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// A provider for llama.cpp's server, usually on the user's own machine: by its chat completions, or by its own `/completion`.
+/// A provider for llama.cpp's server, usually on the user's own machine. It uses the server's chat completions, or its own
+/// `/completion` if [`native`](Self::native) is set.
 ///
-/// The server reports its concurrency limit, so that it need not be configured or learned.
+/// The server reports its concurrency limit (slots), so that the limit need not be configured or learned.
+///
+/// Answers are streamed as server-sent events. Default time limits: 300 s to the first token and between two tokens, since a
+/// local model may process a long prompt for minutes; see [`call_timeout`](Self::call_timeout) for the whole call.
 ///
 /// ```
 /// use antiphon_llm::Provider;
@@ -40,6 +44,8 @@ pub struct LlamaCpp {
 }
 
 /// The properties that the server reports of itself (`/props`).
+///
+/// Fetched by [`LlamaCpp::props`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Props {
@@ -53,7 +59,7 @@ pub struct Props {
     pub build: Option<String>,
 }
 
-/// A slot of the server, which processes one call at a time (`/slots`).
+/// A slot of the server: a place for one call at a time (`/slots`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Slot {
@@ -109,8 +115,8 @@ impl LlamaCpp {
         self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
-    /// Uses the server's own `/completion` instead of chat completions. The server applies the model's template beforehand, in
-    /// a separate call.
+    /// Uses the server's own `/completion` instead of chat completions. The server's template is applied to the prompt
+    /// beforehand, with a separate request.
     #[must_use]
     pub fn native(mut self) -> Self {
         self.native = true;
@@ -124,10 +130,10 @@ impl LlamaCpp {
     /// Fetches the properties that the server reports of itself.
     ///
     /// # Errors
-    /// The reason why it does not answer; `InvalidResponse` if another program answers.
+    /// An error with the reason why the server does not answer; `InvalidResponse` if another program answers.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn props(&self) -> Result<Props, Error> {
         let (props, _) = self.link.get("/props").await?;
         wire::props(&props).ok_or_else(|| {
@@ -142,10 +148,10 @@ impl LlamaCpp {
     /// Lists the server's slots for calls. A server that was started with `--no-slots` does not report them.
     ///
     /// # Errors
-    /// The reason why they cannot be listed.
+    /// An error with the reason why the slots cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn slots(&self) -> Result<Vec<Slot>, Error> {
         let (slots, _) = self.link.get("/slots").await?;
         let slot = |slot: &Value| {

@@ -22,10 +22,15 @@ use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 
 /// A provider for an Ollama server, usually on the user's own machine, by its own API.
 ///
-/// A prompt that does not fit into the context window is an error and never truncated silently, as is the server's default.
-/// The server chooses the context window, 4,096 tokens on most machines, unless [`context`](Self::context) sets it.
+/// A prompt that does not fit into the context window is an error. (By default, an Ollama server truncates it silently; this
+/// provider turns that off.) The server chooses the context window, 4,096 tokens on most machines, unless
+/// [`context`](Self::context) sets it.
 ///
-/// The server does not report its concurrency limit (`OLLAMA_NUM_PARALLEL`, 1 by default).
+/// The server does not report its concurrency limit (`OLLAMA_NUM_PARALLEL`, 1 by default), so set the same value as
+/// `max_concurrency`.
+///
+/// Answers are streamed as NDJSON. Default time limits: 300 s to the first token and between two tokens, since a local model may
+/// process a long prompt for minutes; see [`call_timeout`](Self::call_timeout) for the whole call.
 ///
 /// ```
 /// use antiphon_llm::Provider;
@@ -57,9 +62,9 @@ pub struct LoadedModel {
     pub model: String,
     /// The context window with which it was loaded: the maximum number of tokens of prompt and answer together.
     pub context_window: Option<u64>,
-    /// The bytes of memory that it occupies, including those on a graphics card.
+    /// The memory that the model occupies, in bytes, including memory on a graphics card.
     pub bytes: u64,
-    /// The bytes of memory that it occupies on a graphics card.
+    /// The memory that the model occupies on a graphics card, in bytes.
     pub bytes_on_gpu: u64,
 }
 
@@ -113,8 +118,8 @@ impl Ollama {
         self
     }
 
-    /// Sets the context window: the maximum number of tokens of prompt and answer together. The server reloads the model when
-    /// it changes.
+    /// Sets the context window: the maximum number of tokens of prompt and answer together. The server reloads the model if the
+    /// value differs from that of the loaded model. Default: the server's.
     #[must_use]
     pub fn context(mut self, tokens: u64) -> Self {
         self.context = Some(tokens);
@@ -128,10 +133,10 @@ impl Ollama {
     /// Lists the models that the server holds in memory (`/api/ps`).
     ///
     /// # Errors
-    /// The reason why they cannot be listed.
+    /// An error with the reason why the models cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn loaded(&self) -> Result<Vec<LoadedModel>, Error> {
         let (answer, _) = self.link.get("/api/ps").await?;
         let loaded = |entry: &Value| {
@@ -145,13 +150,13 @@ impl Ollama {
         Ok(answer["models"].as_array().into_iter().flatten().filter_map(loaded).collect())
     }
 
-    /// Has the server fetch a model (`/api/pull`), and calls `on_progress` with each step.
+    /// Pulls a model: the server downloads it (`/api/pull`). `on_progress` is called with each step.
     ///
     /// # Errors
-    /// The reason why it cannot be fetched; `ModelNotFound` for an unknown name.
+    /// An error with the reason why the model cannot be pulled; `ModelNotFound` for an unknown name.
     ///
     /// # Cancel safety
-    /// The server keeps what it has, and resumes at the next request for the model.
+    /// A dropped call closes the connection. The server keeps what it has, and resumes at the next request for the model.
     pub async fn pull(
         &self,
         model: &str,

@@ -22,11 +22,15 @@ use crate::registry::{BuildError, Built, Kind, Options};
 /// A provider for OpenAI's models, by chat completions or the Responses API.
 ///
 /// The key is sent only in the `Authorization` header. Structured output: schemas are sent in strict mode without the keywords
-/// that it does not support (<https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>); these are
-/// enforced here. A schema that strict mode cannot express at all, one with optional properties or free keys, is sent as a
-/// hint.
+/// that it does not support (<https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>); this crate
+/// checks answers against those. A schema that strict mode cannot express at all, such as one with optional properties or
+/// arbitrary keys, is sent without strict mode, as a hint.
 ///
 /// OpenAI's reasoning models reject any temperature but their default.
+///
+/// Answers are streamed as server-sent events. Default time limits: 120 s to the first token and between two tokens; see
+/// [`call_timeout`](Self::call_timeout) for the whole call. A call is sent once: for retries and rate limits wrap the provider
+/// with [`Stack`](antiphon_llm::Stack). For other servers that speak OpenAI's format use `Compatible`.
 ///
 /// ```
 /// use antiphon_llm::Provider;
@@ -85,7 +89,7 @@ fn dialect() -> Dialect {
 }
 
 impl OpenAi {
-    /// The default model: the cheapest current one with a context window of a million tokens.
+    /// The default model of the registry: the cheapest current one with a context window of a million tokens.
     pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
     /// Creates a provider with a key, which uses chat completions.
@@ -113,7 +117,7 @@ impl OpenAi {
         Self { chat: Chat::new(endpoint, quirks), api: Api::Chat, modes }
     }
 
-    /// Uses the Responses API instead of chat completions. It has no seed: a prompt's seed is not sent.
+    /// Uses the Responses API instead of chat completions. That API has no seed, so a prompt's seed is not sent.
     #[must_use]
     pub fn responses(mut self) -> Self {
         self.api = Api::Responses;

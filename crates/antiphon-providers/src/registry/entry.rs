@@ -6,13 +6,13 @@ use super::kind::Kind;
 pub struct RegistryEntry {
     /// The name in configuration and on the command line.
     pub name: String,
-    /// The kind that answers to it.
+    /// The kind of provider that has this name.
     pub kind: &'static Kind,
     /// One line for help texts.
     pub help: String,
-    /// The environment variables for its key, in the order in which they are read; none: it needs no key.
+    /// The environment variables in which the key is looked up, in this order; empty if no key is needed.
     pub key_env: Vec<String>,
-    /// The default address; `None` where the caller must name one, or none is needed.
+    /// The default address; `None` if the caller must name one, or if none is needed.
     pub base_url: Option<String>,
 }
 

@@ -13,10 +13,10 @@ pub enum BuildError {
     },
     /// The key is missing.
     MissingKey {
-        /// The environment variables in which the caller looked it up.
+        /// The environment variables in which the caller looked up the key.
         variables: Vec<String>,
     },
-    /// An option is set that this kind does not observe: it would have no effect.
+    /// An option is set that this kind does not support, so that it would have no effect.
     UnusedOption {
         /// The provider's name.
         provider: String,

@@ -15,6 +15,9 @@ use super::table::kinds;
 
 /// A kind of provider: a vendor's wire format, as data and a constructor.
 ///
+/// Kinds are static: [`kinds`](super::kinds) lists them, and [`find`](Self::find) looks one up by its name. A program that knows
+/// its vendor at compile time uses the provider's type, such as `Ollama`, instead.
+///
 /// ```
 /// use antiphon_providers::registry::{BuildError, Kind, Options};
 ///
@@ -33,25 +36,27 @@ pub struct Kind {
     pub name: &'static str,
     /// One line for help texts.
     pub help: &'static str,
-    /// The environment variables for its key, in the order in which they are read; none: it needs no key.
+    /// The environment variables in which the key is looked up, in this order; empty if no key is needed.
     pub key_env: &'static [&'static str],
-    /// The environment variable for its address.
+    /// The environment variable for the address.
     pub base_url_env: Option<Variable>,
-    /// The default address; `None` where the caller must name one, or none is needed.
+    /// The default address; `None` if the caller must name one, or if none is needed.
     pub base_url: Option<&'static str>,
-    /// The default model, for a caller that names none; `None`: the first that it lists.
+    /// The default model, for a caller that names none; `None` if the kind has none. Then a vendor's description may set one, or
+    /// the first model of a server that lists only usable ones is taken.
     pub default_model: Option<&'static str>,
-    /// The routes of its API to choose from, the default first; none where there is no choice.
+    /// The routes of the API to choose from, such as `chat` and `responses`; the first is the default. Empty if there is no
+    /// choice.
     pub routes: &'static [&'static str],
-    /// The options that it takes beside those of all kinds: names of fields of [`Options`].
+    /// The options that the kind supports in addition to those of all kinds, by the names of their fields in [`Options`].
     pub options: &'static [&'static str],
-    /// The engines that users run themselves and that speak this format; none where it is a cloud.
+    /// The engines that speak this format and that users run themselves; empty for a cloud.
     pub servers: &'static [LocalServer],
     /// The vendor's name in the table of prices, if it is one vendor's.
     pub price_vendor: Option<&'static str>,
     /// Whether the provider calls no server and no model.
     pub is_offline: bool,
-    /// The capability of its server to fetch models, if it has one.
+    /// The server's support for pulling (downloading) models, if it has any.
     pub pull: Option<ModelPull>,
     /// The shipped vendors of this kind.
     pub(crate) vendors: Option<fn() -> Vec<RegistryEntry>>,
@@ -103,20 +108,22 @@ impl Kind {
         self.build.is_some()
     }
 
-    /// Returns whether its server has several default ports, so that discovery has to find it.
+    /// Returns whether the kind's server has several default ports, so that its address has to be discovered.
     #[must_use]
     pub fn has_several_ports(&self) -> bool {
         self.server(self.name).is_some_and(|server| server.ports.len() > 1)
     }
 
-    /// Returns the engine of this kind for a provider's name: the one of the same name, else the kind's own.
+    /// Returns the engine of this kind that has a provider's name; if there is none, the kind's own engine.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&'static LocalServer> {
         let named = |name: &str| self.servers.iter().find(|server| server.name == name);
         named(name).or_else(|| named(self.name))
     }
 
-    /// Validates options: rejects one that this kind does not observe, and a route that it does not have.
+    /// Validates options: rejects an option that this kind does not support, and a route that it does not have.
+    ///
+    /// [`build`](Self::build) calls this, too; call it alone to validate a configuration without constructing a provider.
     ///
     /// # Errors
     /// [`BuildError::UnusedOption`] names the option, without its value; [`BuildError::Invalid`] names the routes.
@@ -142,7 +149,7 @@ impl Kind {
         })
     }
 
-    /// Constructs a provider. Nothing is sent.
+    /// Constructs a provider from options. No request is sent.
     ///
     /// # Errors
     /// [`BuildError::NotBuilt`] if the kind's cargo feature is off, [`BuildError::MissingKey`] without a key where one is
@@ -153,13 +160,14 @@ impl Kind {
         build(self, options)
     }
 
-    /// Has the server fetch a model, and calls `on_progress` with each step.
+    /// Pulls a model: the server downloads it, and `on_progress` is called with each step.
     ///
     /// # Errors
-    /// The reason why it cannot be fetched; `Unsupported` for a kind that fetches none, or is not compiled in.
+    /// An error with the reason why the model cannot be pulled; `Unsupported` for a kind that pulls no models, or is not compiled
+    /// in.
     ///
     /// # Cancel safety
-    /// The server keeps what it has, and resumes at the next request for the model.
+    /// A dropped call closes the connection. The server keeps what it has, and resumes at the next request for the model.
     pub async fn pull(
         &self,
         options: &Options,

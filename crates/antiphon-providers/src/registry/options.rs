@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 /// Options of one provider, from which [`Kind::build`](super::Kind::build) constructs it.
 ///
-/// A field that is `None` or empty leaves the kind's own default. Printing shows no key, no header and no extra field.
+/// A field that is `None` or empty leaves the kind's own default. `Debug` output contains no key, no header and no extra field.
+///
+/// An option that the kind does not support is an error of [`Kind::build`](super::Kind::build), rather than ignored.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
@@ -17,25 +19,26 @@ pub struct Options {
     pub base_url: Option<String>,
     /// The key.
     pub key: Option<SecretString>,
-    /// The environment variables in which the caller looked up the key: used in the error where it is missing, and by
-    /// `compatible`, where a name here means that a key is needed.
+    /// The environment variables in which the caller looked up the key. They are named in the error for a missing key; for the
+    /// kind `compatible`, a name here also means that a key is needed.
     pub key_env: Vec<String>,
-    /// The maximum time to the first token and between two of them; default 120 s for clouds and 300 s for others.
+    /// The maximum time to the first token, and between two tokens. Default: 120 s for clouds, 300 s for other servers.
     pub token_timeout: Option<Duration>,
-    /// The maximum time of a whole call, from the request to the end of its answer. Default: three token time-outs and 4 s for
-    /// each received token, of which at most `max_tokens` count (2,048 where the prompt sets none).
+    /// The maximum time of a whole call, from the request to the end of its answer. Default: three times the token time-out, plus
+    /// 4 s for each received token; at most `max_tokens` tokens count, or 2,048 if the prompt sets no limit.
     pub call_timeout: Option<Duration>,
     /// The size of the connection pool: the maximum number of connections in use at a time. Default 100.
     pub max_connections: Option<usize>,
     /// The route of the API, where the kind has several: one of [`Kind::routes`](super::Kind::routes). Default: the first.
     pub route: Option<String>,
-    /// The context window to ask for, in tokens of prompt and answer together, where the server lets its callers set it.
+    /// The context window to request, in tokens of prompt and answer together, for servers that let callers set it.
     pub context: Option<u64>,
     /// The way in which the key is sent: `bearer` or `header:NAME`. Default `bearer`.
     pub auth: Option<String>,
     /// Additional headers of each request.
     pub headers: BTreeMap<String, String>,
-    /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words`.
+    /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words` (the schema is only
+    /// put into the prompt).
     pub schema: Option<String>,
     /// The name of the request's field for the maximum number of tokens of an answer.
     pub token_limit: Option<String>,

@@ -6,6 +6,9 @@ use futures_util::future::BoxFuture;
 use super::options::Options;
 
 /// The progress of a server that downloads a model.
+///
+/// A model may consist of several files: `completed` and `total` are those of the current file, and `None` for steps without a
+/// download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PullProgress {
@@ -17,7 +20,7 @@ pub struct PullProgress {
     pub total: Option<u64>,
 }
 
-/// The capability of an engine to fetch models; [`Kind::pull`](super::Kind::pull) uses it.
+/// The support of an engine for pulling models, used by [`Kind::pull`](super::Kind::pull).
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct ModelPull {

@@ -15,7 +15,7 @@ pub struct LocalServer {
     pub start: &'static str,
     /// The setting for its concurrency limit.
     pub slots: Option<SlotSetting>,
-    /// Whether the engine usually runs in the background. One that was started on purpose is preferred to it.
+    /// Whether the engine usually runs in the background as a service. Engines that users start on purpose are preferred to it.
     pub is_service: bool,
     /// The probe by which discovery identifies it; `None`: it cannot be identified, and is not looked for.
     pub(crate) probe: Option<Probe>,
@@ -30,7 +30,7 @@ pub struct LocalServer {
 pub enum SlotSetting {
     /// A flag of the command that starts it, with an example.
     Flag(&'static str),
-    /// An environment variable of the engine, which does not report its limit.
+    /// An environment variable of the engine, for an engine that does not report its limit.
     Variable(&'static str),
 }
 

@@ -22,6 +22,8 @@ static ENTRIES: LazyLock<Vec<RegistryEntry>> = LazyLock::new(|| {
 });
 
 /// Returns all kinds, compiled in or not.
+///
+/// For the names by which a user can choose a provider, which include shipped vendors, use [`entries`].
 #[must_use]
 pub fn kinds() -> &'static [&'static Kind] {
     &KINDS
@@ -52,7 +54,7 @@ pub fn servers() -> impl Iterator<Item = &'static LocalServer> {
     of_kinds(false).chain(of_kinds(true))
 }
 
-/// Returns the kind of engine that can be asked to fetch models.
+/// Returns the kind of engine that can pull models, whether it is compiled in or not.
 #[must_use]
 pub fn puller() -> Option<&'static Kind> {
     kinds().iter().copied().find(|kind| kind.pull.is_some())

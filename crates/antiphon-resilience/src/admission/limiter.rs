@@ -10,15 +10,21 @@ use crate::deadline::{Deadline, now};
 use crate::fair_queue::{Decision, FairQueue};
 use crate::hints::LimitHints;
 
-/// An adaptive limiter: admits calls as fast as a server takes them, without a configured limit.
+/// An adaptive limiter (admission control): admits calls as fast as a server accepts them, without a configured limit.
 ///
-/// It learns the limit from the server's headers where they report it, from refusals (429) where they do not, and otherwise
-/// adapts its concurrency limit to the throughput. Where the limits are known, use [`RateLimiter`](crate::RateLimiter).
+/// The limiter learns from three sources:
+/// - headers: if the server reports its limits ([`LimitHints`]), calls are paced to stay within them;
+/// - refusals (429): if it does not, the number of calls admitted between two refusals shows the rate;
+/// - throughput: if there is neither, the concurrency limit grows for as long as more concurrency increases the throughput
+///   (adaptive concurrency).
 ///
-/// A refusal pauses all calls and not only the refused one. Callers are admitted in the order of arrival, unless they name
-/// [another priority](Self::acquire_at); a call that was refused queues again. Get a limiter from
-/// [`LimiterRegistry`](crate::LimiterRegistry), so that all calls to one server share it; clones are handles to the same
-/// limiter.
+/// If the limits are known, use a [`RateLimiter`](crate::RateLimiter).
+///
+/// After a refusal all calls pause, not only the refused one. The queue is fair: callers are admitted in the order of arrival
+/// within a [priority](Self::acquire_at). A call that was refused joins the end of the queue again.
+///
+/// Limiters come from a [`LimiterRegistry`](crate::LimiterRegistry), so that all calls to one server share one. Clones are
+/// handles to the same limiter.
 ///
 /// ```
 /// use antiphon_resilience::{Cost, Deadline, LimiterRegistry, LimitHints, Reply};
@@ -46,8 +52,17 @@ pub(super) struct Shared {
     pub(super) parts: Mutex<Parts>,
 }
 
-/// A permit to make one call, to which its result is reported. A permit that is dropped without a result frees its slot and
-/// keeps the estimated cost as spent.
+/// A permit of an [`AdaptiveLimiter`] to make one call. Report the result of the call to it, since the limiter learns from it.
+///
+/// | result of the call | report |
+/// |---|---|
+/// | an answer, with its headers | [`settle`](Self::settle) |
+/// | a streamed answer | [`observe_headers`](Self::observe_headers) at its start, [`finish`](Self::finish) at its end |
+/// | refused because of a limit (429) | [`throttled`](Self::throttled) |
+/// | another failure | [`failed`](Self::failed) |
+/// | not sent | [`refund`](Self::refund) |
+///
+/// Dropping the permit without a result frees its slot; its estimated cost stays spent.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once lets no call wait for its turn"]
 pub struct Permit {
@@ -55,26 +70,26 @@ pub struct Permit {
     ticket: Option<Ticket>,
 }
 
-/// The result of a call made by [`AdaptiveLimiter::call`].
+/// The result of a call, as returned by the operation of [`AdaptiveLimiter::call`].
 #[derive(Debug)]
 pub enum Reply<T, E> {
     /// An answer.
     Answered {
         /// Result of the call.
         value: T,
-        /// Actual cost of the call, if the answer reports it.
+        /// Actual cost of the call; `None` if the answer does not report it, and the estimate then stays.
         usage: Option<Cost>,
-        /// Limits in the headers of the answer.
+        /// Limits in the headers of the answer; the default if it has none.
         hints: LimitHints,
     },
-    /// A refusal because of a limit: the server certainly did nothing, and the call is made again once it is admitted.
+    /// A refusal because of a limit (429): the server did nothing, and the call is made again once it is admitted.
     Throttled {
         /// Error of the refusal.
         error: E,
         /// Limits in the headers of the refusal.
         hints: LimitHints,
     },
-    /// A failure for another reason, which ends the call.
+    /// A failure for another reason. Ends the call; the limiter does not retry it.
     Failed {
         /// Error of the failure.
         error: E,
@@ -86,14 +101,15 @@ pub enum Reply<T, E> {
 /// An error of [`AdaptiveLimiter::call`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimiterError<E> {
-    /// Saturation: the server takes no calls for too long, or until the deadline. With the last refusal, if there was one.
+    /// No call was admitted in time: the server accepts no calls for longer than `max_wait`, or until after the deadline.
+    /// Contains the error of the last refusal, if there was one.
     Saturated(Saturated, Option<E>),
-    /// Error of the call itself.
+    /// Error of the call itself, from [`Reply::Failed`].
     Failed(E),
 }
 
 impl AdaptiveLimiter {
-    /// The priority of [`acquire`](Self::acquire); lower numbers go first.
+    /// The priority of [`acquire`](Self::acquire). Lower numbers are admitted first.
     pub const ORDINARY: u8 = 2;
 
     pub(super) fn new(policy: AdaptivePolicy) -> Self {
@@ -104,25 +120,27 @@ impl AdaptiveLimiter {
     /// Waits until a call of the estimated `cost` is admitted.
     ///
     /// # Errors
-    /// [`Saturated`] if the wait is longer than the policy's `max_wait`, or than the time left until `deadline`.
+    /// [`Saturated`] if a pause or a rate limit admits no call within the policy's `max_wait`, or before `deadline`. `max_wait`
+    /// does not limit the time in the queue behind other callers, or the wait for a free slot: only `deadline` does.
     ///
     /// # Cancel safety
-    /// A dropped call takes nothing, and its turn goes to the next waiter. A future that is kept but not polled blocks the
-    /// waiters behind it, as in any fair queue: do not wait for a permit inside a stream of calls that wait for permits.
+    /// Dropping the future takes nothing and gives its place in the queue to the next waiter. A future that is neither dropped
+    /// nor polled blocks the waiters behind it, as in any fair queue: do not hold one in a stream that is polled only when
+    /// another call has been admitted.
     pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
         self.acquire_at(Self::ORDINARY, cost, deadline).await
     }
 
     /// Waits like [`acquire`](Self::acquire), with a priority other than [`ORDINARY`](Self::ORDINARY).
     ///
-    /// Of the waiters, the lowest number goes first, and equal ones in the order of arrival. A waiter blocks all waiters of
-    /// a higher number, which have to wait for as long as lower ones keep coming.
+    /// The waiter with the lowest number is admitted first; waiters with equal numbers are admitted in the order of arrival.
+    /// There is no aging: a steady flow of waiters with low numbers can starve those with higher ones.
     ///
     /// # Errors
-    /// As `acquire`.
+    /// Those of [`acquire`](Self::acquire).
     ///
     /// # Cancel safety
-    /// As `acquire`.
+    /// As for [`acquire`](Self::acquire).
     pub async fn acquire_at(
         &self,
         priority: u8,
@@ -141,11 +159,12 @@ impl AdaptiveLimiter {
         }
     }
 
-    /// Makes a call once it is admitted, and makes it again after each refusal because of a limit, until `deadline`.
+    /// Makes a call once it is admitted, and repeats it after each refusal because of a limit, until `deadline`.
     ///
-    /// Such a refusal is not billed and is not a retry; any other result ends the call.
+    /// A refusal ([`Reply::Throttled`]) is not billed and does not count as a retry. Any other result ends the call: to retry
+    /// failures as well, wrap this call in a [`RetryPolicy`](crate::RetryPolicy).
     ///
-    /// Use [`acquire`](Self::acquire) for calls that are more than a closure, such as those with streamed answers.
+    /// Use [`acquire`](Self::acquire) for a call that is more than a closure, such as one whose answer is streamed.
     ///
     /// ```
     /// use std::time::Duration;
@@ -180,7 +199,7 @@ impl AdaptiveLimiter {
     /// [`LimiterError::Saturated`], or the call's own error as [`LimiterError::Failed`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the call in flight; its cost stays counted.
+    /// Dropping the future drops the call in flight; its estimated cost stays spent.
     pub async fn call<T, E, Op, Fut>(
         &self,
         cost: Cost,
@@ -214,8 +233,10 @@ impl AdaptiveLimiter {
         }
     }
 
-    /// Returns a handle to share the server's limits with other processes, which have to agree on the
-    /// [part](LimitPart::set) of each. Once all handles are dropped, this process uses the whole limits again.
+    /// Returns a handle for sharing the server's limits with other processes that call with the same key.
+    ///
+    /// The processes have to agree on the part of each, which is set with [`LimitPart::set`]: the limiter does not communicate
+    /// with other processes. Once all handles are dropped, this process uses the whole limits again.
     ///
     /// ```
     /// use antiphon_resilience::LimiterRegistry;
@@ -231,7 +252,7 @@ impl AdaptiveLimiter {
         LimitPart::new(self.shared.clone())
     }
 
-    /// Returns the limits that were found so far, and the counts of calls.
+    /// Returns a snapshot of the limits found so far and of the counts of calls.
     #[must_use]
     pub fn snapshot(&self) -> LimiterSnapshot {
         self.shared.lock().snapshot(now())
@@ -257,33 +278,39 @@ impl AdaptiveLimiter {
 }
 
 impl Permit {
-    /// Reports that the call was answered, with its actual cost, if known, and the limits in the answer's headers.
+    /// Reports that the call was answered, with the limits in the headers of the answer.
+    ///
+    /// `usage` is the actual cost, which replaces the estimate; `None` keeps the estimate.
     pub fn settle(self, usage: Option<Cost>, hints: &LimitHints) {
         self.end(|state, ticket| state.answered(ticket, usage, Some(hints), now()));
     }
 
-    /// Reports the end of an answer whose headers were already [observed](Self::observe_headers), with its actual cost, if
-    /// known. Headers describe the moment at which they were sent and must not be observed twice.
+    /// Reports the end of a streamed answer whose headers were [observed](Self::observe_headers) at its start.
+    ///
+    /// `usage` is the actual cost, which replaces the estimate; `None` keeps the estimate. Takes no headers: they describe the
+    /// limits at the start of the answer, and would be out of date at its end.
     pub fn finish(self, usage: Option<Cost>) {
         self.end(|state, ticket| state.answered(ticket, usage, None, now()));
     }
 
-    /// Reports that the server refused the call because of a limit, and did nothing.
+    /// Reports that the server refused the call because of a limit (429). Its cost is returned, and all calls pause.
     pub fn throttled(self, hints: &LimitHints) {
         self.end(|state, ticket| state.throttled(ticket, hints, now()));
     }
 
-    /// Reports that the call failed for another reason, such as a fault of the server; a `retry_after` in `hints` is honoured.
+    /// Reports that the call failed for another reason, such as a 500. All calls pause for the `retry_after` in `hints`, if any.
     pub fn failed(self, hints: &LimitHints) {
         self.end(|state, ticket| state.failed(ticket, hints, now()));
     }
 
-    /// Reports that the call was not made after all, and returns its estimated cost.
+    /// Reports that the call was not sent, which returns its estimated cost to the limits.
     pub fn refund(self) {
         self.end(LimiterState::refund);
     }
 
-    /// Learns from the headers of an answer that is still being received; end the call with [`finish`](Self::finish).
+    /// Reports the headers of a streamed answer, as soon as they arrive; report its end with [`finish`](Self::finish).
+    ///
+    /// Call it at most once for each permit.
     pub fn observe_headers(&self, hints: &LimitHints) {
         if let Some(ticket) = self.ticket {
             self.shared.lock().observe_headers(ticket, hints, now());

@@ -10,8 +10,9 @@ pub(super) struct Parts {
     set: BTreeMap<u64, f64>,
 }
 
-/// A handle to this process's part of a server's limits, while other processes have the rest; see
-/// [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share).
+/// A handle that limits this process to a part (share) of a server's limits, and leaves the rest to other processes.
+///
+/// Returned by [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). Dropping the last handle restores the whole limits.
 #[derive(Debug)]
 pub struct LimitPart {
     shared: Arc<Shared>,
@@ -27,13 +28,13 @@ impl LimitPart {
         Self { shared, number }
     }
 
-    /// Sets the part, from 0 to 1, by which rates, allowances and concurrency are multiplied.
+    /// Sets the part, from 0 to 1: rates, allowances and the maximum concurrency are multiplied by it.
     ///
-    /// The parts of several handles are added. The part in use is at least 0.01, so that an occasional call observes the
-    /// limits. A change of at most 5 % is ignored, except back to the whole limit.
+    /// If a limiter has several handles, their parts are added. The sum is clamped to between 0.01 and 1: with the minimum, an
+    /// occasional call still observes the limits. A relative change of at most 5 % is ignored, except back to the whole limit.
     ///
-    /// `rate` is the whole limit in requests per second, as other processes measured it: a limiter that has made no call yet
-    /// starts with its part of that.
+    /// `rate` is the whole limit in requests per second, if other processes have measured it. A limiter that has made no call
+    /// yet starts with its part of that rate; otherwise `rate` is ignored.
     pub fn set(&self, part: f64, rate: Option<f64>) {
         let mut parts = parts(&self.shared);
         parts.set.insert(self.number, part);

@@ -5,17 +5,22 @@ use std::time::Duration;
 use super::limiter::AdaptiveLimiter;
 use super::state::LimiterSnapshot;
 
-/// The policy of an [`AdaptiveLimiter`]: its concurrency, and when a server counts as saturated.
+/// The policy of an [`AdaptiveLimiter`]: bounds of its concurrency limit, and how long callers wait for a saturated server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdaptivePolicy {
-    /// Concurrency limit after the initial probe, which ends with the first answer or after 500 ms. Default 20.
+    /// Concurrency limit with which the search begins; 0 counts as 1. Default 20.
+    ///
+    /// At first only an initial probe of at most 8 calls is admitted, since its answers may report a limit. The probe ends with
+    /// the first result or after 500 ms.
     pub start_concurrency: usize,
-    /// Maximum concurrency. Default 4,096.
+    /// Maximum of the concurrency limit; 0 counts as 1. Default 4,096.
     pub max_concurrency: usize,
-    /// Longest pause that is waited for; with a longer one, callers get [`Saturated`](crate::Saturated). Default 120 s.
+    /// Longest wait for a pause or a rate limit to end; if it is longer, callers get [`Saturated`](crate::Saturated) at once.
+    /// Default 120 s.
     pub max_wait: Duration,
-    /// Time for which a server may refuse all calls before it counts as saturated. Default 60 s.
+    /// Time for which a server may refuse all calls, at least three in a row, before it counts as saturated: callers then get
+    /// [`Saturated`](crate::Saturated) instead of waiting. Default 60 s.
     pub saturated_after: Duration,
 }
 
@@ -31,28 +36,28 @@ impl Default for AdaptivePolicy {
 }
 
 impl AdaptivePolicy {
-    /// Sets the concurrency limit at the start.
+    /// Sets the concurrency limit with which the search begins. Default 20.
     #[must_use]
     pub fn start_concurrency(mut self, calls: usize) -> Self {
         self.start_concurrency = calls;
         self
     }
 
-    /// Sets the maximum concurrency.
+    /// Sets the maximum of the concurrency limit. Default 4,096.
     #[must_use]
     pub fn max_concurrency(mut self, calls: usize) -> Self {
         self.max_concurrency = calls;
         self
     }
 
-    /// Sets the longest pause that is waited for.
+    /// Sets the longest wait for a pause or a rate limit to end. Default 120 s.
     #[must_use]
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self
     }
 
-    /// Sets how long a server may refuse all calls before it counts as saturated.
+    /// Sets the time for which a server may refuse all calls before it counts as saturated. Default 60 s.
     #[must_use]
     pub fn saturated_after(mut self, saturated_after: Duration) -> Self {
         self.saturated_after = saturated_after;
@@ -60,10 +65,11 @@ impl AdaptivePolicy {
     }
 }
 
-/// The adaptive limiters of a process: one for each scope, which is an account at an address, and each model.
+/// A registry of adaptive limiters, one for each scope and model. The scope is an account at an address.
 ///
-/// Share one `LimiterRegistry` among all callers: two registries would each use the whole limit and exceed it together. For
-/// several processes, see [`AdaptiveLimiter::share`]. Clones are handles to the same limiters.
+/// Use one registry in a process: the limiters of two registries do not know of each other, and together they exceed the limit.
+/// To share a limit among processes, see [`AdaptiveLimiter::share`]. Limiters are created on first use and never removed. Clones
+/// are handles to the same registry.
 ///
 /// ```
 /// use antiphon_resilience::LimiterRegistry;
@@ -78,15 +84,16 @@ pub struct LimiterRegistry {
 }
 
 impl LimiterRegistry {
-    /// Creates an empty registry, whose limiters have `policy`.
+    /// Creates an empty registry, which creates limiters with `policy`.
     #[must_use]
     pub fn new(policy: AdaptivePolicy) -> Self {
         Self { policy, limiters: Arc::default() }
     }
 
-    /// Returns the limiter of a scope and a model, and creates it if it does not exist.
+    /// Returns the limiter of a scope and a model. If it does not exist, creates it with the registry's policy.
     ///
-    /// The scope names the account and the address; it must not contain the API key itself.
+    /// `scope` identifies the address and the account, since limits apply to an account. It is shown in
+    /// [`snapshots`](Self::snapshots), so it must not contain the API key; a part of the key's hash is enough.
     #[must_use]
     pub fn limiter(&self, scope: &str, model: &str) -> AdaptiveLimiter {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +103,7 @@ impl LimiterRegistry {
             .clone()
     }
 
-    /// Returns a snapshot of each limiter, with its scope and model.
+    /// Returns the scope, the model and a snapshot of each limiter, sorted by scope and model.
     #[must_use]
     pub fn snapshots(&self) -> Vec<(String, String, LimiterSnapshot)> {
         let limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);

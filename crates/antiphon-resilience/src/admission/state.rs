@@ -9,11 +9,13 @@ use super::registry::AdaptivePolicy;
 use crate::cost::Cost;
 use crate::hints::LimitHints;
 
-/// An error: the server takes no more calls for longer than the caller may wait. Retry the job later.
+/// The error of a limiter whose server accepts no calls for longer than the caller may wait (backpressure).
+///
+/// The call was not made. Retry the job later, after `retry_after`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Saturated {
-    /// Time after which to retry.
+    /// Estimated time after which a call may be admitted.
     pub retry_after: Duration,
 }
 
@@ -25,30 +27,30 @@ impl fmt::Display for Saturated {
 
 impl std::error::Error for Saturated {}
 
-/// A snapshot of an [`AdaptiveLimiter`](crate::AdaptiveLimiter): the limits that it has found, and its counts.
+/// A snapshot of an [`AdaptiveLimiter`](crate::AdaptiveLimiter): the limits found so far, and the counts of calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct LimiterSnapshot {
-    /// Rate limit of requests, per second, as headers or refusals showed it; `None` while no limit is known.
+    /// Rate limit in requests per second, from headers or measured between refusals; `None` while none is known.
     pub requests_per_second: Option<f64>,
-    /// Rate limit of tokens, per second, as headers showed it; `None` while no limit is known.
+    /// Rate limit in tokens per second, from headers; `None` while none is known.
     pub tokens_per_second: Option<f64>,
     /// Current concurrency limit.
     pub concurrency: usize,
-    /// Calls in flight.
+    /// Number of calls in flight.
     pub in_flight: usize,
-    /// Callers that wait for a permit.
+    /// Number of callers that wait for a permit.
     pub waiting: usize,
-    /// Time for which calls are paused, by a `retry_after` or after a refusal; `None` if they are not.
+    /// Time left of the pause after a refusal or a `retry_after`; `None` if calls are not paused.
     pub paused_for: Option<Duration>,
-    /// Calls that were answered.
+    /// Number of calls that were answered, since the limiter was created.
     pub answered: u64,
-    /// Calls that were refused because of a limit.
+    /// Number of calls that were refused because of a limit (429).
     pub throttled: u64,
-    /// Calls that failed for another reason.
+    /// Number of calls that failed for another reason.
     pub failed: u64,
-    /// This process's part of the limits, see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). The rates are those
-    /// of this part.
+    /// Part of the server's limits that this process may use, from 0.01 to 1; see
+    /// [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). Rates and concurrency above are those of this part.
     pub part: f64,
 }
 

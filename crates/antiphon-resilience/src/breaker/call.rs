@@ -13,20 +13,20 @@ pub struct TripsOn<'a, F> {
 /// An error of a call through a [`CircuitBreaker`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BreakerError<E> {
-    /// Rejection by the breaker: the call was not made.
+    /// Rejected by the open breaker: the call was not made and is not billed.
     CircuitOpen(CircuitOpen),
-    /// Error of the call itself.
+    /// Error returned by the call itself, whether or not the breaker counts it as a failure.
     Failed(E),
 }
 
 impl<F> TripsOn<'_, F> {
-    /// Makes a call if the breaker lets it through.
+    /// Makes a call if the breaker admits it, and reports its result to the breaker.
     ///
     /// # Errors
     /// [`BreakerError::CircuitOpen`], or the call's own error as [`BreakerError::Failed`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the call, which is then not counted; a trial is released for another call.
+    /// Dropping the future drops the call, which the breaker then does not count. If it was a trial, another call may make it.
     #[expect(clippy::future_not_send, reason = "it is Send whenever the call and the predicate are")]
     pub async fn call<T, E, Fut>(&self, call: Fut) -> Result<T, BreakerError<E>>
     where

@@ -8,13 +8,20 @@ use super::machine::{BreakerMachine, BreakerStatus, BreakerTicket, CallResult};
 use super::policy::{BreakerPolicy, BreakerWindow};
 use crate::deadline::now;
 
-/// A circuit breaker: rejects calls to a service that fails, and tries from time to time whether it works again.
+/// A circuit breaker: rejects calls to a service that fails, and probes from time to time whether it has recovered.
 ///
-/// A closed breaker counts results. When too many of them are failures, it opens and rejects every call for a time. Then it
-/// is half-open and admits a few trials, whose results close or reopen it. Clones are handles to the same breaker.
+/// A breaker is in one of three states:
+/// - closed: all calls are admitted and their results counted. Too many failures (or slow calls) open the breaker;
+/// - open: all calls are rejected with [`CircuitOpen`], by default for 30 s;
+/// - half-open: a few calls are admitted as trials. If they succeed, the breaker closes; if one fails, it opens again, for
+///   twice as long.
 ///
-/// The caller decides which errors are failures: an invalid argument, a throttled call or a cancelled call shows nothing
-/// about the service's health. See [`trips_on`](CircuitBreaker::trips_on).
+/// The caller decides which errors are failures, with [`trips_on`](CircuitBreaker::trips_on): an invalid argument, a throttled
+/// call (429) or a cancelled call shows nothing about the health of the service.
+///
+/// A breaker stops calls to a service that is down. For a service that is up but has a limit, use a
+/// [`RateLimiter`](crate::RateLimiter) or an [`AdaptiveLimiter`](crate::AdaptiveLimiter). Clones are handles to the same
+/// breaker.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,8 +77,11 @@ impl CircuitBreaker {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Creates a breaker that opens after `failure_threshold` failures in a row, for `recovery_timeout`, and closes when the
-    /// single trial after that succeeds.
+    /// Creates a breaker that opens after `failure_threshold` failures in a row and admits one trial after `recovery_timeout`.
+    ///
+    /// The trial closes the breaker if it succeeds; if it fails, the breaker is open for `recovery_timeout` again. A call in
+    /// flight counts as one that has not failed, so concurrent calls may delay the opening. `failure_threshold` must be at
+    /// least 1.
     #[must_use]
     pub fn simple(failure_threshold: u32, recovery_timeout: Duration) -> Self {
         let policy = BreakerPolicy::default()
@@ -83,9 +93,10 @@ impl CircuitBreaker {
         Self::new(policy)
     }
 
-    /// Sets the name that errors and events show.
+    /// Sets the name that is shown in errors and events.
     ///
-    /// Returns a new closed breaker with the same policy, independent of other handles: set the name before cloning.
+    /// Returns a new, closed breaker with the same policy. It shares no state with this one or its clones: set the name before
+    /// cloning.
     #[must_use]
     pub fn named(self, name: impl Into<Arc<str>>) -> Self {
         let policy = self.lock().machine.policy();
@@ -102,10 +113,10 @@ impl CircuitBreaker {
         self.shared.name.as_deref()
     }
 
-    /// Admits one call and returns a permit, to which its result is reported.
+    /// Admits one call and returns a permit; report the result of the call to the permit.
     ///
-    /// Use it for a call that is more than a future, such as one with a streamed answer; otherwise
-    /// [`call`](CircuitBreaker::call) is shorter.
+    /// Use it for a call that is not a single future, such as one whose answer is streamed. For other calls,
+    /// [`call`](CircuitBreaker::call) is shorter. Never waits.
     ///
     /// ```
     /// use antiphon_resilience::{BreakerState, CircuitBreaker};
@@ -135,7 +146,7 @@ impl CircuitBreaker {
     /// [`BreakerError::CircuitOpen`], or the call's own error as [`BreakerError::Failed`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the call, which is then not counted; a trial is released for another call.
+    /// Dropping the future drops the call, which the breaker then does not count. If it was a trial, another call may make it.
     pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, BreakerError<E>> {
         self.trips_on(|_: &E| true).call(call).await
     }
@@ -157,13 +168,13 @@ impl CircuitBreaker {
         TripsOn { breaker: self, is_failure }
     }
 
-    /// Returns the breaker's state and its counts.
+    /// Returns a snapshot of the state and the counts.
     #[must_use]
     pub fn status(&self) -> BreakerStatus {
         self.lock().machine.status(now())
     }
 
-    /// Closes the breaker and clears its counts; calls in flight are not counted.
+    /// Closes the breaker and clears its counts. The results of calls that are in flight now are ignored.
     pub fn reset(&self) {
         self.change(BreakerMachine::reset);
     }
@@ -173,7 +184,7 @@ impl CircuitBreaker {
         self.change(BreakerMachine::force_open);
     }
 
-    /// Subscribes to all changes of state from now on.
+    /// Subscribes to the changes of state after this call.
     #[must_use]
     pub fn events(&self) -> BreakerEvents {
         self.lock().observers.subscribe()
@@ -202,7 +213,10 @@ impl fmt::Debug for CircuitBreaker {
     }
 }
 
-/// A permit to make one call. A permit that is dropped without a result is not counted, and releases its trial.
+/// A permit of a [`CircuitBreaker`] to make one call.
+///
+/// Report the result with [`success`](Self::success) or [`failure`](Self::failure). Dropping the permit without a result
+/// releases it: the call is not counted, and if it was a trial, another call may make it.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct BreakerPermit {
@@ -213,9 +227,11 @@ pub struct BreakerPermit {
 }
 
 impl BreakerPermit {
-    /// Reports the first part of the answer: the time until now decides whether the call was slow.
+    /// Reports that the first part of a streamed answer (the first token) has arrived.
     ///
-    /// A trial ends with this, since the rest of a streamed answer may take longer than the policy's `max_half_open`.
+    /// The time to the first token, and not to the end of the answer, then decides whether the call was
+    /// [slow](crate::SlowCalls). A trial succeeds at this point unless it was slow, since the rest of the answer may take
+    /// longer than the policy's `max_half_open`. Any other call still needs a result at its end.
     pub fn answered(&mut self) {
         self.stop_the_clock();
         let (Some(ticket), took) = (self.ticket, self.took) else { return };
@@ -229,7 +245,7 @@ impl BreakerPermit {
         self.end(CallResult::Success);
     }
 
-    /// Reports that the call failed because of the service.
+    /// Reports that the call failed because of the service. For an error of the caller, drop the permit instead.
     pub fn failure(self) {
         self.end(CallResult::Failure);
     }

@@ -8,7 +8,7 @@ use super::machine::BreakerState;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerEvent {
-    /// Name of the breaker.
+    /// Name of the breaker; `None` if it has none.
     pub name: Option<Arc<str>>,
     /// State before the change.
     pub from: BreakerState,
@@ -18,7 +18,7 @@ pub struct BreakerEvent {
 
 /// A receiver of one breaker's changes of state; see [`CircuitBreaker::events`](crate::CircuitBreaker::events).
 ///
-/// A slow reader delays no call: of more than 64 unread changes, the oldest are dropped.
+/// A slow receiver does not delay calls: if it has more than 64 unread changes, the oldest are lost without notice.
 ///
 /// ```
 /// use antiphon_resilience::{BreakerState, CircuitBreaker};
@@ -38,10 +38,10 @@ pub struct BreakerEvent {
 pub struct BreakerEvents(Receiver<BreakerEvent>);
 
 impl BreakerEvents {
-    /// Waits for the next change; returns `None` once all handles to the breaker are dropped.
+    /// Waits for the next change of state; returns `None` once all handles to the breaker are dropped.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing.
+    /// Dropping the future loses no change: the next call returns it.
     pub async fn next(&mut self) -> Option<BreakerEvent> {
         loop {
             match self.0.recv().await {

@@ -7,11 +7,11 @@ use super::window::{Calls, Outcome, Tally};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerState {
-    /// Calls are admitted.
+    /// All calls are admitted.
     Closed,
-    /// Calls are rejected.
+    /// All calls are rejected.
     Open,
-    /// A few trials are admitted.
+    /// Only a few calls are admitted, as trials.
     HalfOpen,
 }
 
@@ -21,21 +21,24 @@ pub enum BreakerState {
 pub struct BreakerStatus {
     /// Current state.
     pub state: BreakerState,
-    /// Results in the window while the breaker is closed, successful trials while it is half-open, 0 while it is open.
+    /// Number of results: those in the window while closed, successful trials while half-open, 0 while open.
     pub calls: u32,
-    /// Failures among `calls`.
+    /// Number of failures among `calls`; 0 unless the breaker is closed.
     pub failures: u32,
-    /// Slow calls among `calls`.
+    /// Number of slow calls among `calls`; 0 unless the breaker is closed.
     pub slow: u32,
-    /// Calls rejected since the breaker was created.
+    /// Number of calls rejected since the breaker was created.
     pub rejected: u64,
-    /// Time until the next trial while the breaker is open; `None` if it waits for [`reset`](crate::CircuitBreaker::reset).
+    /// Time until the next trial while the breaker is open; `None` in the other states, and while the breaker is
+    /// [forced open](crate::CircuitBreaker::force_open).
     pub next_trial_in: Option<Duration>,
 }
 
 /// The state machine of a [`CircuitBreaker`](crate::CircuitBreaker), without lock, clock or I/O, for custom drivers.
 ///
-/// Events and their times are arguments. `now` is called only where the time matters.
+/// Events are methods, and the time is an argument. The closure `now` is called only if the time matters, since a breaker with a
+/// count window that is closed needs no clock. For a breaker that can be used as it is, see
+/// [`CircuitBreaker`](crate::CircuitBreaker).
 ///
 /// ```
 /// use std::time::Instant;
@@ -71,10 +74,10 @@ enum State {
     },
 }
 
-/// A permission to make one call, valid in one period of one state.
+/// A ticket for one call that a [`BreakerMachine`] has admitted.
 ///
-/// Each ticket must be [reported](BreakerMachine::report) or [released](BreakerMachine::release) once; until then its call
-/// counts as in flight.
+/// [Report](BreakerMachine::report) or [release](BreakerMachine::release) each ticket exactly once; until then its call counts
+/// as in flight. After a change of state, the result of an older ticket is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerTicket {
     generation: u64,
@@ -84,9 +87,9 @@ pub struct BreakerTicket {
 /// The result of a call, as a breaker counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallResult {
-    /// A success: the service works.
+    /// The service answered.
     Success,
-    /// A failure of the service.
+    /// The service failed.
     Failure,
 }
 
@@ -115,7 +118,8 @@ impl BreakerMachine {
     /// Admits a call and returns its ticket.
     ///
     /// # Errors
-    /// The time until the next trial; `None` while a trial is in flight, or after [`force_open`](Self::force_open).
+    /// The time until the next trial if the call is rejected; `None` while trials are in flight, since their end cannot be
+    /// predicted, and after [`force_open`](Self::force_open).
     pub fn admit(&mut self, now: impl FnOnce() -> Instant) -> Result<BreakerTicket, Option<Duration>> {
         let generation = self.generation;
         if let State::Closed(calls) = &mut self.state {
@@ -150,8 +154,10 @@ impl BreakerMachine {
         Err(until.map(|until| until.saturating_duration_since(now)))
     }
 
-    /// Reports the result of the call of `ticket`, and its duration if it was measured. Results of an earlier state are
-    /// ignored.
+    /// Reports the result of a call, with its duration if it was measured.
+    ///
+    /// `took` is compared with the policy's [`slow_calls`](BreakerPolicy::slow_calls); without it, no call is slow. Ignored if
+    /// the state has changed since the ticket was issued.
     pub fn report(
         &mut self,
         ticket: BreakerTicket,
@@ -193,10 +199,10 @@ impl BreakerMachine {
         }
     }
 
-    /// Reports the first part of the answer to the call of `ticket`, and the time that it took if it was measured.
+    /// Reports that the first part of the answer has arrived, with the time to it if it was measured.
     ///
-    /// A trial succeeds with this, unless it was slow; for other calls, the end decides. Returns whether this was the result
-    /// of the call, so that nothing more is to be reported.
+    /// This is the result of a trial: it succeeds unless it was slow. Any other call still has to be reported at its end.
+    /// Returns whether the call was a trial; the ticket is then used up.
     pub fn answered(
         &mut self,
         ticket: BreakerTicket,
@@ -210,8 +216,9 @@ impl BreakerMachine {
         is_trial
     }
 
-    /// Releases the call of `ticket`, which was dropped or ended without showing whether the service works. It is not
-    /// counted, and a trial may be made by another call.
+    /// Releases the ticket of a call that was dropped, or whose result shows nothing about the service.
+    ///
+    /// The call is not counted. If it was a trial, another call may make it.
     pub fn release(&mut self, ticket: BreakerTicket) {
         if ticket.generation != self.generation {
             return;
@@ -234,7 +241,7 @@ impl BreakerMachine {
         self.enter(State::Open(None));
     }
 
-    /// Returns the state and the counts.
+    /// Returns a snapshot of the state and the counts at `now`.
     pub fn status(&self, now: Instant) -> BreakerStatus {
         let (tally, next_trial_in) = match &self.state {
             State::Closed(calls) => (calls.at(now), None),

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-/// The rule by which a [`CircuitBreaker`](crate::CircuitBreaker) opens and closes.
+/// The policy of a [`CircuitBreaker`](crate::CircuitBreaker): when it opens, for how long, and when it closes.
 ///
-/// For one service with few calls, [`CircuitBreaker::simple`](crate::CircuitBreaker::simple) is enough.
+/// For a service that is called by one caller at a time, [`CircuitBreaker::simple`](crate::CircuitBreaker::simple) is enough.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,41 +32,45 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BreakerPolicy {
-    /// Window of calls that are counted. Default: the last 20.
+    /// Window of recent calls over which the shares are computed. Default: the last 20 calls.
     pub window: BreakerWindow,
-    /// Minimum number of results in the window before the breaker can open. Default 10; at most the size of a count window.
+    /// Minimum number of results in the window before the breaker can open, so that one early failure does not open it.
+    /// Default 10; with a count window, at most the size of the window.
     pub min_calls: u32,
-    /// Share of the calls in the window, from 0 to 1, whose failure opens the breaker. A call in flight counts as one that
-    /// has not failed. Default 0.5.
+    /// Share of failures among the calls in the window, from 0 to 1, from which the breaker opens. Calls in flight are included
+    /// and count as not failed. Default 0.5.
     pub failure_rate: f64,
-    /// Time from which calls are slow, and the share of slow calls that opens the breaker. Default `None`: no call is slow,
-    /// and no clock is read for it.
+    /// Duration from which a call is slow, and the share of slow calls from which the breaker opens. Default `None`: no call is
+    /// slow, and durations are not measured.
     pub slow_calls: Option<SlowCalls>,
-    /// Time for which the breaker stays open at first. Default 30 s.
+    /// Time for which the breaker is open before the first trial. Doubles each time the trials fail. Default 30 s.
     pub open_for: Duration,
-    /// Longest time for which the breaker stays open: the time doubles whenever the trials fail. Default 5 min.
+    /// Maximum to which `open_for` doubles; at least `open_for`. Default 5 min.
     pub max_open: Duration,
-    /// Number of trials that must succeed while the breaker is half-open, which closes it. Default 3.
+    /// Number of trials that must succeed before the half-open breaker closes; 0 counts as 1. Default 3.
     pub trials: u32,
-    /// Number of further trials that are admitted and may fail; one more failure reopens the breaker. Default 0.
+    /// Number of trials that may fail without reopening the breaker; as many are admitted in addition to `trials`. Default 0:
+    /// the first failure reopens it.
     ///
-    /// Where a share of all calls fails, single trials with doubling times keep a service that mostly works away for
-    /// minutes: with a share of one half or more, the expected time has no bound.
+    /// Set it for a service of which a share of the calls always fails. Otherwise a few failed trials, each of which doubles
+    /// the open time, block a service that mostly works for minutes; if half or more of the calls fail, the expected time until
+    /// the breaker closes has no bound.
     pub spare_trials: u32,
-    /// Time for which trials may be in flight; after it, the breaker opens again. Default 60 s.
+    /// Time within which the trials must end; if any is still in flight after it, the breaker opens again. Default 60 s.
     pub max_half_open: Duration,
 }
 
-/// The calls that a [`BreakerPolicy`] counts: the last ones that started before the call that ends.
+/// The sliding window of a [`BreakerPolicy`]: the calls whose results are counted.
 ///
-/// Calls are ordered by their start. Ordered by their ends, quick failures would come before slow successes that started at
-/// the same time, and a small share of failures would look like an outage. The window is exact to a tenth of its size.
+/// Calls are ordered by the time at which they started, not ended. If they were ordered by their ends, quick failures would
+/// come before slow successes that started at the same time, and a small share of failures would look like an outage. The
+/// window moves in steps of a tenth of its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerWindow {
-    /// Number of calls; at least as many as are in flight are always counted.
+    /// The most recent calls, this many; more while more calls than this are in flight.
     Count(u32),
-    /// Time within which the calls started.
+    /// The calls that started within this time.
     Time(Duration),
 }
 
@@ -74,10 +78,10 @@ pub enum BreakerWindow {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct SlowCalls {
-    /// Time from which a call is slow: to its first token if that is [reported](crate::BreakerPermit::answered), otherwise
-    /// to its end.
+    /// Duration from which a call is slow. Measured to the first token if that is
+    /// [reported](crate::BreakerPermit::answered), otherwise to the end of the call.
     pub after: Duration,
-    /// Share of slow calls, from 0 to 1, that opens the breaker.
+    /// Share of slow calls among the calls in the window, from 0 to 1, from which the breaker opens.
     pub rate: f64,
 }
 
@@ -106,56 +110,56 @@ impl Default for BreakerPolicy {
 }
 
 impl BreakerPolicy {
-    /// Sets the window of calls that are counted.
+    /// Sets the window of recent calls over which the shares are computed. Default: the last 20 calls.
     #[must_use]
     pub fn window(mut self, window: BreakerWindow) -> Self {
         self.window = window;
         self
     }
 
-    /// Sets the minimum number of results before the breaker can open.
+    /// Sets the minimum number of results before the breaker can open. Default 10.
     #[must_use]
     pub fn min_calls(mut self, calls: u32) -> Self {
         self.min_calls = calls;
         self
     }
 
-    /// Sets the share of failures, from 0 to 1, that opens the breaker.
+    /// Sets the share of failures, from 0 to 1, from which the breaker opens. Default 0.5.
     #[must_use]
     pub fn failure_rate(mut self, rate: f64) -> Self {
         self.failure_rate = rate;
         self
     }
 
-    /// Sets which calls are slow, and the share of them that opens the breaker.
+    /// Sets the duration from which a call is slow, and the share of slow calls from which the breaker opens.
     #[must_use]
     pub fn slow_calls(mut self, slow: SlowCalls) -> Self {
         self.slow_calls = Some(slow);
         self
     }
 
-    /// Sets how long the breaker stays open: at first, and at most.
+    /// Sets the time for which the breaker is open: `first`, doubling after each failed trial up to `max`.
     #[must_use]
     pub fn open_for(mut self, first: Duration, max: Duration) -> Self {
         (self.open_for, self.max_open) = (first, max);
         self
     }
 
-    /// Sets the number of trials that must succeed to close the breaker; 0 counts as 1.
+    /// Sets the number of trials that must succeed before the breaker closes; 0 counts as 1. Default 3.
     #[must_use]
     pub fn trials(mut self, trials: u32) -> Self {
         self.trials = trials;
         self
     }
 
-    /// Sets the number of further trials that are admitted and may fail.
+    /// Sets the number of trials that may fail without reopening the breaker. Default 0.
     #[must_use]
     pub fn spare_trials(mut self, trials: u32) -> Self {
         self.spare_trials = trials;
         self
     }
 
-    /// Sets how long trials may be in flight.
+    /// Sets the time within which the trials must end. Default 60 s.
     #[must_use]
     pub fn max_half_open(mut self, duration: Duration) -> Self {
         self.max_half_open = duration;

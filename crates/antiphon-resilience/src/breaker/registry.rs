@@ -5,9 +5,10 @@ use super::circuit::CircuitBreaker;
 use super::machine::BreakerStatus;
 use super::policy::BreakerPolicy;
 
-/// A registry with one breaker for each key, such as a host; a breaker is created on its first use.
+/// A registry of circuit breakers, one for each key, such as a host.
 ///
-/// Breakers are never removed: use keys from a bounded set. Clones are handles to the same registry.
+/// A breaker is created when its key is first used, and is never removed: use keys from a bounded set, or memory grows. Clones
+/// are handles to the same registry. For a single service, a [`CircuitBreaker`] is enough.
 ///
 /// ```
 /// use antiphon_resilience::{BreakerPolicy, BreakerRegistry};
@@ -23,13 +24,13 @@ pub struct BreakerRegistry {
 }
 
 impl BreakerRegistry {
-    /// Creates an empty registry, whose breakers have `policy`.
+    /// Creates an empty registry, which creates breakers with `policy`.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
         Self { policy, breakers: Arc::default() }
     }
 
-    /// Returns the breaker of `key`, and creates it if it does not exist. The key is also its name.
+    /// Returns the breaker of `key`. If it does not exist, creates it with the registry's policy and with `key` as its name.
     #[must_use]
     pub fn get(&self, key: &str) -> CircuitBreaker {
         let mut breakers = self.lock();
@@ -41,8 +42,10 @@ impl BreakerRegistry {
         breaker
     }
 
-    /// Registers a breaker with a custom policy under its name, and replaces an earlier one; a breaker without a name is
-    /// registered under the empty key.
+    /// Registers a breaker with its [name](CircuitBreaker::named) as the key: for a service that needs a custom policy.
+    ///
+    /// Replaces the breaker that the key had before; handles to that one remain usable, but are no longer part of the registry.
+    /// A breaker without a name has the empty key.
     ///
     /// ```
     /// use std::time::Duration;
@@ -60,7 +63,7 @@ impl BreakerRegistry {
         self.lock().insert(breaker.name().unwrap_or_default().to_owned(), breaker);
     }
 
-    /// Returns every key with its breaker's status, in the order of the keys.
+    /// Returns the status of each breaker with its key, sorted by key.
     #[must_use]
     pub fn statuses(&self) -> Vec<(String, BreakerStatus)> {
         self.lock().iter().map(|(key, breaker)| (key.clone(), breaker.status())).collect()

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use super::wait::{parse_millis, parse_reset, parse_retry_after};
 
-/// A server's limits, as the headers of an answer report them; `None` is what they do not report.
+/// The rate limits of a server, as reported by the headers of one answer; a value that the headers do not report is `None`.
 ///
 /// [`LimitHints::read`] reads these families:
 /// - `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`;
@@ -12,32 +12,35 @@ use super::wait::{parse_millis, parse_reset, parse_retry_after};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitHints {
-    /// Time for which the server asks not to be called.
+    /// Time that the server asks the caller to wait before the next call; the longest, if several headers ask for one.
     pub retry_after: Option<Duration>,
-    /// Limit of requests.
+    /// Limit of requests (calls).
     pub requests: Allowance,
     /// Limit of tokens, input and output together.
     pub tokens: Allowance,
-    /// Limit of input tokens, where they have a separate limit.
+    /// Limit of input tokens, for servers that limit them separately.
     pub input_tokens: Allowance,
-    /// Limit of output tokens, where they have a separate limit.
+    /// Limit of output tokens, for servers that limit them separately.
     pub output_tokens: Allowance,
 }
 
-/// The state of one limit when the answer was written.
+/// The state of one rate limit at the time of an answer.
+///
+/// The values cover the whole account: calls of other processes with the same key are included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Allowance {
-    /// Maximum amount, in one burst or in one window.
+    /// Maximum number of requests or tokens: the size of the burst for a token bucket, or the amount per window (usually a
+    /// minute) for a fixed window.
     pub limit: Option<u64>,
-    /// Amount left of the limit.
+    /// Number of requests or tokens that may still be used now.
     pub remaining: Option<u64>,
-    /// Time until the whole limit is available again.
+    /// Time until `remaining` equals `limit` again, if no further calls are made.
     pub resets_in: Option<Duration>,
 }
 
 impl Allowance {
-    /// Creates an allowance of which all three values are known.
+    /// Creates an allowance from a limit, the amount that remains and the time until the limit is full again.
     #[must_use]
     pub fn new(limit: u64, remaining: u64, resets_in: Duration) -> Self {
         Self { limit: Some(limit), remaining: Some(remaining), resets_in: Some(resets_in) }
@@ -60,10 +63,12 @@ impl Allowance {
 }
 
 impl LimitHints {
-    /// Reads the headers of an answer from any HTTP library: their names in lower case, and their values.
+    /// Reads the limits from the headers of an answer, as pairs of a lower-case name and a value.
     ///
-    /// `now` is when the answer arrived. Dates are relative to the answer's own `Date` header where it has one, and to `now`
-    /// otherwise. Headers that cannot be parsed are ignored.
+    /// `now` is the time at which the answer arrived. Dates in headers are converted to waits relative to the answer's `Date`
+    /// header if it has one, since the clocks of two machines differ, and otherwise relative to `now`. Other headers, and
+    /// values that cannot be parsed, are ignored. If a header occurs twice, the first value counts, except for `Retry-After`,
+    /// of which the longest wait counts.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

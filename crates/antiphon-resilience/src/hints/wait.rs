@@ -11,12 +11,13 @@ const EPOCH_MILLIS: f64 = 1e12;
 
 /// Parses the wait in a `Retry-After` header.
 ///
-/// The value is a number of seconds, also fractional as some vendors send it, or an HTTP date in any of its three forms
-/// (RFC 9110, sections 10.2.3 and 5.6.7), relative to `now`. Pass the answer's own `Date` as `now` where it has one, since
-/// the clocks of two machines differ.
+/// The value is either a number of seconds or an HTTP date in one of its three forms (RFC 9110, sections 10.2.3 and 5.6.7).
+/// Fractions of a second are accepted, since some vendors send them. A date is converted to a wait relative to `now`: pass the
+/// time in the answer's `Date` header if it has one, since the clocks of two machines differ.
 ///
-/// A date in the past is a wait of zero, and a wait of more than a year is cut to a year. Returns `None` for a value that
-/// cannot be parsed, is negative or is not finite.
+/// A date in the past returns a wait of zero. A wait of more than a year is reduced to a year. Returns `None` for a value that
+/// cannot be parsed, is negative or is not finite. To read all headers about limits at once, use
+/// [`LimitHints::read`](crate::LimitHints::read).
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -34,8 +35,14 @@ pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 
 /// Parses the wait in a rate limit's reset header.
 ///
-/// All forms in use are accepted: spans such as `6m0s`, `1.5s` or `20ms`; seconds; seconds or milliseconds since 1970;
-/// RFC 3339 and HTTP dates. The bounds are those of [`parse_retry_after`].
+/// These forms are accepted:
+/// - a span with units, such as `6m0s`, `1.5s` or `20ms`;
+/// - a number of seconds to wait, below 10⁹;
+/// - a Unix timestamp in seconds (from 10⁹) or milliseconds (from 10¹²);
+/// - an RFC 3339 date or an HTTP date.
+///
+/// Timestamps and dates are converted to a wait relative to `now`. As in [`parse_retry_after`], a time in the past is a wait
+/// of zero, the maximum is a year, and a value that cannot be parsed is `None`.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -55,8 +62,10 @@ pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// Parses the wait in the body of a Google API's error: the `retryDelay` of its `google.rpc.RetryInfo`, such as `"34.07s"`
-/// (google/rpc/error_details.proto). Returns `None` if the body has none; a wait of more than a year is cut to a year.
+/// Parses the `retryDelay` in the JSON body of a Google API error, such as `"34.07s"`.
+///
+/// The field is part of `google.rpc.RetryInfo` (google/rpc/error_details.proto). Google APIs send it instead of a
+/// `Retry-After` header. Returns `None` if the body has no such field; a wait of more than a year is reduced to a year.
 ///
 /// ```
 /// let body = r#"{"error": {"details": [{"retryDelay": "1.5s"}]}}"#;

@@ -6,12 +6,13 @@ use crate::cost::Cost;
 use crate::deadline::now;
 use crate::fair_queue::{Decision, FairQueue};
 
-/// A token-bucket rate limiter for requests and tokens, with spacing and a concurrency limit, as [`RateLimits`] set them.
+/// A token-bucket rate limiter for requests and tokens, with a minimum spacing and a concurrency limit; see [`RateLimits`].
 ///
-/// Use it where the limits are known; [`LimiterRegistry`](crate::LimiterRegistry) finds limits that are not.
+/// Use it if the limits are known. If they are not, a [`LimiterRegistry`](crate::LimiterRegistry) finds them.
 ///
-/// The limiter is fair: callers are admitted in the order of arrival, even if a later call would need less. Clones are
-/// handles to the same limiter.
+/// A call is admitted with an estimated cost, since the number of output tokens is known only at its end;
+/// [`settle`](RatePermit::settle) then corrects the estimate. The limiter is fair: callers are admitted in the order of arrival,
+/// even if a later call would need fewer tokens. Clones are handles to the same limiter.
 ///
 /// ```
 /// use antiphon_resilience::{Cost, Rate, RateLimiter, RateLimits};
@@ -43,7 +44,10 @@ struct State {
     in_flight: usize,
 }
 
-/// A permit to make one call. Dropping it frees its slot of `max_concurrency` and keeps the estimated cost as spent.
+/// A permit of a [`RateLimiter`] to make one call. Hold it until the call has ended.
+///
+/// Dropping it frees the slot that the call takes of `max_concurrency`. The estimated cost stays spent, unless
+/// [`settle`](Self::settle) replaces it by the actual cost.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once limits no concurrency"]
 pub struct RatePermit {
@@ -66,7 +70,7 @@ impl RateLimiter {
         }
     }
 
-    /// Creates a limiter of at most `max_concurrency` calls in flight, which start at least `min_delay` apart.
+    /// Creates a limiter without token buckets: at most `max_concurrency` calls in flight, started at least `min_delay` apart.
     #[must_use]
     pub fn simple(max_concurrency: usize, min_delay: Duration) -> Self {
         Self::new(RateLimits::default().max_concurrency(max_concurrency).min_spacing(min_delay))
@@ -75,8 +79,8 @@ impl RateLimiter {
     /// Waits until a call of `cost` is admitted.
     ///
     /// # Cancel safety
-    /// A dropped call takes nothing, and its turn goes to the next waiter. A future that is kept but not polled blocks the
-    /// waiters behind it, as in any fair queue.
+    /// Dropping the future takes nothing from the buckets and gives its place in the queue to the next waiter. A future that is
+    /// neither dropped nor polled blocks the waiters behind it, as in any fair queue.
     pub async fn acquire(&self, cost: Cost) -> RatePermit {
         if let Some(permit) = self.try_acquire(cost) {
             return permit;
@@ -84,7 +88,9 @@ impl RateLimiter {
         self.shared.queue.wait(0, || self.decide(cost)).await
     }
 
-    /// Returns a permit for a call of `cost` if the limits allow it now and no other caller waits; never waits itself.
+    /// Returns a permit if the limits allow a call of `cost` now and no other caller is waiting.
+    ///
+    /// Never waits: use it for admission control, where a call is rejected rather than delayed.
     #[must_use]
     pub fn try_acquire(&self, cost: Cost) -> Option<RatePermit> {
         self.shared.queue.try_now(0, || self.decide(cost))
@@ -108,9 +114,9 @@ impl RateLimiter {
 }
 
 impl RatePermit {
-    /// Ends the call and replaces its estimated cost by the `actual` one.
+    /// Ends the call and replaces its estimated cost by its `actual` cost.
     ///
-    /// The difference in tokens is returned to the buckets or taken from them; the requests stay counted.
+    /// The difference in tokens is returned to the buckets or taken from them. The request itself stays counted.
     pub fn settle(self, actual: Cost) {
         self.shared.lock().buckets.settle(self.cost, actual);
     }

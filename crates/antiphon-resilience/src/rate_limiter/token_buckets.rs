@@ -2,7 +2,9 @@ use std::time::{Duration, Instant};
 
 use crate::cost::Cost;
 
-/// The rate of a token bucket: an amount per second, and a burst.
+/// The refill rate and the capacity (burst) of a token bucket.
+///
+/// The unit is that of the limit it is used for: requests or tokens.
 ///
 /// ```
 /// use antiphon_resilience::Rate;
@@ -12,15 +14,17 @@ use crate::cost::Cost;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Rate {
-    /// Amount that is refilled each second.
+    /// Amount refilled per second.
     pub per_second: f64,
-    /// Capacity of the bucket: the maximum in one burst. Default: the amount of one second, at least 1.
+    /// Capacity of the bucket: the amount that can be used at once after a pause. Default: `per_second`, at least 1.
     pub burst: f64,
 }
 
 impl Rate {
-    /// Creates a rate of `amount` in each `period`. An amount of 0 counts as the smallest positive rate, and a period of
-    /// zero as no limit.
+    /// Creates a rate of `amount` per `period`, with a burst of one second's amount.
+    ///
+    /// An amount of 0 counts as the smallest positive rate, so that calls wait practically forever. A period of zero means no
+    /// limit.
     #[must_use]
     pub fn per(amount: u64, period: Duration) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
@@ -29,19 +33,22 @@ impl Rate {
         Self { per_second, burst: per_second.max(1.0) }
     }
 
-    /// Creates a rate of `amount` each second.
+    /// Creates a rate of `amount` per second, with a burst of the same amount.
     #[must_use]
     pub fn per_second(amount: u64) -> Self {
         Self::per(amount, Duration::from_secs(1))
     }
 
-    /// Creates a rate of `amount` each minute, with a burst of one second's amount.
+    /// Creates a rate of `amount` per minute, with a burst of one second's amount (a sixtieth, at least 1).
+    ///
+    /// Calls are thus spread over the minute. For a service that allows the whole amount at once, set
+    /// [`burst`](Self::burst).
     #[must_use]
     pub fn per_minute(amount: u64) -> Self {
         Self::per(amount, Duration::from_secs(60))
     }
 
-    /// Sets the burst; 0 counts as 1.
+    /// Sets the capacity of the bucket; 0 counts as 1.
     #[must_use]
     pub fn burst(mut self, burst: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
@@ -52,7 +59,7 @@ impl Rate {
     }
 }
 
-/// The limits that a [`RateLimiter`](crate::RateLimiter) keeps, all of them together; `None` is no limit.
+/// The limits of a [`RateLimiter`](crate::RateLimiter). A call is admitted when all of them allow it; `None` means no limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -77,57 +84,57 @@ impl Rate {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct RateLimits {
-    /// Rate of requests.
+    /// Rate limit of requests. Default `None`.
     pub requests: Option<Rate>,
-    /// Rate of tokens, input and output together.
+    /// Rate limit of tokens, input and output together. Default `None`.
     pub tokens: Option<Rate>,
-    /// Rate of input tokens.
+    /// Rate limit of input tokens. Default `None`.
     pub input_tokens: Option<Rate>,
-    /// Rate of output tokens.
+    /// Rate limit of output tokens. Default `None`.
     pub output_tokens: Option<Rate>,
-    /// Shortest time between the starts of two calls. Default zero.
+    /// Minimum time between the starts of two calls. Default zero.
     pub min_spacing: Duration,
-    /// Maximum number of calls in flight (concurrency limit).
+    /// Maximum number of calls in flight (concurrency limit); 0 counts as 1. Default `None`.
     pub max_concurrency: Option<usize>,
 }
 
 impl RateLimits {
-    /// Sets the rate of requests.
+    /// Sets the rate limit of requests. Default: no limit.
     #[must_use]
     pub fn requests(mut self, rate: Rate) -> Self {
         self.requests = Some(rate);
         self
     }
 
-    /// Sets the rate of tokens, input and output together.
+    /// Sets the rate limit of tokens, input and output together. Default: no limit.
     #[must_use]
     pub fn tokens(mut self, rate: Rate) -> Self {
         self.tokens = Some(rate);
         self
     }
 
-    /// Sets the rate of input tokens.
+    /// Sets the rate limit of input tokens. Default: no limit.
     #[must_use]
     pub fn input_tokens(mut self, rate: Rate) -> Self {
         self.input_tokens = Some(rate);
         self
     }
 
-    /// Sets the rate of output tokens.
+    /// Sets the rate limit of output tokens. Default: no limit.
     #[must_use]
     pub fn output_tokens(mut self, rate: Rate) -> Self {
         self.output_tokens = Some(rate);
         self
     }
 
-    /// Sets the shortest time between the starts of two calls.
+    /// Sets the minimum time between the starts of two calls. Default zero.
     #[must_use]
     pub fn min_spacing(mut self, spacing: Duration) -> Self {
         self.min_spacing = spacing;
         self
     }
 
-    /// Sets the maximum number of calls in flight; 0 counts as 1.
+    /// Sets the maximum number of calls in flight (concurrency limit); 0 counts as 1. Default: no limit.
     #[must_use]
     pub fn max_concurrency(mut self, calls: usize) -> Self {
         self.max_concurrency = Some(calls);
@@ -135,11 +142,11 @@ impl RateLimits {
     }
 }
 
-/// Token buckets for requests and tokens, without lock or clock, for custom drivers; [`RateLimiter`](crate::RateLimiter) is
-/// the ready-made one.
+/// The token buckets of a [`RateLimiter`](crate::RateLimiter), without lock, clock or queue, for custom drivers.
 ///
-/// A bucket refills evenly up to its burst, and a call is admitted when every bucket holds its cost. A call that costs more
-/// than a bucket can hold is admitted when the bucket is full and leaves a debt, so that no call waits forever.
+/// A bucket refills continuously up to its capacity. A call is admitted when every bucket holds its cost. A call that costs
+/// more than the capacity is admitted when the bucket is full, and makes its level negative: later calls wait until that debt is
+/// refilled, and no call waits forever.
 ///
 /// ```
 /// use std::time::Instant;
@@ -166,7 +173,7 @@ struct Bucket {
 }
 
 impl TokenBuckets {
-    /// Creates full buckets. They keep all `limits` but `max_concurrency`, which is left to the driver.
+    /// Creates full buckets. `max_concurrency` is ignored: the driver has to count the calls in flight.
     #[must_use]
     pub fn new(limits: RateLimits, now: Instant) -> Self {
         let RateLimits { requests, tokens, input_tokens, output_tokens, min_spacing, .. } = limits;
@@ -175,10 +182,11 @@ impl TokenBuckets {
         Self { buckets, filled_at: now, min_spacing, last: None }
     }
 
-    /// Takes `cost` from every bucket, or from none.
+    /// Takes `cost` from the buckets, or changes nothing if one of them holds too little or `min_spacing` has not passed.
     ///
     /// # Errors
-    /// The time until `cost` can be taken, if nothing else is taken before; at most a day for each bucket.
+    /// The time to wait before the next attempt, which succeeds if nothing else is taken in the meantime. The wait for a bucket
+    /// is reported as at most a day, even if it is longer.
     pub fn take(&mut self, cost: Cost, now: Instant) -> Result<(), Duration> {
         self.fill(now);
         let amounts = cost.amounts();
@@ -207,7 +215,10 @@ impl TokenBuckets {
         Ok(())
     }
 
-    /// Replaces the `estimated` cost of a call by the `actual` one. Its requests stay counted.
+    /// Replaces the `estimated` cost of a call by its `actual` cost.
+    ///
+    /// The difference in tokens is returned to the buckets or taken from them. The request itself stays counted, whatever
+    /// `actual` says.
     pub fn settle(&mut self, estimated: Cost, actual: Cost) {
         let actual = Cost { requests: estimated.requests, ..actual };
         let differences = estimated.amounts().into_iter().zip(actual.amounts());

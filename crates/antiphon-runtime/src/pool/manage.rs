@@ -2,7 +2,7 @@ use std::fmt;
 
 /// A manager of the resources of a [`Pool`](super::Pool): creates, checks and closes them.
 ///
-/// Where no check is needed, two functions are enough: see [`Pool::from_fns`](super::Pool::from_fns).
+/// If no check is needed, use [`Pool::from_fns`](super::Pool::from_fns), which takes two functions instead.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -50,26 +50,32 @@ pub trait Manage: Send + Sync + 'static {
     /// The error of [`create`](Self::create).
     type Error: Send;
 
-    /// Creates a resource.
+    /// Creates a resource, such as a connection. Called if no idle resource is usable and `max_size` is not reached.
     ///
     /// # Errors
-    /// Returned to the caller of [`acquire`](super::Pool::acquire) as [`AcquireError::Create`](super::AcquireError::Create).
+    /// An error is returned to the caller of [`acquire`](super::Pool::acquire) as
+    /// [`AcquireError::Create`](super::AcquireError::Create). The pool does not retry.
     fn create(&self) -> impl Future<Output = Result<Self::Resource, Self::Error>> + Send;
 
-    /// Returns whether a resource can be reused; one that cannot is closed. Called before each reuse; by default, true.
+    /// Returns whether an idle resource is usable; the pool closes it if not. The default returns `true`.
+    ///
+    /// Called by [`acquire`](super::Pool::acquire) before each reuse, but not by [`try_acquire`](super::Pool::try_acquire), which
+    /// never waits.
     fn check(&self, resource: &mut Self::Resource) -> impl Future<Output = bool> + Send {
         let _ = resource;
         std::future::ready(true)
     }
 
-    /// Closes a resource that will not be used again; by default, drops it.
+    /// Closes a resource that will not be used again. The default drops it.
+    ///
+    /// Runs in a task of the pool; until it returns, the resource counts towards `max_size`.
     fn close(&self, resource: Self::Resource) -> impl Future<Output = ()> + Send {
         drop(resource);
         std::future::ready(())
     }
 }
 
-/// A [`Manage`] made of two functions, for [`Pool::from_fns`](super::Pool::from_fns).
+/// The implementation of [`Manage`] by two functions, as used by [`Pool::from_fns`](super::Pool::from_fns).
 pub struct FromFns<C, D> {
     create: C,
     close: D,

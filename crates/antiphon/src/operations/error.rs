@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::{ConfigError, ConnectError, ConnectErrorKind};
 
-/// The error of an operation, for every front: the kind decides on an exit code or an HTTP status, and a hint is data that the
-/// front words.
+/// The error of an operation, for every front end: its kind maps to an exit code or an HTTP status, and its hints are data that
+/// the front end puts into words.
 #[derive(Debug)]
 pub struct OperationError(Box<Inner>);
 
@@ -30,7 +30,7 @@ struct Inner {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OperationErrorKind {
-    /// The request cannot work: an input, a recipe or a value in it is wrong.
+    /// The request is invalid: an input, a recipe or a value in it is wrong.
     Request,
     /// The run or the store does not exist.
     NotFound,
@@ -52,7 +52,7 @@ pub enum OperationErrorKind {
     Internal,
 }
 
-/// Advice about an error or a stop: data that a front words.
+/// Advice about an error or a stop, as data that a front end puts into words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "advice", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -89,7 +89,7 @@ pub enum Hint {
     ChangeParameters,
     /// Allow more time with a later deadline.
     RaiseDeadline,
-    /// Raise the limit of open files, connections included, or lower the concurrency.
+    /// Raise the limit of open files (each connection is one), or lower the concurrency.
     RaiseOpenFiles,
     /// Allow more time for one answer.
     RaiseCallTimeout,
@@ -99,23 +99,23 @@ pub enum Hint {
     AllowLongerAnswers,
     /// Replace the existing file, or name another one.
     Overwrite,
-    /// Start a fresh run with the current input.
+    /// Start a fresh run with the changed input, since the earlier one cannot be resumed with it.
     StartFresh,
     /// Make the same request again.
     RunAgain,
-    /// Make the same request again after a while.
+    /// Make the same request again later, for example when the rate limit has reset.
     RunAgainLater,
     /// Use a larger model or a smaller task, for which the schema is easier to satisfy.
     UseLargerModel,
     /// Raise the model's context size, or use less input.
     RaiseContext,
-    /// Wait, or use another provider: the circuit breaker is open, since this one fails too often.
+    /// Wait, or use another provider: this one fails so often that its circuit breaker is open.
     ProviderFailing,
     /// Raise the budget: the same request then resumes.
     RaiseMaxCost,
     /// Set the budget of the run.
     SetMaxCost,
-    /// Make the same request again: it resumes the rest.
+    /// Make the same request again: it resumes with the rows that are left.
     Resumes,
     /// Fix the cause, which is outside this program; then the same request resumes.
     ResumesWhenFixed,
@@ -136,7 +136,7 @@ pub enum Hint {
         /// The file with the reason.
         failure: String,
     },
-    /// Fetch the address first.
+    /// Fetch the document first: the input is an address, and runs read files.
     FetchFirst,
     /// Allow plain HTTP and addresses of this machine.
     AllowLocal,
@@ -152,7 +152,7 @@ pub enum Hint {
         /// The experiment's name.
         experiment: String,
     },
-    /// Give the whole command again: its input is not in the store.
+    /// Repeat the whole command with its input, since the rows are not in the store.
     GiveCommandAgain,
     /// See the partial results in the run's folder.
     SeeFolder {
@@ -226,7 +226,7 @@ impl OperationError {
         &self.0.hints
     }
 
-    /// Returns the run's folder, if it was created before the error.
+    /// Returns the run's folder, which has the partial results; `None` if the error occurred before it was created.
     #[must_use]
     pub fn folder(&self) -> Option<&PathBuf> {
         self.0.folder.as_ref()
@@ -430,7 +430,7 @@ pub struct StopNotice {
     pub cause: String,
     /// The message, one sentence.
     pub message: String,
-    /// The kind, by what a caller can do; `None` if the stop is no error: the results are no longer read.
+    /// The kind, by what a caller can do; `None` if the stop is no error, as when the reader of the results has gone.
     pub kind: Option<OperationErrorKind>,
     /// The hints.
     pub hints: Vec<Hint>,

@@ -13,6 +13,8 @@ use super::sources::is_address;
 use crate::runtime::ConfigFile;
 
 /// The folder of all experiments, and the operations on them.
+///
+/// An experiment is a folder with documents, default settings and the outputs of its runs: see [`antiphon_pipeline::experiment`].
 #[derive(Debug, Clone)]
 pub struct Experiments {
     base: PathBuf,
@@ -50,13 +52,13 @@ impl Experiments {
         Ok(Experiment::create_as(&self.base, definition).await?.info().await?)
     }
 
-    /// Lists the experiments. One that cannot be read is an error in its place and does not hide the others.
+    /// Lists the experiments. An experiment that cannot be read is an error in the list, and does not hide the others.
     ///
     /// # Errors
     /// `Failed` for a folder that cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn list(&self) -> Result<Vec<Result<ExperimentInfo, OperationError>>, OperationError> {
         let mut all = Vec::new();
         for experiment in Experiment::list(&self.base).await? {
@@ -74,7 +76,7 @@ impl Experiments {
     /// `Request` for an unknown name, with a similar one as a hint.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn show(&self, name: &str) -> Result<ExperimentInfo, OperationError> {
         Ok(self.load(name).await?.info().await?)
     }
@@ -83,7 +85,8 @@ impl Experiments {
     /// wrong one adds nothing.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` for a path that does not exist, is an address, or would replace another file.
+    /// The errors of [`show`](Self::show); `Request` for a path that does not exist, is an address, or would replace another
+    /// file.
     ///
     /// # Cancel safety
     /// A dropped call may have added some of the paths; the same call adds the rest.
@@ -112,10 +115,10 @@ impl Experiments {
     /// defaults, and `parameters` over the sampling parameters of its recipe.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used.
+    /// The errors of [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn start(
         &self,
         name: &str,
@@ -145,10 +148,10 @@ impl Experiments {
     /// Returns the canonical path of an experiment's folder, with links resolved.
     ///
     /// # Errors
-    /// As [`show`](Self::show).
+    /// The errors of [`show`](Self::show).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn place(&self, name: &str) -> Result<PathBuf, OperationError> {
         Ok(antiphon_fs::canonical(self.load(name).await?.root()).await?)
     }
@@ -156,7 +159,7 @@ impl Experiments {
     /// Rewrites an experiment's README with the list of its runs.
     ///
     /// # Errors
-    /// As [`show`](Self::show), and `Failed` if the file cannot be written.
+    /// The errors of [`show`](Self::show), and `Failed` if the file cannot be written.
     ///
     /// # Cancel safety
     /// The file is replaced atomically: it is the old one or the new one.
@@ -167,10 +170,10 @@ impl Experiments {
     /// Lists the runs of an experiment, the newest first.
     ///
     /// # Errors
-    /// As [`show`](Self::show).
+    /// The errors of [`show`](Self::show).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn history(&self, name: &str) -> Result<Vec<PastRun>, OperationError> {
         Ok(self.load(name).await?.history().await?)
     }
@@ -178,10 +181,10 @@ impl Experiments {
     /// Returns the personas of a run of an experiment, named by its id, a prefix of it, or `latest`.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` if there is no such run.
+    /// The errors of [`show`](Self::show); `Request` if there is no such run.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn outputs(&self, name: &str, run: &str) -> Result<Personas, OperationError> {
         Ok(self.load(name).await?.outputs(run).await?)
     }
@@ -189,10 +192,10 @@ impl Experiments {
     /// Deletes an experiment with all its data and outputs; the targets of links are kept. `confirmation` must repeat its name.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` for another name.
+    /// The errors of [`show`](Self::show); `Request` for another name.
     ///
     /// # Cancel safety
-    /// A dropped call continues in the background.
+    /// A dropped call does not stop the deletion, which continues in the background.
     pub async fn delete(&self, name: &str, confirmation: &str) -> Result<(), OperationError> {
         Ok(self.load(name).await?.delete(confirmation).await?)
     }

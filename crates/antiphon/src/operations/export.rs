@@ -31,8 +31,8 @@ impl Workspace {
     /// Exports the results of a run so far, in the order of its rows; for a persona run, its personas.
     ///
     /// # Errors
-    /// As [`status`](Self::status); `Request` for an existing file that may not be replaced, `Configuration` for a place that
-    /// cannot be written, and `Failed` if writing fails or a persona run has no personas.
+    /// The errors of [`status`](Self::status); `Request` for an existing file that may not be replaced, `Configuration` for a
+    /// place that cannot be written, and `Failed` if writing fails or a persona run has no personas.
     ///
     /// # Cancel safety
     /// A dropped call leaves no file.

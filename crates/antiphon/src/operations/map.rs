@@ -125,7 +125,7 @@ async fn input(
     opening: &Opening,
     watch: &Watch,
 ) -> Result<Input, OperationError> {
-    // A run of an earlier version needs its input, to check that the recipe is the one that it was started with.
+    // To check that the recipe is unchanged, a run of an earlier version needs its input.
     if opening.has_all_rows() && opening.has_recipe() {
         return Ok(Input::Stored);
     }

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::error::StopNotice;
 
-/// The outcome of a run, for every front.
+/// The outcome of a run, for every front end.
+///
+/// A run with failed rows or an early stop is an outcome, not an error: check `stop` and the counts of the report.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct RunOutcome {
@@ -94,11 +96,13 @@ pub struct ContentResult {
 }
 
 /// The estimate of a request: calls, tokens, cost and time, computed without a call.
+///
+/// A plan is an estimate and no limit. To cap the cost of the run, set `max_cost` in the request's limits.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Plan {
-    /// The estimate for rows or pages: ranges from the least to the most that is likely.
+    /// The estimate for rows or pages, as ranges from the least to the most that is likely.
     Rows(Box<Estimate>),
     /// The estimate for personas.
     Personas(Box<GenerationEstimate>),

@@ -17,7 +17,7 @@ impl Workspace {
     /// destination is a file.
     ///
     /// # Errors
-    /// As [`export`](Self::export).
+    /// The errors of [`export`](Self::export).
     ///
     /// # Cancel safety
     /// The page is written atomically: a dropped call leaves no partial file.

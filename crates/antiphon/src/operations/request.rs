@@ -12,10 +12,10 @@ use super::error::{OperationError, OperationErrorKind};
 /// The version of [`RunRequest`]'s JSON form.
 const SCHEMA: &str = "antiphon.request/1";
 
-/// A request for a run, as data. It is stored with the run; together with the stored rows, another process can do the work from
-/// it. It never contains API keys: a provider is named.
+/// A request for a run, as data. It is stored with the run, so that another process can resume the run from the request and the
+/// stored rows alone. It never contains API keys, since it refers to a provider by name.
 ///
-/// Callbacks and cancellation are in [`Watch`](super::Watch).
+/// Callbacks and cancellation tokens are not part of it: see [`Watch`](super::Watch).
 ///
 /// ```
 /// use antiphon::operations::RunRequest;
@@ -33,13 +33,13 @@ pub struct RunRequest {
     pub schema: String,
     /// The kind of run.
     pub kind: RunKind,
-    /// Files or folders, as they were named. Relative ones are below `base`.
+    /// Files or folders, as the caller named them. Relative paths are below `base`.
     pub inputs: Vec<PathBuf>,
-    /// The folder that relative paths are below. Default: the process's working folder.
+    /// The folder to which relative paths refer. Default: the process's working folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<PathBuf>,
-    /// The folder of runs when the request was stored, so that inputs are found if they moved together with it. Set when the
-    /// request is stored.
+    /// The folder of runs at the time of storing. If that folder was moved together with the inputs, the inputs are found
+    /// relative to it. Set automatically.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_in: Option<PathBuf>,
     /// The format of rows. Default: by the file's extension, else by its first bytes.
@@ -75,8 +75,8 @@ pub struct RunRequest {
     /// The outputs other than the run's folder.
     #[serde(default)]
     pub output: OutputOptions,
-    /// Whether to start a new run even if an earlier one of the same request exists. Default: false, which resumes it. Not
-    /// stored: a resumed run is never fresh.
+    /// Whether to start fresh: a new run, even if an earlier one of the same request exists. Default: false, which resumes the
+    /// earlier run. Not stored: a resumed run is never fresh.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
 }
@@ -111,7 +111,7 @@ pub struct RecipeSource {
 pub struct Anonymise {
     /// The mode: redact, replace or hash.
     pub mode: Strategy,
-    /// Further names to remove. Not stored: the documents in the store no longer contain them.
+    /// Additional names to remove. Not stored with the run, since the stored documents no longer contain them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
@@ -125,6 +125,8 @@ impl Anonymise {
 }
 
 /// The outputs of a run other than its folder.
+///
+/// Relative paths are below the request's `base`. The run's folder is always written in addition.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -195,7 +197,7 @@ impl RunRequest {
         Ok(Self::new(RunKind::Personas, vec![input.into()], recipe))
     }
 
-    /// Creates the request for a page for each document of notes in each of `themes`.
+    /// Creates the request for site copy: one page for each document of notes in each of `themes`.
     ///
     /// # Errors
     /// `Internal` for themes that cannot be serialised, which is a defect.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::error::OperationError;
 use super::workspace::Workspace;
 
-/// A filter of the list of runs. The default lists all runs that are not parts of others.
+/// A filter of the list of runs. The default lists all runs, except those that are parts of others (such as a distillation).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -20,6 +20,9 @@ pub struct ListFilter {
 }
 
 /// A page of a list (cursor pagination): its start and its size.
+///
+/// To read all pages, pass each `next` to [`Page::after`](method@Self::after) until it is `None`. The cursor stays valid while
+/// runs or rows are added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -72,7 +75,7 @@ impl Workspace {
     /// prefix of several ids.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn list(&self, filter: &ListFilter, page: &Page) -> Result<RunList, OperationError> {
         let store = self.existing().await?;
         let mut wanted = RunFilter::default().with_parts(filter.with_parts);
@@ -92,7 +95,7 @@ impl Workspace {
     /// `NotFound` if there is no such run, `Conflict` if several ids have the prefix.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn status(&self, run: &str) -> Result<RunInfo, OperationError> {
         Ok(RunInfo::of(&self.existing().await?.read_run(run).await?).await?)
     }
@@ -101,7 +104,7 @@ impl Workspace {
     /// resumed.
     ///
     /// # Errors
-    /// As [`status`](Self::status); `Conflict` for a run that is finished.
+    /// The errors of [`status`](Self::status); `Conflict` for a run that is finished.
     ///
     /// # Cancel safety
     /// A dropped call may still cancel the run.
@@ -114,10 +117,10 @@ impl Workspace {
     /// Returns the rows of a run with their outcomes, in order, a page at a time.
     ///
     /// # Errors
-    /// As [`status`](Self::status).
+    /// The errors of [`status`](Self::status).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn results(&self, run: &str, page: &Page) -> Result<ResultList, OperationError> {
         let run = self.existing().await?.read_run(run).await?;
         let from =
@@ -130,10 +133,10 @@ impl Workspace {
     /// Compares the results of two runs, row by row. Rows are matched by their content.
     ///
     /// # Errors
-    /// As [`status`](Self::status).
+    /// The errors of [`status`](Self::status).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn diff(&self, first: &str, second: &str) -> Result<RunDiff, OperationError> {
         let store = self.existing().await?;
         let (first, second) = (store.read_run(first).await?, store.read_run(second).await?);

@@ -20,7 +20,7 @@ pub fn is_address(input: &Path) -> bool {
     ["https:", "http:"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme))
 }
 
-/// Fetches a document into a hidden folder of its own below `out`, beside a note of its source, and returns its path.
+/// Fetches a document into a separate hidden folder below `out`, with a note of its source, and returns the document's path.
 ///
 /// Under [`NetworkPolicy::Public`], only HTTPS and public addresses are allowed, also behind host names and redirects, as a
 /// defence against server-side request forgery (SSRF). At most 32 MiB and 5 redirects. For the address of a file's page on
@@ -30,7 +30,7 @@ pub fn is_address(input: &Path) -> bool {
 /// `Request` for an address that is not valid or not allowed, `Failed` for a document that cannot be fetched or written.
 ///
 /// # Cancel safety
-/// Dropping the call closes the connection. The file is written atomically: a dropped call leaves no partial file.
+/// A dropped call closes the connection. The file is written atomically: a dropped call leaves no partial file.
 pub async fn fetch_document(
     address: &str,
     out: &Path,

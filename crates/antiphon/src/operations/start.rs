@@ -63,13 +63,13 @@ impl Opening {
 }
 
 impl Workspace {
-    /// Estimates a request: calls, tokens, cost and time. Makes no model call and needs no API key.
+    /// Estimates a request: calls, tokens, cost and time. Makes no model call, creates no files and needs no API key.
     ///
     /// # Errors
-    /// As [`start`](Self::start), for errors that are found without a call.
+    /// The errors of [`start`](Self::start), for errors that are found without a call.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn plan(&self, request: &RunRequest, watch: &Watch) -> Result<Plan, OperationError> {
         let connected = self.connect(request, watch, Purpose::Plan).await?;
         match request.kind {
@@ -84,11 +84,11 @@ impl Workspace {
     /// run's id is reported by [`RunEvent::Started`](antiphon_engine::RunEvent::Started), before any model is called.
     ///
     /// # Errors
-    /// `Request` for a request that cannot work, `Configuration` for a key or a setting; for personas also the reason why there
-    /// are none. Failed rows are not an error: see [`RunOutcome`].
+    /// `Request` for an invalid request, `Configuration` for a missing key or an invalid setting, and for personas the reason why
+    /// none were generated. Failed rows are not an error: see [`RunOutcome`].
     ///
     /// # Cancel safety
-    /// Dropping the call closes the connections. Accepted results are kept, and calls in progress count as possibly billed.
+    /// A dropped call closes the connections. Accepted results are kept, and calls in progress count as possibly billed.
     pub async fn start(&self, request: &RunRequest, watch: Watch) -> Result<RunOutcome, OperationError> {
         self.start_in(self.locks.group(), request, watch).await
     }
@@ -107,7 +107,7 @@ impl Workspace {
     /// panic, does not affect the others.
     ///
     /// # Cancel safety
-    /// As [`start`](Self::start), for all of them.
+    /// The same as for [`start`](Self::start), for all of them.
     pub async fn start_all(
         &self,
         requests: &[RunRequest],
@@ -126,10 +126,10 @@ impl Workspace {
     /// override the stored ones.
     ///
     /// # Errors
-    /// As [`start`](Self::start); `NotFound` if there is no such run, `Conflict` if several ids have the prefix.
+    /// The errors of [`start`](Self::start); `NotFound` if there is no such run, `Conflict` if several ids have the prefix.
     ///
     /// # Cancel safety
-    /// As [`start`](Self::start).
+    /// The same as for [`start`](Self::start).
     pub async fn resume(
         &self,
         run: &str,
@@ -142,10 +142,10 @@ impl Workspace {
     /// Retries the failed rows of a run, and resumes it.
     ///
     /// # Errors
-    /// As [`resume`](Self::resume); `Conflict` for an unfinished run in which no row has failed.
+    /// The errors of [`resume`](Self::resume); `Conflict` for an unfinished run in which no row has failed.
     ///
     /// # Cancel safety
-    /// As [`start`](Self::start).
+    /// The same as for [`start`](Self::start).
     pub async fn retry_failed(
         &self,
         run: &str,

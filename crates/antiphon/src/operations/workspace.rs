@@ -20,7 +20,8 @@ const JOURNAL: &str = "antiphon.db";
 
 /// A folder of runs with its store and a configuration, whose methods are the operations on runs.
 ///
-/// A process may have several, also for one folder. Call [`close`](Self::close) at the end, so that the store is one file.
+/// A process may have several workspaces, even for one folder. Call [`close`](Self::close) at the end, so that the store is
+/// complete in one file.
 ///
 /// ```
 /// use antiphon::operations::{RunRequest, Watch, Workspace};
@@ -57,13 +58,17 @@ pub struct Workspace {
 type Named = (Option<String>, Option<String>, Option<String>, Option<Vec<String>>);
 
 /// The callbacks and cancellation tokens by which a caller observes and controls a run. None of them are stored.
+///
+/// Clones of the tokens may be cancelled from any task or thread, for example by a signal handler: first `drain`, and `cancel` if
+/// the caller does not want to wait.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Watch {
-    /// The token for a graceful stop: no new calls start, and those in progress finish; an answer that stalls for 10 s is
-    /// abandoned.
+    /// The token for a graceful stop: once it is cancelled, no call starts and calls in progress finish. An answer that stalls
+    /// for 10 s is aborted.
     pub drain: CancellationToken,
-    /// The token for an immediate stop: calls in progress are abandoned, too.
+    /// The token for an immediate stop: once it is cancelled, calls in progress are aborted as well, and count as possibly
+    /// billed.
     pub cancel: CancellationToken,
     /// The receiver of results for a request with the output `-`.
     pub(super) results: Option<Lines>,

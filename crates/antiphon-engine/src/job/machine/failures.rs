@@ -8,7 +8,7 @@ use antiphon_store::{Bill, Settlement};
 use serde_json::Value;
 
 use super::{Action, Ask, Billed, Call, Context, Ending, JobMachine, SETTLING, Then};
-use crate::accounts::CallEnd;
+use crate::accounts::{CallEnd, Reservation};
 use crate::stop::StopCause;
 use crate::timings::Phase;
 
@@ -46,19 +46,7 @@ impl JobMachine {
             return Action::End(Ending::Left);
         }
         let (kind, held_to) = (err.kind(), reservation.held_to);
-        let mut spent = err.spent();
-        if sent == 0 {
-            // A call that was never sent cannot have been billed.
-            spent.possibly_billed = 0;
-        }
-        let end = CallEnd {
-            usage: Usage::NOTHING,
-            earlier: spent,
-            sent,
-            received_bytes: err.partial().map_or(0, |partial| partial.text.len() as u64),
-            is_answer: false,
-        };
-        let bill = cx.run.accounts.bill(&end, reservation);
+        let bill = bill_of_failure(cx, &err, sent, reservation);
         let mut ask = ask;
         let progress = self.keep_partial(cx, &mut ask, &err);
         if let Progress::Whole(whole) = progress {
@@ -264,4 +252,21 @@ pub(crate) fn phase_after(kind: ErrorKind) -> Phase {
         ErrorKind::RateLimited { .. } => Phase::Limiter,
         _ => Phase::Retry,
     }
+}
+
+/// Bills a call that failed, by what it may have used.
+fn bill_of_failure(cx: Context<'_>, err: &Error, sent: u32, reservation: Reservation) -> Bill {
+    let mut spent = err.spent();
+    if sent == 0 {
+        // A call that was never sent cannot have been billed.
+        spent.possibly_billed = 0;
+    }
+    let end = CallEnd {
+        usage: Usage::NOTHING,
+        earlier: spent,
+        sent,
+        received_bytes: err.partial().map_or(0, |partial| partial.text.len() as u64),
+        is_answer: false,
+    };
+    cx.run.accounts.bill(&end, reservation)
 }

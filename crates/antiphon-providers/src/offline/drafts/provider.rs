@@ -14,6 +14,9 @@ use crate::registry::{BuildError, Built, Kind, Options};
 ///
 /// The recipe is recognised by its schema. Any other prompt is `Unsupported`.
 ///
+/// Drafts are useful for a first look, for tests without a network, and as the default if no model is available. They never
+/// replace an answer of a model: a session in which a model was named does not fall back to them.
+///
 /// ```
 /// use antiphon_llm::Provider;
 /// use antiphon_providers::Offline;

@@ -5,13 +5,13 @@ use antiphon_pipeline::experiment::PersonaDefaults;
 use antiphon_pipeline::{Complexity, Count, Detail, Distil, Grounding};
 use clap::{Args, ValueEnum};
 
-use super::run::{OutArgs, RunArgs};
+use super::run::{EXITS, OutArgs, RunArgs};
 use super::{ENVIRONMENT, SamplingArgs};
 use crate::commands::error::{CommandError, USAGE};
 use crate::operations::Anonymise;
 
 #[derive(Debug, Args)]
-#[command(after_long_help = ENVIRONMENT)]
+#[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
 pub(in crate::commands) struct GenerateArgs {
     /// Interviews: files, folders or https URLs
     #[arg(required = true, value_name = "PATH")]
