@@ -20,7 +20,7 @@ pub struct Document {
     pub sha256: String,
     /// The size of the file in bytes.
     pub bytes: u64,
-    /// The encoding of the file by its WHATWG name: `UTF-8` for nearly all files.
+    /// The encoding of the file, by its WHATWG name, such as `UTF-8` or `windows-1252`.
     pub encoding: Cow<'static, str>,
     /// The text, with `\n` as the line ending. For plain text, Markdown, Org, HTML and DOCX it is the text of the file; for the
     /// other formats it is the turns in order, each after the label of its speaker.
@@ -60,12 +60,12 @@ pub enum SpeakerRole {
     Interviewer,
 }
 
-/// The formats that can be read.
+/// A format of documents. The extension of a file's name selects it; see [`Format::from_name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
-    /// Plain text: `.txt`, `.text`.
+    /// Plain text: `.txt`, `.text`. Labels at the start of lines, such as `P1:`, name the speakers.
     Text,
     /// Markdown: `.md`, `.markdown`.
     Markdown,
@@ -135,7 +135,7 @@ impl Format {
         })
     }
 
-    /// Returns the extensions of all formats, for messages.
+    /// Returns the file extensions of the formats, separated by commas, for messages to users.
     #[must_use]
     pub fn endings() -> &'static str {
         "txt, md, org, html, csv, json, jsonl, yaml, vtt, srt, docx"

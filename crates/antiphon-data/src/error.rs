@@ -80,9 +80,9 @@ pub enum ErrorKind {
     NotFound,
     /// The folder has no file of a supported format.
     Empty,
-    /// None of the files could be used: see [`Error::failures`].
+    /// None of the files could be used; [`Error::failures`] has the reasons. For rows: the file does not have the format.
     NothingReadable,
-    /// Loading was cancelled.
+    /// Loading was cancelled by the token of [`Loader::cancel`](crate::Loader::cancel).
     Cancelled,
     /// The folder itself, or a file of rows, could not be read.
     Io,
@@ -115,7 +115,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the files that failed; empty unless the kind is [`ErrorKind::NothingReadable`].
+    /// Returns the failures of the files, each with its reason; empty unless the kind is [`ErrorKind::NothingReadable`].
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         &self.0.failures

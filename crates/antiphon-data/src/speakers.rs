@@ -11,7 +11,7 @@ use crate::document::{SpeakerRole, Turn};
 const INTERVIEWERS: [&str; 6] = ["interviewer", "moderator", "facilitator", "researcher", "question", "host"];
 /// Short forms, also with a number: "Q1".
 const INTERVIEWERS_SHORT: [&str; 4] = ["i", "int", "q", "mod"];
-/// Labels that name no person: in two files they are two people.
+/// Labels that do not identify a person: the same label in two files means two people.
 const NO_SPEAKER_LABELS: [&str; 9] =
     ["participant", "respondent", "interviewee", "answer", "a", "r", "p", "speaker", "customer"];
 /// Keys that make a block of `Key: value` lines at the start of a file a header. Names of people alone do not: a dialogue of
@@ -30,8 +30,8 @@ pub(crate) fn role_of(label: &str) -> SpeakerRole {
     }
 }
 
-/// Returns the name of a speaker: the label, or `person` if the label names no one. A numbered label such as "Speaker 2" keeps
-/// its number.
+/// Returns the name of a speaker: the label, or `person` if the label does not identify a person. A numbered label such as
+/// "Speaker 2" keeps its number.
 pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     let lower = label.to_lowercase();
     match unnumbered(&lower) {

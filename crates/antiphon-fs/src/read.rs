@@ -71,8 +71,8 @@ pub struct FileRead {
 
 /// Reads a whole file of at most 256 MiB into memory.
 ///
-/// For many files, [`read_many`] has a higher throughput. For text, use [`read_to_string`]; for a larger file or another limit, use
-/// [`Reader`](crate::Reader).
+/// For many files, [`read_many`] has a higher throughput. For text, use [`read_to_string`]; for a larger file or another limit,
+/// use [`Reader`](crate::Reader).
 ///
 /// # Errors
 /// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are rejected before they are opened),

@@ -77,8 +77,8 @@ impl Reader {
 
     /// Passes the content of the file to `visit` in blocks of at most 1 MiB, and rewinds the file.
     ///
-    /// Use it to read a file twice without opening it twice: for example, to hash it first and then to parse it. `visit` runs on a
-    /// blocking thread; it changes `state`, which is returned with the reader, and returns `false` to stop the scan.
+    /// Use it to read a file twice without opening it twice: for example, to hash it first and then to parse it. `visit` runs on
+    /// a blocking thread; it changes `state`, which is returned with the reader, and returns `false` to stop the scan.
     ///
     /// # Errors
     /// `Io`, which loses the reader.
@@ -138,8 +138,8 @@ impl Reader {
     /// Memory does not depend on the length of the file: the stream holds about two blocks, each of 1 MiB or of the longest line.
     ///
     /// An invalid line yields an error with its number and does not end the stream: `NotText` if it is not UTF-8, `LineTooLong`
-    /// above [`max_line`](Reader::max_line), in which case its rest is skipped without being stored. [`Error::excerpt`] returns the
-    /// bytes of such a line. An `Io` error ends the stream. For other encodings, use
+    /// above [`max_line`](Reader::max_line), in which case its rest is skipped without being stored. [`Error::excerpt`] returns
+    /// the bytes of such a line. An `Io` error ends the stream. For other encodings, use
     /// [`read_to_string`](crate::read_to_string).
     ///
     /// # Panics

@@ -6,8 +6,8 @@ use crate::temp::{folder_of, sync_folder};
 
 /// Renames a file atomically, replacing an existing file, and flushes the target folder to the disk (fsync).
 ///
-/// Both paths must be on the same file system. At any time, other processes find either the older file or the new one at `to`, also
-/// after a crash. The content of the file is not flushed: if it was just written, call
+/// Both paths must be on the same file system. At any time, other processes find either the older file or the new one at `to`,
+/// also after a crash. The content of the file is not flushed: if it was just written, call
 /// [`Writer::finish`](crate::Writer::finish) first.
 ///
 /// # Errors

@@ -89,10 +89,10 @@ pub struct Entry {
 
 /// Walks a folder and yields the files in it and its subfolders, in batches.
 ///
-/// The entries of each folder are sorted by name; folders themselves are not yielded. Symbolic links are followed, but a link to a
-/// folder that contains it is skipped, so that the walk ends. A file or folder that cannot be read yields an error in its batch,
-/// and the walk continues. An invalid glob yields a single `InvalidGlob` error. The walk runs ahead of its reader by at most four
-/// batches (backpressure).
+/// The entries of each folder are sorted by name; folders themselves are not yielded. Symbolic links are followed, but a link to
+/// a folder that contains it is skipped, so that the walk ends. A file or folder that cannot be read yields an error in its
+/// batch, and the walk continues. An invalid glob yields a single `InvalidGlob` error. The walk runs ahead of its reader by at
+/// most four batches (backpressure).
 ///
 /// # Panics
 /// Outside a tokio runtime.

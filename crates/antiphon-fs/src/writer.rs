@@ -123,7 +123,7 @@ impl Writer {
         Self::open(path.as_ref(), |path| Replacement::of(path).map(Sink::Atomic)).await
     }
 
-    /// Opens the output path that a user has chosen: a file, a device such as `/dev/stdout`, or a named pipe.
+    /// Opens the output path that a user has chosen: a file, a device such as `/dev/null`, or a named pipe.
     ///
     /// A file is written and replaced as by [`atomic`](Self::atomic), after a check that the disk has room for at least 4 KiB. A
     /// device or a pipe is opened directly; for a pipe, that waits for its reader. To find out which, call
@@ -237,8 +237,8 @@ impl Writer {
     /// A device or pipe is not flushed to a disk.
     ///
     /// # Errors
-    /// Those of [`write`](Writer::write). The older file of an atomic writer is then intact, unless only the last step failed, the
-    /// flush of the folder.
+    /// Those of [`write`](Writer::write). The older file of an atomic writer is then intact, unless only the last step failed,
+    /// the flush of the folder.
     ///
     /// # Cancel safety
     /// If the future is dropped before the flush to the disk has started, unwritten bytes are lost, and the older file of an
@@ -249,8 +249,8 @@ impl Writer {
 
     /// Finishes like [`finish`](Self::finish), but does not replace a file that was created or changed in the meantime.
     ///
-    /// Returns the path of the output. If, since the writer was opened, another process has created or changed a file at the path of
-    /// an atomic writer, the output gets a free name next to it, such as `results-2.jsonl`.
+    /// Returns the path of the output. If, since the writer was opened, another process has created or changed a file at the
+    /// path of an atomic writer, the output gets a free name next to it, such as `results-2.jsonl`.
     ///
     /// # Errors
     /// Those of [`finish`](Self::finish).

@@ -25,7 +25,7 @@ pub struct Events(Decoded<sse::SseDecoder>);
 #[must_use = "streams do nothing unless polled"]
 pub struct BodyLines(Decoded<ndjson::NdjsonDecoder>);
 
-/// A body whose pieces are decoded to whole items.
+/// A body whose pieces are decoded into complete items.
 struct Decoded<D: Decode> {
     body: Body,
     decoder: D,

@@ -167,7 +167,7 @@ impl Request {
         }
     }
 
-    /// Sets a header, and marks its value as sensitive: it is never logged.
+    /// Sets a header, and replaces an earlier value. The value is marked as sensitive, so that it is never logged.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -217,7 +217,7 @@ impl Request {
         self.header("x-request-id", id)
     }
 
-    /// Sets the body to a value as JSON.
+    /// Sets the body to a value as JSON, and the content type to `application/json`.
     #[must_use]
     pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {

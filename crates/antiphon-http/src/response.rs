@@ -117,7 +117,7 @@ impl Response {
         }
     }
 
-    /// Returns the method and host of the request, for messages.
+    /// Returns the method and host of the request, such as `GET example.org`, for messages and logs.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.body.endpoint.to_string()
@@ -128,7 +128,7 @@ impl Response {
         &self.body.endpoint
     }
 
-    /// Returns the number of attempts.
+    /// Returns the number of attempts that the client made, from 1.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -208,7 +208,7 @@ impl Response {
     /// As [`Response::chunk`], and `TooLarge` beyond [`max_body`](crate::ClientBuilder::max_body).
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection; what was read is lost.
+    /// Dropping the future closes the connection; the part of the body that was read is lost.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let (attempts, id) = (self.attempts, self.request_id().map(str::to_owned));
         self.body.collect().await.map_err(|err| err.with_attempts(attempts).with_request_id(id))
@@ -220,7 +220,7 @@ impl Response {
     /// As [`Response::bytes`].
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection; what was read is lost.
+    /// Dropping the future closes the connection; the part of the body that was read is lost.
     pub async fn text(self) -> Result<String, Error> {
         let body = Vec::from(self.bytes().await?);
         Ok(String::from_utf8(body).unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()))
@@ -232,7 +232,7 @@ impl Response {
     /// As [`Response::bytes`], and `InvalidJson`.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection; what was read is lost.
+    /// Dropping the future closes the connection; the part of the body that was read is lost.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         let (attempts, endpoint) = (self.attempts, self.body.endpoint.clone());
         let body = self.bytes().await?;

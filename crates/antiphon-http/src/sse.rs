@@ -193,7 +193,7 @@ impl SseDecoder {
     }
 }
 
-/// Decodes UTF-8, with U+FFFD for what is invalid. Valid text, the usual case, is not copied.
+/// Decodes UTF-8 and replaces invalid bytes by U+FFFD. Valid text, the usual case, is not copied.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

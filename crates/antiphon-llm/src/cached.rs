@@ -106,8 +106,8 @@ impl<P: Provider> Cached<P> {
 
 forward!(Cached);
 
-/// Returns whether an answer is complete, valid, and of the model that was asked for: an invalid one would be returned for
-/// ever.
+/// Returns whether an answer is complete, valid and of the requested model. An invalid answer in the cache would be returned
+/// again and again.
 fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     let fits = match output {
         Output::Text => !answer.text.trim().is_empty(),

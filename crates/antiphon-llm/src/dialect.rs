@@ -22,17 +22,17 @@ pub struct Dialect {
     pub unsupported: &'static [&'static str],
     /// The values of `format` that are accepted; the others are left out. Default: all.
     pub formats: Option<&'static [&'static str]>,
-    /// The greatest `minItems` that is accepted; a greater one is left out. Default: any.
+    /// The maximum value of `minItems` that is accepted; a `minItems` with a higher value is left out. Default: no maximum.
     pub max_min_items: Option<u64>,
     /// Whether every object must have `additionalProperties: false`; it is added where the keyword is missing. Default: no.
     pub closed: bool,
     /// Whether every property must be required. Default: no.
     pub all_required: bool,
-    /// Whether a `$ref` must have no other keywords beside it. Default: no.
+    /// Whether an object with `$ref` must have no other keywords. Default: no.
     pub bare_refs: bool,
-    /// Whether `oneOf` is written as `anyOf`. Default: no.
+    /// Whether `oneOf` is rewritten as `anyOf`. Default: no.
     pub any_of: bool,
-    /// Whether `const` is written as an `enum` of one value. Default: no.
+    /// Whether `const` is rewritten as an `enum` with one value. Default: no.
     pub enum_of_one: bool,
     /// Whether the root must be an object. Default: no.
     pub object_root: bool,
@@ -67,7 +67,7 @@ impl Dialect {
         self
     }
 
-    /// Sets the greatest `minItems` that is accepted.
+    /// Sets the maximum value of `minItems` that is accepted.
     #[must_use]
     pub fn max_min_items(mut self, most: u64) -> Self {
         self.max_min_items = Some(most);
@@ -81,28 +81,29 @@ impl Dialect {
         self
     }
 
-    /// Requires every property to be required.
+    /// Requires that `required` names every property. Optional properties are reported as
+    /// [`inexpressible`](Compiled::inexpressible).
     #[must_use]
     pub fn all_required(mut self) -> Self {
         self.all_required = true;
         self
     }
 
-    /// Forbids other keywords beside a `$ref`.
+    /// Requires that an object with `$ref` has no other keywords; they are left out.
     #[must_use]
     pub fn bare_refs(mut self) -> Self {
         self.bare_refs = true;
         self
     }
 
-    /// Writes `oneOf` as `anyOf`.
+    /// Rewrites `oneOf` as `anyOf`, which does not exclude values that fit several branches.
     #[must_use]
     pub fn any_of(mut self) -> Self {
         self.any_of = true;
         self
     }
 
-    /// Writes `const` as an `enum` of one value.
+    /// Rewrites `const` as an `enum` with one value.
     #[must_use]
     pub fn enum_of_one(mut self) -> Self {
         self.enum_of_one = true;

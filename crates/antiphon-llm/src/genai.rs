@@ -24,7 +24,7 @@ pub const REQUEST_SEED: &str = "gen_ai.request.seed";
 pub const RESPONSE_ID: &str = "gen_ai.response.id";
 /// The model that served the call.
 pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
-/// The finish reason: a list of one, as JSON.
+/// The finish reason, as a JSON array with one name.
 pub const RESPONSE_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 /// The time to the first text (time to first token), in seconds.
 pub const RESPONSE_TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";

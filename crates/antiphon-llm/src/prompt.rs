@@ -118,9 +118,9 @@ pub struct SpeakerTurn {
 /// The sides of an interview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The person who answers.
+    /// The side that answers.
     Participant,
-    /// The person who asks.
+    /// The side that asks: an interviewer or moderator.
     Interviewer,
 }
 

@@ -1,6 +1,6 @@
 use crate::prompt::{Output, Part, Prompt};
 
-/// The size of a prompt as it is sent to a model, in bytes: the basis of every estimate of tokens and cost.
+/// The size in bytes of a prompt as it is sent to a model. Estimates of tokens and cost are based on it.
 ///
 /// Text and schema are counted separately. The text is sent once. The schema is sent at least once, as structured output or as
 /// text; if the provider's [`Dialect`](crate::Dialect) does not accept a keyword, the keyword is also written into a

@@ -136,9 +136,9 @@ impl Stack {
     /// Builds the provider with all its wrappers except retries, for a caller that keeps a write-ahead journal of calls and
     /// makes the retries itself.
     ///
-    /// The same holds for the fallbacks: each call of each provider runs the before-send hook
-    /// ([`CallContext::before_send`](crate::CallContext::before_send)) once, waits for the limits of its own provider, and
-    /// is never repeated. A hook that fails ends the answer; no fallback is asked.
+    /// The fallbacks have no retries either. Each call of each provider runs the before-send hook
+    /// ([`CallContext::before_send`](crate::CallContext::before_send)) once, waits for the limits of its own provider, and is
+    /// not repeated. If the hook fails, its error is returned and no fallback is called.
     ///
     /// ```
     /// use std::sync::Arc;

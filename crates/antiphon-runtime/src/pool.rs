@@ -17,8 +17,8 @@ use crate::observe;
 
 /// A bounded resource pool, such as a connection pool: resources are created on demand and reused.
 ///
-/// [`acquire`](Pool::acquire) lends a resource to the caller; dropping the [`Pooled`] guard returns it to the pool. Waiting callers
-/// are served in the order of their calls (fair). Clones share the same pool; dropping the last one closes it.
+/// [`acquire`](Pool::acquire) lends a resource to the caller; dropping the [`Pooled`] guard returns it to the pool. Waiting
+/// callers are served in the order of their calls (fair). Clones share the same pool; dropping the last one closes it.
 ///
 /// [`from_fns`](Pool::from_fns) creates a pool from two functions. Implement [`Manage`] if a resource must be checked before
 /// reuse, as a keep-alive connection must. If there is nothing to reuse and only the concurrency is to be limited, as by a

@@ -8,8 +8,8 @@ use crate::clock::now;
 
 /// A progress counter that computes the throughput and the time left, for any number of watchers.
 ///
-/// Clones share the same counter. Watchers [subscribe](Self::subscribe) to changes and receive only the latest [`Snapshot`]: a slow
-/// watcher misses older ones and does not slow down the work.
+/// Clones share the same counter. Watchers [subscribe](Self::subscribe) to changes and receive only the latest [`Snapshot`]: a
+/// slow watcher misses older ones and does not slow down the work.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -21,8 +21,8 @@ use crate::waiters::Ticket;
 /// A task runner and priority scheduler with a concurrency limit and a bounded queue (backpressure).
 ///
 /// Use [`submit`](Runner::submit) for work that arrives over time or differs in priority, [`map`](Runner::map) for one function
-/// over many inputs on all cores, and [`gather`](Runner::gather) for futures that borrow from the caller. Worker tasks, at most as
-/// many as the concurrency limit, take the tasks from a queue per priority, so that a task is cheaper than a `tokio::spawn`.
+/// over many inputs on all cores, and [`gather`](Runner::gather) for futures that borrow from the caller. Worker tasks, at most
+/// as many as the concurrency limit, take the tasks from a queue per priority, so that a task is cheaper than a `tokio::spawn`.
 ///
 /// Dropping a runner cancels all its tasks; [`shutdown`](Runner::shutdown) can let them finish first.
 ///
@@ -95,8 +95,8 @@ impl Runner {
         self
     }
 
-    /// Sets the time limit of tasks submitted from now on, measured from the start of each. Default: no limit. A task that exceeds
-    /// it is dropped and returns [`TaskError::TimedOut`].
+    /// Sets the time limit of tasks submitted from now on, measured from the start of each. Default: no limit. A task that
+    /// exceeds it is dropped and returns [`TaskError::TimedOut`].
     #[must_use]
     pub fn task_timeout(mut self, limit: Duration) -> Self {
         self.task_timeout = Some(limit);
@@ -187,7 +187,8 @@ impl Runner {
         Ok(task.at(self.shared.push(priority, job)))
     }
 
-    /// Runs all `futures` in the caller's task and returns their results in order; a panic becomes the [`TaskError`] of its future.
+    /// Runs all `futures` in the caller's task and returns their results in order; a panic becomes the [`TaskError`] of its
+    /// future.
     ///
     /// Like the function [`gather`], with this runner's concurrency limit and task timeout. The futures are polled by the caller:
     /// they may borrow, and share one core. They are not tasks of the runner and take none of its slots, so both together may

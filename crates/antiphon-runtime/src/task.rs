@@ -13,8 +13,9 @@ use crate::runner::QueueEntry;
 
 /// An owning handle to a task of a [`Runner`](crate::Runner) or of [`background`](crate::background).
 ///
-/// Awaiting the handle returns the result of the task, or a [`TaskError`] if it was cancelled, timed out or panicked. Dropping the
-/// handle cancels the task, unlike a `JoinHandle` of tokio; [`detach`](Task::detach) lets the task continue without a handle.
+/// Awaiting the handle returns the result of the task, or a [`TaskError`] if it was cancelled, timed out or panicked. Dropping
+/// the handle cancels the task, unlike a `JoinHandle` of tokio; [`detach`](Task::detach) lets the task continue without a
+/// handle.
 ///
 /// ```
 /// use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::answer::{AnswerBody, ConnectionBroken, Report};
 use crate::bucket::Bucket;
 use crate::limit_headers::{Levels, add_limit_headers};
 use crate::scenario::{Fate, Faults, Limit, LimitSignal, Scenario};
-use crate::stats::Stats;
+use crate::stats::{Stats, count_of};
 use crate::verdict::{ClientVerdict, End, Judge};
 use crate::wire::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, auxiliary, wire_of};
 
@@ -302,23 +302,6 @@ fn prompt_path(path: &str, headers: &hyper::HeaderMap) -> &'static str {
 
 const NOTHING_HERE: &str =
     r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
-
-/// Returns the counter of requests with this fate; `None` for those that are answered.
-fn count_of(stats: &mut Stats, fate: Fate) -> Option<&mut u64> {
-    match fate {
-        Fate::Answer | Fate::Slow | Fate::Trickle => None,
-        Fate::WrongType => Some(&mut stats.garbage),
-        Fate::Error => Some(&mut stats.errors),
-        Fate::Overloaded => Some(&mut stats.overloaded),
-        Fate::Money => Some(&mut stats.out_of_money),
-        Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
-        Fate::Breaks => Some(&mut stats.halves),
-        Fate::Reset => Some(&mut stats.resets),
-        Fate::Stall | Fate::Empty => Some(&mut stats.stalls),
-        Fate::Half => Some(&mut stats.halves),
-        Fate::Garbage => Some(&mut stats.garbage),
-    }
-}
 
 impl Scenario {
     /// Returns the models to list.

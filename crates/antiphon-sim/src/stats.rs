@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::scenario::Fate;
 use serde::Serialize;
 
 /// The statistics of a [`Server`](crate::Server) since its start or its last reset: counts of requests, answers, faults and
@@ -60,4 +61,21 @@ pub struct Stats {
 
 fn millis<S: serde::Serializer>(wall: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(wall.as_secs_f64() * 1_000.0)
+}
+
+/// Returns the counter of requests with this fate; `None` for those that are answered.
+pub(crate) fn count_of(stats: &mut Stats, fate: Fate) -> Option<&mut u64> {
+    match fate {
+        Fate::Answer | Fate::Slow | Fate::Trickle => None,
+        Fate::WrongType => Some(&mut stats.garbage),
+        Fate::Error => Some(&mut stats.errors),
+        Fate::Overloaded => Some(&mut stats.overloaded),
+        Fate::Money => Some(&mut stats.out_of_money),
+        Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
+        Fate::Breaks => Some(&mut stats.halves),
+        Fate::Reset => Some(&mut stats.resets),
+        Fate::Stall | Fate::Empty => Some(&mut stats.stalls),
+        Fate::Half => Some(&mut stats.halves),
+        Fate::Garbage => Some(&mut stats.garbage),
+    }
 }

@@ -60,7 +60,7 @@ verbs! {
     join(run: i64, id: String, lease: Lease) -> Joined;
     /// Renews the lease of a worker, and takes over the jobs of those whose lease has ended.
     heartbeat(run: i64, id: String, worker: i64) -> Heartbeat;
-    /// Stores what a worker could use of a limit, and returns its part.
+    /// Stores a worker's demand for a rate limit, and returns its part.
     share_limit(run: i64, worker: i64, wanted: LimitDemand) -> LimitShare;
     /// Up to two runs whose ids begin with this prefix.
     find(prefix: String) -> Vec<(i64, RunRecord)>;
@@ -68,18 +68,18 @@ verbs! {
     runs_page(filter: RunFilter, before: Option<i64>, most: usize) -> Vec<(i64, RunRecord)>;
     /// The status of a run as it is now.
     status(run: i64) -> RunStatus;
-    /// Ends a run as cancelled unless it has ended, and returns it as it is then.
+    /// Cancels a run unless it has ended, and returns its new record.
     cancel(run: i64) -> RunRecord;
     /// Replaces the stored request of a run.
     set_request(run: i64, request: String) -> ();
-    /// Adds the jobs from this index on that the run does not have yet, or all at its end: all or none. Returns the number of
-    /// its jobs.
+    /// Adds those of the jobs from index `first` on that the run does not have yet; without `first`, adds all jobs at the end
+    /// of the run. Adds all of them or none, and returns the number of jobs of the run.
     enqueue(run: i64, first: Option<u64>, rows: Vec<String>) -> u64;
     /// Stores the number of jobs as the run's total.
     seal(run: i64) -> u64;
     /// Leases the first `most` jobs that are queued, or put back and due, to a worker.
     claim(run: i64, worker: i64, most: usize) -> Vec<Job>;
-    /// When the first job that waits is due, in milliseconds since 1970.
+    /// The earliest due time of the jobs that wait, in milliseconds since 1970.
     next_due(run: i64) -> Option<i64>;
     /// Releases those of these jobs that a worker holds and has made no call for.
     release(run: i64, worker: i64, jobs: Vec<u64>) -> ();
@@ -95,8 +95,8 @@ verbs! {
     late(run: i64, from: u64, most: usize) -> Vec<LateResult>;
     /// Queues the failed jobs again, and marks a run that has any as stopped unless it was cancelled.
     retry_failed(run: i64) -> u64;
-    /// Stores how the run ended for a worker, and returns whether it was stored; a cancelled run stays cancelled, a run that
-    /// others still work on is not stopped, and one that others finished keeps their report.
+    /// Stores the status with which a worker ended the run, and returns whether it was stored. A cancelled run stays cancelled,
+    /// a run on which others still work is not stopped, and a run that others have finished keeps their report.
     finish(run: i64, worker: Option<i64>, status: RunStatus, report: String) -> bool;
     /// The sums over all jobs of a run.
     tally(run: i64) -> Tally;

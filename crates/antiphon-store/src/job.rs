@@ -103,9 +103,10 @@ pub struct Settlement {
     pub result: Option<String>,
     /// The reason why the job has no result: a short name, and a sentence.
     pub error: Option<(String, String)>,
-    /// The time at which a job that was put back is due, in milliseconds since 1970.
+    /// The time at which a job that was put back is due, in milliseconds since 1970 (UTC).
     pub due: Option<i64>,
-    /// The phases of the job's time, in microseconds; the caller defines the meaning of each number.
+    /// The phases of the job's time (queue, streaming and so on), in microseconds. The caller defines the meaning of each
+    /// number.
     pub timings: Vec<u32>,
     /// Digests of values in the result that must be unique in the run: no two jobs may have the same one.
     pub unique: Vec<[u8; 16]>,
@@ -353,7 +354,7 @@ impl Settlement {
         self
     }
 
-    /// Sets the partial result that the job keeps.
+    /// Sets a partial result, which the next claim of the job returns as [`Job::kept`].
     #[must_use]
     pub fn result(mut self, result: impl Into<String>) -> Self {
         self.result = Some(result.into());
@@ -370,7 +371,8 @@ impl Settlement {
         self
     }
 
-    /// Sets the phases of the job's time, in microseconds.
+    /// Sets the phases of the job's time, in microseconds. The caller defines the meaning of each number; the store does not
+    /// interpret them.
     #[must_use]
     pub fn timings(mut self, micros: Vec<u32>) -> Self {
         self.timings = micros;

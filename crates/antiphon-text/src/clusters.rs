@@ -8,18 +8,26 @@ const RESTARTS: usize = 8;
 const LARGE_COUNT: usize = 1_000;
 const MAX_ROUNDS: usize = 25;
 
-/// A unit vector with a weight for each term: the mean direction of a group.
+/// A dense unit vector with one weight per term: the mean direction of a group's vectors, as returned by [`centroid`].
 ///
-/// Sums are computed in the order of the terms, so that the same documents return the same groups.
+/// The index is the term's number in [`Terms`](crate::Terms). Sums are computed in a fixed order, so that the same texts always
+/// return the same groups.
 pub type Centroid = Vec<f32>;
 
-/// Clusters vectors over `terms` terms into non-empty groups of indices, the largest group first.
+/// Clusters vectors by spherical k-means and returns the groups as indices into `vectors`, the largest group first.
 ///
-/// Of `counts`, the number of groups with the highest mean simplified silhouette is used (Hruschka, de Castro and Campello,
-/// "Evolutionary Algorithms for Clustering Gene-Expression Data", ICDM 2004). Counts are clamped to between 1 and the number of
-/// vectors, and at most the first eight are tried.
+/// `terms` is the number of terms ([`Terms::len`](crate::Terms::len)). The function tries each number of groups in `counts` and
+/// returns the groups with the highest mean simplified silhouette, a measure of their separation (Hruschka, de Castro and
+/// Campello, "Evolutionary Algorithms for Clustering Gene-Expression Data", ICDM 2004). The counts are clamped to between 1 and
+/// the number of vectors, and only the first eight are tried. Each group has at least one vector; without vectors, there are no
+/// groups.
 ///
-/// Run time grows with the number of texts. Returns early, with groups of poor quality, once `is_cancelled` returns true.
+/// CPU-bound: the run time grows with the number of texts, of groups and of `counts`. In async code, call it on a blocking
+/// thread. `is_cancelled` is called once per iteration; after it has returned `true`, the current groups are returned, which may
+/// be poor.
+///
+/// # Panics
+/// If a vector has a term that is not less than `terms`.
 ///
 /// ```
 /// use antiphon_text::{Terms, cluster};
@@ -169,7 +177,12 @@ fn nearest(vector: &SparseVector, centroids: &[Centroid]) -> usize {
     closeness.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map_or(0, |(group, _)| group)
 }
 
-/// Returns the centroid of a group's members: their sum, scaled to length 1.
+/// Returns the centroid of the vectors in `members`: their sum, scaled to length 1; all zeros if there are none.
+///
+/// The dot product of a vector with the centroid is their cosine similarity: use it to find the most typical text of a group.
+///
+/// # Panics
+/// If a vector has a term that is not less than `terms`.
 #[must_use]
 pub fn centroid<'a>(terms: usize, members: impl IntoIterator<Item = &'a SparseVector>) -> Centroid {
     let mut sum = vec![0.0_f32; terms];

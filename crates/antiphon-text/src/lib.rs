@@ -1,7 +1,11 @@
 //! Text statistics: sentence splitting, TF-IDF terms, clustering and MinHash similarity.
 //!
-//! All functions are deterministic, without random numbers: the same texts return the same result. The crate does no I/O and
-//! calls no language model.
+//! - [`sentences`](sentences()) splits a text into sentences.
+//! - [`Terms`] computes TF-IDF vectors, and [`cluster`] groups texts by them.
+//! - [`MinHash`] estimates the similarity of two texts (near-duplicate detection).
+//!
+//! All functions are synchronous and deterministic: they use no random numbers, so the same texts always return the same result.
+//! The crate does no I/O and calls no language model. Stop words and abbreviations are English.
 //!
 //! ```
 //! use antiphon_text::{Terms, cluster};

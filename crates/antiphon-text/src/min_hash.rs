@@ -1,8 +1,12 @@
-/// A MinHash sketch of a text, for estimating the similarity of two texts (near-duplicate detection) without comparing them.
+/// A MinHash sketch of a text (512 bytes), for near-duplicate detection: the similarity of two texts is estimated from their
+/// sketches alone.
 ///
-/// The similarity is the Jaccard index: the words and pairs of words that two texts share, divided by those in either text. The
-/// sketch has the minimum of each of 128 hash functions over them; the fraction of minima that two sketches share estimates
-/// the index with a standard error below 0.045: Broder, "On the resemblance and containment of documents", 1997.
+/// The similarity is the Jaccard index of two sets: the number of words and pairs of adjacent words that both texts have, divided
+/// by the number of those that either text has. The order of longer passages does not matter.
+///
+/// For each of 128 hash functions, the sketch stores the minimum over the set. The fraction of minima that are equal in two
+/// sketches estimates the index, with a standard error below 0.045 (Broder, "On the resemblance and containment of documents",
+/// 1997).
 ///
 /// ```
 /// use antiphon_text::MinHash;
@@ -16,7 +20,7 @@ pub struct MinHash([u32; MinHash::SIZE]);
 impl MinHash {
     const SIZE: usize = 128;
 
-    /// Creates the sketch of a text from its words and pairs of adjacent words, ignoring case and punctuation.
+    /// Creates the sketch of a text from its words and its pairs of adjacent words. Case and punctuation are ignored.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let words: Vec<String> = text
@@ -37,7 +41,9 @@ impl MinHash {
         Self(minima)
     }
 
-    /// Returns the estimated similarity of two texts, from 0 to 1; 0 if either text has no words.
+    /// Returns the estimated similarity (Jaccard index) of two texts, from 0 to 1.
+    ///
+    /// 1 for texts with the same words and pairs, 0 for texts that share none or if either text has no words.
     #[must_use]
     pub fn similarity(&self, other: &Self) -> f64 {
         let shared =

@@ -1,9 +1,10 @@
 use std::ops::Range;
 
-/// Splits a text into sentences and returns their byte ranges, without surrounding white space.
+/// Splits a text into sentences and returns their byte ranges in order, without surrounding white space.
 ///
-/// A sentence ends at `.`, `!`, `?` or `…`, with closing quotes after it, if white space and the start of a new sentence follow:
-/// an upper-case letter, a digit, an opening quote, `(` or `£`. Some English abbreviations do not end a sentence.
+/// A sentence ends with `.`, `!`, `?` or `…` and any closing quotes or `)` after it, if white space and the beginning of a
+/// sentence follow: an upper-case letter, a digit, an opening quote, `(` or `£`. The end of the text ends a sentence as well.
+/// The abbreviations `Mr.`, `Mrs.`, `Dr.`, `e.g.`, `i.e.` and `etc.` do not end one. Line ends count as white space only.
 ///
 /// ```
 /// let text = "I pay £9.50 a tray. It hurts.";

@@ -23,7 +23,10 @@ const STOPWORDS: &str = "a able about above actually after again against ago ain
     yours yourself don't monday tuesday wednesday thursday friday sunday especially whichever half-past eleven twelve eight \
     hundred thousand dozen half anyway also ended shows easy ready idea fine happy supposed comes thirty fifty rest question";
 
-/// The vocabulary of a set of texts: a number for each term, with its TF-IDF weight. English stop words are excluded.
+/// The vocabulary of a set of texts: the terms, numbered from 0, and their rarity (IDF).
+///
+/// A term is a lower-case word with its plural, such as `loaf` and `loafs`. Words of fewer than three letters, words with digits
+/// and English stop words are excluded. See [`cluster`](crate::cluster()) for an example.
 #[derive(Debug)]
 pub struct Terms {
     numbers: HashMap<String, u32>,
@@ -31,14 +34,19 @@ pub struct Terms {
     rarity: Vec<f32>,
 }
 
-/// A sparse unit vector of a text's TF-IDF weights, as (term, weight) pairs sorted by term; see [`Terms::count`].
+/// The TF-IDF vector of a text: (term, weight) pairs sorted by term, scaled to length 1; see [`Terms::count`].
+///
+/// Terms that the text does not have are left out. Empty if the text has no terms.
 pub type SparseVector = Vec<(u32, f32)>;
 
 impl Terms {
-    /// Counts the terms of all texts and returns the vocabulary with one vector per text; a text is one or more pieces.
+    /// Counts the terms of all texts, and returns the vocabulary and one TF-IDF vector per text, in order.
     ///
-    /// The weight of a term is `(1 + ln count) × ln(1 + texts / texts with the term)`, scaled to vectors of length 1: TF-IDF with
-    /// sublinear counts, after Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, section 6.4.
+    /// A text is a sequence of one or more pieces, such as the answers of one person, which are counted together.
+    ///
+    /// The weight of a term is `(1 + ln count) × ln(1 + texts / texts with the term)`; each vector is then scaled to length 1.
+    /// This is TF-IDF with sublinear counts, after Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008,
+    /// section 6.4.
     pub fn count<'a, T>(texts: impl IntoIterator<Item = T>) -> (Self, Vec<SparseVector>)
     where
         T: IntoIterator<Item = &'a str>,
@@ -84,24 +92,25 @@ impl Terms {
         vector
     }
 
-    /// Returns the terms of a sentence in order, without words that are not in the vocabulary.
+    /// Returns the terms of a sentence in the order of its words, with repetitions. Words not in the vocabulary are left out.
     pub fn of<'a>(&'a self, sentence: &'a str) -> impl Iterator<Item = u32> + 'a {
         words(sentence).filter_map(|word| self.numbers.get(stem(&word)).copied())
     }
 
-    /// Returns the number of terms.
+    /// Returns the number of terms in the vocabulary. Terms are numbered from 0 to one less.
     #[must_use]
     pub fn len(&self) -> usize {
         self.forms.len()
     }
 
-    /// Returns whether the vocabulary is empty.
+    /// Returns whether the vocabulary has no terms.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.forms.is_empty()
     }
 
-    /// Returns the most frequent form of a term, such as its singular or plural; empty for an unknown number.
+    /// Returns the most frequent form of a term in the texts, its singular or its plural; empty if `term` is not in the
+    /// vocabulary.
     #[must_use]
     pub fn form(&self, term: u32) -> &str {
         let forms = self.forms.get(term as usize).into_iter().flatten();
