@@ -91,11 +91,11 @@ impl Mapping {
                     Err(_) => sum.found.bad += 1,
                 }
             }
-            let keys = asked.iter().map(|(key, _)| *key).filter(|_| self.recipe.cache).collect();
+            let keys = asked.iter().map(|(key, _)| *key).filter(|_| self.uses_cache()).collect();
             let mut known = store.answers(keys).await.map_err(Error::store)?.into_iter();
             for (key, prompt) in &asked {
                 let is_known = known.next().flatten().is_some();
-                sum.add(*key, prompt, is_known, self.recipe.cache);
+                sum.add(*key, prompt, is_known, self.uses_cache());
             }
         }
         if sum.found.rows == 0 {

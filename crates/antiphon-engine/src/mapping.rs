@@ -236,6 +236,11 @@ impl Mapping {
         format!("usual/{}", blake3::hash(parts.to_string().as_bytes()).to_hex())
     }
 
+    /// Returns whether equal prompts have one answer, also that of an earlier run.
+    pub(super) fn uses_cache(&self) -> bool {
+        self.recipe.cache && !self.ignores_answers
+    }
+
     async fn report(
         &self,
         run: &Run,
@@ -286,7 +291,7 @@ impl Mapping {
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
         options.limits.attempts = options.limits.attempts.or(Some(self.recipe.attempts));
-        options.cache = self.recipe.cache && !self.ignores_answers;
+        options.cache = self.uses_cache();
         options.allow_cut = self.recipe.allow_cut;
         // The reader of the results may go; then no call begins.
         let drain = options.drain.child_token();

@@ -47,9 +47,9 @@ impl Client {
 
     /// Creates a client that sends its requests with a custom reqwest client.
     ///
-    /// The reqwest client decides about the connection pool, TLS, proxies, redirects and
-    /// [`NetworkPolicy`](crate::NetworkPolicy); all other options are the defaults of [`ClientBuilder`]. HTTP/2 requests to one
-    /// host share one connection.
+    /// Connection pool, connect timeout, TLS, proxies, redirects and user agent are those of the reqwest client; all other
+    /// options, such as the other timeouts and `max_body`, are the defaults of [`ClientBuilder`]. HTTP/2 requests to one host
+    /// share one connection.
     #[must_use]
     pub fn from_reqwest(client: reqwest::Client) -> Self {
         Self::over(Transport::Given(client), ClientBuilder::default())

@@ -9,7 +9,7 @@
 //! | stop calling a service that fails | [`CircuitBreaker`], [`BreakerRegistry`] |
 //! | stay within a known limit (token bucket) | [`RateLimiter`] |
 //! | find an unknown limit and stay just below it (admission control) | [`LimiterRegistry`], [`AdaptiveLimiter`] |
-//! | read the limits that a server reports in headers | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
+//! | read limits from a server's headers | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
 //! use antiphon_resilience::{RetryPolicy, Verdict};

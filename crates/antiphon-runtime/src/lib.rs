@@ -7,7 +7,7 @@
 //! | reuse resources that are expensive to create (connection pool) | [`Pool`] |
 //! | process items in batches with a minimum spacing | [`BatchProcessor`] |
 //! | report progress: throughput and time left | [`Progress`] |
-//! | run a single future: with a time limit, in the background, from synchronous code | [`timeout`], [`background`], [`block_on`] |
+//! | run one future with a time limit, in the background, or from synchronous code | [`timeout`], [`background`], [`block_on`] |
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -187,8 +187,7 @@ impl Runner {
         Ok(task.at(self.shared.push(priority, job)))
     }
 
-    /// Runs all `futures` in the caller's task and returns their results in order; a panic becomes the [`TaskError`] of its
-    /// future.
+    /// Runs all `futures` in the caller's task and returns their results, or the [`TaskError`] of a panic, in order.
     ///
     /// Like the function [`gather`], with this runner's concurrency limit and task timeout. The futures are polled by the caller:
     /// they may borrow, and share one core. They are not tasks of the runner and take none of its slots, so both together may

@@ -243,6 +243,10 @@ async fn an_estimate_uses_earlier_results_and_usage() {
     let after = mapping.estimate(&calls(), &lab.store).await.unwrap();
     assert_eq!((after.done, after.calls), (3, (0, 0)));
     mapping.input = lab.input("more.jsonl", &format!("{ROWS}{{\"n\":4}}\nno row\n{{\"m\":5}}\n")).await;
+    mapping.ignores_answers = true;
+    let anew = Mapping { fresh: true, ..mapping.clone() }.estimate(&calls(), &lab.store).await.unwrap();
+    assert_eq!((anew.cached, anew.calls.0), (0, 4), "every row is paid for");
+    mapping.ignores_answers = false;
     let more = mapping.estimate(&calls(), &lab.store).await.unwrap();
     assert_eq!((more.rows, more.based_on_calls, more.millis.is_some()), (6, 3, true));
     assert!(more.bad > 0 && more.cost_usd_micros.is_some(), "{more:?}");

@@ -125,8 +125,8 @@ impl AdaptiveLimiter {
     ///
     /// # Cancel safety
     /// Dropping the future takes nothing and gives its place in the queue to the next waiter. A future that is neither dropped
-    /// nor polled blocks the waiters behind it, as in any fair queue: do not hold one in a stream that is polled only when
-    /// another call has been admitted.
+    /// nor polled blocks the waiters behind it, as in any fair queue: do not wait for another permit while such a future is
+    /// kept unpolled.
     pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
         self.acquire_at(Self::ORDINARY, cost, deadline).await
     }
