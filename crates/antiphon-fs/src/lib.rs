@@ -6,12 +6,12 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | read a whole file | [`read`](read()), [`read_to_string`] |
+//! | read a whole file | [`read()`], [`read_to_string`] |
 //! | read many whole files | [`read_many`] |
 //! | read a large file in chunks or lines (NDJSON) | [`Reader`] |
-//! | replace a whole file atomically and durably (fsync) | [`write`](write()) |
+//! | replace a whole file atomically and durably (fsync) | [`write()`] |
 //! | write a file piece by piece | [`Writer`] |
-//! | find files by globs | [`walk`](walk()) |
+//! | find files by globs | [`walk()`] |
 //! | admit one process at a time | [`FileLock`] |
 //!
 //! ```

@@ -53,7 +53,7 @@ impl Backoff {
         wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())
     }
 
-    /// Returns the next pause, after raising its ceiling to at least `base`.
+    /// Returns the next pause, with its ceiling raised to at least `base` (but not above `cap`).
     pub(crate) fn raised(&mut self, base: Duration) -> Duration {
         self.ceiling = self.ceiling.max(base).min(self.cap);
         self.pause()

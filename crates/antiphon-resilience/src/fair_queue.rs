@@ -7,8 +7,8 @@ use tokio::time::sleep_until;
 
 /// A fair queue of waiters: only the first checks the state and the clock, the others sleep until they are first.
 ///
-/// Waiters are ordered by priority, lowest first, and then by arrival. A waiter holds nothing but its position: one that is
-/// dropped leaves no trace.
+/// Waiters are ordered by priority, lowest number first, and then by arrival (FIFO). A waiter holds only its position:
+/// dropping it passes the turn to the next one.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     waiters: Mutex<Waiters>,

@@ -56,7 +56,7 @@ pub struct RunnerMetrics {
 pub(crate) struct Scheduler {
     lanes: [VecDeque<Queued>; 5],
     room: Waiters,
-    /// Places in the queue that are taken but not filled yet.
+    /// Number of places in the queue that are reserved for submitters but not filled yet.
     reserved: usize,
     idle: Vec<(usize, Waker)>,
     /// Workers that were woken or spawned and have not polled the queue yet.

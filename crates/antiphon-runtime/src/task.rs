@@ -133,7 +133,8 @@ trait Run: Send + Sync {
 
 /// A future and the slot for its result, shared by the worker and the [`Task`].
 ///
-/// Sharing lets it mostly be freed by the thread that allocated it: freeing another thread's memory takes an allocator lock.
+/// It is shared so that in most cases the thread that allocated it also frees it: freeing the memory of another thread takes a
+/// lock of the allocator.
 struct Cell<F: Future> {
     work: Mutex<Work<F>>,
     state: Mutex<State<F::Output>>,

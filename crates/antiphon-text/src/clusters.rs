@@ -2,8 +2,8 @@ use std::ops::RangeInclusive;
 
 use crate::terms::SparseVector;
 
-/// The number of initialisations, of which the one with the highest cohesion is kept; fewer for many texts, since each one reads
-/// all texts many times.
+/// The number of initialisations, of which the one with the highest cohesion is kept. Only two for more than `LARGE_COUNT` texts,
+/// since each one reads all texts up to `MAX_ROUNDS` times.
 const RESTARTS: usize = 8;
 const LARGE_COUNT: usize = 1_000;
 const MAX_ROUNDS: usize = 25;
@@ -26,14 +26,14 @@ pub type Centroid = Vec<f32>;
 /// thread. `is_cancelled` is called once per iteration; after it has returned `true`, the current groups are returned, which may
 /// be poor.
 ///
-/// # Panics
-/// If a vector has a term that is not less than `terms`.
-///
 /// ```
 /// use antiphon_text::{Terms, cluster};
 /// let (terms, vectors) = Terms::count([["warm bread"], ["green apples"], ["bread, still warm"]]);
 /// assert_eq!(cluster(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1]]);
 /// ```
+///
+/// # Panics
+/// If a vector has a term that is not less than `terms`.
 pub fn cluster(
     vectors: &[SparseVector],
     terms: usize,

@@ -1,6 +1,6 @@
 //! Text statistics: sentence splitting, TF-IDF terms, clustering and MinHash similarity.
 //!
-//! - [`sentences`](sentences()) splits a text into sentences.
+//! - [`sentences()`] splits a text into sentences.
 //! - [`Terms`] computes TF-IDF vectors, and [`cluster`] groups texts by them.
 //! - [`MinHash`] estimates the similarity of two texts (near-duplicate detection).
 //!

@@ -26,7 +26,7 @@ const STOPWORDS: &str = "a able about above actually after again against ago ain
 /// The vocabulary of a set of texts: the terms, numbered from 0, and their rarity (IDF).
 ///
 /// A term is a lower-case word with its plural, such as `oven` and `ovens`. Words of fewer than three letters, words with digits
-/// and English stop words are excluded. See [`cluster`](crate::cluster()) for an example.
+/// and English stop words are excluded. See [`cluster`](crate::cluster) for an example.
 #[derive(Debug)]
 pub struct Terms {
     numbers: HashMap<String, u32>,

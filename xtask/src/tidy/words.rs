@@ -4,11 +4,11 @@ use crate::shell::Done;
 use crate::source::Source;
 
 /// Words with which no doc comment begins.
-pub(crate) const BAD_OPENINGS: [&str; 9] =
-    ["It", "Its", "What", "How", "Who", "Where", "Those", "That", "They"];
+pub(crate) const BAD_OPENINGS: [&str; 10] =
+    ["It", "Its", "What", "How", "Who", "Where", "Those", "That", "They", "Of"];
 
 /// Words that docs, comments and messages avoid: docs/glossary.md has those to use instead.
-const AVOIDED: [&str; 12] = [
+const AVOIDED: [&str; 14] = [
     "told",
     "tells",
     "nobody",
@@ -21,6 +21,8 @@ const AVOIDED: [&str; 12] = [
     "mended",
     "heeds",
     "hears",
+    "what there is",
+    "is over",
 ];
 
 /// Files that have avoided words as data: the words of prompts, word lists and stored formats.

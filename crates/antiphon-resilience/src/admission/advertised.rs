@@ -3,10 +3,10 @@ use std::time::{Duration, Instant};
 use super::cost_factor::{CostFactor, CostSample};
 use crate::hints::Allowance;
 
-/// One limit as a server's headers report it: the remaining amount, and its refill rate.
+/// One limit as reported by the headers of a server: the remaining amount and the refill rate.
 ///
-/// The remaining amount is reported only with each answer, as of the time when the server counted that answer's request. In
-/// between, it is estimated: plus the refill since then, minus the cost of the calls sent since then.
+/// The server reports the remaining amount with each answer, as of the time at which it counted the request. Between reports the
+/// amount is estimated: the last report, plus the refill since then, minus the cost of the calls sent since then.
 #[derive(Debug, Default)]
 pub(super) struct Dimension {
     advertised: Option<AdvertisedLimit>,
@@ -54,8 +54,10 @@ struct RateSample {
     through: f64,
 }
 
-/// The request that an answer belongs to: its number, its time, the total cost sent by then, itself included, the total that
-/// the server has counted, whether it was refused, and this process's part of the limit.
+/// The request to which an answer belongs.
+///
+/// `total` is the cost of all requests sent up to and including this one, `counted` the part of it that the server had counted
+/// by then, and `part` this process's part of the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SentRequest {
     pub(super) number: u64,

@@ -4,10 +4,10 @@ use super::registry::AdaptivePolicy;
 
 /// An adaptive concurrency limit, found by probing.
 ///
-/// The limit grows while at least four fifths of it are used: by one for each answer until the first decrease, as in TCP's
-/// slow start, and slowly after that. It decreases once for each episode of refusals. It stops where more concurrency brings
-/// no more throughput, as with an engine whose slots are all taken, or a server that fails calls when it is overloaded.
-/// Faults that do not depend on the concurrency cost their own share of the throughput and do not lower the limit.
+/// The limit grows while at least four fifths of it are used: by one per answer until the first decrease, as in the slow start of
+/// TCP, and by one per round of answers after that. It decreases by 30 % once per episode of refusals. It stops growing where
+/// more concurrency does not increase the throughput, as with an inference engine whose slots are all in use, or a server that
+/// fails calls when it is overloaded. Failures that do not depend on the concurrency do not lower the limit.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     limit: f64,
@@ -19,7 +19,7 @@ pub(super) struct ConcurrencyLimit {
     /// Smoothed latency of answers, in seconds.
     mean_latency: f64,
     last_answer: Option<Instant>,
-    /// Limit before it was last lowered for failures, which may turn out to have been an outage.
+    /// Limit before it was last lowered because of failures; restored if they turn out to have been an outage.
     before_failures: Option<f64>,
 }
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::bursts;
 
-/// The actual cost of an estimated unit: servers count tokens in their own way, and may count the maximum of an answer.
+/// The ratio of actual to estimated cost: a server counts tokens with its own tokenizer, and may count an answer at `max_tokens`.
 ///
 /// The headers of two answers show the cost of the calls between them: the refill, less the increase of the remaining amount.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
-/// The rate of a server that reports nothing but refusals (429): its throughput between two refusals.
+/// The rate limit of a server that sends no headers, only refusals (429), measured as its throughput between two refusals.
 ///
-/// At a refusal, the server's token bucket is empty. Between two refusals, the server admitted exactly the refill, whatever
-/// the size of the bucket, unless it was full in between: the initial burst does not distort the measurement.
+/// At a refusal, the token bucket of the server is empty. The requests admitted between two refusals are therefore exactly the
+/// refill in that time, unless the bucket was full in between. The size of the bucket, which the initial burst used up, does not
+/// distort the measurement.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryRate {
     started_at: Option<Instant>,
@@ -44,7 +45,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Requests between two refusals that are enough to measure a rate.
 const MIN_COUNT: f64 = 4.0;
 
-/// The share of a pace that is kept where all that is known is that it is too fast.
+/// The factor by which a pace is reduced if it is too fast and there is no measurement.
 const DECREASE: f64 = 0.7;
 
 /// The shortest time over which a rate since the start is measured.
@@ -53,7 +54,7 @@ const MIN_START: Duration = Duration::from_millis(100);
 /// The highest growth each second of a pace that has crept up, by a fifth in total.
 const MAX_CREEP: f64 = 0.2;
 
-/// The multiple of the ceiling from which the limit is taken to be gone.
+/// The multiple of the ceiling from which the limit is assumed to exist no longer, since no request was refused.
 const LIMIT_GONE: f64 = 8.0;
 
 /// The age up to which unused send slots are caught up with.

@@ -34,11 +34,11 @@ impl Tally {
     }
 }
 
-/// Counts of calls in the order in which they started, whichever ends first.
+/// A sliding window of call counts, ordered by the start of the calls and not by their end.
 ///
-/// Ordered by their ends, only quick failures would be counted while slow successes are still in flight. A call is judged
-/// among the calls that started before it; one in flight counts as one that has not failed. Counts are kept in slices of a
-/// tenth of a window, so that the cost of a call does not depend on the length of the window.
+/// If they were ordered by their end, only quick failures would be counted while slow successes are still in flight. When a call
+/// ends, the share of failures is computed over the window that ends with its start; calls in flight count as not failed.
+/// Counts are kept in slices of a tenth of the window, so that the cost per call does not depend on the size of the window.
 #[derive(Debug)]
 pub(super) struct Calls {
     window: BreakerWindow,
@@ -58,8 +58,8 @@ struct Slice {
 /// The number of slices of a window.
 const SLICES: u32 = 10;
 
-/// The number of slices that are kept: four windows. If more calls than that started during one that failed, calls like it
-/// are a small share.
+/// The number of slices that are kept: four windows. The result of a call that started before them is not counted: so many calls
+/// have started since then that calls as slow as it are a small share.
 const KEPT: usize = 40;
 
 impl Calls {

@@ -7,9 +7,10 @@ use super::manage::Manage;
 use super::shared::Shared;
 use crate::clock::now;
 
-/// A lease of one slot of the pool, with or without a resource in it. Dropping it passes the resource or the slot on.
+/// A guard of one slot of the pool, with or without a resource in it. Dropping it passes the resource, or the empty slot, to the
+/// next waiter or back to the pool.
 ///
-/// Two words without a flag: a lease is moved several times in an acquire, which took 130 ns with a flag and 50 ns without.
+/// Kept at two machine words: an acquire moves it several times and takes 50 ns; with another field it took 130 ns.
 pub(super) struct Lease<M: Manage> {
     pub(super) entry: Option<Box<Entry<M::Resource>>>,
     shared: Arc<Shared<M>>,
