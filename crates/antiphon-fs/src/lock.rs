@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::blocking::run_blocking;
 use crate::error::Error;
 
-/// An exclusive, advisory lock on a file, among all processes of a machine.
+/// An exclusive lock on a file, among all processes of a machine (advisory on Unix).
 ///
 /// Unlike a lease, a lock never expires. The system releases it when its owner drops it or exits, even after a crash, so a lock
 /// that is held always has a live owner. The lock file itself stays, unless it is [removed on drop](Self::remove_on_drop).
