@@ -9,7 +9,7 @@ pub(crate) struct LimitSharing {
     part: LimitPart,
 }
 
-/// The smallest part from which the whole limit is extrapolated; smaller ones measure it too inaccurately.
+/// The smallest part whose measurement counts: with a smaller one, a process only measures what the others leave.
 const MEASURES: f64 = 0.05;
 
 impl LimitSharing {
@@ -22,10 +22,12 @@ impl LimitSharing {
     /// Requests a part for a worker that could make `demand` calls per second, and enforces it from now on.
     pub(crate) async fn renew(&self, run: &Run, demand: f64) {
         let view = self.limiter.snapshot();
-        let measured = view.requests_per_second.filter(|_| view.part >= MEASURES);
-        let rate = measured.map(|rate| rate / view.part);
+        let mut demand = LimitDemand::new(&self.scope, demand);
+        if let Some(rate) = view.requests_per_second.filter(|_| view.part >= MEASURES) {
+            demand = demand.measured(rate, view.part);
+        }
         // A store that cannot be used is reported by the job that needs it, and the part stays as it was.
-        if let Ok(share) = run.share_limit(LimitDemand::new(&self.scope, demand).rate(rate)).await {
+        if let Ok(share) = run.share_limit(demand).await {
             self.part.set(share.part, share.rate);
         }
     }

@@ -45,7 +45,7 @@ mod worker;
 pub use error::{Error, ErrorKind};
 pub use filter::RunFilter;
 pub use job::{Answer, Bill, Intent, Job, JobRecord, JobState, LateResult, Settled, Settlement};
-pub use limit::{LimitDemand, LimitShare};
+pub use limit::{LimitDemand, LimitShare, MeasuredRate};
 pub use pages::Pages;
 pub use record::{NewRun, RunRecord, RunStatus, Tally};
 pub use run::Run;

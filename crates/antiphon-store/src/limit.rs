@@ -7,8 +7,18 @@ pub struct LimitDemand {
     pub scope: String,
     /// The number of calls per second that the worker could make without a limit.
     pub demand: f64,
-    /// The whole limit in calls per second, as this worker measured it; `None` if it has not reached a limit.
-    pub rate: Option<f64>,
+    /// The rate that this worker measured; `None` if it has not reached a limit.
+    pub measured: Option<MeasuredRate>,
+}
+
+/// A rate that was measured within a part of a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct MeasuredRate {
+    /// Calls per second.
+    pub rate: f64,
+    /// The part of the limit within which the calls were made, from 0 to 1.
+    pub part: f64,
 }
 
 impl LimitDemand {
@@ -16,14 +26,15 @@ impl LimitDemand {
     /// counts as 0.
     #[must_use]
     pub fn new(scope: impl Into<String>, demand: f64) -> Self {
-        Self { scope: scope.into(), demand: demand.max(0.0), rate: None }
+        Self { scope: scope.into(), demand: demand.max(0.0), measured: None }
     }
 
-    /// Sets the whole limit in calls per second, as this worker measured it. A value that is not finite and above 0 counts as
-    /// no measurement.
+    /// Sets the calls per second that this worker measured within `part` of the limit. A rate or part that is not finite and
+    /// above 0 counts as no measurement.
     #[must_use]
-    pub fn rate(mut self, rate: Option<f64>) -> Self {
-        self.rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
+    pub fn measured(mut self, rate: f64, part: f64) -> Self {
+        let is_valid = |value: f64| value.is_finite() && value > 0.0;
+        self.measured = (is_valid(rate) && is_valid(part)).then_some(MeasuredRate { rate, part });
         self
     }
 }
@@ -34,7 +45,8 @@ impl LimitDemand {
 pub struct LimitShare {
     /// The fraction of the whole limit, from 0 to 1.
     pub part: f64,
-    /// The whole limit in calls per second, as a worker last measured it in the past ten minutes; `None` without a measurement.
+    /// The whole limit in calls per second, as the workers measured it together, at most ten minutes ago; `None` without a
+    /// measurement.
     pub rate: Option<f64>,
 }
 
@@ -47,11 +59,21 @@ impl LimitShare {
 /// The age, in milliseconds, up to which a measured rate is passed on to other workers.
 pub(crate) const RATE_MILLIS: i64 = 10 * 60 * 1_000;
 
-/// The demand of another worker, and the part that it has.
+/// The demand of a worker, the part that it has, and the rate that it measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holding {
     pub(crate) demand: f64,
     pub(crate) part: f64,
+    pub(crate) measured: Option<MeasuredRate>,
+}
+
+/// Returns the whole limit by what the workers measured of their parts. One that is held up, and measures less than its part, lowers
+/// it by its own share alone.
+pub(crate) fn whole_rate(measured: impl Iterator<Item = MeasuredRate>) -> Option<f64> {
+    let none = MeasuredRate { rate: 0.0, part: 0.0 };
+    let all = measured
+        .fold(none, |all, more| MeasuredRate { rate: all.rate + more.rate, part: all.part + more.part });
+    (all.part > 0.0).then(|| all.rate / all.part)
 }
 
 /// Returns the part of a limit of `rate` calls per second for a worker: its share of all demands, each of which counts as no more
@@ -72,7 +94,7 @@ pub(crate) fn part_for(demand: f64, others: &[Holding], rate: Option<f64>) -> f6
 
 #[cfg(test)]
 mod tests {
-    use super::{Holding, part_for};
+    use super::{Holding, MeasuredRate, part_for, whole_rate};
 
     #[test]
     fn one_worker_has_the_whole_limit() {
@@ -81,10 +103,23 @@ mod tests {
             (part_for(0.0, &[], Some(9.0)) - 1.0).abs() < f64::EPSILON,
             "a lone worker keeps the limit while it waits for rows"
         );
-        let other = Holding { demand: 0.0, part: 0.0 };
+        let other = Holding { demand: 0.0, part: 0.0, measured: None };
         assert!(
             part_for(0.0, &[other], None).abs() < f64::EPSILON,
             "beside others a worker without a demand receives nothing"
+        );
+    }
+
+    #[test]
+    fn the_whole_limit_is_what_all_measured_of_all_parts() {
+        let whole = |measured: &[(f64, f64)]| {
+            whole_rate(measured.iter().map(|(rate, part)| MeasuredRate { rate: *rate, part: *part }))
+        };
+        assert_eq!((whole(&[]), whole(&[(30.0, 0.5), (15.0, 0.25)])), (None, Some(60.0)));
+        assert_eq!(
+            whole(&[(30.0, 0.5), (1.0, 0.5)]),
+            Some(31.0),
+            "one that is held up lowers it by its own part"
         );
     }
 
@@ -97,7 +132,8 @@ mod tests {
             let worker = round % 4;
             let others = |parts: &[f64]| {
                 let all = demands.iter().zip(parts).enumerate().filter(|(other, _)| *other != worker);
-                all.map(|(_, (demand, part))| Holding { demand: *demand, part: *part }).collect::<Vec<_>>()
+                all.map(|(_, (demand, part))| Holding { demand: *demand, part: *part, measured: None })
+                    .collect::<Vec<_>>()
             };
             let part = part_for(demands[worker], &others(&parts), Some(60.0));
             if worker < parts.len() {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub(super) struct DeliveryRate {
     started_at: Option<Instant>,
     pace: Option<Pace>,
+    /// Whether there ever was a pace.
+    has_paced: bool,
     /// Refusal from which requests are counted.
     anchor: Option<Refusal>,
     next_at: Option<Instant>,
@@ -65,23 +67,32 @@ impl DeliveryRate {
         self.pace.as_ref().map(|pace| pace.rate)
     }
 
-    /// Starts with a rate that other processes have measured, if none is known.
+    /// Starts with a rate that other processes have measured, unless this process has measured or adopted one before: a limit
+    /// that is gone stays gone.
     pub(super) fn adopt(&mut self, rate: f64) {
-        self.pace.get_or_insert_with(|| Pace::new(rate, rate, MIN_COUNT));
+        if !self.has_paced {
+            self.set_pace(Pace::new(rate, rate, MIN_COUNT));
+        }
     }
 
-    /// Scales the measurements by `ratio`, since this process's part of the limit has changed; the server has admitted
-    /// `through` calls by `now`.
-    pub(super) fn rescale(&mut self, ratio: f64, through: f64, now: Instant) {
-        if let Some(pace) = &mut self.pace {
-            [&mut pace.rate, &mut pace.from, &mut pace.ceiling].into_iter().for_each(|rate| *rate *= ratio);
-        }
+    fn set_pace(&mut self, pace: Pace) {
+        (self.pace, self.has_paced) = (Some(pace), true);
+    }
+
+    /// Follows a change of this process's part of the limit by `ratio`. The pace becomes `rate`, this process's part of the limit
+    /// that all processes measured together; without it the pace grows at most twofold, since a process with a small part
+    /// measures what the others leave. Counting starts anew at `now`, when the server has admitted `through` calls.
+    pub(super) fn rescale(&mut self, ratio: f64, rate: Option<f64>, through: f64, now: Instant) {
+        let Some(pace) = &mut self.pace else { return };
+        let rate = rate.unwrap_or(pace.rate * ratio.min(2.0));
+        *pace = Pace::new(rate, rate, MIN_COUNT);
         if let Some(anchor) = &mut self.anchor {
-            anchor.through += (1.0 - ratio) * (through - anchor.through);
+            (anchor.at, anchor.through, anchor.paused) = (now, through, Duration::ZERO);
         }
+        // The slot after the last call at the former pace.
         if let Some(slot) = self.next_at.filter(|slot| *slot > now) {
-            let wait = slot.saturating_duration_since(now).as_secs_f64() / ratio;
-            self.next_at = Duration::try_from_secs_f64(wait).ok().and_then(|wait| now.checked_add(wait));
+            let gap = Duration::try_from_secs_f64(1.0 / rate).ok().and_then(|gap| now.checked_add(gap));
+            self.next_at = Some(gap.map_or(slot, |next| slot.min(next)));
         }
     }
 
@@ -142,7 +153,7 @@ impl DeliveryRate {
             (None, 0) => Duration::try_from_secs_f64(2.0 / pace.rate).unwrap_or(FIRST_PAUSE).min(FIRST_PAUSE),
             (None, _) => doubled(refusals),
         };
-        self.pace = Some(pace);
+        self.set_pace(pace);
         pause.max(SHORTEST_PAUSE)
     }
 
@@ -246,8 +257,13 @@ mod tests {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(100.0, 100.0, 50.0);
-        let mut delivery =
-            DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
+        let mut delivery = DeliveryRate {
+            has_paced: true,
+            started_at: Some(start),
+            pace: Some(pace),
+            anchor: Some(anchor),
+            next_at: None,
+        };
         let pause = delivery.refused(Refusal::new(102, at(start, 1_000), 100.0), None, 0);
         delivery.pause(pause, at(start, 1_000));
         let back = at(start, 600_000);
@@ -264,8 +280,13 @@ mod tests {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(1_000.0, 1_000.0, 50.0);
-        let mut delivery =
-            DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
+        let mut delivery = DeliveryRate {
+            has_paced: true,
+            started_at: Some(start),
+            pace: Some(pace),
+            anchor: Some(anchor),
+            next_at: None,
+        };
         // A hundred requests, which are refilled in a pause of a second and used up in a tenth of one.
         for round in 1..=8_u32 {
             let (started_at, number) = (1_100 * u64::from(round - 1), u64::from(round) * 101);
@@ -285,8 +306,13 @@ mod tests {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(40.0, 41.0, 20.0);
-        let mut delivery =
-            DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
+        let mut delivery = DeliveryRate {
+            has_paced: true,
+            started_at: Some(start),
+            pace: Some(pace),
+            anchor: Some(anchor),
+            next_at: None,
+        };
         let (mut now, mut level, mut number, mut through) = (start, 0.0_f64, 1, 0.0);
         loop {
             let next = delivery.ready_at(now).max(now);

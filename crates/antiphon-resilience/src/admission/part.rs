@@ -33,11 +33,12 @@ impl LimitPart {
     /// If a limiter has several handles, their parts are added. The sum is clamped to between 0.01 and 1: with the minimum, an
     /// occasional call still observes the limits. A relative change of at most 5 % is ignored, except back to the whole limit.
     ///
-    /// `rate` is the whole limit in requests per second, if other processes have measured it. A limiter that has made no call
-    /// yet starts with its part of that rate; otherwise `rate` is ignored.
+    /// `rate` is the whole limit in requests per second, if other processes have measured it. A limiter that has measured no
+    /// rate itself yet adopts its part of it, once; otherwise `rate` is ignored.
     pub fn set(&self, part: f64, rate: Option<f64>) {
         let mut parts = parts(&self.shared);
-        parts.set.insert(self.number, part);
+        // `max` also turns a NaN into 0.
+        parts.set.insert(self.number, part.max(0.0));
         self.shared.set_part(parts.sum(), rate);
     }
 }

@@ -185,25 +185,26 @@ impl LimiterState {
         (self.policy.max_concurrency as f64 * self.part).ceil().max(1.0) as usize
     }
 
-    /// Sets this process's part of the server's limits. Before the first call, `rate` is used as the whole limit in requests
-    /// per second, as other processes measured it.
+    /// Sets this process's part of the server's limits. Until this process has measured a rate, `rate` is used as the whole limit
+    /// in requests per second, as other processes measured it.
     pub(super) fn set_part(&mut self, part: f64, rate: Option<f64>, now: Instant) {
         let part = part.clamp(LEAST_PART, 1.0);
         let ratio = part / self.part;
         // Small changes are ignored: parts follow estimates of demand, and each change restarts the search for the best
         // concurrency.
         let is_whole = part.total_cmp(&1.0).is_eq() && ratio > 1.0;
+        let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
         if (ratio - 1.0).abs() > NOISE || is_whole {
             self.part = part;
             let through = self.through(self.sent);
             self.dimensions.iter_mut().for_each(|dimension| dimension.rescale(part, ratio));
-            self.delivery.rescale(ratio, through, now);
+            self.delivery.rescale(ratio, rate.map(|rate| rate * part), through, now);
             #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
             let (start, max) = (self.policy.start_concurrency as f64, self.max_concurrency() as f64);
             self.concurrency.rescale(ratio, start * part, max);
         }
-        if let Some(rate) = rate.filter(|rate| self.started_at.is_none() && rate.is_finite() && *rate > 0.0) {
-            self.delivery.adopt(rate * part);
+        if let Some(rate) = rate.filter(|_| !self.headers_suffice()) {
+            self.delivery.adopt(rate * self.part);
         }
     }
 

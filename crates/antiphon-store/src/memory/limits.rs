@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::backend::now;
-use crate::limit::{Holding, LimitDemand, LimitShare, RATE_MILLIS, part_for};
+use crate::limit::{Holding, LimitDemand, LimitShare, RATE_MILLIS, part_for, whole_rate};
 
 /// The rate limits that workers share.
 #[derive(Default)]
@@ -24,13 +24,15 @@ impl Limits {
         let others =
             self.parts.iter().filter(|(other, (scope, _))| **other != worker && *scope == wanted.scope);
         let others: Vec<_> = others.map(|(_, (_, holding))| *holding).collect();
-        if let Some(rate) = wanted.rate {
+        let measured = others.iter().filter_map(|other| other.measured).chain(wanted.measured);
+        if let Some(rate) = whole_rate(measured) {
             self.rates.insert(wanted.scope.clone(), (rate, now()));
         }
         let known = self.rates.get(&wanted.scope).filter(|(_, at)| *at >= now() - RATE_MILLIS);
         let rate = known.map(|(rate, _)| *rate);
         let part = part_for(wanted.demand, &others, rate);
-        self.parts.insert(worker, (wanted.scope.clone(), Holding { demand: wanted.demand, part }));
+        let holding = Holding { demand: wanted.demand, part, measured: wanted.measured };
+        self.parts.insert(worker, (wanted.scope.clone(), holding));
         LimitShare::new(part, rate)
     }
 }

@@ -186,7 +186,10 @@ const MIGRATIONS: [&str; 6] = ["
         worker INTEGER PRIMARY KEY,
         scope TEXT NOT NULL,
         demand REAL NOT NULL,
-        part REAL NOT NULL
+        part REAL NOT NULL,
+        -- What the worker measured, and within which part.
+        rate REAL,
+        rate_part REAL
     );
     CREATE TABLE limits (
         scope TEXT PRIMARY KEY,

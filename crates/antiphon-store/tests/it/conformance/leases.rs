@@ -375,11 +375,15 @@ async fn part(run: &Run, demand: f64) -> f64 {
 async fn the_workers_of_all_runs_share_a_limit(place: Place) {
     let first = run_of(&place.open().await, 1).await;
     let second = place.open().await.open_run(NewRun::new("another")).await.unwrap();
-    let measured = LimitDemand::new("vendor model", 30.0).rate(Some(60.0));
+    let measured = LimitDemand::new("vendor model", 30.0).measured(60.0, 1.0);
     assert_eq!(first.share_limit(measured).await.unwrap().part, 1.0);
     let joined = second.share_limit(LimitDemand::new("vendor model", 10.0)).await.unwrap();
     assert_eq!((joined.part, joined.rate), (0.0, Some(60.0)), "the first worker has all until it asks again");
     assert_eq!((part(&first, 30.0).await, part(&second, 10.0).await), (0.75, 0.25));
+    let demand = |demand, rate, part| LimitDemand::new("vendor model", demand).measured(rate, part);
+    first.share_limit(demand(30.0, 40.0, 0.75)).await.unwrap();
+    let rate = second.share_limit(demand(10.0, 10.0, 0.25)).await.unwrap().rate;
+    assert_eq!(rate, Some(50.0), "as both measured it together");
     let other = second.share_limit(LimitDemand::new("vendor another", 10.0)).await.unwrap();
     assert_eq!((other.part, other.rate), (1.0, None));
     assert_eq!(part(&first, 30.0).await, 1.0, "the second worker uses another limit now");

@@ -196,3 +196,48 @@ async fn a_process_that_joins_gets_its_part_and_the_limit_is_kept() {
         assert!(seconds < 22.5 && is_kept, "headers {has_headers}: {seconds:.1} s, {refused} refused");
     }
 }
+
+/// Renews the parts of all processes each second, as they do by a store: equal parts, of which none is more than the others leave.
+async fn renew_parts(run: &Run) {
+    let mut parts = vec![0.0; run.limiters.len()];
+    loop {
+        for process in 0..parts.len() {
+            let others: f64 = parts.iter().sum::<f64>() - parts[process];
+            let measured = run.limiters.iter().zip(&parts).filter(|(_, part)| **part > 0.05);
+            let measured = measured
+                .filter_map(|((limiter, _), part)| Some((limiter.snapshot().requests_per_second?, *part)));
+            let (rate, of) = measured.fold((0.0, 0.0), |(rate, of), (more, part)| (rate + more, of + part));
+            parts[process] = (1.0 / f64::from(run.course.processes)).min(1.0 - others);
+            run.limiters[process].1.set(parts[process], (of > 0.0).then(|| rate / of));
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Three processes start together, before any of them knows of the others, and take calls from one queue.
+#[tokio::test(start_paused = true)]
+async fn processes_that_start_together_find_a_limit_without_headers() {
+    for latency in LATENCIES {
+        let run = Run::new(Course { processes: 3, has_headers: false, latency, ..REQUESTS });
+        let (start, next) = (Instant::now(), AtomicU32::new(0));
+        for (number, (_, part)) in run.limiters.iter().enumerate() {
+            part.set(if number == 0 { 1.0 } else { 0.0 }, None);
+        }
+        let work = |process: u32| {
+            let (run, next) = (&run, &next);
+            async move {
+                while next.fetch_add(1, Relaxed) < CALLS {
+                    run.call(process).await;
+                }
+            }
+        };
+        let calls = join_all((0..3 * 80).map(|worker| work(worker % 3)));
+        let renewed = async {
+            sleep(Duration::from_secs(1)).await;
+            renew_parts(&run).await;
+        };
+        tokio::select! { _ = calls => {} () = renewed => {} }
+        let (seconds, refused) = (start.elapsed().as_secs_f64(), run.refused.load(Relaxed));
+        assert!(seconds < 23.0 && refused < 240, "{latency:?}: {seconds:.1} s, {refused} refused");
+    }
+}
