@@ -118,7 +118,7 @@ impl Mapping {
             .filter(|usual| usual.calls >= ENOUGH)
             .and_then(|usual| usual.mean.map(|mean| likely(fewest, bytes, &mean, usual.calls)));
         let Takes { most, input, output } =
-            likely.unwrap_or_else(|| possible(fewest, bytes, usual, (tries, limit)));
+            likely.unwrap_or_else(|| possible(fewest, bytes, usual, tries, limit));
         let most = most.min(fewest * tries);
         let cost = |input: u64, output: u64, rows: u64| {
             let price = (self.options.pricing)(input.checked_div(rows).unwrap_or(0))?;
@@ -174,7 +174,7 @@ struct Takes {
 }
 
 /// Estimates calls for `rows` with prompts of `bytes` in all, from the parameters and the usage of a few calls, if any.
-fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, (tries, limit): (u64, u64)) -> Takes {
+fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, tries: u64, limit: u64) -> Takes {
     let most = rows * tries;
     let (low, high) = usual.map_or((100, 1_000), |usual| usual.input_tokens_per_kilobyte);
     let framing = if usual.is_some() { 0 } else { 64 };

@@ -203,31 +203,35 @@ impl Mapping {
         report.served_models = served.into_models();
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
         let results = beside.or(results);
-        self.end(&run, (folder, results), (MapReport { time, ..report }, stop), done(&before)).await
+        let mapped = Mapped {
+            report: MapReport { time, ..report },
+            folder,
+            results,
+            failed: None,
+            stop,
+            reused: false,
+            resumed_at: done(&before),
+        };
+        Ok(self.end(&run, mapped).await)
     }
 
-    /// Writes the failed rows and the report, and returns the outcome.
-    async fn end(
-        &self,
-        run: &Run,
-        (folder, results): (PathBuf, Option<PathBuf>),
-        (report, stop): (MapReport, Option<StopCause>),
-        resumed_at: u64,
-    ) -> Result<Mapped, Error> {
-        let reused = run.record().status == RunStatus::Finished && resumed_at == report.rows;
+    /// Completes the outcome: writes the failed rows and the report.
+    async fn end(&self, run: &Run, mut mapped: Mapped) -> Mapped {
+        let is_finished = run.record().status == RunStatus::Finished;
+        mapped.reused = is_finished && mapped.resumed_at == mapped.report.rows;
         // A run that was finished before keeps the report of its own work.
-        let earlier = run.record().report.as_deref().filter(|_| reused);
-        let report = earlier.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(report);
-        let failed = write_failed(run, &folder.join("failed.jsonl")).await;
-        let stop = match (stop, &failed) {
-            (None, Err(why)) => Some(StopCause::Output(why.clone())),
-            (stop, _) => stop,
-        };
-        let stop = match self.keep(run, &folder, &report).await {
-            Err(kept) => stop.or(Some(kept)),
-            Ok(()) => stop,
-        };
-        Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
+        let earlier = run.record().report.as_deref().filter(|_| mapped.reused);
+        if let Some(report) = earlier.and_then(|text| serde_json::from_str(text).ok()) {
+            mapped.report = report;
+        }
+        match write_failed(run, &mapped.folder.join("failed.jsonl")).await {
+            Ok(failed) => mapped.failed = failed,
+            Err(why) => mapped.stop = mapped.stop.or(Some(StopCause::Output(why))),
+        }
+        if let Err(unkept) = self.keep(run, &mapped.folder, &mapped.report).await {
+            mapped.stop = mapped.stop.or(Some(unkept));
+        }
+        mapped
     }
 
     /// Returns the name of the note with the usage of this recipe's calls.

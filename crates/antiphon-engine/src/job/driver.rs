@@ -109,14 +109,16 @@ impl Driver {
         self.attempt = sent.attempt();
         match answer {
             Ok(answer) => {
-                self.time_answer(&answer, sent.elapsed());
+                let (waited, took) = sent.elapsed();
+                self.time_answer(&answer, waited, took);
                 Event::Answered(Box::new(answer), sent.times())
             }
             Err(err) => match sent.refusal() {
                 Some(Refusal::Fenced) => Event::Fenced(sent.times()),
                 Some(Refusal::OverBudget) => Event::OverBudget(err, sent.times()),
                 None => {
-                    self.time_failure(err.kind(), sent.elapsed());
+                    let (waited, took) = sent.elapsed();
+                    self.time_failure(err.kind(), waited, took);
                     Event::Failed(err, sent.times())
                 }
             },
@@ -124,7 +126,7 @@ impl Driver {
     }
 
     /// Adds the time of a failed call to its phases: the wait before it was sent, and the time after.
-    fn time_failure(&mut self, kind: ErrorKind, (waited, took): (Duration, Duration)) {
+    fn time_failure(&mut self, kind: ErrorKind, waited: Duration, took: Duration) {
         let phase = phase_after(kind);
         self.spans.add(if phase == Phase::Breaker { phase } else { Phase::Limiter }, waited);
         self.spans.add(phase, took);
@@ -135,7 +137,7 @@ impl Driver {
     }
 
     /// Adds the time of an answered call to its phases.
-    fn time_answer(&mut self, answer: &Completion, (waited, took): (Duration, Duration)) {
+    fn time_answer(&mut self, answer: &Completion, waited: Duration, took: Duration) {
         let timing = &answer.timing;
         let first_byte = timing.first_byte.unwrap_or(timing.total);
         let first_token = timing.first_token.unwrap_or(timing.total).max(first_byte);

@@ -275,15 +275,16 @@ impl Jobs {
         self.tally.reserved = self.tally.reserved.saturating_sub(reserved).saturating_add(reserved_now);
         *self.tally.jobs_in(before.0) -= 1;
         *self.tally.jobs_in(after.0) += 1;
-        if let Some(set) = self.set_of(before) {
+        if let Some(set) = self.set_of(before.0, before.1) {
             set.remove(&index);
         }
-        if let Some(set) = self.set_of(after) {
+        if let Some(set) = self.set_of(after.0, after.1) {
             set.insert(index);
         }
     }
 
-    fn set_of(&mut self, (state, is_held): (JobState, bool)) -> Option<&mut BTreeSet<u64>> {
+    /// Returns the set that jobs in this state are in.
+    fn set_of(&mut self, state: JobState, is_held: bool) -> Option<&mut BTreeSet<u64>> {
         match state {
             JobState::Accepted => None,
             JobState::Failed => Some(&mut self.failed),
