@@ -7,8 +7,8 @@ use antiphon_providers::prices::Prices;
 use serde::Deserialize;
 
 use crate::environment::Environment;
+use crate::error::ConfigError;
 use crate::provider::ProviderEntry;
-use crate::settings::ConfigError;
 
 /// A parsed `antiphon.toml`.
 ///
@@ -37,7 +37,9 @@ pub(crate) struct Defaults {
     pub(crate) provider: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) fallback: Option<Vec<String>>,
-    pub(crate) concurrency: Option<usize>,
+    /// Earlier name: `concurrency`.
+    #[serde(alias = "concurrency")]
+    pub(crate) max_concurrency: Option<usize>,
     pub(crate) max_cost: Option<f64>,
 }
 
@@ -145,7 +147,10 @@ mod tests {
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
             "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, call_timeout, route, context, auth, headers, schema, token_limit, extra",
         );
-        check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected a whole number");
+        check(
+            "[defaults]\nmax_concurrency = \"sk-secret\"\n",
+            "a.toml:2: wrong value: expected a whole number",
+        );
         check(
             "[providers.x]\nkind = \"opnai\"\n",
             "a.toml:2: wrong value: expected one of `openai`, `anthropic`, `gemini`, `ollama`, `llamacpp`, `compatible`, `offline`",

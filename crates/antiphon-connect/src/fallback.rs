@@ -2,8 +2,10 @@ use std::fmt;
 
 use crate::config_file::ConfigFile;
 use crate::environment::Environment;
+use crate::error::ConfigError;
+use crate::flags::Flags;
 use crate::provider::{ProviderSettings, named_provider};
-use crate::settings::{ConfigError, Flags, Origin, Sourced, in_files};
+use crate::settings::{Origin, Sourced, in_files};
 
 /// A fallback: a provider and its model, called if the providers before it cannot answer.
 ///

@@ -28,7 +28,9 @@ mod cassette;
 mod config_file;
 mod connect;
 mod environment;
+mod error;
 mod fallback;
+mod flags;
 mod pool;
 mod provider;
 mod replay;
@@ -42,11 +44,13 @@ pub use cassette::Cassette;
 pub use config_file::ConfigFile;
 pub use connect::{ConnectError, ConnectErrorKind, connect, http_client, known_providers};
 pub use environment::Environment;
+pub use error::ConfigError;
 pub use fallback::FallbackSettings;
+pub use flags::Flags;
 pub use pool::FewConnections;
 pub use provider::ProviderSettings;
 pub use session::Session;
-pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, resolve};
+pub use settings::{Origin, Settings, Sourced, resolve};
 pub use survey::{doctor, local_engines, models, near_models, pull};
 
 /// The README's code.

@@ -49,7 +49,7 @@ impl Settings {
     }
 
     fn few_of(&self, open_files: Option<u64>) -> Option<FewConnections> {
-        let concurrency = self.asked_concurrency()?;
+        let concurrency = self.max_concurrency.as_ref().map(|most| most.value)?;
         let connections = self.connections_of(open_files);
         let by_files = connections == of_files(open_files);
         let open_files = open_files.filter(|_| by_files);
@@ -64,14 +64,12 @@ impl Settings {
 
     fn connections_of(&self, open_files: Option<u64>) -> usize {
         let wanted = match self.pool_size.origin {
-            Origin::Default => self.asked_concurrency().unwrap_or(0).max(DEFAULT_CONNECTIONS),
+            Origin::Default => {
+                self.max_concurrency.as_ref().map(|most| most.value).unwrap_or(0).max(DEFAULT_CONNECTIONS)
+            }
             _ => self.pool_size.value,
         };
         wanted.min(of_files(open_files))
-    }
-
-    fn asked_concurrency(&self) -> Option<usize> {
-        Some(self.concurrency.value).filter(|_| self.concurrency.origin != Origin::Default)
     }
 }
 
@@ -85,12 +83,13 @@ fn of_files(open_files: Option<u64>) -> usize {
 mod tests {
     use super::FewConnections;
     use crate::environment::Environment;
-    use crate::settings::{Flags, Settings, resolve};
+    use crate::flags::Flags;
+    use crate::settings::{Settings, resolve};
 
     fn settings(concurrency: Option<usize>, pool_size: Option<&str>) -> Settings {
         let environment =
             pool_size.map(|size| ("ANTIPHON_POOL_SIZE", size)).into_iter().collect::<Environment>();
-        resolve(&Flags::default().concurrency(concurrency), &environment, &[]).unwrap()
+        resolve(&Flags::default().max_concurrency(concurrency), &environment, &[]).unwrap()
     }
 
     #[test]

@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use crate::config_file::ConfigFile;
 use crate::environment::Environment;
-use crate::settings::{ConfigError, Flags, Origin, Settings, Sourced, in_files};
+use crate::error::ConfigError;
+use crate::flags::Flags;
+use crate::settings::{Origin, Settings, Sourced, in_files};
 
 /// The settings of one provider: its address, its key and its options.
 #[derive(Debug, Clone)]

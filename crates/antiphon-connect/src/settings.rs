@@ -10,32 +10,10 @@ use antiphon_providers::{SecretString, registry};
 use crate::cassette::Cassette;
 use crate::config_file::ConfigFile;
 use crate::environment::Environment;
+use crate::error::ConfigError;
 use crate::fallback::{FallbackSettings, fallbacks};
+use crate::flags::Flags;
 use crate::provider::{ProviderSettings, known_names, named_provider, provider};
-
-/// The options of the command line, or of a program that calls this crate. They override environment and files.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Flags {
-    /// The provider's name. Default: the configuration's.
-    pub provider: Option<String>,
-    /// The model's name. Default: the configuration's, else the provider's.
-    pub model: Option<String>,
-    /// The server's address. Default: the provider's usual one.
-    pub base_url: Option<String>,
-    /// The fallbacks, each as `provider/model`. Default: those of the configuration.
-    pub fallback: Option<Vec<String>>,
-    /// Whether answers are recorded or replayed. Default: neither.
-    pub cassette: Option<Cassette>,
-    /// Whether drafts are made offline by text statistics, without any network. Default: false.
-    pub offline: bool,
-    /// The maximum number of concurrent runs, and of each run's calls (`--max-concurrency`). Default: the configuration's.
-    pub concurrency: Option<usize>,
-    /// The folder for results. Default: the configuration's.
-    pub out: Option<PathBuf>,
-    /// The most that a run may cost, in US dollars. Default: the configuration's.
-    pub max_cost: Option<f64>,
-}
 
 /// The resolved configuration: flags over environment over files over defaults, each value with its origin.
 ///
@@ -51,9 +29,9 @@ pub struct Settings {
     pub fallback: Sourced<Vec<FallbackSettings>>,
     /// Whether answers are recorded or replayed; `None` for neither.
     pub cassette: Option<Cassette>,
-    /// The maximum number of concurrent runs, at least 1. Default: 4. If it was set explicitly, it also is the concurrency limit
-    /// of each run's calls.
-    pub concurrency: Sourced<usize>,
+    /// The concurrency limit: the maximum number of concurrent calls of each run, and of concurrent runs, at least 1. `None` for
+    /// adaptive concurrency; see [`concurrent_runs`](Self::concurrent_runs) and [`workers`](Self::workers) for the defaults.
+    pub max_concurrency: Option<Sourced<usize>>,
     /// The most that a run may cost, in millionths of a US dollar; `None` for no limit.
     pub max_cost: Option<Sourced<u64>>,
     /// The maximum number of retries of a call, not counting the first attempt. Default: [`MAX_RETRIES`].
@@ -112,111 +90,18 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The error of an invalid configuration, in words for the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    message: String,
-    is_of_flags: bool,
-}
-
-impl ConfigError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_of_flags: false }
-    }
-
-    pub(crate) fn of_flags(self) -> Self {
-        Self { is_of_flags: true, ..self }
-    }
-
-    /// Returns whether the error is in a flag, and not in a file or a variable.
-    #[must_use]
-    pub fn is_of_flags(&self) -> bool {
-        self.is_of_flags
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-impl Flags {
-    /// Selects offline drafts, which need no network.
-    #[must_use]
-    pub fn offline(mut self) -> Self {
-        self.offline = true;
-        self
-    }
-
-    /// Sets the provider.
-    #[must_use]
-    pub fn provider(mut self, name: impl Into<String>) -> Self {
-        self.provider = Some(name.into());
-        self
-    }
-
-    /// Sets the model.
-    #[must_use]
-    pub fn model(mut self, name: impl Into<String>) -> Self {
-        self.model = Some(name.into());
-        self
-    }
-
-    /// Sets the server's address.
-    #[must_use]
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// Sets the fallbacks, each as `provider/model`.
-    #[must_use]
-    pub fn fallback(mut self, fallback: impl Into<Option<Vec<String>>>) -> Self {
-        self.fallback = fallback.into();
-        self
-    }
-
-    /// Sets whether answers are recorded or replayed.
-    #[must_use]
-    pub fn cassette(mut self, cassette: impl Into<Option<Cassette>>) -> Self {
-        self.cassette = cassette.into();
-        self
-    }
-
-    /// Sets the maximum number of concurrent runs, and of each run's calls.
-    #[must_use]
-    pub fn concurrency(mut self, concurrency: impl Into<Option<usize>>) -> Self {
-        self.concurrency = concurrency.into();
-        self
-    }
-
-    /// Sets the folder for results.
-    #[must_use]
-    pub fn out(mut self, out: impl Into<Option<PathBuf>>) -> Self {
-        self.out = out.into();
-        self
-    }
-
-    /// Sets the most that a run may cost, in US dollars.
-    #[must_use]
-    pub fn max_cost(mut self, dollars: impl Into<Option<f64>>) -> Self {
-        self.max_cost = dollars.into();
-        self
-    }
-}
-
 impl Settings {
-    /// Returns the maximum number of concurrent tasks other than model calls, such as downloads: 10, unless the concurrency was
-    /// set.
+    /// Returns the maximum number of concurrent runs of one command: 4, unless a concurrency limit is set.
+    #[must_use]
+    pub fn concurrent_runs(&self) -> usize {
+        self.max_concurrency.as_ref().map_or(4, |most| most.value)
+    }
+
+    /// Returns the maximum number of concurrent tasks other than model calls, such as downloads: 10, unless a concurrency limit
+    /// is set.
     #[must_use]
     pub fn workers(&self) -> usize {
-        match self.concurrency.origin {
-            Origin::Default => 10,
-            _ => self.concurrency.value,
-        }
+        self.max_concurrency.as_ref().map_or(10, |most| most.value)
     }
 
     /// Returns the timeout for the first token of one provider, and between two tokens: the environment's, else the one in
@@ -245,18 +130,6 @@ impl<T> Sourced<T> {
 /// # Errors
 /// An unknown provider, a number that is malformed or out of range, or an address without a provider.
 pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result<Settings, ConfigError> {
-    let concurrency = flags.concurrency.map(|value| Sourced::new(value, Origin::Flag("--max-concurrency")));
-    let concurrency = match concurrency {
-        None => number(env, "ANTIPHON_WORKERS")?,
-        flag => flag,
-    };
-    let concurrency = concurrency
-        .or_else(|| in_files(files, |file| file.content.defaults.concurrency))
-        .unwrap_or(Sourced::new(4, Origin::Default));
-    if concurrency.value == 0 {
-        let origin = &concurrency.origin;
-        return Err(ConfigError::new(format!("concurrency ({origin}) must be a whole number from 1")));
-    }
     let max_cost = max_cost(flags, files)?;
     let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
     let pool_size = number(env, "ANTIPHON_POOL_SIZE")?.unwrap_or(Sourced::new(100, Origin::Default));
@@ -286,7 +159,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         model: model.or(named_model).or(default_model),
         fallback: fallbacks(flags, env, files, provider.as_ref())?,
         cassette: flags.cassette.clone(),
-        concurrency,
+        max_concurrency: max_concurrency(flags, env, files)?,
         max_cost,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
@@ -334,6 +207,27 @@ pub(crate) fn in_files<T>(
     value: impl Fn(&ConfigFile) -> Option<T>,
 ) -> Option<Sourced<T>> {
     files.iter().find_map(|file| Some(Sourced::new(value(file)?, Origin::File(file.path.clone()))))
+}
+
+/// Returns the concurrency limit; `None` for adaptive concurrency.
+fn max_concurrency(
+    flags: &Flags,
+    env: &Environment,
+    files: &[ConfigFile],
+) -> Result<Option<Sourced<usize>>, ConfigError> {
+    let flag = flags.max_concurrency.map(|value| Sourced::new(value, Origin::Flag("--max-concurrency")));
+    let named = match flag {
+        None => number(env, "ANTIPHON_WORKERS")?,
+        flag => flag,
+    };
+    let most = named.or_else(|| in_files(files, |file| file.content.defaults.max_concurrency));
+    match most.as_ref().filter(|most| most.value == 0) {
+        Some(none) => {
+            let message = format!("max_concurrency ({}) must be a whole number from 1", none.origin);
+            Err(ConfigError::new(message))
+        }
+        None => Ok(most),
+    }
 }
 
 /// Returns the budget in millionths of a US dollar.
@@ -395,7 +289,7 @@ mod tests {
     fn flags_override_environment_then_files_then_defaults() {
         let files = [
             file("./antiphon.toml", "[defaults]\nmodel = \"near\"\n[retry]\nmax_retries = 7\n"),
-            file("user.toml", "[defaults]\nmodel = \"far\"\nconcurrency = 2\n"),
+            file("user.toml", "[defaults]\nmodel = \"far\"\nmax_concurrency = 2\n"),
         ];
         let env = Environment::from_iter([("ANTIPHON_WORKERS", "9"), ("ANTIPHON_TIMEOUT", "1.5")]);
         let settings = resolve(&Flags::default(), &env, &files).unwrap();
@@ -404,16 +298,16 @@ mod tests {
             (model.value.as_str(), model.origin),
             ("near", Origin::File("./antiphon.toml".to_owned()))
         );
-        assert_eq!(settings.concurrency.value, 9);
-        assert_eq!(settings.concurrency.origin, Origin::Environment("ANTIPHON_WORKERS"));
+        let most = settings.max_concurrency.unwrap();
+        assert_eq!((most.value, most.origin), (9, Origin::Environment("ANTIPHON_WORKERS")));
         assert_eq!((settings.max_retries.value, settings.out.origin), (7, Origin::Default));
         assert_eq!(settings.token_timeout.unwrap().value.as_millis(), 1500);
         // The default model of one provider is not that of another.
         let other = resolve(&Flags::default().provider("anthropic"), &env, &files).unwrap();
         assert!(other.model.is_none());
-        let flags = Flags { concurrency: Some(1), ..Flags::default().model("mine") };
+        let flags = Flags { max_concurrency: Some(1), ..Flags::default().model("mine") };
         let settings = resolve(&flags, &env, &files).unwrap();
-        assert_eq!((settings.concurrency.value, settings.model.unwrap().value.as_str()), (1, "mine"));
+        assert_eq!((settings.concurrent_runs(), settings.model.unwrap().value.as_str()), (1, "mine"));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use futures_util::future::join_all;
 
 use crate::build::{build, local, located};
 use crate::connect::ConnectError;
+use crate::error::ConfigError;
 use crate::provider::ProviderSettings;
 use crate::session::Session;
-use crate::settings::{ConfigError, Settings};
+use crate::settings::Settings;
 
 /// Checks all providers concurrently: keys, addresses, models and slots (the calls that a local server processes in parallel).
 /// Each provider has 5 seconds to answer. No model is called.

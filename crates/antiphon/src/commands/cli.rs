@@ -159,8 +159,8 @@ pub(super) struct FetchArgs {
     pub(super) out: Option<PathBuf>,
 
     /// Maximum number of concurrent downloads [default: 10] [env: ANTIPHON_WORKERS]
-    #[arg(long = "max-concurrency", value_name = "N", value_parser = concurrency, alias = "concurrency")]
-    pub(super) concurrency: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = concurrency, alias = "concurrency")]
+    pub(super) max_concurrency: Option<usize>,
 
     /// Start fresh: fetch existing files again, and replace them
     #[arg(long, requires = "out")]

@@ -51,7 +51,7 @@ fn shown(settings: &Settings, with_origin: bool) -> String {
     let fallback = Some(&settings.fallback).filter(|fallback| !fallback.value.is_empty());
     let fallback = of(fallback, |all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     line("fallback", fallback, "none");
-    line("concurrency", of(Some(&settings.concurrency), ToString::to_string), "");
+    line("max_concurrency", of(settings.max_concurrency.as_ref(), ToString::to_string), "auto");
     let max_cost = of(settings.max_cost.as_ref(), |cost| format!("${:.2}", *cost as f64 / 1e6));
     line("max_cost", max_cost, "no limit");
     line("max_retries", of(Some(&settings.max_retries), ToString::to_string), "");

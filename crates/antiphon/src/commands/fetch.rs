@@ -14,7 +14,7 @@ use crate::operations::{self, FetchRequest, Fetched, FetchedFile, without_secret
 use crate::runtime::{Flags, http_client};
 
 pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let flags = Flags::default().concurrency(args.concurrency);
+    let flags = Flags::default().max_concurrency(args.max_concurrency);
     let settings = Front::new(&flags).await?.settings;
     let client = http_client(&settings);
     let concurrency = settings.workers();

@@ -93,7 +93,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), &live);
     let runs = planned.iter().zip(watches).map(async |(one, mut watch)| {
         (watch.drain, watch.cancel) = (tokens.drain.clone(), tokens.cancel.clone());
-        one.workspace.start_all(&one.requests, one.settings.concurrency.value, &watch).await
+        one.workspace.start_all(&one.requests, one.settings.concurrent_runs(), &watch).await
     });
     // Each workspace has the concurrency limit of its own settings.
     let outcomes = live.ticking(Box::pin(futures_util::future::join_all(runs))).await;

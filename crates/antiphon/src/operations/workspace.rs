@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{RecipeSource, RunKind, RunRequest};
-use crate::runtime::{Cassette, ConfigFile, Environment, Flags, Origin, Session, Settings, connect, resolve};
+use crate::runtime::{Cassette, ConfigFile, Environment, Flags, Session, Settings, connect, resolve};
 
 /// The store's file in the folder of runs.
 #[cfg(feature = "sqlite")]
@@ -162,7 +162,7 @@ impl Workspace {
             (flags.provider, flags.model) = (request.provider.clone(), request.model.clone());
         }
         flags.base_url.clone_from(&request.base_url);
-        flags.concurrency = request.limits.max_concurrency.filter(|most| *most > 0);
+        flags.max_concurrency = request.limits.max_concurrency.filter(|most| *most > 0);
         Ok(resolve(&flags, &self.environment, &self.files)?)
     }
 
@@ -219,10 +219,7 @@ impl Workspace {
         request.fallback = Some(session.fallbacks.clone());
         let limits = RunLimits::default()
             .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-            .max_concurrency(match settings.concurrency.origin {
-                Origin::Default => None,
-                _ => Some(settings.concurrency.value),
-            });
+            .max_concurrency(settings.max_concurrency.as_ref().map(|most| most.value));
         request.limits = limits.overridden_by(&request.limits);
         check_budget(&session, &request.limits)?;
         Ok(Connected { session, request, recipe })

@@ -93,8 +93,8 @@ impl ProviderArgs {
         self.offline
     }
 
-    pub(super) fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
-        let mut flags = Flags::default().fallback(self.fallbacks()).concurrency(concurrency).out(out);
+    pub(super) fn flags(&self, max_concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
+        let mut flags = Flags::default().fallback(self.fallbacks()).max_concurrency(max_concurrency).out(out);
         (flags.provider, flags.model) = (self.provider.clone(), self.model.clone());
         (flags.base_url, flags.offline) = (self.base_url.clone(), self.offline);
         flags
