@@ -134,7 +134,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
     let pool_size = number(env, "ANTIPHON_POOL_SIZE")?.unwrap_or(Sourced::new(100, Origin::Default));
     if pool_size.value == 0 {
-        return Err(ConfigError::new("ANTIPHON_POOL_SIZE is 0, and must be a whole number from 1"));
+        return Err(ConfigError::new("invalid ANTIPHON_POOL_SIZE \"0\": it must be a whole number from 1"));
     }
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
     let provider = provider(flags, env, files)?;
@@ -223,7 +223,8 @@ fn max_concurrency(
     let most = named.or_else(|| in_files(files, |file| file.content.defaults.max_concurrency));
     match most.as_ref().filter(|most| most.value == 0) {
         Some(none) => {
-            let message = format!("max_concurrency ({}) must be a whole number from 1", none.origin);
+            let message =
+                format!("invalid max_concurrency 0 ({}): it must be a whole number from 1", none.origin);
             Err(ConfigError::new(message))
         }
         None => Ok(most),
@@ -236,19 +237,36 @@ fn max_cost(flags: &Flags, files: &[ConfigFile]) -> Result<Option<Sourced<u64>>,
     let dollars = flag.or_else(|| in_files(files, |file| file.content.defaults.max_cost));
     let Some(Sourced { value, origin }) = dollars else { return Ok(None) };
     if !(0.0..1e9).contains(&value) {
-        return Err(ConfigError::new(format!("max_cost ({origin}) must be a number of US dollars from 0")));
+        return Err(ConfigError::new(format!(
+            "invalid max_cost {value} ({origin}): it must be a number of US dollars from 0"
+        )));
     }
     Ok(Some(Sourced::new(usd_micros(value), origin)))
 }
 
-fn number<T: std::str::FromStr>(
-    env: &Environment,
-    name: &'static str,
-) -> Result<Option<Sourced<T>>, ConfigError> {
+/// A type of number that a variable may have.
+trait Number: std::str::FromStr {
+    /// The valid values, for a message.
+    const EXPECTED: &'static str;
+}
+
+impl Number for usize {
+    const EXPECTED: &'static str = "a whole number from 1";
+}
+
+impl Number for u32 {
+    const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
+}
+
+impl Number for f64 {
+    const EXPECTED: &'static str = "a number of seconds";
+}
+
+fn number<T: Number>(env: &Environment, name: &'static str) -> Result<Option<Sourced<T>>, ConfigError> {
     let Some(text) = env.get(name) else { return Ok(None) };
     let value = text
         .parse()
-        .map_err(|_| ConfigError::new(format!("{name} is {text:?}, and must be a number that fits")))?;
+        .map_err(|_| ConfigError::new(format!("invalid {name} {text:?}: it must be {}", T::EXPECTED)))?;
     Ok(Some(Sourced::new(value, Origin::Environment(name))))
 }
 
@@ -366,17 +384,17 @@ mod tests {
         check(
             Flags::default(),
             &[("ANTIPHON_WORKERS", "many")],
-            "ANTIPHON_WORKERS is \"many\", and must be a number that fits",
+            "invalid ANTIPHON_WORKERS \"many\": it must be a whole number from 1",
         );
         check(
             Flags::default(),
             &[("ANTIPHON_RETRY_MAX", "-1")],
-            "ANTIPHON_RETRY_MAX is \"-1\", and must be a number that fits",
+            "invalid ANTIPHON_RETRY_MAX \"-1\": it must be a whole number from 0 to 4294967295",
         );
         check(
             Flags::default(),
             &[("ANTIPHON_POOL_SIZE", "0")],
-            "ANTIPHON_POOL_SIZE is 0, and must be a whole number from 1",
+            "invalid ANTIPHON_POOL_SIZE \"0\": it must be a whole number from 1",
         );
         check(
             Flags::default(),

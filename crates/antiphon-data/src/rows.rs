@@ -206,7 +206,12 @@ impl Rows {
         let Listing { mut paths, failures, skipped } = loader.list(path).await?;
         if paths.is_empty() && failures.is_empty() {
             let others = skipped.len();
-            let message = format!("no document in {name}: none of its {others} files has a supported type");
+            let why = match others {
+                0 => "the folder is empty".to_owned(),
+                1 => "its only file is of an unsupported type".to_owned(),
+                others => format!("none of its {others} files has a supported type"),
+            };
+            let message = format!("no document in {name}: {why}");
             return Err(Error::new(ErrorKind::Empty, message));
         }
         paths.sort();

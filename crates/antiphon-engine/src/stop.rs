@@ -74,8 +74,8 @@ impl fmt::Display for StopCause {
             Self::Budget { cap, spent: 0, possible: 0, needs } => {
                 write!(f, "the budget of {} is too small: a call may cost {}", Usd(*cap), Usd(*needs))
             }
-            Self::Budget { spent, possible, needs, .. } => {
-                write!(f, "the budget is used up: {} spent", Usd(*spent))?;
+            Self::Budget { cap, spent, possible, needs } => {
+                write!(f, "the budget of {} is used up: {} spent", Usd(*cap), Usd(*spent))?;
                 if *possible > 0 {
                     write!(f, ", {} possibly billed", Usd(*possible))?;
                 }
@@ -122,11 +122,11 @@ mod tests {
         assert_eq!(message(0, 0), "the budget of $0.0010 is too small: a call may cost $0.000042");
         assert_eq!(
             message(1_234_567, 0),
-            "the budget is used up: $1.2345 spent, and the next call may cost $0.000042"
+            "the budget of $0.0010 is used up: $1.2345 spent, and the next call may cost $0.000042"
         );
         assert_eq!(
             message(0, 200_000),
-            "the budget is used up: $0.0000 spent, $0.2000 possibly billed, and the next call may cost $0.000042"
+            "the budget of $0.0010 is used up: $0.0000 spent, $0.2000 possibly billed, and the next call may cost $0.000042"
         );
     }
 }

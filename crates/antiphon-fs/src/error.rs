@@ -28,6 +28,8 @@ pub enum ErrorKind {
     NotAFile,
     /// The output path of [`Writer::output`](crate::Writer::output) is a folder.
     IsAFolder,
+    /// A file, or something else that is not a folder, exists at the path.
+    AlreadyExists,
     /// The file is larger than the limit on files that are read as a whole. Use [`Reader`](crate::Reader) for it.
     TooLarge {
         /// The limit in bytes.
@@ -72,6 +74,7 @@ impl Error {
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
             io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
+            io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
             _ => ErrorKind::Io,
         };
         Self(Box::new(Inner {
@@ -124,29 +127,32 @@ impl fmt::Display for Error {
         let Inner { kind, operation, path, .. } = &*self.0;
         let path = path.display();
         match kind {
-            ErrorKind::NotFound => write!(f, "{operation} {path}: no such file or folder"),
+            ErrorKind::NotFound => write!(f, "cannot {operation} {path}: no such file or folder"),
             ErrorKind::PermissionDenied if self.is_read_only() => {
-                write!(f, "{operation} {path}: the disk is read-only")
+                write!(f, "cannot {operation} {path}: the disk is read-only")
             }
-            ErrorKind::PermissionDenied => write!(f, "{operation} {path}: permission denied"),
-            ErrorKind::NotAFile => write!(f, "{operation} {path}: not a regular file"),
-            ErrorKind::IsAFolder => write!(f, "{operation} {path}: this is a folder"),
-            ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
-            ErrorKind::StorageFull => write!(f, "{operation} {path}: no space left on the disk"),
+            ErrorKind::PermissionDenied => write!(f, "cannot {operation} {path}: permission denied"),
+            ErrorKind::NotAFile => write!(f, "cannot {operation} {path}: not a regular file"),
+            ErrorKind::IsAFolder => write!(f, "cannot {operation} {path}: this is a folder"),
+            ErrorKind::AlreadyExists => write!(f, "cannot {operation} {path}: a file of this name exists"),
+            ErrorKind::TooLarge { limit } => {
+                write!(f, "cannot {operation} {path}: larger than {limit} bytes")
+            }
+            ErrorKind::StorageFull => write!(f, "cannot {operation} {path}: no space left on the disk"),
             ErrorKind::NotText { line: Some(line) } => {
-                write!(f, "{operation} {path}: line {line} is not text in a known encoding")
+                write!(f, "cannot {operation} {path}: line {line} is not text in a known encoding")
             }
             ErrorKind::NotText { line: None } => {
-                write!(f, "{operation} {path}: binary data, not text")
+                write!(f, "cannot {operation} {path}: binary data, not text")
             }
             ErrorKind::LineTooLong { line, limit } => {
-                write!(f, "{operation} {path}: line {line} is longer than {limit} bytes")
+                write!(f, "cannot {operation} {path}: line {line} is longer than {limit} bytes")
             }
-            ErrorKind::InvalidGlob => write!(f, "{operation}: invalid glob pattern `{path}`"),
-            ErrorKind::Broken => write!(f, "{operation} {path}: an earlier write failed"),
-            ErrorKind::Missed => write!(f, "{operation} {path}: some changes were missed"),
-            ErrorKind::Cancelled => write!(f, "{operation} {path}: cancelled"),
-            ErrorKind::Io => write!(f, "{operation} {path} failed"),
+            ErrorKind::InvalidGlob => write!(f, "cannot {operation}: invalid glob pattern `{path}`"),
+            ErrorKind::Broken => write!(f, "cannot {operation} {path}: an earlier write failed"),
+            ErrorKind::Missed => write!(f, "cannot {operation} {path}: some changes were missed"),
+            ErrorKind::Cancelled => write!(f, "cannot {operation} {path}: cancelled"),
+            ErrorKind::Io => write!(f, "cannot {operation} {path}"),
         }
     }
 }
@@ -180,19 +186,20 @@ mod tests {
     #[test]
     fn message_of_every_kind_has_operation_path_and_reason() {
         for (kind, expected) in [
-            (ErrorKind::NotFound, "read a/b: no such file or folder"),
-            (ErrorKind::PermissionDenied, "read a/b: permission denied"),
-            (ErrorKind::NotAFile, "read a/b: not a regular file"),
-            (ErrorKind::IsAFolder, "read a/b: this is a folder"),
-            (ErrorKind::TooLarge { limit: 9 }, "read a/b: larger than 9 bytes"),
-            (ErrorKind::StorageFull, "read a/b: no space left on the disk"),
-            (ErrorKind::NotText { line: Some(3) }, "read a/b: line 3 is not text in a known encoding"),
-            (ErrorKind::NotText { line: None }, "read a/b: binary data, not text"),
-            (ErrorKind::LineTooLong { line: 3, limit: 9 }, "read a/b: line 3 is longer than 9 bytes"),
-            (ErrorKind::InvalidGlob, "read: invalid glob pattern `a/b`"),
-            (ErrorKind::Broken, "read a/b: an earlier write failed"),
-            (ErrorKind::Missed, "read a/b: some changes were missed"),
-            (ErrorKind::Cancelled, "read a/b: cancelled"),
+            (ErrorKind::NotFound, "cannot read a/b: no such file or folder"),
+            (ErrorKind::PermissionDenied, "cannot read a/b: permission denied"),
+            (ErrorKind::NotAFile, "cannot read a/b: not a regular file"),
+            (ErrorKind::IsAFolder, "cannot read a/b: this is a folder"),
+            (ErrorKind::AlreadyExists, "cannot read a/b: a file of this name exists"),
+            (ErrorKind::TooLarge { limit: 9 }, "cannot read a/b: larger than 9 bytes"),
+            (ErrorKind::StorageFull, "cannot read a/b: no space left on the disk"),
+            (ErrorKind::NotText { line: Some(3) }, "cannot read a/b: line 3 is not text in a known encoding"),
+            (ErrorKind::NotText { line: None }, "cannot read a/b: binary data, not text"),
+            (ErrorKind::LineTooLong { line: 3, limit: 9 }, "cannot read a/b: line 3 is longer than 9 bytes"),
+            (ErrorKind::InvalidGlob, "cannot read: invalid glob pattern `a/b`"),
+            (ErrorKind::Broken, "cannot read a/b: an earlier write failed"),
+            (ErrorKind::Missed, "cannot read a/b: some changes were missed"),
+            (ErrorKind::Cancelled, "cannot read a/b: cancelled"),
         ] {
             let err = Error::new(kind, "read", "a/b");
             assert_eq!((err.to_string().as_str(), err.path()), (expected, std::path::Path::new("a/b")));
@@ -205,10 +212,10 @@ mod tests {
         let read_only = error_of(io::ErrorKind::ReadOnlyFilesystem);
         assert_eq!(
             (read_only.kind(), read_only.to_string().as_str()),
-            (ErrorKind::PermissionDenied, "write out: the disk is read-only")
+            (ErrorKind::PermissionDenied, "cannot write out: the disk is read-only")
         );
         let too_large = error_of(io::ErrorKind::FileTooLarge);
-        assert_eq!((too_large.kind(), too_large.to_string().as_str()), (ErrorKind::Io, "write out failed"));
+        assert_eq!((too_large.kind(), too_large.to_string().as_str()), (ErrorKind::Io, "cannot write out"));
         assert_eq!(too_large.source().map(ToString::to_string).as_deref(), Some("file too large"));
         assert!(error_of(io::ErrorKind::StorageFull).source().is_none());
     }

@@ -139,7 +139,7 @@ mod tests {
         crate::create_dir(at("gone")).await.unwrap();
         link(canonical(at("kept")).await.unwrap(), at("gone/link")).await.unwrap();
         assert_eq!(read(at("gone/link")).await.unwrap(), b"1");
-        assert!(link("x", at("gone/link")).await.unwrap_err().to_string().starts_with("link "));
+        assert!(link("x", at("gone/link")).await.unwrap_err().to_string().starts_with("cannot link "));
         remove_dir(at("gone")).await.unwrap();
         remove_dir(at("gone")).await.unwrap();
         assert!(!exists(&at("gone")).await.unwrap() && exists(&at("kept")).await.unwrap());
@@ -159,6 +159,6 @@ mod tests {
         remove(&other).await.unwrap();
         assert!(!exists(&other).await.unwrap());
         let err = remove(folder.path()).await.unwrap_err();
-        assert!(err.to_string().starts_with("remove "), "a folder is not a file: {err}");
+        assert!(err.to_string().starts_with("cannot remove "), "a folder is not a file: {err}");
     }
 }

@@ -74,7 +74,7 @@ async fn invalid_glob_is_in_the_error() {
     let err = walk.next().await.unwrap().pop().unwrap().unwrap_err();
     assert_eq!(
         (err.kind(), err.to_string().as_str()),
-        (ErrorKind::InvalidGlob, "walk: invalid glob pattern `a[`")
+        (ErrorKind::InvalidGlob, "cannot walk: invalid glob pattern `a[`")
     );
     assert!(walk.next().await.is_none());
 }

@@ -51,7 +51,7 @@ async fn full_disk_is_reported_once_and_then_the_writer_is_broken() {
     writer.write(vec![b'x'; BIG]).await.unwrap();
     let err = writer.flush().await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::StorageFull);
-    assert_eq!(err.to_string(), "write /dev/full: no space left on the disk");
+    assert_eq!(err.to_string(), "cannot write /dev/full: no space left on the disk");
     assert_eq!(writer.write(b"more").await.unwrap_err().kind(), ErrorKind::Broken);
     assert_eq!(writer.finish().await.unwrap_err().kind(), ErrorKind::Broken);
 }

@@ -32,7 +32,11 @@ pub struct NoCount;
 
 impl fmt::Display for NoCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid number of personas: use 1 to {}, as in 3, 3-5, ~4 or 3+", Count::MOST)
+        write!(
+            f,
+            "invalid number of personas: use 1 to {}, such as 3, 3-5 (the smaller number first), ~4 or 3+",
+            Count::MOST
+        )
     }
 }
 

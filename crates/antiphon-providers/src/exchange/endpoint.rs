@@ -69,7 +69,7 @@ impl Endpoint {
 /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
 pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String, Error> {
     let invalid = |why: &str| {
-        let message = format!("the base URL {why}, as in http://localhost:8080{default_path}");
+        let message = format!("the base URL {why}. Use one such as http://localhost:8080{default_path}");
         Error::new(ErrorKind::InvalidRequest, message)
     };
     let url = Url::parse(text).map_err(|err| invalid(&format!("cannot be read ({err})")))?;

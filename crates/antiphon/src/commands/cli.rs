@@ -147,8 +147,11 @@ impl Command {
 /// The environment variables that a run observes, for `--help`.
 const ENVIRONMENT: LongHelp = LongHelp::Environment;
 
+/// The environment variables that a download observes, for `--help`.
+const NETWORK: LongHelp = LongHelp::Network;
+
 #[derive(Debug, Args)]
-#[command(after_long_help = ENVIRONMENT)]
+#[command(after_long_help = NETWORK)]
 pub(super) struct FetchArgs {
     /// URLs that begin with http:// or https://
     #[arg(required = true, value_name = "URL")]

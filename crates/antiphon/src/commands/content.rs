@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
-use super::interrupt::Interrupts;
-use super::map::stopped;
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted, in_tokens};
-use super::rows::RowsRun;
+use super::rows::{Ending, RowsRun};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -39,18 +37,13 @@ async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
 }
 
 /// Prints the result of a content run, reports what is missing, and returns the exit code.
-pub(super) fn finish(
-    outcome: &RunOutcome,
-    as_json: bool,
-    interrupts: &Interrupts,
-    talk: Talk,
-) -> Result<u8, CommandError> {
+pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, CommandError> {
     let RunResult::Content(made) = &outcome.result else {
         return Err(CommandError::internal("the outcome is not of a content run"));
     };
-    output::print(as_json.then(|| as_document(outcome, made)), || as_text(made))?;
-    let code = end(outcome, made, talk);
-    Ok(interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code))
+    output::print(ending.as_json.then(|| as_document(outcome, made)), || as_text(made))?;
+    let code = end(outcome, made, ending);
+    Ok(ending.interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code))
 }
 
 fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {
@@ -88,10 +81,12 @@ fn as_text(made: &ContentResult) -> String {
 }
 
 /// Reports failures, removals and hints, and returns the exit code.
-fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
+fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
     let ContentResult { report, pages, failures, skipped, .. } = made;
+    let talk = ending.talk;
     if outcome.reused {
-        talk.line("run already finished: pages rebuilt, with 0 calls; use --fresh to start a new run");
+        let advice = if ending.is_resume { "" } else { "; use --fresh to start a new run" };
+        talk.line(&format!("run already finished: pages rebuilt, with 0 calls{advice}"));
     }
     for failure in failures {
         talk.warning(failure);
@@ -119,7 +114,7 @@ fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
     talk.line(&format!("content and report: {}", outcome.folder.display()));
     let answered = pages.iter().filter(|page| page.error.is_none()).count();
     match &outcome.stop {
-        Some(stop) => stopped(stop, talk),
+        Some(stop) => ending.stopped(stop),
         None if answered == pages.len() && failures.is_empty() => OK,
         None if answered == 0 => ALL_FAILED,
         None => SOME_FAILED,

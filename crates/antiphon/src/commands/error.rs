@@ -87,7 +87,7 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::TrySimulator => {
             "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
         }
-        Hint::TryOffline => "to use neither key nor network, run generate or content with --offline",
+        Hint::TryOffline => "use --offline to draft without key and network",
         Hint::CheckServer => "check that the server is running (ollama serve), and its address (--base-url)",
         Hint::CheckAddress => {
             "check that the base URL is of this provider's API; antiphon doctor shows which provider answers where"

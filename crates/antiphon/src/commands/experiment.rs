@@ -202,8 +202,8 @@ async fn delete(
 async fn confirm_name(info: &ExperimentInfo) -> Result<String, CommandError> {
     let (name, all) = (&info.definition.name, &info.statistics);
     if !std::io::stdin().is_terminal() {
-        let message = format!("cannot delete {name}: stdin is no terminal to ask for confirmation");
-        return Err(CommandError::new(USAGE, message).hint("use --yes to confirm"));
+        let message = format!("cannot delete {name}: confirmation needs a terminal");
+        return Err(CommandError::new(USAGE, message).hint("use --yes to delete it without confirmation"));
     }
     let (files, runs) = (counted(all.files, "file"), counted(all.runs, "run"));
     let question = format!("this deletes {name} with {files} of data and {runs}. Type its name to confirm: ");

@@ -36,12 +36,16 @@ async fn to_files(
     let cancel = CancellationToken::new();
     // Partial files are resumed by the next run, so one Ctrl-C is enough.
     let interrupts = Interrupts::listen_for_one(cancel.clone());
+    let all = args.urls.len();
     let on_done = |fetched: &Fetched| {
         let Fetched { number, source, result, .. } = fetched;
         match result {
             Ok(file) => talk.line(&format!("{number} {source}: {}", described(file))),
             Err(_) if fetched.http_error().is_some_and(|err| err.kind() == ErrorKind::Cancelled) => {}
-            Err(err) => talk.error(&CommandError::new(SOME_FAILED, format!("{number} {source}: {err}"))),
+            Err(err) => {
+                let message = format!("cannot fetch {source} (URL {number} of {all}): {err}");
+                talk.error(&CommandError::new(SOME_FAILED, message));
+            }
         }
     };
     let fetched = operations::fetch(client, request, on_done, cancel).await.map_err(|err| {
@@ -56,7 +60,9 @@ async fn to_files(
     let missing = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
     if missing > 0 {
         let files = counted(fetched.len(), "file");
-        talk.line(&format!("{missing} of {files} missing: run the same command again to fetch them"));
+        talk.line(&format!(
+            "{missing} of {files} not fetched. Run the same command again to fetch what is missing"
+        ));
     }
     Ok(interrupts.code().unwrap_or(code(missing, fetched.len())))
 }
@@ -77,7 +83,8 @@ async fn to_stdout(
             Ok(body) => output::result_bytes(&body)?,
             Err(err) => {
                 failed += 1;
-                let error = CommandError::new(SOME_FAILED, format!("{}: {err}", without_secrets(url)));
+                let error =
+                    CommandError::new(SOME_FAILED, format!("cannot fetch {}: {err}", without_secrets(url)));
                 talk.error(&match err.kind() {
                     ErrorKind::TooLarge { .. } => error.hint("use --out DIR, which has no limit of size"),
                     _ => error,

@@ -16,8 +16,10 @@ use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted, is_other_model};
+use super::rows::Ending;
 use crate::operations::{
-    self, Hint, OperationError, PersonasResult, Plan, RunOutcome, RunRequest, RunResult, Watch, Workspace,
+    self, Hint, OperationError, OperationErrorKind, PersonasResult, Plan, RunOutcome, RunRequest, RunResult,
+    Watch, Workspace,
 };
 use crate::runtime::Settings;
 
@@ -65,7 +67,8 @@ async fn fetch_inputs(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Ve
         }
         let path = operations::fetch_document(&address, out, network_policy).await;
         let path = path.map_err(|err| match network_policy {
-            NetworkPolicy::Public => err.hint(Hint::AllowLocal),
+            // Of an address that the policy refuses; a failed name lookup or connection has other causes.
+            NetworkPolicy::Public if err.kind() == OperationErrorKind::Request => err.hint(Hint::AllowLocal),
             _ => err,
         })?;
         talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));
@@ -103,18 +106,23 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     }
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
     output::print(how.run.json.then(|| as_json(&outcomes)), || as_list(&outcomes))?;
-    let code = end(&outcomes, &interrupts, talk);
-    if how.run.fresh && outcomes.iter().any(|run| run.as_ref().is_err_and(|err| err.folder().is_some())) {
-        talk.goes_on_without_fresh();
-    }
-    Ok(code)
+    Ok(end(
+        &outcomes,
+        &Ending {
+            as_json: how.run.json,
+            fresh: how.run.fresh,
+            is_resume: false,
+            interrupts: &interrupts,
+            talk,
+        },
+    ))
 }
 
 /// Reports one run that was resumed.
 pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> Result<u8, CommandError> {
     let outcomes = [outcome];
     output::result(&as_list(&outcomes))?;
-    Ok(end(&outcomes, interrupts, talk))
+    Ok(end(&outcomes, &Ending { as_json: false, fresh: false, is_resume: true, interrupts, talk }))
 }
 
 /// Prints an estimate of all plans.
@@ -145,7 +153,7 @@ async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) 
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{documents} in {input}: {calls}, about {input_tokens} + {output_tokens} tokens, {price}"
+            "{documents} in {input}: {calls}, about {input_tokens} input and {output_tokens} output tokens, {price}"
         );
     }
     output::result(&text).map(|()| OK)
@@ -189,7 +197,7 @@ fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) ->
     match (usage.input_tokens.zip(usage.output_tokens), model_used) {
         (_, false) => writeln!(text, " (drafts by text statistics: no language model was used)")?,
         (Some((asked, answered)), _) => {
-            writeln!(text, " ({asked} + {answered} tokens, {cost})")?;
+            writeln!(text, " ({asked} input and {answered} output tokens, {cost})")?;
         }
         (None, _) => writeln!(text, " ({cost})")?,
     }
@@ -241,15 +249,15 @@ fn as_json(outcomes: &[Outcome]) -> Value {
 }
 
 /// Reports failures and hints, and returns the exit code.
-fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
+fn end(outcomes: &[Outcome], ending: &Ending<'_>) -> u8 {
+    let talk = ending.talk;
     let (mut worst, mut some_left_out) = (Vec::new(), false);
     for outcome in outcomes {
         match outcome {
             Ok(outcome) => {
                 if outcome.reused {
-                    talk.line(
-                        "run already finished: shown again, with 0 calls; use --fresh to start a new run",
-                    );
+                    let advice = if ending.is_resume { "" } else { "; use --fresh to start a new run" };
+                    talk.line(&format!("run already finished: shown again, with 0 calls{advice}"));
                 }
                 if let RunResult::Personas(made) = &outcome.result {
                     print_validation(&made.report, talk);
@@ -262,9 +270,10 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
             }
         }
     }
-    if let Some(code) = interrupts.code() {
+    if let Some(code) = ending.interrupts.code() {
         if !worst.is_empty() {
-            talk.line("run the same command again to resume unfinished runs");
+            let without = if ending.fresh { " without --fresh" } else { "" };
+            talk.line(&format!("run the same command{without} again to resume unfinished runs"));
             return code;
         }
         talk.line("everything was finished despite the interruption");

@@ -6,13 +6,12 @@ use antiphon_engine::{LONG_RUN, MapReport, Meter, Order};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
-use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
+use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice};
 use super::front::{Front, fill, results, source, watch};
-use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted, in_tokens};
-use super::rows::RowsRun;
-use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice};
+use super::rows::{Ending, RowsRun};
+use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult};
 
 /// The extensions by which `--out` is known to name a file, as it did before it named the folder.
 const RESULT_FILES: [&str; 1] = ["jsonl"];
@@ -21,6 +20,9 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let talk = *talk;
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
     not_over_its_own(args, results.as_deref()).await?;
+    if args.run.provider.is_offline() {
+        return Err(offline());
+    }
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spool_stdin = spool_stdin(args).await?;
@@ -71,14 +73,26 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
         // Without a price, a budget cannot be enforced.
         None => ("has an unknown cost".to_owned(), "use --yes to allow it".to_owned()),
     };
-    let needed = CommandError::new(USAGE, format!("this run {most}: confirmation is needed")).hint(allow);
+    let needed =
+        CommandError::new(USAGE, format!("not started: this run {most}, and needs confirmation")).hint(allow);
     if args.no_input {
         return Err(needed);
     }
     let (live, question) = (live.clone(), format!("this run {most}: {rows} rows. Continue? [y/N] "));
     let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
     let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
-    if matches!(&*answer, "y" | "Y" | "yes") { Ok(()) } else { Err(needed) }
+    if matches!(&*answer, "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(CommandError::new(USAGE, "not started: the run was not confirmed"))
+    }
+}
+
+/// Returns the error of `map --offline`.
+fn offline() -> CommandError {
+    CommandError::new(USAGE, "cannot run a recipe offline: map needs a language model")
+        .hint(advice(&Hint::NameProvider))
+        .hint(advice(&Hint::TrySimulator))
 }
 
 /// Fails if the results would overwrite the rows or the recipe.
@@ -115,22 +129,18 @@ async fn spool_stdin(args: &MapArgs) -> Result<Option<antiphon_fs::NamedTempFile
 }
 
 /// Prints the result of a map run, reports what is missing, and returns the exit code.
-pub(super) fn finish(
-    outcome: &RunOutcome,
-    as_json: bool,
-    interrupts: &Interrupts,
-    talk: Talk,
-) -> Result<u8, CommandError> {
+pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, CommandError> {
     let RunResult::Map(made) = &outcome.result else {
         return Err(CommandError::internal("the outcome is not of a map run"));
     };
-    let text = if as_json { output::json(&as_document(outcome, made))? } else { as_text(outcome, made) };
+    let text =
+        if ending.as_json { output::json(&as_document(outcome, made))? } else { as_text(outcome, made) };
     match made.results {
         // Stdout has the results only.
-        None => talk.line(text.trim_end()),
+        None => ending.talk.line(text.trim_end()),
         Some(_) => output::result(&text)?,
     }
-    Ok(end(outcome, made, interrupts, talk))
+    Ok(end(outcome, made, ending))
 }
 
 fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
@@ -170,9 +180,11 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
 }
 
 /// Reports failures and hints, and returns the exit code.
-fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Talk) -> u8 {
-    let report = &made.report;
-    if outcome.reused {
+fn end(outcome: &RunOutcome, made: &MapResult, ending: &Ending<'_>) -> u8 {
+    let (report, talk) = (&made.report, ending.talk);
+    if outcome.reused && ending.is_resume {
+        talk.line("run already finished: shown again, with 0 calls");
+    } else if outcome.reused {
         talk.line("run already finished: shown again, with 0 calls; use --fresh to start a new run, with cached answers unless the recipe has cache = false");
     } else if outcome.resumed_at > 0 {
         talk.line(&format!("resumed run {} at {} rows", report.run_id, outcome.resumed_at));
@@ -193,15 +205,15 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
     {
         talk.line(&format!("bottleneck: {}; {advice}", phase.label()));
     }
-    talk.line(&format!("report: {}", outcome.folder.join("run.json").display()));
+    talk.line(&format!("details: {}", outcome.folder.join("run.json").display()));
     let code = match &outcome.stop {
-        Some(stop) => stopped(stop, talk),
+        Some(stop) => ending.stopped(stop),
         None if report.failed == 0 => OK,
         None if report.accepted == 0 => ALL_FAILED,
         None => SOME_FAILED,
     };
     // A run that finished despite an interruption counts as not interrupted.
-    interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code)
+    ending.interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code)
 }
 
 fn possibly_billed(report: &MapReport, talk: Talk) {
@@ -213,20 +225,4 @@ fn possibly_billed(report: &MapReport, talk: Talk) {
     let most = most.map(|most| format!(", at most {}", cost(Some(most)))).unwrap_or_default();
     let calls = counted(billed.calls, "call");
     talk.warning(&format!("possibly billed: {calls} without an answer{most}; run.json lists the rows"));
-}
-
-/// Reports why a run stopped, and returns the exit code.
-pub(super) fn stopped(stop: &StopNotice, talk: Talk) -> u8 {
-    let advice: Vec<String> = stop.hints.iter().map(advice).collect();
-    let Some(kind) = stop.kind else {
-        talk.line(&format!("stopped: {}; {}", stop.message, advice.join("; ")));
-        return OK;
-    };
-    if stop.cause == "interrupted" {
-        talk.line(&format!("stopped: {}", advice.join("; ")));
-        return exit_code(kind);
-    }
-    let error = CommandError::new(exit_code(kind), &*stop.message);
-    talk.error(&advice.into_iter().fold(error, CommandError::hint));
-    exit_code(kind)
 }

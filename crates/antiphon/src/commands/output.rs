@@ -34,13 +34,6 @@ impl Talk {
         self.say(&painted("warning: ", "33"), text);
     }
 
-    /// Prints how to resume a run that was started with `--fresh`.
-    pub(super) fn goes_on_without_fresh(self) {
-        self.hint(
-            "run the same command without --fresh to resume this run; with --fresh it starts another one",
-        );
-    }
-
     pub(super) fn hint(self, text: &str) {
         self.say(&painted("hint: ", "36"), text);
     }

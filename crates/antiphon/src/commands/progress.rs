@@ -232,15 +232,17 @@ pub(super) fn cost(micros: Option<u64>) -> String {
     }
 }
 
-/// Formats input and output tokens for a table: `12 + 34`, `unknown`.
+/// Formats input and output tokens for a table: `12 input, 34 output`, `unknown`.
 pub(super) fn tokens(asked: Option<u64>, answered: Option<u64>) -> String {
-    asked.zip(answered).map_or("unknown".to_owned(), |(asked, answered)| format!("{asked} + {answered}"))
+    asked
+        .zip(answered)
+        .map_or("unknown".to_owned(), |(asked, answered)| format!("{asked} input, {answered} output"))
 }
 
-/// Formats input and output tokens for a sentence: `12 + 34 tokens`, `tokens unknown`.
+/// Formats input and output tokens for a sentence: `12 input and 34 output tokens`, `tokens unknown`.
 pub(super) fn in_tokens(asked: Option<u64>, answered: Option<u64>) -> String {
     match asked.zip(answered) {
-        Some((asked, answered)) => format!("{asked} + {answered} tokens"),
+        Some((asked, answered)) => format!("{asked} input and {answered} output tokens"),
         None => "tokens unknown".to_owned(),
     }
 }

@@ -3,12 +3,51 @@
 use antiphon_engine::Estimate;
 
 use super::cli::RunArgs;
-use super::error::{CommandError, OK};
+use super::error::{CommandError, OK, advice, exit_code};
 use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
-use crate::operations::{Plan, RunOutcome, RunRequest, Watch, Workspace};
+use crate::operations::{Hint, Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
+
+/// The way in which the end of a run is reported.
+pub(super) struct Ending<'a> {
+    /// Whether the result is one JSON document.
+    pub(super) as_json: bool,
+    /// Whether the command said `--fresh`: repeated, it would start another run.
+    pub(super) fresh: bool,
+    /// Whether an existing run was named, by `runs resume` or `runs retry-failed`.
+    pub(super) is_resume: bool,
+    pub(super) interrupts: &'a Interrupts,
+    pub(super) talk: Talk,
+}
+
+impl Ending<'_> {
+    /// Reports why a run stopped, and returns the exit code.
+    pub(super) fn stopped(&self, stop: &StopNotice) -> u8 {
+        let advice: Vec<String> = stop.hints.iter().map(|hint| self.advice(hint)).collect();
+        let Some(kind) = stop.kind else {
+            self.talk.line(&format!("stopped: {}; {}", stop.message, advice.join("; ")));
+            return OK;
+        };
+        if stop.cause == "interrupted" {
+            self.talk.line(&format!("stopped: {}", advice.join("; ")));
+            return exit_code(kind);
+        }
+        let error = CommandError::new(exit_code(kind), &*stop.message);
+        self.talk.error(&advice.into_iter().fold(error, CommandError::hint));
+        exit_code(kind)
+    }
+
+    fn advice(&self, hint: &Hint) -> String {
+        match hint {
+            Hint::Resumes if self.fresh => {
+                "run the same command without --fresh to resume this run".to_owned()
+            }
+            hint => advice(hint),
+        }
+    }
+}
 
 /// A run over rows that is ready to start.
 pub(super) struct RowsRun<'a> {
@@ -21,10 +60,10 @@ pub(super) struct RowsRun<'a> {
 }
 
 impl RowsRun<'_> {
-    /// Prints a plan of the run, or runs it and reports it by `finish`, whose second argument is whether JSON is wanted.
+    /// Prints a plan of the run, or runs it and reports it by `finish`.
     pub(super) async fn go(
         self,
-        finish: impl FnOnce(&RunOutcome, bool, &Interrupts, Talk) -> Result<u8, CommandError>,
+        finish: impl FnOnce(&RunOutcome, &Ending<'_>) -> Result<u8, CommandError>,
     ) -> Result<u8, CommandError> {
         let Self { workspace, request, watch, how, live, talk } = self;
         if how.dry_run {
@@ -36,11 +75,9 @@ impl RowsRun<'_> {
         let done = Box::pin(workspace.start(&request, watch)).await;
         live.end();
         let outcome = closed(workspace, done).await?;
-        let code = finish(&outcome, how.json, &interrupts, talk)?;
-        if how.fresh && outcome.stop.is_some() {
-            talk.goes_on_without_fresh();
-        }
-        Ok(code)
+        let ending =
+            Ending { as_json: how.json, fresh: how.fresh, is_resume: false, interrupts: &interrupts, talk };
+        finish(&outcome, &ending)
     }
 }
 
@@ -65,7 +102,7 @@ fn as_table(estimate: &Estimate) -> String {
     text.push_str(&format!("tokens     {} input, {} output\n", range(*input_tokens), range(*output_tokens)));
     let money = |micros: u64| cost(Some(micros));
     let costs = estimate.cost_usd_micros.map_or_else(
-        || cost(None),
+        || "unknown".to_owned(),
         |(least, most)| {
             if least == most { money(least) } else { format!("{} to {}", money(least), money(most)) }
         },
@@ -73,13 +110,13 @@ fn as_table(estimate: &Estimate) -> String {
     text.push_str(&format!("cost       {costs}\n"));
     let seconds = |millis: u64| format!("{:.1} s", millis as f64 / 1e3);
     let time = estimate.millis.map_or_else(
-        || "unknown before the first calls: try --max-rows 20".to_owned(),
+        || "unknown: no earlier calls of this recipe. Run --max-rows 20 first to learn it".to_owned(),
         |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
     );
     text.push_str(&format!("time       {time}\n"));
     text.push_str(&match estimate.based_on_calls {
-        0 => "based on   the limits of the recipe, which has no earlier calls\n".to_owned(),
-        calls => format!("based on   {calls} calls of this recipe\n"),
+        0 => "based on   the token limits of the recipe (no earlier calls)\n".to_owned(),
+        calls => format!("based on   {calls} earlier calls of this recipe\n"),
     });
     text
 }

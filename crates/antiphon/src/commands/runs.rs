@@ -11,6 +11,7 @@ use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, tokens};
+use super::rows::Ending;
 use crate::operations::{
     Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult, Workspace,
 };
@@ -180,7 +181,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     if report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN)
         && let Some(advice) = report["time"]["advice"].as_str()
     {
-        line("time", advice);
+        line("bottleneck", advice);
     }
     line("folder", &workspace.folder().join(&info.run_id).display().to_string());
     output::result(&text)
@@ -234,9 +235,10 @@ async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8,
         return super::generate::resumed(done, &interrupts, talk);
     }
     let outcome: RunOutcome = closed(workspace, done).await?;
+    let ending = Ending { as_json: false, fresh: false, is_resume: true, interrupts: &interrupts, talk };
     match outcome.result {
-        RunResult::Content(_) => super::content::finish(&outcome, false, &interrupts, talk),
-        _ => super::map::finish(&outcome, false, &interrupts, talk),
+        RunResult::Content(_) => super::content::finish(&outcome, &ending),
+        _ => super::map::finish(&outcome, &ending),
     }
 }
 

@@ -354,7 +354,7 @@ impl From<ConnectError> for OperationError {
         };
         let mut error = Self::new(kind, err.to_string());
         if let Some(name) = err.missing_key().first() {
-            error = error.hint(Hint::SetVariable { name: name.clone() }).hint(Hint::TryOffline);
+            error = error.hint(Hint::SetVariable { name: name.clone() });
         }
         if let ConnectErrorKind::Provider(kind) = err.kind() {
             error.0.hints.extend(hint_of(kind));

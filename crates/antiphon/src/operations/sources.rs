@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
-use antiphon_http::{Client, NetworkPolicy, RetryPolicy, safe_file_name, without_secrets};
+use antiphon_http::{Client, ErrorKind, NetworkPolicy, RetryPolicy, safe_file_name, without_secrets};
 use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
@@ -37,15 +37,22 @@ pub async fn fetch_document(
     network_policy: NetworkPolicy,
 ) -> Result<PathBuf, OperationError> {
     let wrong = |why: &str| {
-        OperationError::new(OperationErrorKind::Request, format!("{}: {why}", without_secrets(address)))
+        OperationError::new(
+            OperationErrorKind::Request,
+            format!("cannot fetch {}: {why}", without_secrets(address)),
+        )
     };
     let url = Url::parse(address).map_err(|err| wrong(&format!("the address is not valid: {err}")))?;
     if network_policy == NetworkPolicy::Public && url.scheme() != "https" {
-        return Err(wrong("documents are fetched by https alone"));
+        return Err(wrong("documents are fetched by https only"));
     }
     let url = raw(url);
     let failed = |err: antiphon_http::Error| {
-        OperationError::new(OperationErrorKind::Failed, format!("{}: {err}", without_secrets(address)))
+        let kind = match err.kind() {
+            ErrorKind::InvalidRequest => OperationErrorKind::Request,
+            _ => OperationErrorKind::Failed,
+        };
+        OperationError::new(kind, format!("cannot fetch {}: {err}", without_secrets(address)))
     };
     let client = Client::builder()
         .network_policy(network_policy)

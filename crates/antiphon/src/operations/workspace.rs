@@ -10,7 +10,7 @@ use antiphon_runtime::CancellationToken;
 use antiphon_store::Store;
 use tokio::sync::OnceCell;
 
-use super::error::{OperationError, OperationErrorKind};
+use super::error::{Hint, OperationError, OperationErrorKind};
 use super::request::{RecipeSource, RunKind, RunRequest};
 use crate::runtime::{Cassette, ConfigFile, Environment, Flags, Session, Settings, connect, resolve};
 
@@ -205,7 +205,9 @@ impl Workspace {
         }
         let settings = self.settings(&request)?;
         let session = match purpose {
-            Purpose::Run => self.session(&request, &settings).await?,
+            Purpose::Run => {
+                self.session(&request, &settings).await.map_err(|err| offline_instead(err, request.kind))?
+            }
             Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
         };
         watch.emit(RunEvent::Connected {
@@ -316,6 +318,12 @@ async fn has_store(folder: &Path) -> bool {
 #[cfg(not(feature = "sqlite"))]
 async fn has_store(_: &Path) -> bool {
     std::future::ready(false).await
+}
+
+/// Adds the advice to work without a key, for the kinds of runs that can.
+fn offline_instead(err: OperationError, kind: RunKind) -> OperationError {
+    let lacks_key = err.hints().iter().any(|hint| matches!(hint, Hint::SetVariable { .. }));
+    if lacks_key && kind != RunKind::Map { err.hint(Hint::TryOffline) } else { err }
 }
 
 fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {

@@ -28,7 +28,7 @@ fn an_experiment_from_its_beginning_to_its_end() {
     let personas: Value = serde_json::from_str(&lab.run("experiment outputs goats").stdout).unwrap();
     assert_eq!(personas["schema"], "antiphon.personas/1");
     lab.run("runs resume latest --out experiments/goats/outputs").ends_with(0, &["shown again"]);
-    lab.run("experiment delete goats").ends_with(2, &["use --yes to confirm"]);
+    lab.run("experiment delete goats").ends_with(2, &["use --yes to delete it without confirmation"]);
     assert!(lab.path("experiments/goats").exists());
     lab.run("experiment delete goats --yes").ends_with(0, &["deleted experiments/goats"]);
     assert!(!lab.path("experiments/goats").exists() && lab.path("in/p1.txt").exists());

@@ -166,7 +166,7 @@ fn a_budget_holds_at_the_dearer_price_also_where_both_may_be_billed() {
     let lab = lab(&silent.url("/v1"), &server.url("/v1")).with("ANTIPHON_TIMEOUT", "0.3");
     lab.file("rows.jsonl", (0..20).map(|n| format!("{{\"n\": {n}}}\n")).collect::<String>());
     let ran = map(&lab, "--fallback-model lab/small --max-cost 0.02");
-    ran.ends_with(6, &["the budget is used up"]);
+    ran.ends_with(6, &["is used up"]);
     let found = report(&ran);
     let number = |value: &Value| value.as_u64().unwrap();
     let (spent, possible) =

@@ -50,7 +50,7 @@ fn one_failure_ends_no_other_and_is_reported_with_its_host() {
         refusing_url("/z?key=topsecret")
     );
     let ran = lab.run(&format!("fetch {urls} --out got"));
-    ran.ends_with(4, &["status 404: no such thing", "no connection", "2 of 3 files missing"]);
+    ran.ends_with(4, &["status 404: no such thing", "no connection", "2 of 3 files not fetched"]);
     assert_eq!(ran.stdout, "got/y\n");
     assert!(!ran.stderr.contains("topsecret"), "{}", ran.stderr);
     lab.run(&format!("fetch {}", missing.url("/x"))).ends_with(5, &["status 404"]);
@@ -70,7 +70,8 @@ fn a_partial_file_is_resumed_by_the_same_command() {
     let rest = Reply::with_headers(206, "etag: \"1\"\r\ncontent-range: bytes 5-9/10\r\n", "whole");
     let server = Server::start([half, rest]);
     let line = format!("fetch {} --out got", server.url("/file"));
-    lab.run(&line).ends_with(5, &["the connection broke", "run the same command again to fetch them"]);
+    lab.run(&line)
+        .ends_with(5, &["the connection broke", "Run the same command again to fetch what is missing"]);
     lab.run(&line).ends_with(0, &["10 bytes, resumed at byte 5"]);
     assert_eq!(std::fs::read_to_string(lab.path("got/file")).unwrap(), "half whole");
     assert!(server.requests()[1].headers.iter().any(|line| line.eq_ignore_ascii_case("range: bytes=5-")));

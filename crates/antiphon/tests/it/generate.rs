@@ -327,7 +327,7 @@ fn documents_come_from_the_open_internet_by_https_alone_unless_allowed() {
     let server = Server::start([Reply::new(200, "text/html; charset=utf-8", page)]);
     let lab = Lab::new();
     let url = server.url("/talks/one?token=topsecret");
-    lab.run(&format!("generate {url} -n 1")).ends_with(2, &["fetched by https alone"]);
+    lab.run(&format!("generate {url} -n 1")).ends_with(2, &["fetched by https only"]);
     let secure = url.replace("http://", "https://");
     lab.run(&format!("generate {secure} -n 1")).ends_with(5, &["to this machine or to a private network"]);
     lab.run(&format!("generate {secure} --offline")).ends_with(2, &["--offline uses no network"]);

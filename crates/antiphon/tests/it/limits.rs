@@ -94,7 +94,7 @@ fn out_is_the_folder_and_still_accepts_a_file_as_before() {
     let server = Server::start([Reply::chat("words", "stop")]);
     let lab = lab(&server.url("/v1"), 2);
     let ran = lab.run(&format!("{MAP} --out made/here"));
-    ran.ends_with(0, &["report: made/here/"]);
+    ran.ends_with(0, &["details: made/here/"]);
     assert!(!ran.stderr.contains("warning"), "{ran:?}");
     assert!(lab.path("made/here/antiphon.db").is_file() && !lab.path("antiphon-out").exists());
     assert!(ran.stdout.contains("made/here/") && ran.stdout.ends_with("/results.jsonl\n"), "{ran:?}");
@@ -105,7 +105,7 @@ fn out_is_the_folder_and_still_accepts_a_file_as_before() {
         )
     };
     let old = lab.run(&format!("{MAP} --out old.jsonl"));
-    old.ends_with(0, &[&warning("old.jsonl"), "report: antiphon-out/"]);
+    old.ends_with(0, &[&warning("old.jsonl"), "details: antiphon-out/"]);
     assert!(old.stdout.ends_with("\nold.jsonl\n"), "{old:?}");
     assert_eq!(fs::read_to_string(lab.path("old.jsonl")).unwrap().lines().count(), 2);
     lab.file("there", "a file of any name");
@@ -116,10 +116,10 @@ fn out_is_the_folder_and_still_accepts_a_file_as_before() {
     lines.ends_with(0, &[&warning("-"), "2 of 2 rows done"]);
     assert!(lines.stdout.lines().all(|line| line.starts_with("{\"index\":")), "{lines:?}");
     let both = lab.run(&format!("{MAP} --dir made/here --out any.txt"));
-    both.ends_with(0, &[&warning("any.txt"), "report: made/here/"]);
+    both.ends_with(0, &[&warning("any.txt"), "details: made/here/"]);
     assert_eq!(fs::read_to_string(lab.path("any.txt")).unwrap().lines().count(), 2);
     // With both flags, --out is the folder, also with the extension of a file.
-    lab.run(&format!("{MAP} --out dir.jsonl --results r.jsonl")).ends_with(0, &["report: dir.jsonl/"]);
+    lab.run(&format!("{MAP} --out dir.jsonl --results r.jsonl")).ends_with(0, &["details: dir.jsonl/"]);
     assert!(lab.path("dir.jsonl/antiphon.db").is_file() && lab.path("r.jsonl").is_file());
 }
 
@@ -155,7 +155,7 @@ fn exports_and_reports_still_take_a_file_from_out() {
 fn names_of_flags_before_this_release_are_still_understood() {
     let server = Server::start([Reply::chat("words", "stop")]);
     let lab = lab(&server.url("/v1"), 3);
-    lab.run(&format!("{MAP} --dir made --concurrency 2 --limit 2")).ends_with(0, &["report: made/"]);
+    lab.run(&format!("{MAP} --dir made --concurrency 2 --limit 2")).ends_with(0, &["details: made/"]);
     let shown: Value = serde_json::from_str(&lab.run("runs show latest --dir made --json").stdout).unwrap();
     let limits = &shown["request"]["limits"];
     assert_eq!(

@@ -69,7 +69,7 @@ fn lines(path: PathBuf) -> Vec<Value> {
 fn each_row_takes_one_call_and_the_same_command_again_none() {
     let bench = Bench::new(Scenario::default(), 30);
     let ran = bench.map("--results results.jsonl");
-    ran.ends_with(0, &["provider: sim at", "report: antiphon-out"]);
+    ran.ends_with(0, &["provider: sim at", "details: antiphon-out"]);
     assert!(ran.stdout.starts_with("30 of 30 rows done, 30 calls"), "{ran:?}");
     let results = lines(bench.lab.path("results.jsonl"));
     assert_eq!(results.len(), 30);
@@ -109,7 +109,7 @@ fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_resumes() {
 fn a_budget_holds_and_a_higher_one_resumes() {
     let bench = Bench::new(Scenario::default().answer_tokens(40), 200);
     let ran = bench.map("--fresh --max-cost 0.01 --json");
-    ran.ends_with(6, &["the budget is used up", "--max-cost", "without --fresh to resume this run"]);
+    ran.ends_with(6, &["is used up", "--max-cost", "without --fresh to resume this run"]);
     let first = report(&ran);
     let (spent, left) = (first["cost_usd_micros"].as_u64().unwrap(), first["left"].as_u64().unwrap());
     assert!((9_500..=10_000).contains(&spent) && left > 0, "{spent} {left}");
@@ -362,7 +362,7 @@ fn runs_are_listed_shown_compared_exported_and_resumed() {
         text.starts_with("RUN ") && text.contains(&id) && text.contains("towns.csv with r.toml"),
         "{text}"
     );
-    bench.lab.run("runs resume latest").ends_with(6, &["the budget is used up"]);
+    bench.lab.run("runs resume latest").ends_with(6, &["is used up"]);
     bench.lab.run(&format!("runs resume {id} --max-cost 0.006")).ends_with(6, &["resumed run"]);
     let last = bench.map("");
     last.ends_with(0, &["resumed run"]);
@@ -391,7 +391,7 @@ fn failed_rows_of_a_run_are_retried() {
     let id = list["runs"][0]["run_id"].as_str().unwrap();
     let diff = lab.run("runs diff latest latest").stdout;
     assert!(diff.contains("0 only in the second, 1 in neither"), "{diff}");
-    lab.run(&format!("runs retry-failed {id}")).ends_with(0, &["report: antiphon-out"]);
+    lab.run(&format!("runs retry-failed {id}")).ends_with(0, &["details: antiphon-out"]);
     assert!(!lab.path(&format!("antiphon-out/{id}/failed.jsonl")).exists());
     assert_eq!(json_file(&lab.path(&format!("antiphon-out/{id}/run.json")))["accepted"], 1);
 }
@@ -410,7 +410,7 @@ fn mistakes_in_a_recipe_are_reported_before_any_call() {
     bench.lab.file("r.toml", RECIPE);
     bench.lab.run("map nowhere.csv -r r.toml --provider sim --model m").ends_with(2, &["nowhere.csv"]);
     bench.lab.run("map towns.csv -r none.toml --provider sim").ends_with(2, &["none.toml"]);
-    bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["a recipe needs a language model"]);
+    bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["map needs a language model"]);
     bench.map("--max-concurrency many").ends_with(2, &["expected auto or a number of at least 1"]);
     bench.map("--no-input").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 3);

@@ -13,7 +13,7 @@ fn check(line: &str, code: i32, expected: &[&str]) {
 
 #[test]
 fn invalid_command_lines() {
-    check("generate in --offline --count 0", 2, &["use 1 to 50, as in 3"]);
+    check("generate in --offline --count 0", 2, &["use 1 to 50, such as 3"]);
     check("generate in --ofline", 2, &["--offline"]);
     check("generate", 2, &["<PATH>"]);
     check("generate in --provider opanai", 2, &["did you mean openai?"]);
@@ -169,7 +169,7 @@ fn workers_and_connections_are_read_from_the_environment() {
     Lab::new()
         .with("ANTIPHON_POOL_SIZE", "lots")
         .run("generate in --offline")
-        .ends_with(3, &["ANTIPHON_POOL_SIZE is \"lots\", and must be a number that fits"]);
+        .ends_with(3, &["invalid ANTIPHON_POOL_SIZE \"lots\": it must be a whole number from 1"]);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_map_run_that_met_its_budget_needs_neither_its_recipe_nor_its_rows_nor_its_p
     let simulated = Simulated::new(Scenario::default().answer_tokens(40));
     for format in ["", "--format csv"] {
         let lab = simulated.project(60);
-        lab.run_in("a", &format!("{MAP} --max-cost 0.005 {format}")).ends_with(6, &["the budget is used up"]);
+        lab.run_in("a", &format!("{MAP} --max-cost 0.005 {format}")).ends_with(6, &["is used up"]);
         let stopped = shown(&lab, "a");
         let done = stopped["accepted"].as_u64().unwrap();
         assert!((1..60).contains(&done), "{stopped}");

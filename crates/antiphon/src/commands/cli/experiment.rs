@@ -41,6 +41,7 @@ pub(in crate::commands) enum ExperimentCommand {
     },
     /// Show an experiment: data, persona settings, and totals of all runs
     Show {
+        /// Name of the experiment
         #[arg(value_name = "NAME")]
         name: String,
         /// Print one JSON document on stdout
@@ -49,8 +50,10 @@ pub(in crate::commands) enum ExperimentCommand {
     },
     /// Add files or folders to the data of an experiment
     Add {
+        /// Name of the experiment
         #[arg(value_name = "NAME")]
         name: String,
+        /// Files or folders to add
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
         /// Create links instead of copies, so that later runs read changed files
@@ -59,6 +62,7 @@ pub(in crate::commands) enum ExperimentCommand {
     },
     /// Generate personas from the data of experiments, of several concurrently
     Generate {
+        /// Names of the experiments
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
@@ -66,6 +70,7 @@ pub(in crate::commands) enum ExperimentCommand {
     },
     /// List the runs of an experiment, newest first
     History {
+        /// Name of the experiment
         #[arg(value_name = "NAME")]
         name: String,
         /// Print one JSON document on stdout
@@ -74,6 +79,7 @@ pub(in crate::commands) enum ExperimentCommand {
     },
     /// Print the personas of a run as JSON
     Outputs {
+        /// Name of the experiment
         #[arg(value_name = "NAME")]
         name: String,
         /// ID of the run, a prefix of the ID, or latest
@@ -82,6 +88,7 @@ pub(in crate::commands) enum ExperimentCommand {
     },
     /// Delete an experiment with all its data and outputs; the targets of links are kept
     Delete {
+        /// Name of the experiment
         #[arg(value_name = "NAME")]
         name: String,
         /// Do not ask for confirmation

@@ -8,6 +8,8 @@ use clap::builder::StyledStr;
 pub(super) enum LongHelp {
     /// The environment variables that a run observes.
     Environment,
+    /// The environment variables that a download observes.
+    Network,
     /// The providers, and the variables for their keys and addresses.
     Providers,
 }
@@ -19,6 +21,8 @@ Environment:
   ANTIPHON_RETRY_MAX  Maximum retries of a failed call [default: 5]
   ANTIPHON_POOL_SIZE  Size of the connection pool per server [default: 100]";
 
+const PROXIES: &str = "  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
+
 impl fmt::Display for LongHelp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -27,8 +31,9 @@ impl fmt::Display for LongHelp {
                 let addresses: Vec<&str> = addresses().map(|variable| variable.name).collect();
                 writeln!(f, "{SETTINGS}")?;
                 writeln!(f, "  {}\n  {}", keys.join(", "), addresses.join(", "))?;
-                write!(f, "  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY")
+                write!(f, "{PROXIES}")
             }
+            Self::Network => write!(f, "{SETTINGS}\n{PROXIES}"),
             Self::Providers => {
                 writeln!(f, "Providers:")?;
                 let width = registry::entries().iter().map(|entry| entry.name.len()).max().unwrap_or(0);

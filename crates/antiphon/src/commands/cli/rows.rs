@@ -52,7 +52,7 @@ pub(in crate::commands) struct MapArgs {
 /// The handling of an existing file with the name of the results.
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::commands) struct OverwriteArgs {
-    /// Overwrite the file for results if it exists and is not this run's own
+    /// Overwrite the output file if it exists and is not this run's own
     #[arg(long)]
     pub(in crate::commands) overwrite: bool,
 }
