@@ -39,13 +39,10 @@ impl Ending<'_> {
         exit_code(kind)
     }
 
+    /// Returns the text of a hint, for the command that this run was started with.
     fn advice(&self, hint: &Hint) -> String {
-        match hint {
-            Hint::Resumes if self.fresh => {
-                "run the same command without --fresh to resume this run".to_owned()
-            }
-            hint => advice(hint),
-        }
+        let text = advice(hint);
+        if self.fresh { text.replace("the same command again", "the same command without --fresh") } else { text }
     }
 }
 
