@@ -24,6 +24,10 @@ pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
 pub(crate) use cloud::{at_address, cloud, key_of};
 pub(crate) use conversation::{system_of, turns};
+#[cfg(feature = "_cloud")]
+pub(crate) use endpoint::CLOUD_TIMEOUT;
+#[cfg(feature = "_own")]
+pub(crate) use endpoint::OWN_TIMEOUT;
 pub(crate) use endpoint::{Auth, Endpoint, checked_base_url};
 pub(crate) use fault::{Fault, is_about, kind_of_status};
 pub(crate) use framing::Framing;

@@ -54,6 +54,32 @@ struct Entry {
     long_output: Option<f64>,
 }
 
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}
+
+/// Creates the error of a value that is not a table of models.
+fn not_models(path: &str, vendor: &str) -> Error {
+    invalid(format!("{path}: {vendor}: not a table of models; write prices below [{vendor}.\"MODEL\"]"))
+}
+
+/// Parses the entries of a vendor's models; `path` and `text` are used in errors only.
+fn entries(
+    path: &str,
+    text: &str,
+    vendor: &str,
+    models: toml::Table,
+) -> Result<BTreeMap<String, Entry>, Error> {
+    let parsed = models.into_iter().map(|(model, entry)| match entry.try_into::<Entry>() {
+        Ok(entry) => Ok((model, entry)),
+        Err(err) => {
+            let line = line_of(text, vendor, &model);
+            Err(invalid(format!("{path}:{line}: {}", advised(&redact(err.message(), &[])))))
+        }
+    });
+    parsed.collect()
+}
+
 /// Returns the number of the line with the header of a model, or 1 if none is found.
 fn line_of(text: &str, vendor: &str, model: &str) -> usize {
     let is_header =
@@ -82,7 +108,6 @@ impl Prices {
     /// # Errors
     /// `InvalidRequest` with path and line for a text that is not such a table, or for an invalid price.
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
-        let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
         let table: BTreeMap<String, toml::Value> = toml::from_str(text).map_err(|err| {
             let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
             invalid(format!("{path}:{line}: {}", redact(err.message(), &[])))
@@ -92,40 +117,24 @@ impl Prices {
             match models {
                 toml::Value::String(day) if vendor == "as_of" => prices.as_of = day,
                 toml::Value::Table(models) => {
-                    let of_vendor = prices.vendors.entry(vendor.clone()).or_default();
-                    for (model, entry) in models {
-                        let entry = entry.try_into().map_err(|err: toml::de::Error| {
-                            let line = line_of(text, &vendor, &model);
-                            invalid(format!("{path}:{line}: {}", advised(&redact(err.message(), &[]))))
-                        })?;
-                        of_vendor.insert(model, entry);
-                    }
+                    let entries = entries(path, text, &vendor, models)?;
+                    prices.vendors.insert(vendor, entries);
                 }
-                _ => {
-                    return Err(invalid(format!(
-                        "{path}: {vendor}: not a table of models; write prices below [{vendor}.\"MODEL\"]"
-                    )));
-                }
+                _ => return Err(not_models(path, &vendor)),
             }
         }
-        for (vendor, models) in &prices.vendors {
-            for (model, entry) in models {
-                let numbers = [
-                    entry.input,
-                    entry.cached,
-                    entry.cache_write,
-                    entry.output,
-                    entry.long_input,
-                    entry.long_output,
-                ];
-                if numbers.into_iter().flatten().any(|price| !(0.0..1e6).contains(&price)) {
-                    return Err(invalid(format!(
-                        "{path}: {vendor}.{model}: a price must be a number of at least 0 and below 1,000,000"
-                    )));
-                }
+        prices.checked(path)
+    }
+
+    /// Returns the table if its prices are in range.
+    fn checked(self, path: &str) -> Result<Self, Error> {
+        for (vendor, models) in &self.vendors {
+            if let Some((model, _)) = models.iter().find(|(_, entry)| !entry.is_in_range()) {
+                let why = "a price must be a number of at least 0 and below 1,000,000";
+                return Err(invalid(format!("{path}: {vendor}.{model}: {why}")));
             }
         }
-        Ok(prices)
+        Ok(self)
     }
 
     /// Merges `over` over this table: for a model that both have, the fields that `over` sets replace those of this table.
@@ -158,12 +167,7 @@ impl Prices {
     #[must_use]
     pub fn price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
         let entry = self.entry(vendor, model)?;
-        let is_long = entry.long_from.is_some_and(|from| prompt_tokens > from);
-        let (by_input, by_output) = if is_long {
-            (entry.long_input.unwrap_or(1.0), entry.long_output.unwrap_or(1.0))
-        } else {
-            (1.0, 1.0)
-        };
+        let (by_input, by_output) = entry.factors(prompt_tokens);
         let input = entry.input?;
         let price = Price::new(
             micros(input * by_input),
@@ -196,6 +200,22 @@ impl Prices {
 }
 
 impl Entry {
+    /// Returns whether the prices and factors are numbers of at least 0 and below a million.
+    fn is_in_range(&self) -> bool {
+        let Self { input, cached, cache_write, output, long_input, long_output, .. } = *self;
+        let numbers = [input, cached, cache_write, output, long_input, long_output];
+        numbers.into_iter().flatten().all(|number| (0.0..1e6).contains(&number))
+    }
+
+    /// Returns the factors on the prices of prompt and answer, which are more than 1 for a long prompt.
+    fn factors(&self, prompt_tokens: u64) -> (f64, f64) {
+        if self.long_from.is_some_and(|from| prompt_tokens > from) {
+            (self.long_input.unwrap_or(1.0), self.long_output.unwrap_or(1.0))
+        } else {
+            (1.0, 1.0)
+        }
+    }
+
     fn over(self, below: Self) -> Self {
         // A new price replaces those for long prompts, too.
         let long = if self.input.is_some() || self.output.is_some() { self } else { below };

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Error, Health, Model, Prompt, Provider, Scope, Streaming, async_trait,
@@ -11,7 +9,7 @@ use tracing::info;
 use super::stream::MessagesDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Auth, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
+    Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
     connection_settings, key_of, weakened,
 };
 use crate::prices;
@@ -44,54 +42,45 @@ pub struct Anthropic {
     modes: ModeFallback,
 }
 
+/// The keywords that structured outputs reject.
+const UNSUPPORTED: &[&str] = &[
+    "$schema",
+    "contains",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "if",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "patternProperties",
+    "prefixItems",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+];
+
+/// The values of `format` that structured outputs accept.
+const FORMATS: &[&str] =
+    &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+
 /// Returns the schema dialect of structured outputs, without a beta:
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
 pub(super) fn dialect() -> Dialect {
-    Dialect::default()
-        .unsupported(&[
-            "$schema",
-            "contains",
-            "dependentRequired",
-            "dependentSchemas",
-            "else",
-            "examples",
-            "exclusiveMaximum",
-            "exclusiveMinimum",
-            "if",
-            "maxContains",
-            "maxItems",
-            "maxLength",
-            "maxProperties",
-            "maximum",
-            "minContains",
-            "minLength",
-            "minProperties",
-            "minimum",
-            "multipleOf",
-            "not",
-            "patternProperties",
-            "prefixItems",
-            "propertyNames",
-            "then",
-            "unevaluatedItems",
-            "unevaluatedProperties",
-            "uniqueItems",
-        ])
-        .formats(&[
-            "date-time",
-            "time",
-            "date",
-            "duration",
-            "email",
-            "hostname",
-            "uri",
-            "ipv4",
-            "ipv6",
-            "uuid",
-        ])
-        .max_min_items(1)
-        .closed()
-        .any_of()
+    Dialect::default().unsupported(UNSUPPORTED).formats(FORMATS).max_min_items(1).closed().any_of()
 }
 
 impl Anthropic {
@@ -102,15 +91,10 @@ impl Anthropic {
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
-            vendor: "anthropic".to_owned(),
-            base_url: kind::BASE_URL.to_owned(),
             auth: Auth { header: Some("x-api-key".to_owned()), key: Some(key) },
             // The later version of 2026-10-21 rejects a temperature for every model; this one leaves that to the model.
             headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
-            token_timeout: Duration::from_secs(120),
-            call_timeout: None,
-            max_connections: 100,
-            faults: errors::fault,
+            ..Endpoint::new("anthropic", kind::BASE_URL, CLOUD_TIMEOUT, errors::fault)
         };
         Self {
             link: Link::new(endpoint),

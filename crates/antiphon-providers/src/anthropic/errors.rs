@@ -22,8 +22,18 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further details");
     let is_money =
         is_about(message, &QUOTA_CODES) || error["details"]["error_code"] == "enforced_spend_limit_reached";
-    let kind = match error["type"].as_str().unwrap_or_default() {
-        _ if is_money => ErrorKind::Quota,
+    let of_type = || kind_of_type(error["type"].as_str()?, message, retry_after);
+    let kind = if is_money {
+        ErrorKind::Quota
+    } else {
+        of_type().unwrap_or_else(|| kind_of_status(status, retry_after))
+    };
+    Some(Fault::new(kind, message))
+}
+
+/// Maps the type of an error; `None` for one that is not documented.
+fn kind_of_type(label: &str, message: &str, retry_after: Option<Duration>) -> Option<ErrorKind> {
+    Some(match label {
         "billing_error" => ErrorKind::Quota,
         "invalid_request_error" if is_about(message, &["prompt is too long", "input is too long"]) => {
             ErrorKind::ContextTooLong
@@ -36,9 +46,8 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
         "rate_limit_error" => ErrorKind::RateLimited { retry_after },
         "overloaded_error" => ErrorKind::Overloaded { retry_after },
         "api_error" | "timeout_error" => ErrorKind::Unavailable,
-        _ => kind_of_status(status, retry_after),
-    };
-    Some(Fault::new(kind, message))
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

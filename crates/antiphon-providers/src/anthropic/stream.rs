@@ -20,56 +20,64 @@ impl Decode for MessagesDecoder {
     const FRAMING: Framing = Framing::Events;
 
     fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
-        let malformed = |err| Fault::malformed(&err);
-        let event: Event<'_> = serde_json::from_str(data).map_err(malformed)?;
+        let event: Event<'_> = parse(data)?;
         match Text::of(event.kind.as_ref()) {
-            "content_block_delta" => {
-                let delta: Option<Delta<'_>> = read(event.delta)?;
-                answer.hidden_bytes += delta.as_ref().map_or(0, Delta::hidden_bytes);
-                let words = delta.as_ref().filter(|delta| Text::of(delta.kind.as_ref()) == "text_delta");
-                answer.text.push_str(Text::of(words.and_then(|delta| delta.text.as_ref())));
-            }
-            "content_block_start" => {
-                let block: Option<BlockStart<'_>> = read(event.content_block)?;
-                answer.hidden_bytes += block.as_ref().map_or(0, BlockStart::hidden_bytes);
-            }
-            "message_start" => {
-                let start: MessageStart = serde_json::from_str(data).map_err(malformed)?;
-                self.message(start.message, answer);
-            }
-            "message_delta" => {
-                if let Some(usage) = read(event.usage)? {
-                    self.count(usage, answer);
-                }
-                let delta: Option<Delta<'_>> = read(event.delta)?;
-                if let Some(delta) = delta
-                    && let Some(reason) = delta.stop_reason
-                {
-                    stopped(&reason.0, delta.stop_details, answer);
-                }
-            }
+            "content_block_delta" => block_delta(event.delta, answer)?,
+            "content_block_start" => block_start(event.content_block, answer)?,
+            "message_start" => self.message(parse::<MessageStart>(data)?.message, answer),
+            "message_delta" => self.message_delta(&event, answer)?,
             "message_stop" => answer.is_over = true,
             "message" => {
-                let message: Message = serde_json::from_str(data).map_err(malformed)?;
-                self.message(message, answer);
+                self.message(parse(data)?, answer);
                 answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
             }
-            "error" => {
-                if let Some(fault) = Fault::within(data, fault) {
-                    return Err(fault);
-                }
-            }
+            "error" => return Fault::within(data, fault).map_or(Ok(()), Err),
             _ => {}
         }
         Ok(())
     }
 }
 
+/// Parses the data of an event.
+fn parse<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {
+    serde_json::from_str(data).map_err(|err| Fault::malformed(&err))
+}
+
+/// Parses a field of an event, if the event has it.
 fn read<'d, T: Deserialize<'d>>(field: Option<&'d RawValue>) -> Result<Option<T>, Fault> {
-    field.map(|field| serde_json::from_str(field.get())).transpose().map_err(|err| Fault::malformed(&err))
+    field.map(|field| parse(field.get())).transpose()
+}
+
+/// Takes a piece of a block: its text belongs to the answer, and anything else is hidden output.
+fn block_delta(delta: Option<&RawValue>, answer: &mut Answer) -> Result<(), Fault> {
+    let Some(delta) = read::<Delta<'_>>(delta)? else { return Ok(()) };
+    answer.hidden_bytes += delta.hidden_bytes();
+    if Text::of(delta.kind.as_ref()) == "text_delta" {
+        answer.text.push_str(Text::of(delta.text.as_ref()));
+    }
+    Ok(())
+}
+
+/// Takes the beginning of a block, which for redacted reasoning and tools has output.
+fn block_start(block: Option<&RawValue>, answer: &mut Answer) -> Result<(), Fault> {
+    let block: Option<BlockStart<'_>> = read(block)?;
+    answer.hidden_bytes += block.as_ref().map_or(0, BlockStart::hidden_bytes);
+    Ok(())
 }
 
 impl MessagesDecoder {
+    /// Takes the end of a message: its token counts and its stop reason.
+    fn message_delta(&mut self, event: &Event<'_>, answer: &mut Answer) -> Result<(), Fault> {
+        if let Some(usage) = read(event.usage)? {
+            self.count(usage, answer);
+        }
+        let delta: Option<Delta<'_>> = read(event.delta)?;
+        if let Some(Delta { stop_reason: Some(reason), stop_details, .. }) = delta {
+            stopped(&reason.0, stop_details, answer);
+        }
+        Ok(())
+    }
+
     fn count(&mut self, usage: WireUsage, answer: &mut Answer) {
         self.usage = self.usage.updated(usage);
         answer.usage = self.usage.into();

@@ -43,33 +43,12 @@ const CONTEXT_PHRASES: [&str; 6] = [
 /// Reads an error in any of the shapes in use: `{"error": {"message", "type", "code"}}`, `{"error": "…"}` (LM Studio,
 /// Hugging Face), `{"object": "error", "message"}` (older vLLM), `{"detail": …}`; `None` for any other body.
 pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let error = match body.get("error").filter(|error| is_something(error)) {
-        Some(Value::String(message)) => {
-            return Some(
-                ErrorBody { message: message.clone(), ..ErrorBody::default() }.fault(status, retry_after),
-            );
-        }
-        Some(error) => error,
-        None if body["object"] == "error" => body,
-        None => {
-            let detail = body.get("detail").filter(|_| body.get("choices").is_none())?;
-            let message = text(detail).unwrap_or_else(|| detail.to_string());
-            return Some(ErrorBody { message, ..ErrorBody::default() }.fault(status, retry_after));
-        }
-    };
-    let message = error.get("message").and_then(text).unwrap_or_else(|| error.to_string());
-    let labels = ["/code", "/type", "/metadata/error_type", "/metadata/limit_source"];
-    let labels = labels.iter().filter_map(|place| error.pointer(place).and_then(text));
-    let number = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    let is_flagged = error.pointer("/metadata/flagged_input").is_some();
-    let said = ErrorBody { message, labels: labels.collect(), status: number, is_flagged };
-    let mut fault = said.fault(status, retry_after);
-    fault.limits = error.get("headers").and_then(limits_of).map(Box::new);
-    if let (ErrorKind::RateLimited { retry_after }, Some(limits)) = (&mut fault.kind, &fault.limits) {
-        *retry_after = retry_after.or(limits.retry_after);
-    }
-    Some(fault)
+    Some(ErrorBody::of(body)?.fault(status, retry_after))
+}
+
+/// Returns a value's text, if it is one.
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 /// Returns whether the `error` field has an error: some servers always send the field.
@@ -98,16 +77,47 @@ struct ErrorBody {
     status: Option<u16>,
     /// Whether OpenRouter's moderation reports flagged input.
     is_flagged: bool,
+    /// The limits in an error inside a stream.
+    limits: Option<LimitHints>,
 }
 
 impl ErrorBody {
+    /// Reads the error of a body, if it has one.
+    fn of(body: &Value) -> Option<Self> {
+        match body.get("error").filter(|error| is_something(error)) {
+            Some(Value::String(message)) => Some(Self { message: message.clone(), ..Self::default() }),
+            Some(error) => Some(Self::of_object(error)),
+            None if body["object"] == "error" => Some(Self::of_object(body)),
+            None => {
+                let detail = body.get("detail").filter(|_| body.get("choices").is_none())?;
+                let message = text(detail).unwrap_or_else(|| detail.to_string());
+                Some(Self { message, ..Self::default() })
+            }
+        }
+    }
+
+    /// Reads the fields of an error.
+    fn of_object(error: &Value) -> Self {
+        let labels = ["/code", "/type", "/metadata/error_type", "/metadata/limit_source"];
+        Self {
+            message: error.get("message").and_then(text).unwrap_or_else(|| error.to_string()),
+            labels: labels.iter().filter_map(|place| error.pointer(place).and_then(text)).collect(),
+            status: error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()),
+            is_flagged: error.pointer("/metadata/flagged_input").is_some(),
+            limits: error.get("headers").and_then(limits_of),
+        }
+    }
+
     fn is_one_of(&self, known: &[&str]) -> bool {
         self.labels.iter().any(|label| known.contains(&label.as_str()))
     }
 
     fn fault(self, status: u16, retry_after: Option<Duration>) -> Fault {
-        let kind = self.kind(status, retry_after);
-        Fault::new(kind, self.message)
+        let mut kind = self.kind(status, retry_after);
+        if let (ErrorKind::RateLimited { retry_after }, Some(limits)) = (&mut kind, &self.limits) {
+            *retry_after = retry_after.or(limits.retry_after);
+        }
+        Fault { limits: self.limits.map(Box::new), ..Fault::new(kind, self.message) }
     }
 
     fn kind(&self, status: u16, retry_after: Option<Duration>) -> ErrorKind {

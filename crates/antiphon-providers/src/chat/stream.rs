@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::errors::fault;
-use super::wire::{Chunk, finish_reason};
+use super::wire::{Choice, Chunk, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
 /// A decoder of server-sent events with `chat.completion.chunk`s, or of one complete `chat.completion`.
@@ -21,35 +21,43 @@ impl Decode for ChatDecoder {
             answer.is_over = true;
             return Ok(());
         }
-        let chunk: Chunk<'_> = match serde_json::from_str(data) {
-            Ok(chunk) => chunk,
-            Err(err) => return Err(said(event, data).unwrap_or_else(|| Fault::malformed(&err))),
-        };
-        let is_error =
-            chunk.error.is_some_and(|error| !matches!(error.get(), "null" | "false" | "{}" | "\"\""))
-                || event == "error"
-                || chunk.object.is_some_and(|object| object.0 == "error")
-                || (chunk.detail.is_some() && chunk.choices.is_none());
-        if is_error && let Some(fault) = said(event, data) {
-            return Err(fault);
-        }
+        let chunk = parse(event, data)?;
         answer.identify(Text::option(chunk.id.as_ref()), Text::option(chunk.model.as_ref()));
         if let Some(usage) = chunk.usage {
             answer.usage = usage.into();
         }
-        let Some(choice) = chunk.choices.into_iter().flatten().next() else { return Ok(()) };
-        if let Some(words) = choice.delta.or(choice.message) {
-            answer.hidden_bytes += words.hidden_bytes();
-            answer.refusal.push_str(Text::of(words.refusal.as_ref()));
-            if let Some(content) = words.content {
-                content.add_to(&mut answer.text);
-            }
-        }
-        // Some servers send an empty reason with every chunk; OpenRouter repeats the real one with the token counts.
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.0.is_empty()) {
-            answer.finish = Some(finish_reason(&reason.0));
+        if let Some(choice) = chunk.choices.into_iter().flatten().next() {
+            add_choice(choice, answer);
         }
         Ok(())
+    }
+}
+
+/// Parses a chunk, or returns the error that it has in place of an answer.
+fn parse<'d>(event: &str, data: &'d str) -> Result<Chunk<'d>, Fault> {
+    let chunk: Chunk<'_> = match serde_json::from_str(data) {
+        Ok(chunk) => chunk,
+        Err(err) => return Err(said(event, data).unwrap_or_else(|| Fault::malformed(&err))),
+    };
+    let is_error = event == "error" || chunk.has_error();
+    if is_error && let Some(fault) = said(event, data) {
+        return Err(fault);
+    }
+    Ok(chunk)
+}
+
+/// Adds the output of a choice to the answer, and its finish reason.
+fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
+    if let Some(words) = choice.delta.or(choice.message) {
+        answer.hidden_bytes += words.hidden_bytes();
+        answer.refusal.push_str(Text::of(words.refusal.as_ref()));
+        if let Some(content) = words.content {
+            content.add_to(&mut answer.text);
+        }
+    }
+    // Some servers send an empty reason with every chunk; OpenRouter repeats the real one with the token counts.
+    if let Some(reason) = choice.finish_reason.filter(|reason| !reason.0.is_empty()) {
+        answer.finish = Some(finish_reason(&reason.0));
     }
 }
 

@@ -67,6 +67,15 @@ pub(super) struct Chunk<'a> {
     pub(super) detail: Option<&'a RawValue>,
 }
 
+impl Chunk<'_> {
+    /// Returns whether the chunk has an error in place of an answer, in one of the shapes in use.
+    pub(super) fn has_error(&self) -> bool {
+        self.error.is_some_and(|error| !matches!(error.get(), "null" | "false" | "{}" | "\"\""))
+            || self.object.as_ref().is_some_and(|object| object.0 == "error")
+            || (self.detail.is_some() && self.choices.is_none())
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(borrow, default)]
@@ -126,31 +135,34 @@ pub(super) struct Part<'a> {
 /// A manual implementation, since it runs for every token: a derived one would buffer the value before it is read.
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordsOrParts;
-        impl<'de> Visitor<'de> for WordsOrParts {
-            type Value = Content<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of parts")
-            }
-
-            fn visit_borrowed_str<E>(self, words: &'de str) -> Result<Self::Value, E> {
-                Ok(Content::Words(Cow::Borrowed(words)))
-            }
-
-            fn visit_str<E>(self, words: &str) -> Result<Self::Value, E> {
-                Ok(Content::Words(Cow::Owned(words.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(part) = parts.next_element()? {
-                    all.push(part);
-                }
-                Ok(Content::Parts(all))
-            }
-        }
         deserializer.deserialize_any(WordsOrParts)
+    }
+}
+
+/// The visitor of a [`Content`], which borrows a text without escapes from the event.
+struct WordsOrParts;
+
+impl<'de> Visitor<'de> for WordsOrParts {
+    type Value = Content<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of parts")
+    }
+
+    fn visit_borrowed_str<E>(self, words: &'de str) -> Result<Self::Value, E> {
+        Ok(Content::Words(Cow::Borrowed(words)))
+    }
+
+    fn visit_str<E>(self, words: &str) -> Result<Self::Value, E> {
+        Ok(Content::Words(Cow::Owned(words.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(part) = parts.next_element()? {
+            all.push(part);
+        }
+        Ok(Content::Parts(all))
     }
 }
 
@@ -249,27 +261,32 @@ fn writes_text(id: &str) -> bool {
 
 /// Appends the vectors of an answer to those of earlier calls, in the order of their texts.
 pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Result<Embeddings, Error> {
-    #[derive(Deserialize)]
-    struct Entry {
-        #[serde(default)]
-        index: usize,
-        embedding: Vec<f32>,
-    }
     let malformed =
         |why: &str| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
-    let entries = Vec::<Entry>::deserialize(&answer["data"]).map_err(|err| malformed(&err.to_string()))?;
+    let mut entries =
+        Vec::<Embedding>::deserialize(&answer["data"]).map_err(|err| malformed(&err.to_string()))?;
     if entries.len() != texts {
         return Err(malformed(&format!("{} vectors for {texts} texts", entries.len())));
     }
-    let mut sorted = entries;
-    sorted.sort_by_key(|entry| entry.index);
+    entries.sort_by_key(|entry| entry.index);
     let mut vectors = before.vectors;
-    vectors.extend(sorted.into_iter().map(|entry| entry.embedding));
-    let reported = answer["usage"]["prompt_tokens"].as_u64();
-    let input = match (before.usage.input, reported) {
-        (Some(before), Some(reported)) => Some(before.saturating_add(reported)),
-        (None, reported) => reported,
-        (before, None) => before,
-    };
+    vectors.extend(entries.into_iter().map(|entry| entry.embedding));
+    let input = total(before.usage.input, answer["usage"]["prompt_tokens"].as_u64());
     Ok(Embeddings::new(vectors).usage(Usage::new(input, Some(0))))
+}
+
+/// The embedding of one text.
+#[derive(Deserialize)]
+struct Embedding {
+    #[serde(default)]
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+/// Adds the tokens that a call reported to those of earlier calls.
+fn total(before: Option<u64>, reported: Option<u64>) -> Option<u64> {
+    match (before, reported) {
+        (Some(before), Some(reported)) => Some(before.saturating_add(reported)),
+        (before, reported) => before.or(reported),
+    }
 }

@@ -87,40 +87,49 @@ impl<'s> Subject<'s> {
             Err(Error::new(kind, format!("no answer within {} s", PATIENCE.as_secs())))
         });
         let base_url = provider.scope().base_url;
+        let (result, advice) = self.judge(health);
+        Checkup { base_url, advice, ..Checkup::new(self.name, result) }
+    }
+
+    /// Returns the state of a provider with this health, and advice.
+    fn judge(&self, health: Result<Health, Error>) -> (CheckupResult, Option<String>) {
         match health {
             Ok(health) => {
                 let advice = self.advice_for(&health);
-                Checkup { base_url, advice, ..Checkup::new(self.name, CheckupResult::Healthy(health)) }
+                (CheckupResult::Healthy(health), advice)
             }
             Err(err) if self.is_configured => {
                 let advice = self.advice_against(&err);
-                Checkup { base_url, advice, ..Checkup::new(self.name, CheckupResult::Failed(err)) }
+                (CheckupResult::Failed(err), advice)
             }
             Err(err) => {
                 let (why, advice) = self.absence(&err);
-                Checkup { base_url, advice, ..Checkup::new(self.name, CheckupResult::Absent(why.to_owned())) }
+                (CheckupResult::Absent(why.to_owned()), advice)
             }
         }
     }
 
     fn build_failure(&self, err: &BuildError) -> Checkup {
         match err {
-            BuildError::MissingKey { variables } => {
-                let result = if self.is_chosen {
-                    let message = "antiphon.toml names this provider, and it has no key";
-                    CheckupResult::Failed(Error::new(ErrorKind::Auth, message))
-                } else {
-                    CheckupResult::Absent("no key".to_owned())
-                };
-                let variable = variables.first().map_or("", String::as_str);
-                Checkup::new(self.name, result).advice(format!("export {variable}=…"))
-            }
+            BuildError::MissingKey { variables } => self.missing_key(variables),
             BuildError::NotBuilt { .. } => Checkup::new(self.name, CheckupResult::Absent(err.to_string())),
             BuildError::UnusedOption { .. } | BuildError::Invalid(_) => {
                 Checkup::misconfigured(self.name, err.to_string())
                     .advice("check antiphon.toml and the environment")
             }
         }
+    }
+
+    /// Returns the checkup of a provider without a key: a failure only where runs use it.
+    fn missing_key(&self, variables: &[String]) -> Checkup {
+        let result = if self.is_chosen {
+            let message = "antiphon.toml names this provider, and it has no key";
+            CheckupResult::Failed(Error::new(ErrorKind::Auth, message))
+        } else {
+            CheckupResult::Absent("no key".to_owned())
+        };
+        let variable = variables.first().map_or("", String::as_str);
+        Checkup::new(self.name, result).advice(format!("export {variable}=…"))
     }
 
     /// Returns the reason why an unconfigured provider counts as absent (its engine does not run, or another program listens

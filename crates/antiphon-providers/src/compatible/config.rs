@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
@@ -98,9 +96,6 @@ fn located(options: &Options) -> Result<Vendor, Error> {
         }
     }
 }
-
-/// The default token time-out: a local model may process a long prompt for minutes before its first token.
-pub(super) const TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

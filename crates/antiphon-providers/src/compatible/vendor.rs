@@ -6,9 +6,8 @@ use antiphon_llm::{Dialect, Error, ErrorKind, redact};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::config::TOKEN_TIMEOUT;
 use crate::chat::{Quirks, fault};
-use crate::exchange::{Auth, Endpoint, StructuredMode, checked_base_url};
+use crate::exchange::{Auth, Endpoint, OWN_TIMEOUT, StructuredMode, checked_base_url};
 use crate::registry::{Options, RegistryEntry};
 
 /// The description of a server that speaks chat completions, as it is read from a TOML file.
@@ -152,32 +151,39 @@ impl Vendor {
     /// # Errors
     /// `InvalidRequest` for an invalid address, `auth`, `schema`, `timeout` or `call_timeout`.
     pub fn checked(mut self) -> Result<Self, Error> {
-        let invalid = |why: String| Error::new(ErrorKind::InvalidRequest, why);
         if let Some(url) = &self.base_url {
             self.base_url = Some(checked_base_url(url, "/v1")?);
         }
-        if let Some(auth) = self.auth.as_deref().filter(|auth| *auth != "bearer" && header_of(auth).is_none())
-        {
-            let why = format!(
-                "auth is {auth:?}, and must be \"bearer\" or \"header:NAME\": a key is never sent in an address"
-            );
-            return Err(invalid(why));
+        match self.auth_mistake().or_else(|| self.schema_mistake()).or_else(|| self.time_mistake()) {
+            Some(why) => Err(Error::new(ErrorKind::InvalidRequest, why)),
+            None => Ok(self),
         }
-        if let Some(schema) = self.schema.as_deref().filter(|schema| modes_of(schema).is_none()) {
-            let why =
-                format!("schema is {schema:?}, and must be \"json_schema\", \"json_object\" or \"words\"");
-            return Err(invalid(why));
-        }
+    }
+
+    /// Returns the mistake in `auth`, if there is one.
+    fn auth_mistake(&self) -> Option<String> {
+        let auth = self.auth.as_deref().filter(|auth| *auth != "bearer" && header_of(auth).is_none())?;
+        Some(format!(
+            "auth is {auth:?}, and must be \"bearer\" or \"header:NAME\": a key is never sent in an address"
+        ))
+    }
+
+    /// Returns the mistake in `schema`, if there is one.
+    fn schema_mistake(&self) -> Option<String> {
+        let schema = self.schema.as_deref().filter(|schema| modes_of(schema).is_none())?;
+        Some(format!("schema is {schema:?}, and must be \"json_schema\", \"json_object\" or \"words\""))
+    }
+
+    /// Returns the mistake in `timeout` or `call_timeout`, if there is one.
+    fn time_mistake(&self) -> Option<String> {
         let is_positive =
             |seconds: f64| Duration::try_from_secs_f64(seconds).is_ok_and(|time| !time.is_zero());
-        for (name, seconds) in [("timeout", self.timeout), ("call_timeout", self.call_timeout)] {
-            if let Some(seconds) = seconds.filter(|seconds| !is_positive(*seconds)) {
-                return Err(invalid(format!(
-                    "{name} is {seconds}, and must be a positive number of seconds"
-                )));
-            }
-        }
-        Ok(self)
+        [("timeout", self.timeout), ("call_timeout", self.call_timeout)].into_iter().find_map(
+            |(name, seconds)| {
+                let seconds = seconds.filter(|seconds| !is_positive(*seconds))?;
+                Some(format!("{name} is {seconds}, and must be a positive number of seconds"))
+            },
+        )
     }
 
     /// Applies options over the description, and validates it.
@@ -197,15 +203,12 @@ impl Vendor {
         })?;
         let auth = Auth { header: self.auth.as_deref().and_then(header_of).map(str::to_owned), key };
         let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+        let token_timeout = self.timeout.and_then(duration).unwrap_or(OWN_TIMEOUT);
         Ok(Endpoint {
-            vendor: self.name.clone(),
-            base_url,
             auth,
             headers: self.headers.clone().into_iter().collect(),
-            token_timeout: self.timeout.and_then(duration).unwrap_or(TOKEN_TIMEOUT),
             call_timeout: self.call_timeout.and_then(duration),
-            max_connections: 100,
-            faults: fault,
+            ..Endpoint::new(&self.name, base_url, token_timeout, fault)
         })
     }
 

@@ -5,8 +5,17 @@ use antiphon_llm::{Error, ErrorKind, Scope};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::fault::Fault;
+use super::fault::ReadFault;
 use crate::registry::Options;
+
+/// The default token time-out of a vendor's own service: reasoning models send nothing while they reason.
+#[cfg(feature = "_cloud")]
+pub(crate) const CLOUD_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The default token time-out of a server that users run: a local model may process a long prompt for minutes before its first
+/// token.
+#[cfg(feature = "_own")]
+pub(crate) const OWN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The endpoint of a server: its address, authentication, time limits, connection pool, and the reader of its errors.
 #[derive(Debug, Clone)]
@@ -22,8 +31,8 @@ pub(crate) struct Endpoint {
     pub(crate) call_timeout: Option<Duration>,
     /// The size of the connection pool: the maximum number of connections in use at a time.
     pub(crate) max_connections: usize,
-    /// A function that reads an error from a status, a body and the server's `retry_after`, if it is one.
-    pub(crate) faults: fn(u16, &serde_json::Value, Option<Duration>) -> Option<Fault>,
+    /// The reader of the server's errors.
+    pub(crate) faults: ReadFault,
 }
 
 /// The authentication of requests.
@@ -36,6 +45,25 @@ pub(crate) struct Auth {
 }
 
 impl Endpoint {
+    /// Creates an endpoint without key and headers, whose call time-out is derived, and with a pool of 100 connections.
+    pub(crate) fn new(
+        vendor: &str,
+        base_url: impl Into<String>,
+        token_timeout: Duration,
+        faults: ReadFault,
+    ) -> Self {
+        Self {
+            vendor: vendor.to_owned(),
+            base_url: base_url.into(),
+            auth: Auth::default(),
+            headers: Vec::new(),
+            token_timeout,
+            call_timeout: None,
+            max_connections: 100,
+            faults,
+        }
+    }
+
     pub(crate) fn scope(&self) -> Scope {
         let scope = Scope::new(&self.vendor, Some(self.base_url.clone()));
         match &self.auth.key {
@@ -73,17 +101,8 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
         Error::new(ErrorKind::InvalidRequest, message)
     };
     let url = Url::parse(text).map_err(|err| invalid(&format!("cannot be read ({err})")))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(invalid("must begin with http:// or https:// and a host"));
-    }
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err(invalid(
-            "must have no user, password, query or fragment: a key belongs in the environment",
-        ));
+    if let Some(why) = unusable(&url) {
+        return Err(invalid(why));
     }
     let base = url.as_str().trim_end_matches('/');
     let base = base.strip_suffix("/chat/completions").unwrap_or(base);
@@ -93,6 +112,18 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
         "/" => format!("{base}{default_path}"),
         _ => base.to_owned(),
     })
+}
+
+/// Returns the reason why an address cannot be a base URL, if there is one.
+fn unusable(url: &Url) -> Option<&'static str> {
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Some("must begin with http:// or https:// and a host");
+    }
+    let has_more = !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some();
+    has_more.then_some("must have no user, password, query or fragment: a key belongs in the environment")
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ pub(crate) struct Fault {
     pub(crate) limits: Option<Box<LimitHints>>,
 }
 
+/// A reader of a vendor's errors, from a status, a body and the server's `retry_after`; `None` for a body without an error.
+pub(crate) type ReadFault = fn(u16, &serde_json::Value, Option<Duration>) -> Option<Fault>;
+
 impl Fault {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), limits: None }
@@ -24,10 +27,7 @@ impl Fault {
     }
 
     /// Reads the error in an event that is marked as having one.
-    pub(crate) fn within(
-        data: &str,
-        read: fn(u16, &serde_json::Value, Option<Duration>) -> Option<Self>,
-    ) -> Option<Self> {
+    pub(crate) fn within(data: &str, read: ReadFault) -> Option<Self> {
         read(200, &serde_json::from_str(data).ok()?, None)
     }
 
@@ -91,20 +91,13 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     Error::new(kind, err.to_string()).with_billed(billed)
 }
 
+/// The maximum length of a server's text in an error, in characters.
+const MAX_LENGTH: usize = 300;
+
 /// Returns a server's text on one line, shortened to 300 characters, and without keys: some servers echo the request.
 pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
-    const MAX_LENGTH: usize = 300;
     let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
-    // A body may have megabytes, and only its beginning is shown.
-    let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
-    let end = text.char_indices().nth(8 * MAX_LENGTH + longest).map(|(end, _)| end);
-    let mut text = redact(end.map_or(text, |end| &text[..end]), &secrets);
-    if end.is_some() {
-        // The text at the cut may be a part of a key.
-        text.truncate(text.char_indices().rev().nth(longest).map_or(0, |(at, _)| at));
-        let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        text.truncate(text.trim_end_matches(is_of_keys).len());
-    }
+    let text = redacted_beginning(text, &secrets);
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");
     match line.char_indices().nth(MAX_LENGTH) {
@@ -112,6 +105,20 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
         None if line.is_empty() => "no further details".to_owned(),
         None => line,
     }
+}
+
+/// Returns the beginning of a text without secrets. A body may have megabytes, and only its beginning is shown.
+fn redacted_beginning(text: &str, secrets: &[&str]) -> String {
+    let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
+    let end = text.char_indices().nth(8 * MAX_LENGTH + longest).map(|(end, _)| end);
+    let mut text = redact(end.map_or(text, |end| &text[..end]), secrets);
+    if end.is_some() {
+        // The text at the cut may be a part of a key.
+        text.truncate(text.char_indices().rev().nth(longest).map_or(0, |(at, _)| at));
+        let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        text.truncate(text.trim_end_matches(is_of_keys).len());
+    }
+    text
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
 use antiphon_llm::{
-    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming,
-    TimeoutPhase,
+    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, LimitHints, Model, Prompt, Scope,
+    Streaming, TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -122,12 +122,7 @@ impl Link {
         let (mut models, mut next) = (Vec::new(), String::new());
         loop {
             let (answer, version) = self.get(&format!("{path}{next}")).await?;
-            let Some(page) = page(&answer) else {
-                let base_url = &self.endpoint.base_url;
-                let message =
-                    format!("{base_url}{path}: the answer is not a list of models; check the base URL");
-                return Err(Error::new(ErrorKind::InvalidResponse, message));
-            };
+            let Some(page) = page(&answer) else { return Err(self.not_a_list(path)) };
             models.extend(page.models);
             let following = page.next.map(|(name, value)| format!("&{name}={}", encoded(&value)));
             match following.filter(|following| *following != next) {
@@ -135,6 +130,13 @@ impl Link {
                 None => return Ok((models, version)),
             }
         }
+    }
+
+    /// Creates the error of an answer that is not a list of models: another program may answer at the address.
+    fn not_a_list(&self, path: &str) -> Error {
+        let base_url = &self.endpoint.base_url;
+        let message = format!("{base_url}{path}: the answer is not a list of models; check the base URL");
+        Error::new(ErrorKind::InvalidResponse, message)
     }
 
     /// Derives the health of a server from its list of models, where it has no better endpoint.
@@ -166,26 +168,7 @@ impl Link {
         decode: D,
         asked: CallRequest<'_>,
     ) -> Result<Streaming, Error> {
-        let first_byte = asked.began.elapsed();
-        let request_id = response.request_id().map(str::to_owned);
-        let head = Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened);
-        let facts = Facts {
-            place: response.endpoint(),
-            key: self.endpoint.auth.key.clone(),
-            output: asked.prompt.output.clone(),
-            model: asked.prompt.model.clone(),
-            head,
-            limits: TimeLimits {
-                token_timeout: self.endpoint.token_timeout,
-                call_timeout: self.endpoint.call_timeout,
-                max_tokens: asked.prompt.parameters.max_tokens,
-            },
-            hurry: asked.context.hurry.clone(),
-            began: asked.began,
-            sent: Instant::now() - response.since_sent(),
-            first_byte,
-            http_version: response.version(),
-        };
+        let facts = self.facts(&response, asked);
         let kind = response.header("content-type").unwrap_or_default().to_owned();
         if !D::FRAMING.is_of(&kind) {
             return Box::pin(self.read_whole(response, &kind, decode, facts)).await;
@@ -197,6 +180,34 @@ impl Link {
         Reader::new(pieces, decode, facts).begin().await
     }
 
+    /// Collects the facts of a call that the reader of its answer needs, from the request and the response's head.
+    fn facts(&self, response: &Response, asked: CallRequest<'_>) -> Facts {
+        let first_byte = asked.began.elapsed();
+        let request_id = response.request_id().map(str::to_owned);
+        Facts {
+            place: response.endpoint(),
+            key: self.endpoint.auth.key.clone(),
+            output: asked.prompt.output.clone(),
+            model: asked.prompt.model.clone(),
+            head: Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened),
+            limits: self.time_limits(asked.prompt),
+            hurry: asked.context.hurry.clone(),
+            began: asked.began,
+            sent: Instant::now() - response.since_sent(),
+            first_byte,
+            http_version: response.version(),
+        }
+    }
+
+    /// Returns the time limits of a call with this prompt.
+    fn time_limits(&self, prompt: &Prompt) -> TimeLimits {
+        TimeLimits {
+            token_timeout: self.endpoint.token_timeout,
+            call_timeout: self.endpoint.call_timeout,
+            max_tokens: prompt.parameters.max_tokens,
+        }
+    }
+
     /// Reads the answer of a server that does not stream or does not declare the content type, or an error under status 200.
     async fn read_whole<D: Decode>(
         &self,
@@ -206,28 +217,34 @@ impl Link {
         facts: Facts,
     ) -> Result<Streaming, Error> {
         let body = before_deadline(&facts, response.text()).await?.map_err(|err| of_http(&err))?;
-        let malformed = |facts: &Facts, kind: &str| Err(self.malformed(&facts.place, kind, &body));
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
-            return if D::FRAMING.begins(&body) {
-                Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await
-            } else {
-                malformed(&facts, kind)
-            };
+            if !D::FRAMING.begins(&body) {
+                return Err(self.malformed(&facts.place, kind, &body));
+            }
+            return Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await;
         };
         let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
-        if let Some(fault) = (self.endpoint.faults)(200, &value, None) {
-            return Err(reader.of_fault(&fault));
-        }
-        if !value.is_object() {
-            return malformed(&reader.facts, "other JSON");
-        }
-        if let Err(fault) = reader.take("", &body) {
-            return Err(reader.of_fault(&fault));
-        }
-        if !reader.has_something() {
-            return malformed(&reader.facts, "other JSON");
-        }
+        self.decode_whole(&mut reader, &value, &body)?;
         reader.begin().await
+    }
+
+    /// Decodes an answer that is one JSON value; `value` is `body` parsed.
+    fn decode_whole<D: Decode>(
+        &self,
+        reader: &mut Reader<D>,
+        value: &Value,
+        body: &str,
+    ) -> Result<(), Error> {
+        if let Some(fault) = (self.endpoint.faults)(200, value, None) {
+            return Err(reader.of_fault(&fault));
+        }
+        if value.is_object() {
+            reader.take("", body).map_err(|fault| reader.of_fault(&fault))?;
+            if reader.has_something() {
+                return Ok(());
+            }
+        }
+        Err(self.malformed(&reader.facts.place, "other JSON", body))
     }
 
     /// Returns a server's text in a form that is safe in an error: see [`cleaned`].
@@ -246,36 +263,60 @@ impl Link {
 
     /// Reads the error of a response whose status is not 200.
     async fn status_error(&self, response: Response) -> Error {
-        let (status, place, limits) = (response.status(), response.endpoint(), response.limits());
-        let request_id = response.request_id().map(str::to_owned);
-        let moved_to = response.header("location").is_some() && (300..400).contains(&status);
+        let head = ErrorHead::of(&response);
         // The body of an error is not waited for longer than an answer's first token.
         let body = timeout(self.endpoint.token_timeout, response.text()).await;
         let body = body.ok().and_then(Result::ok);
-        let is_whole = body.is_some();
-        let body = body.unwrap_or_default();
-        let fault = serde_json::from_str::<Value>(&body)
-            .ok()
-            .and_then(|body| (self.endpoint.faults)(status, &body, limits.retry_after));
-        let fault = match fault {
-            // The status prevails over the body.
-            Some(fault) if status == 401 && fault.kind == ErrorKind::InvalidRequest => {
-                Fault { kind: ErrorKind::Auth, ..fault }
-            }
-            Some(fault) => fault,
-            None if moved_to => Fault::new(
-                ErrorKind::InvalidRequest,
-                "the server redirects, and a key must not be sent there; correct the base URL",
-            ),
-            None => Fault::new(kind_of_status(status, limits.retry_after), body),
-        };
+        let fault = self.fault_under(&head, body.as_deref().unwrap_or_default());
+        let ErrorHead { status, place, limits, request_id, .. } = head;
         info!("{place}: {status}");
         // Vendors bill answers, and an error with its own status and a complete body has none.
-        let billed = if is_whole { Billed::No } else { fault.billed_before_words() };
+        let billed = if body.is_some() { Billed::No } else { fault.billed_before_words() };
         Error::new(fault.kind, format!("{place}: {status}: {}", self.cleaned(&fault.message)))
             .with_billed(billed)
             .with_request_id(request_id)
             .with_limits(fault.limits.map_or(limits, |limits| *limits))
+    }
+
+    /// Reads the error in a body; where it has none, the status decides.
+    fn fault_under(&self, head: &ErrorHead, body: &str) -> Fault {
+        let ErrorHead { status, limits, .. } = head;
+        let value = serde_json::from_str::<Value>(body).ok();
+        match value.and_then(|value| (self.endpoint.faults)(*status, &value, limits.retry_after)) {
+            // The status prevails over the body.
+            Some(fault) if *status == 401 && fault.kind == ErrorKind::InvalidRequest => {
+                Fault { kind: ErrorKind::Auth, ..fault }
+            }
+            Some(fault) => fault,
+            None if head.is_redirect => Fault::new(
+                ErrorKind::InvalidRequest,
+                "the server redirects, and a key must not be sent there; correct the base URL",
+            ),
+            None => Fault::new(kind_of_status(*status, limits.retry_after), body),
+        }
+    }
+}
+
+/// The head of a response whose status is not 200.
+struct ErrorHead {
+    status: u16,
+    /// The method and the host of the request, for messages.
+    place: String,
+    limits: LimitHints,
+    request_id: Option<String>,
+    is_redirect: bool,
+}
+
+impl ErrorHead {
+    fn of(response: &Response) -> Self {
+        let status = response.status();
+        Self {
+            status,
+            place: response.endpoint(),
+            limits: response.limits(),
+            request_id: response.request_id().map(str::to_owned),
+            is_redirect: response.header("location").is_some() && (300..400).contains(&status),
+        }
     }
 }
 

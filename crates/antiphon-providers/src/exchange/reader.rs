@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,8 +14,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
 use super::fault::{Fault, cleaned, of_http};
-use super::framing::{Framing, Pieces};
+use super::framing::{Framing, Piece, Pieces};
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
+
+/// The outcome of a poll for the next delta.
+type PolledDelta = Poll<Option<Result<Delta, Error>>>;
 
 /// A reader of an answer in progress, piece by piece.
 pub(super) struct Reader<D> {
@@ -97,7 +101,7 @@ impl<D: Decode> Reader<D> {
         Streaming::start(self.head(), self).await
     }
 
-    fn poll_delta(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delta, Error>>> {
+    fn poll_delta(&mut self, cx: &mut Context<'_>) -> PolledDelta {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
         }
@@ -105,50 +109,65 @@ impl<D: Decode> Reader<D> {
             return Poll::Ready(None);
         }
         loop {
-            if self.answer.text.len() > self.emitted {
-                let words = self.answer.text[self.emitted..].to_owned();
-                self.emitted = self.answer.text.len();
+            if let Some(words) = self.new_text() {
                 self.first_token.get_or_insert_with(|| self.facts.began.elapsed());
                 return Poll::Ready(Some(Ok(Delta::Text(words))));
             }
-            if self.answer.is_over {
-                return self.end();
+            if let ControlFlow::Break(polled) = self.poll_piece(cx) {
+                return polled;
             }
-            match self.pieces.poll_next(cx) {
-                Poll::Pending => match self.poll_timeout(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(late) => return self.time_out(late),
-                },
-                Poll::Ready(Some(Ok(piece))) => {
-                    if let Some(fault) = self.unread.take() {
-                        let err = self.of_fault(&fault);
-                        return self.fail(err);
-                    }
-                    match self.decode.take(&piece.event, &piece.data, &mut self.answer) {
-                        Ok(()) => {}
-                        Err(fault)
-                            if D::FRAMING == Framing::Lines && fault.kind == ErrorKind::InvalidResponse =>
-                        {
-                            self.unread = Some(fault);
-                        }
-                        Err(fault) => {
-                            let err = self.of_fault(&fault);
-                            return self.fail(err);
-                        }
-                    }
-                    // While pieces arrive without a pause, the timer is never polled.
-                    let now = Instant::now();
-                    self.watchdog.observe(&self.answer, now);
-                    if let Some(late) = self.watchdog.late(now).filter(|_| !self.answer.is_over) {
-                        return self.time_out(late);
-                    }
-                }
-                Poll::Ready(None) => return self.finish(),
-                // Whether the answer is complete is decided by its own end.
-                Poll::Ready(Some(Err(err))) if err.kind() == HttpKind::Truncated => return self.finish(),
-                Poll::Ready(Some(Err(_))) if self.answer.finish.is_some() => return self.end(),
-                Poll::Ready(Some(Err(err))) => return self.fail(of_http(&err)),
+        }
+    }
+
+    /// Takes the text that has been decoded and not yet handed to the caller, if there is any.
+    fn new_text(&mut self) -> Option<String> {
+        let text = self.answer.text.get(self.emitted..).filter(|text| !text.is_empty())?.to_owned();
+        self.emitted = self.answer.text.len();
+        Some(text)
+    }
+
+    /// Reads the next piece. Breaks with the outcome of the poll where none is available, or where the answer ends.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> ControlFlow<PolledDelta> {
+        if self.answer.is_over {
+            return ControlFlow::Break(self.end());
+        }
+        ControlFlow::Break(match self.pieces.poll_next(cx) {
+            Poll::Pending => match self.poll_timeout(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(late) => self.time_out(late),
+            },
+            Poll::Ready(Some(Ok(piece))) => return self.take_piece(&piece),
+            Poll::Ready(None) => self.finish(),
+            // Whether the answer is complete is decided by its own end.
+            Poll::Ready(Some(Err(err))) if err.kind() == HttpKind::Truncated => self.finish(),
+            Poll::Ready(Some(Err(_))) if self.answer.finish.is_some() => self.end(),
+            Poll::Ready(Some(Err(err))) => self.fail(of_http(&err)),
+        })
+    }
+
+    /// Decodes a piece of a streamed answer. Breaks where it is an error, or where the answer is late.
+    fn take_piece(&mut self, piece: &Piece) -> ControlFlow<PolledDelta> {
+        if let Some(fault) = self.unread.take() {
+            return ControlFlow::Break(self.fail_with(&fault));
+        }
+        match self.decode.take(&piece.event, &piece.data, &mut self.answer) {
+            Ok(()) => {}
+            Err(fault) if D::FRAMING == Framing::Lines && fault.kind == ErrorKind::InvalidResponse => {
+                self.unread = Some(fault);
             }
+            Err(fault) => return ControlFlow::Break(self.fail_with(&fault)),
+        }
+        self.check_time()
+    }
+
+    /// Lets the watchdog observe the answer after a piece. Breaks where the answer is late: while pieces arrive without a pause,
+    /// the timer is never polled.
+    fn check_time(&mut self) -> ControlFlow<PolledDelta> {
+        let now = Instant::now();
+        self.watchdog.observe(&self.answer, now);
+        match self.watchdog.late(now).filter(|_| !self.answer.is_over) {
+            Some(late) => ControlFlow::Break(self.time_out(late)),
+            None => ControlFlow::Continue(()),
         }
     }
 
@@ -172,7 +191,7 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Ends an answer that took too long, unless it is already complete.
-    fn time_out(&mut self, late: TimedOut) -> Poll<Option<Result<Delta, Error>>> {
+    fn time_out(&mut self, late: TimedOut) -> PolledDelta {
         if self.answer.finish.is_some() {
             return self.end();
         }
@@ -180,45 +199,41 @@ impl<D: Decode> Reader<D> {
         self.fail(err)
     }
 
-    fn finish(&mut self) -> Poll<Option<Result<Delta, Error>>> {
-        match self.decode.finish(&mut self.answer) {
-            Ok(()) if self.answer.text.len() > self.emitted => {
-                self.answer.is_over = true;
-                let words = self.answer.text[self.emitted..].to_owned();
-                self.emitted = self.answer.text.len();
-                Poll::Ready(Some(Ok(Delta::Text(words))))
-            }
-            Ok(()) => self.end(),
-            Err(fault) => {
-                let err = self.of_fault(&fault);
-                self.fail(err)
-            }
+    /// Ends the decoding, since no further piece follows.
+    fn finish(&mut self) -> PolledDelta {
+        if let Err(fault) = self.decode.finish(&mut self.answer) {
+            return self.fail_with(&fault);
         }
+        let Some(words) = self.new_text() else { return self.end() };
+        self.answer.is_over = true;
+        Poll::Ready(Some(Ok(Delta::Text(words))))
     }
 
     /// Ends the answer. Only a finish reason makes it complete: some servers end a failed stream like a complete one.
-    fn end(&mut self) -> Poll<Option<Result<Delta, Error>>> {
+    fn end(&mut self) -> PolledDelta {
         if !self.answer.refusal.is_empty() {
-            let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
-            let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
-            let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
-            return self.fail(err.with_billed(billed));
+            return self.refuse();
         }
         let Some(finish) = self.answer.finish.take() else {
             let err = self.truncated();
             return self.fail(err);
         };
         self.ended = true;
-        let finish = if finish == FinishReason::Stop && self.ends_at_the_limit() {
-            FinishReason::Length
-        } else {
-            finish
-        };
+        let is_cut = finish == FinishReason::Stop && self.ends_at_the_limit();
+        let finish = if is_cut { FinishReason::Length } else { finish };
         let completion = self.completion().finish(finish).into_complete(&self.facts.output);
         Poll::Ready(Some(match completion {
             Ok(answer) => Ok(Delta::End(Box::new(answer))),
             Err(err) => Err(self.with_request_id(err)),
         }))
+    }
+
+    /// Ends the answer of a model that declined to answer.
+    fn refuse(&mut self) -> PolledDelta {
+        let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
+        let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
+        let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
+        self.fail(err.with_billed(billed))
     }
 
     /// Returns whether an answer was cut off at `max_tokens`. Some servers report that as a stop: llama.cpp's Responses API,
@@ -264,18 +279,16 @@ impl<D: Decode> Reader<D> {
         Error::new(fault.kind, message).with_billed(billed).with_limits(limits)
     }
 
+    /// Ends the stream with the error that the server reports inside the answer.
+    fn fail_with(&mut self, fault: &Fault) -> PolledDelta {
+        let err = self.of_fault(fault);
+        self.fail(err)
+    }
+
     /// Ends the stream with an error, which has the partial answer.
-    fn fail(&mut self, err: Error) -> Poll<Option<Result<Delta, Error>>> {
+    fn fail(&mut self, err: Error) -> PolledDelta {
         self.ended = true;
-        // A connection that breaks after the first token truncates the answer; before it, the call is simply unavailable.
-        let err = match err.kind() {
-            ErrorKind::Unavailable if self.emitted > 0 => {
-                let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
-                let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
-                cut.with_billed(Billed::Maybe).with_limits(*err.limits())
-            }
-            _ => err,
-        };
+        let err = self.as_truncation(err);
         // Before the finish reason, token counts cover only a part of the answer, if any.
         let is_counted = self.answer.finish.is_some() && self.answer.usage.output.is_some();
         let billed = match err.billed() {
@@ -284,6 +297,16 @@ impl<D: Decode> Reader<D> {
         };
         let partial = self.completion();
         Poll::Ready(Some(Err(self.with_request_id(err.with_billed(billed).with_partial(partial)))))
+    }
+
+    /// Maps an error of the connection: after the first token it truncates the answer; before it, the call is simply unavailable.
+    fn as_truncation(&self, err: Error) -> Error {
+        if err.kind() != ErrorKind::Unavailable || self.emitted == 0 {
+            return err;
+        }
+        let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
+        let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
+        cut.with_billed(Billed::Maybe).with_limits(*err.limits())
     }
 
     fn with_request_id(&self, err: Error) -> Error {
@@ -334,156 +357,4 @@ impl<D: Decode> Stream for Reader<D> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use antiphon_llm::{
-        Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, TimeoutPhase,
-    };
-    use futures_util::{FutureExt, StreamExt, stream};
-    use tokio::time::{Instant, sleep, timeout};
-
-    use super::{Facts, Reader, TimeLimits};
-    use crate::chat::ChatDecoder;
-    use crate::exchange::framing::{Piece, Pieces};
-
-    const WORD: &str = r#"{"choices":[{"delta":{"content":"word "}}]}"#;
-    const EMPTY: &str = r#"{"choices":[{"delta":{}}]}"#;
-
-    fn facts() -> Facts {
-        let token_timeout = Duration::from_secs(60);
-        Facts {
-            place: "POST h".to_owned(),
-            key: None,
-            output: Output::Text,
-            model: "m".to_owned(),
-            head: Head::default(),
-            limits: TimeLimits { token_timeout, call_timeout: None, max_tokens: Some(1_000) },
-            began: Instant::now(),
-            sent: Instant::now(),
-            first_byte: Duration::ZERO,
-            http_version: "HTTP/1.1",
-            hurry: CancellationToken::new(),
-        }
-    }
-
-    /// Reads an answer of `first`, then of `again` every `seconds` for ever; returns its end and the seconds until then.
-    async fn asked(
-        facts: Facts,
-        first: &[&'static str],
-        (again, seconds): (&'static str, u64),
-    ) -> (Result<Completion, Error>, u64) {
-        let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
-        let first = stream::iter(first.iter().map(|data| piece(data)).collect::<Vec<_>>());
-        let rest = stream::repeat(again).then(move |data| async move {
-            sleep(Duration::from_secs(seconds)).await;
-            piece(data)
-        });
-        let began = Instant::now();
-        let reader = Reader::new(Pieces::Timed(first.chain(rest).boxed()), ChatDecoder, facts);
-        let ended = async { reader.begin().await?.complete(&CallContext::default()).await };
-        let ended = timeout(Duration::from_secs(1_000_000), ended).await.expect("it ends");
-        (ended, began.elapsed().as_secs())
-    }
-
-    #[track_caller]
-    fn check(
-        (ended, seconds): (Result<Completion, Error>, u64),
-        phase: TimeoutPhase,
-        after: u64,
-        text: &str,
-    ) {
-        let err = ended.unwrap_err();
-        assert_eq!((err.kind(), seconds), (ErrorKind::Timeout { phase }, after), "{err}");
-        let partial = err.partial().map(|partial| partial.text.as_str());
-        assert_eq!((partial, err.billed()), (Some(text), Billed::Maybe));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn events_without_output_do_not_extend_the_limit() {
-        let role = r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":null}}]}"#;
-        let usage = r#"{"choices":[],"usage":{"completion_tokens":0}}"#;
-        for empty in [EMPTY, role, usage] {
-            check(asked(facts(), &[], (empty, 7)).await, TimeoutPhase::FirstToken, 60, "");
-            check(asked(facts(), &[WORD], (empty, 7)).await, TimeoutPhase::NextToken, 60, "word ");
-        }
-        // The head of the answer used up a part of the time limit.
-        let late = Facts { sent: Instant::now() - Duration::from_secs(20), ..facts() };
-        check(asked(late, &[], (EMPTY, 7)).await, TimeoutPhase::FirstToken, 40, "");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn occasional_tokens_end_with_the_partial_answer() {
-        check(asked(facts(), &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 196, "word word word word ");
-        let mut bound = facts();
-        bound.limits.call_timeout = Some(Duration::from_secs(130));
-        check(asked(bound, &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 130, "word word word ");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn hidden_output_keeps_a_call_alive() {
-        for output in [
-            r#"{"choices":[{"delta":{"reasoning_content":"hm, one two three four five six seven eight"}}]}"#,
-            r#"{"choices":[{"delta":{"reasoning":"hm, one two three four five six seven eight nine"}}]}"#,
-            r#"{"choices":[{"delta":{"refusal":"I cannot help with that, for I was told not to do so"}}]}"#,
-            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":12345}"}}]}}]}"#,
-        ] {
-            let mut bound = facts();
-            bound.limits.call_timeout = Some(Duration::from_secs(3_000));
-            check(asked(bound, &[], (output, 30)).await, TimeoutPhase::Call, 3_000, "");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn half_a_token_a_second_is_not_cut_off() {
-        let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
-        let end = piece(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
-        let words = stream::repeat(WORD).take(999).then(move |word| async move {
-            sleep(Duration::from_secs(2)).await;
-            piece(word)
-        });
-        let words = words.chain(stream::iter([end])).boxed();
-        let answer = Reader::new(Pieces::Timed(words), ChatDecoder, facts()).begin().await.unwrap();
-        assert_eq!(answer.complete(&CallContext::default()).await.unwrap().text.len(), 999 * WORD_LEN);
-    }
-
-    const WORD_LEN: usize = "word ".len();
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_empty_events_times_out() {
-        let piece = || Piece { event: String::new(), data: EMPTY.to_owned() };
-        // Never pending, while the clock moves.
-        let flood = stream::repeat_with(piece).then(|piece| async {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            piece
-        });
-        let began = Reader::new(Pieces::Timed(flood.boxed()), ChatDecoder, facts()).begin().await;
-        assert_eq!(began.unwrap_err().kind(), ErrorKind::Timeout { phase: TimeoutPhase::FirstToken });
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stalled_answer_is_cancelled_soon_after_an_interruption() {
-        let (facts, hurry) = (facts(), CancellationToken::new());
-        let facts = Facts { hurry: hurry.clone(), ..facts };
-        let interrupted = async {
-            sleep(Duration::from_secs(25)).await;
-            hurry.cancel();
-        };
-        let ((ended, seconds), ()) = tokio::join!(asked(facts, &[WORD], (EMPTY, 7)), interrupted);
-        let err = ended.unwrap_err();
-        assert_eq!((err.kind(), err.billed(), seconds), (ErrorKind::Cancelled, Billed::Maybe, 35));
-        assert_eq!(err.partial().unwrap().text, "word ");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_caller_does_not_time_out_the_server() {
-        let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
-        let words = stream::iter([piece(WORD), piece(WORD)]).chain(stream::pending());
-        let mut answer =
-            Reader::new(Pieces::Timed(words.boxed()), ChatDecoder, facts()).begin().await.unwrap();
-        answer.next().await.unwrap().unwrap();
-        sleep(Duration::from_secs(10_000)).await;
-        answer.next().await.unwrap().unwrap();
-        assert!(answer.next().now_or_never().is_none(), "the stream still waits");
-    }
-}
+mod tests;

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
@@ -12,7 +10,7 @@ use tracing::info;
 use super::stream::GenerateDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Auth, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
+    Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
     connection_settings, key_of, weakened,
 };
 use crate::prices;
@@ -43,39 +41,39 @@ pub struct Gemini {
     modes: ModeFallback,
 }
 
+/// The keywords that `responseJsonSchema` ignores.
+const UNSUPPORTED: &[&str] = &[
+    "$schema",
+    "allOf",
+    "contains",
+    "default",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "if",
+    "maxContains",
+    "maxLength",
+    "maxProperties",
+    "minContains",
+    "minLength",
+    "minProperties",
+    "multipleOf",
+    "not",
+    "pattern",
+    "patternProperties",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+];
+
 /// Returns the schema dialect of `responseJsonSchema`: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
 pub(super) fn dialect() -> Dialect {
-    Dialect::default()
-        .unsupported(&[
-            "$schema",
-            "allOf",
-            "contains",
-            "default",
-            "dependentRequired",
-            "dependentSchemas",
-            "else",
-            "examples",
-            "exclusiveMaximum",
-            "exclusiveMinimum",
-            "if",
-            "maxContains",
-            "maxLength",
-            "maxProperties",
-            "minContains",
-            "minLength",
-            "minProperties",
-            "multipleOf",
-            "not",
-            "pattern",
-            "patternProperties",
-            "propertyNames",
-            "then",
-            "unevaluatedItems",
-            "unevaluatedProperties",
-            "uniqueItems",
-        ])
-        .bare_refs()
-        .enum_of_one()
+    Dialect::default().unsupported(UNSUPPORTED).bare_refs().enum_of_one()
 }
 
 impl Gemini {
@@ -86,14 +84,8 @@ impl Gemini {
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
-            vendor: "gemini".to_owned(),
-            base_url: kind::BASE_URL.to_owned(),
             auth: Auth { header: Some("x-goog-api-key".to_owned()), key: Some(key) },
-            headers: Vec::new(),
-            token_timeout: Duration::from_secs(120),
-            call_timeout: None,
-            max_connections: 100,
-            faults: errors::fault,
+            ..Endpoint::new("gemini", kind::BASE_URL, CLOUD_TIMEOUT, errors::fault)
         };
         Self {
             link: Link::new(endpoint),

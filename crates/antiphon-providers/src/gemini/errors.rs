@@ -18,47 +18,67 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let body = body.get(0).unwrap_or(body);
     let error = body.get("error").filter(|error| !error.is_null())?;
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further details");
-    let details = || error["details"].as_array().into_iter().flatten();
     let wait = parse_retry_info(&body.to_string()).or(retry_after);
     let status = match error["code"].as_u64().and_then(|code| u16::try_from(code).ok()) {
         Some(code) if status == 200 => code,
         _ => status,
     };
-    let for_a_day = details().any(|detail| {
-        let violations = detail["violations"].as_array().into_iter().flatten();
-        violations.filter_map(|violation| violation["quotaId"].as_str()).any(|id| id.contains("PerDay"))
-    });
-    let has_no_key = details().any(|detail| {
-        detail["reason"]
-            .as_str()
-            .is_some_and(|reason| reason.starts_with("API_KEY") || reason.starts_with("ACCESS_TOKEN"))
-    });
-    let kind = match error["status"].as_str().unwrap_or_default() {
-        _ if status == 402 || is_about(message, &QUOTA_CODES) || for_a_day => ErrorKind::Quota,
-        "RESOURCE_EXHAUSTED" => ErrorKind::RateLimited { retry_after: wait },
-        "INVALID_ARGUMENT" if has_no_key || is_about(message, &["api key not valid", "api key expired"]) => {
-            ErrorKind::Auth
-        }
-        "INVALID_ARGUMENT" if is_about(message, &["token count", "input context"]) => {
-            ErrorKind::ContextTooLong
-        }
-        "INVALID_ARGUMENT" => ErrorKind::InvalidRequest,
-        "FAILED_PRECONDITION" => ErrorKind::Auth,
-        "UNAUTHENTICATED" | "PERMISSION_DENIED" => ErrorKind::Auth,
+    let kind = if status == 402 || is_about(message, &QUOTA_CODES) || is_for_a_day(error) {
+        ErrorKind::Quota
+    } else {
+        kind_of(error, message, wait).unwrap_or_else(|| kind_of_status(status, wait))
+    };
+    Some(with_wait(Fault::new(kind, message), wait))
+}
+
+/// Maps the canonical status of an error; `None` where it has none, or another one.
+fn kind_of(error: &Value, message: &str, retry_after: Option<Duration>) -> Option<ErrorKind> {
+    Some(match error["status"].as_str()? {
+        "RESOURCE_EXHAUSTED" => ErrorKind::RateLimited { retry_after },
+        "INVALID_ARGUMENT" => kind_of_invalid_argument(error, message),
+        "FAILED_PRECONDITION" | "UNAUTHENTICATED" | "PERMISSION_DENIED" => ErrorKind::Auth,
         "NOT_FOUND" => ErrorKind::ModelNotFound,
-        "UNAVAILABLE" => ErrorKind::Overloaded { retry_after: wait },
+        "UNAVAILABLE" => ErrorKind::Overloaded { retry_after },
         "INTERNAL" if is_about(message, &["input context is too long"]) => ErrorKind::ContextTooLong,
         "INTERNAL" | "DEADLINE_EXCEEDED" | "CANCELLED" | "UNKNOWN" => ErrorKind::Unavailable,
-        _ => kind_of_status(status, wait),
-    };
-    let mut fault = Fault::new(kind, message);
-    // The adaptive limiter observes the wait in these limits.
-    if let Some(wait) = wait.filter(|_| kind != ErrorKind::Quota) {
+        _ => return None,
+    })
+}
+
+/// Maps `INVALID_ARGUMENT`, which is also the status of a wrong key and of a prompt that is too long.
+fn kind_of_invalid_argument(error: &Value, message: &str) -> ErrorKind {
+    let is_about_key = |reason: &str| reason.starts_with("API_KEY") || reason.starts_with("ACCESS_TOKEN");
+    if details(error).any(|detail| detail["reason"].as_str().is_some_and(is_about_key))
+        || is_about(message, &["api key not valid", "api key expired"])
+    {
+        ErrorKind::Auth
+    } else if is_about(message, &["token count", "input context"]) {
+        ErrorKind::ContextTooLong
+    } else {
+        ErrorKind::InvalidRequest
+    }
+}
+
+/// Returns whether an error is about a quota for a day.
+fn is_for_a_day(error: &Value) -> bool {
+    let violations = details(error).filter_map(|detail| detail["violations"].as_array()).flatten();
+    let mut quotas = violations.filter_map(|violation| violation["quotaId"].as_str());
+    quotas.any(|id| id.contains("PerDay"))
+}
+
+/// Returns the details of an error, each with its type in `@type`.
+fn details(error: &Value) -> impl Iterator<Item = &Value> {
+    error["details"].as_array().into_iter().flatten()
+}
+
+/// Adds the suggested wait to the error's limits, where the adaptive limiter observes it; a used-up quota has none.
+fn with_wait(mut fault: Fault, wait: Option<Duration>) -> Fault {
+    if let Some(wait) = wait.filter(|_| fault.kind != ErrorKind::Quota) {
         let mut limits = LimitHints::default();
         limits.retry_after = Some(wait);
         fault.limits = Some(Box::new(limits));
     }
-    Some(fault)
+    fault
 }
 
 #[cfg(test)]

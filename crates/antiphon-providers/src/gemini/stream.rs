@@ -2,7 +2,7 @@ use antiphon_llm::{ErrorKind, FinishReason};
 use serde_json::Value;
 
 use super::errors::fault;
-use super::wire::{Chunk, finish_reason};
+use super::wire::{Candidate, Chunk, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
 /// The maximum size in bytes of an error inside a stream.
@@ -53,9 +53,7 @@ impl GenerateDecoder {
 
 fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
-    if chunk.error.is_some()
-        && let Some(fault) = Fault::within(data, fault)
-    {
+    if let Some(fault) = chunk.error.and_then(|_| Fault::within(data, fault)) {
         return Err(fault);
     }
     answer.identify(Text::option(chunk.response_id.as_ref()), Text::option(chunk.model_version.as_ref()));
@@ -65,7 +63,14 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     if let Some(reason) = chunk.prompt_feedback.and_then(|feedback| feedback.block_reason) {
         return Err(Fault::new(ErrorKind::Filtered, format!("the prompt is blocked: {}", reason.0)));
     }
-    let Some(candidate) = chunk.candidates.into_iter().flatten().next() else { return Ok(()) };
+    if let Some(candidate) = chunk.candidates.into_iter().flatten().next() {
+        add_candidate(candidate, answer);
+    }
+    Ok(())
+}
+
+/// Adds the parts of a candidate to the answer, and its finish reason if it ends the answer.
+fn add_candidate(candidate: Candidate<'_>, answer: &mut Answer) {
     for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
         answer.hidden_bytes += part.hidden_bytes();
         if !part.thought {
@@ -76,7 +81,6 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
         answer.finish = Some(finish_reason(&reason.0));
         answer.is_over = matches!(answer.finish, Some(FinishReason::Filtered | FinishReason::Failed));
     }
-    Ok(())
 }
 
 #[cfg(test)]

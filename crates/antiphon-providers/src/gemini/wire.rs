@@ -32,6 +32,15 @@ pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     if let Some(system) = system_of(prompt, mode) {
         body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": system }] }));
     }
+    let config = generation_config(prompt, mode);
+    if !config.is_empty() {
+        body.insert("generationConfig".to_owned(), Value::Object(config));
+    }
+    Value::Object(body)
+}
+
+/// Builds the field `generationConfig`: sampling parameters and the form of the answer.
+fn generation_config(prompt: &Prompt, mode: StructuredMode) -> Map<String, Value> {
     let parameters = prompt.parameters;
     let (kind, schema) = match (prompt.output.schema(), mode) {
         (Some(schema), StructuredMode::JsonSchema) => {
@@ -47,12 +56,7 @@ pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
         ("responseMimeType", kind.map(Value::from)),
         ("responseJsonSchema", schema),
     ];
-    let config: Map<_, _> =
-        optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-    if !config.is_empty() {
-        body.insert("generationConfig".to_owned(), Value::Object(config));
-    }
-    Value::Object(body)
+    optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// Returns the vendor's name for a role: `model` for the assistant, and any other role unchanged, never a default.

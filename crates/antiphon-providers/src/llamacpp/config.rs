@@ -13,8 +13,8 @@ use super::stream::NativeDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Auth, CallRequest, Endpoint, Link, ModeFallback, StructuredMode, connection_settings, grammar_dialect,
-    local_server, weakened,
+    CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, StructuredMode, checked_base_url,
+    connection_settings, grammar_dialect, local_server, weakened,
 };
 use crate::registry::{BuildError, Built, Kind, Options};
 
@@ -75,17 +75,8 @@ impl LlamaCpp {
     /// # Errors
     /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let endpoint = Endpoint {
-            vendor: "llamacpp".to_owned(),
-            base_url: crate::exchange::checked_base_url(url, "/v1")?,
-            auth: Auth::default(),
-            headers: Vec::new(),
-            // A local model may process a long prompt for minutes before its first token.
-            token_timeout: Duration::from_secs(300),
-            call_timeout: None,
-            max_connections: 100,
-            faults: errors::fault,
-        };
+        let base_url = checked_base_url(url, "/v1")?;
+        let endpoint = Endpoint::new("llamacpp", base_url, OWN_TIMEOUT, errors::fault);
         let quirks = Quirks {
             token_limit: "max_tokens".to_owned(),
             dialect: grammar_dialect(),

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
@@ -15,8 +13,8 @@ use super::host::url_of_host;
 use super::stream::OllamaDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Auth, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, connection_settings,
-    grammar_dialect, local_server, weakened,
+    CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, Page, StructuredMode, checked_base_url,
+    connection_settings, grammar_dialect, local_server, weakened,
 };
 use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 
@@ -77,17 +75,8 @@ impl Ollama {
     /// # Errors
     /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let endpoint = Endpoint {
-            vendor: "ollama".to_owned(),
-            base_url: crate::exchange::checked_base_url(url, "")?,
-            auth: Auth::default(),
-            headers: Vec::new(),
-            // A local model may process a long prompt for minutes before its first token.
-            token_timeout: Duration::from_secs(300),
-            call_timeout: None,
-            max_connections: 100,
-            faults: errors::fault,
-        };
+        let base_url = checked_base_url(url, "")?;
+        let endpoint = Endpoint::new("ollama", base_url, OWN_TIMEOUT, errors::fault);
         let modes = ModeFallback::new(&[
             StructuredMode::JsonSchema,
             StructuredMode::JsonObject,
@@ -190,6 +179,19 @@ impl Ollama {
         Err(failed(ErrorKind::Unavailable, "the connection ended before the download was complete"))
     }
 
+    /// Returns the context window with which the server holds a model in memory, if it does.
+    async fn loaded_context(&self, model: &str) -> Option<u64> {
+        let loaded = self.loaded().await.unwrap_or_default();
+        let latest = format!("{model}:latest");
+        loaded.into_iter().find(|loaded| loaded.model == model || loaded.model == latest)?.context_window
+    }
+
+    /// Returns the context window with which a model was trained, if the server reports it (`/api/show`).
+    async fn trained_context(&self, model: &str) -> Option<u64> {
+        let response = self.link.post("/api/show", &json!({ "model": model })).await.ok()?;
+        wire::trained_context(&self.link.json(response).await.ok()?)
+    }
+
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |answer: &Value| Some(Page { models: wire::models(answer)?, next: None });
         self.link.models("/api/tags", page).await
@@ -260,21 +262,11 @@ impl Provider for Ollama {
 
     /// Returns the context window of a loaded model; else the one that is set, up to that of the model.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
-        let loaded = self.loaded().await.unwrap_or_default();
-        let known = loaded
-            .into_iter()
-            .find(|loaded| loaded.model == model || loaded.model == format!("{model}:latest"));
-        if let Some(window) =
-            known.and_then(|loaded| loaded.context_window).filter(|_| self.context.is_none())
-        {
-            return Capabilities::default().context_window(Some(window));
+        let loaded = self.loaded_context(model).await.filter(|_| self.context.is_none());
+        if loaded.is_some() {
+            return Capabilities::default().context_window(loaded);
         }
-        let shown = match self.link.post("/api/show", &json!({ "model": model })).await {
-            Ok(response) => self.link.json(response).await.ok(),
-            Err(_) => None,
-        };
-        let most = shown.as_ref().and_then(wire::trained_context);
-        let window = match (self.context, most) {
+        let window = match (self.context, self.trained_context(model).await) {
             (Some(context), Some(most)) => Some(context.min(most)),
             (context, _) => context,
         };

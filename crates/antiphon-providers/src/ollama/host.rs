@@ -8,18 +8,26 @@ pub(super) fn url_of_host(host: &str) -> String {
         None => ("http", host, 11_434),
     };
     let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
-    let (name, explicit) = match authority.rsplit_once(':') {
-        Some((name, explicit)) if !explicit.contains(']') => (name, explicit.parse().ok()),
-        _ => (authority, None::<u16>),
-    };
-    // A server that listens on every address is reached by the loopback address.
-    let name = match name {
+    let (name, explicit) = split_port(authority);
+    let url = format!("{scheme}://{}:{}/{path}", reachable(name), explicit.unwrap_or(port));
+    url.trim_end_matches('/').to_owned()
+}
+
+/// Splits a host from its port; a port that is not a number counts as none.
+fn split_port(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
+        _ => (authority, None),
+    }
+}
+
+/// Returns the host by which a server is reached: the loopback address for one that listens on every address.
+fn reachable(name: &str) -> &str {
+    match name {
         "" | "0.0.0.0" => "127.0.0.1",
         "[::]" | "::" => "[::1]",
         name => name,
-    };
-    let url = format!("{scheme}://{name}:{}/{path}", explicit.unwrap_or(port));
-    url.trim_end_matches('/').to_owned()
+    }
 }
 
 #[cfg(test)]

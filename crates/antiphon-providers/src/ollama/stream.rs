@@ -18,9 +18,7 @@ impl Decode for OllamaDecoder {
             return Ok(());
         }
         let line: Line<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
-        if line.error.is_some()
-            && let Some(fault) = Fault::within(data, fault)
-        {
+        if let Some(fault) = line.error.and_then(|_| Fault::within(data, fault)) {
             return Err(fault);
         }
         answer.identify(None, Text::option(line.model.as_ref()));
@@ -28,12 +26,17 @@ impl Decode for OllamaDecoder {
         answer.text.push_str(Text::of(line.response.as_ref()));
         answer.text.push_str(Text::of(line.message.as_ref().and_then(|message| message.content.as_ref())));
         if line.done {
-            answer.usage = usage(&line);
-            answer.finish = Some(finish_reason(Text::of(line.done_reason.as_ref())));
-            answer.is_over = true;
+            ends(&line, answer);
         }
         Ok(())
     }
+}
+
+/// Ends the answer with its last line: the token counts and the finish reason.
+fn ends(line: &Line<'_>, answer: &mut Answer) {
+    answer.usage = usage(line);
+    answer.finish = Some(finish_reason(Text::of(line.done_reason.as_ref())));
+    answer.is_over = true;
 }
 
 #[cfg(test)]

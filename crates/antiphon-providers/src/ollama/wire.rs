@@ -9,6 +9,44 @@ use crate::exchange::{StructuredMode, Text, grammar_dialect, size_of, system_of,
 /// Builds the request's body. `truncate` and `shift` keep the server from dropping a part of the prompt silently
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
 pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, mode: StructuredMode) -> Value {
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(prompt.model));
+    body.extend(conversation(prompt, route, mode));
+    body.insert("stream".to_owned(), json!(true));
+    body.insert("truncate".to_owned(), json!(false));
+    body.insert("shift".to_owned(), json!(false));
+    body.extend(format(prompt, mode).map(|format| ("format".to_owned(), format)));
+    let options = options(prompt, context);
+    if !options.is_empty() {
+        body.insert("options".to_owned(), Value::Object(options));
+    }
+    Value::Object(body)
+}
+
+/// Returns the fields with the conversation and the system instructions: as messages, or as one text.
+fn conversation(prompt: &Prompt, route: Route, mode: StructuredMode) -> Vec<(String, Value)> {
+    let system = system_of(prompt, mode);
+    match route {
+        Route::Chat => vec![("messages".to_owned(), json!(turns(prompt, system.as_deref())))],
+        Route::Generate => {
+            let text = ("prompt".to_owned(), json!(as_one_text(prompt)));
+            let system = system.map(|system| ("system".to_owned(), json!(system)));
+            [text].into_iter().chain(system).collect()
+        }
+    }
+}
+
+/// Returns the field `format`, by which the server constrains the answer: a schema, or any JSON.
+fn format(prompt: &Prompt, mode: StructuredMode) -> Option<Value> {
+    match (prompt.output.schema(), mode) {
+        (Some(schema), StructuredMode::JsonSchema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
+        (Some(_), StructuredMode::JsonObject) => Some(json!("json")),
+        (Some(_), StructuredMode::PromptOnly) | (None, _) => None,
+    }
+}
+
+/// Returns the model's options: sampling parameters and the context window.
+fn options(prompt: &Prompt, context: Option<u64>) -> Map<String, Value> {
     let parameters = prompt.parameters;
     let options = [
         ("temperature", parameters.temperature.map(Value::from)),
@@ -16,33 +54,7 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, mode:
         ("seed", parameters.seed.map(Value::from)),
         ("num_ctx", context.map(Value::from)),
     ];
-    let options: Map<_, _> =
-        options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-    let format = match (prompt.output.schema(), mode) {
-        (Some(schema), StructuredMode::JsonSchema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
-        (Some(_), StructuredMode::JsonObject) => Some(json!("json")),
-        (Some(_), StructuredMode::PromptOnly) | (None, _) => None,
-    };
-    let system = system_of(prompt, mode);
-    let mut body = Map::new();
-    body.insert("model".to_owned(), json!(prompt.model));
-    match route {
-        Route::Chat => {
-            body.insert("messages".to_owned(), json!(turns(prompt, system.as_deref())));
-        }
-        Route::Generate => {
-            body.insert("prompt".to_owned(), json!(as_one_text(prompt)));
-            body.extend(system.map(|system| ("system".to_owned(), json!(system))));
-        }
-    }
-    body.insert("stream".to_owned(), json!(true));
-    body.insert("truncate".to_owned(), json!(false));
-    body.insert("shift".to_owned(), json!(false));
-    body.extend(format.map(|format| ("format".to_owned(), format)));
-    if !options.is_empty() {
-        body.insert("options".to_owned(), Value::Object(options));
-    }
-    Value::Object(body)
+    options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// Returns a conversation as one text; a single message has no role before it.

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
@@ -13,8 +11,8 @@ use super::stream::ResponsesDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Auth, CallRequest, Endpoint, ModeFallback, StructuredMode, at_address, cloud, connection_settings,
-    key_of, weakened,
+    Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, ModeFallback, StructuredMode, at_address, cloud,
+    connection_settings, key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -52,36 +50,43 @@ enum Api {
     Responses,
 }
 
+/// The keywords that strict mode rejects.
+const UNSUPPORTED: &[&str] = &[
+    "$schema",
+    "allOf",
+    "contains",
+    "default",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "examples",
+    "if",
+    "maxContains",
+    "maxLength",
+    "maxProperties",
+    "minContains",
+    "minLength",
+    "minProperties",
+    "not",
+    "patternProperties",
+    "prefixItems",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+];
+
+/// The values of `format` that strict mode accepts.
+const FORMATS: &[&str] =
+    &["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
+
 /// Returns the schema dialect of strict mode:
 /// <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
 fn dialect() -> Dialect {
     Dialect::default()
-        .unsupported(&[
-            "$schema",
-            "allOf",
-            "contains",
-            "default",
-            "dependentRequired",
-            "dependentSchemas",
-            "else",
-            "examples",
-            "if",
-            "maxContains",
-            "maxLength",
-            "maxProperties",
-            "minContains",
-            "minLength",
-            "minProperties",
-            "not",
-            "patternProperties",
-            "prefixItems",
-            "propertyNames",
-            "then",
-            "unevaluatedItems",
-            "unevaluatedProperties",
-            "uniqueItems",
-        ])
-        .formats(&["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
+        .unsupported(UNSUPPORTED)
+        .formats(FORMATS)
         .closed()
         .all_required()
         .any_of()
@@ -96,15 +101,8 @@ impl OpenAi {
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
-            vendor: "openai".to_owned(),
-            base_url: kind::BASE_URL.to_owned(),
             auth: Auth { header: None, key: Some(key) },
-            headers: Vec::new(),
-            // Reasoning models send nothing while they reason.
-            token_timeout: Duration::from_secs(120),
-            call_timeout: None,
-            max_connections: 100,
-            faults: errors::fault,
+            ..Endpoint::new("openai", kind::BASE_URL, CLOUD_TIMEOUT, errors::fault)
         };
         let quirks = Quirks {
             // OpenAI's reasoning models reject the older `max_tokens`.

@@ -42,7 +42,11 @@ impl Ending<'_> {
     /// Returns the text of a hint, for the command that this run was started with.
     fn advice(&self, hint: &Hint) -> String {
         let text = advice(hint);
-        if self.fresh { text.replace("the same command again", "the same command without --fresh") } else { text }
+        if self.fresh {
+            text.replace("the same command again", "the same command without --fresh")
+        } else {
+            text
+        }
     }
 }
 

@@ -26,40 +26,35 @@ impl Facts {
     }
 }
 
+/// The beginnings of statements about an occupation.
+const LEADS: [&str; 9] =
+    ["I'm a ", "I'm an ", "I'm the ", "I am a ", "I am the ", "I work ", "I own ", "I run a ", "I manage "];
+
+/// Statements that begin like one about an occupation: "I'm a bit tired".
+const NOT_OCCUPATIONS: [&str; 4] = ["I'm a bit", "I'm a little", "I'm a big", "I'm the one"];
+
 /// Finds an occupation: `the head baker on nights` in `I'm the head baker on nights, and …`, `manage a café` in
 /// `So I manage a café`.
 fn occupation(text: &str) -> Option<String> {
-    const STATES: [&str; 9] = [
-        "I'm a ",
-        "I'm an ",
-        "I'm the ",
-        "I am a ",
-        "I am the ",
-        "I work ",
-        "I own ",
-        "I run a ",
-        "I manage ",
-    ];
-    let (start, lead) = STATES.iter().filter_map(|lead| text.find(lead).map(|at| (at, *lead))).min()?;
-    // "I'm a bit tired" is not an occupation.
-    if ["I'm a bit", "I'm a little", "I'm a big", "I'm the one"]
-        .iter()
-        .any(|not| text[start..].starts_with(not))
-    {
+    let (start, lead) = LEADS.iter().filter_map(|lead| text.find(lead).map(|at| (at, *lead))).min()?;
+    if NOT_OCCUPATIONS.iter().any(|not| text[start..].starts_with(not)) {
         return None;
     }
     let keep = match lead.strip_prefix("I'm ").or_else(|| lead.strip_prefix("I am ")) {
         Some(article) => lead.len() - article.len(),
         None => "I ".len(),
     };
-    let rest = &text[start + keep..];
-    let end = rest.find([',', '.', ';', '—', '(']).unwrap_or(rest.len());
-    let phrase = [" and I've ", " and I have ", " with my ", " which ", " and that "]
-        .iter()
-        .filter_map(|stop| rest[..end].find(stop))
-        .min()
-        .map_or(&rest[..end], |stop| &rest[..stop]);
+    let phrase = first_clause(&text[start + keep..]);
     (phrase.len() <= 80).then(|| phrase.trim().to_owned())
+}
+
+/// Returns a statement up to its first mark, or to the first words that begin another statement.
+fn first_clause(text: &str) -> &str {
+    let end = text.find([',', '.', ';', '—', '(']).unwrap_or(text.len());
+    let clause = &text[..end];
+    let stops = [" and I've ", " and I have ", " with my ", " which ", " and that "];
+    let stop = stops.iter().filter_map(|stop| clause.find(stop)).min();
+    stop.map_or(clause, |stop| &clause[..stop])
 }
 
 /// Finds an age from 14 to 99: `I'm forty-three`, `I'm 39 now`; not `I'm 20 minutes late`.
@@ -76,31 +71,34 @@ fn age(text: &str) -> Option<u32> {
     })
 }
 
+/// The numbers from 0 to 19.
+const ONES: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+/// The tens from 20 to 90.
+const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+
 /// Parses a number, in digits or, under 100, in words.
 fn number(word: &str) -> Option<u32> {
-    const ONES: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     let below_twenty =
         |word: &str| ONES.iter().zip(0..).find(|(name, _)| **name == word).map(|(_, value)| value);
     let tens =
@@ -114,53 +112,62 @@ fn number(word: &str) -> Option<u32> {
     }
 }
 
+/// Words of sentences that mention a place.
+const PLACES: [&str; 22] = [
+    "live", "based", "shop", "shops", "store", "café", "cafe", "bakery", "stall", "market", "pitch",
+    "office", "school", "clinic", "practice", "farm", "town", "village", "city", "group", "chain", "delis",
+];
+/// Capitalised words after `in` that are not places.
+const NOT_PLACES: [&str; 21] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+    "Christmas",
+    "I",
+];
+
 /// Finds a capitalised name after `in`, `outside` or `near`, in a sentence that mentions a kind of place.
 fn location(text: &str) -> Option<String> {
-    const PLACES: [&str; 22] = [
-        "live", "based", "shop", "shops", "store", "café", "cafe", "bakery", "stall", "market", "pitch",
-        "office", "school", "clinic", "practice", "farm", "town", "village", "city", "group", "chain",
-        "delis",
-    ];
     let speaks_of_place = text.split(|c: char| !c.is_alphanumeric()).any(|word| PLACES.contains(&word));
     if !speaks_of_place {
         return None;
     }
-    const NOT_PLACES: [&str; 21] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-        "Monday",
-        "Tuesday",
-        "Wednesday",
-        "Thursday",
-        "Friday",
-        "Saturday",
-        "Sunday",
-        "Christmas",
-        "I",
-    ];
     let words: Vec<&str> = text.split(' ').collect();
     words.windows(2).enumerate().find_map(|(at, pair)| {
-        let place = |word: &str| word.trim_end_matches([',', '.', ';', '!']).to_owned();
-        let name = place(pair[1]);
-        let is_name =
-            name.starts_with(char::is_uppercase) && name.len() > 2 && !NOT_PLACES.contains(&name.as_str());
-        if !is_name || !["in", "outside", "near"].contains(&pair[0].to_lowercase().as_str()) {
+        let name = bare(pair[1]);
+        if !is_place(name) || !["in", "outside", "near"].contains(&pair[0].to_lowercase().as_str()) {
             return None;
         }
         let second = words.get(at + 2).filter(|next| name == pair[1] && next.starts_with(char::is_uppercase));
-        let second = second.map(|word| place(word)).filter(|word| word.len() > 2 && !word.starts_with("I'"));
-        Some(second.map_or(name.clone(), |second| format!("{name} {second}")))
+        let second = second.map(|word| bare(word)).filter(|word| word.len() > 2 && !word.starts_with("I'"));
+        Some(second.map_or_else(|| name.to_owned(), |second| format!("{name} {second}")))
     })
+}
+
+/// Returns a word without the marks at its end.
+fn bare(word: &str) -> &str {
+    word.trim_end_matches([',', '.', ';', '!'])
+}
+
+/// Returns whether a word can be the name of a place.
+fn is_place(name: &str) -> bool {
+    name.starts_with(char::is_uppercase) && name.len() > 2 && !NOT_PLACES.contains(&name)
 }
 
 /// Finds a duration in years: `nine years`, also in `just over nine years`.

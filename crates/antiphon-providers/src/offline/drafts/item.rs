@@ -110,13 +110,7 @@ impl Item {
             let close = open + inner.len() + 2;
             text = format!("{}{}", text[..open].trim_end(), &text[close..]);
         }
-        for word in
-            text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '(' | ')' | '/'))
-        {
-            // A single letter is usually not a language.
-            let found = LANGUAGES.iter().find(|language| **language == word && language.len() > 1);
-            self.language = self.language.or(found.copied());
-        }
+        self.language = self.language.or_else(|| language_in(&text));
         // The mark that led to an address is replaced.
         match text.trim_end().strip_suffix([':', ',']) {
             Some(rest) => format!("{}.", rest.trim_end()),
@@ -162,6 +156,13 @@ impl Item {
             "stars": self.stars, "language": self.language, "tags": tags,
         })
     }
+}
+
+/// Finds the first programming language in a text. A single letter is usually not a language.
+fn language_in(text: &str) -> Option<&'static str> {
+    let is_between = |c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '(' | ')' | '/');
+    let known = |word: &str| LANGUAGES.iter().find(|language| **language == word && language.len() > 1);
+    text.split(is_between).find_map(known).copied()
 }
 
 /// Splits a list into its parts: a comma within a number does not separate, and adjacent tags are one part.
@@ -218,24 +219,33 @@ pub(super) fn without_addresses(text: &str) -> String {
     let mut rest = String::new();
     let mut from = 0;
     for Range { start, end } in antiphon_llm::addresses(text) {
-        let before = &text[from..start];
-        from = end;
-        // `[words](address)` and `<address>`.
-        if let Some(before) = before.strip_suffix("](") {
-            let words = before
-                .rfind('[')
-                .map_or(before.to_owned(), |open| format!("{}{}", &before[..open], &before[open + 1..]));
-            rest.push_str(&words);
-            from += usize::from(text[end..].starts_with(')'));
-        } else if let Some(before) = before.strip_suffix('<') {
-            rest.push_str(before);
-            from += usize::from(text[end..].starts_with('>'));
-        } else {
-            rest.push_str(before);
-        }
+        let (before, closes) = unlinked(&text[from..start]);
+        rest.push_str(&before);
+        from = end + usize::from(closes.is_some_and(|mark| text[end..].starts_with(mark)));
     }
     rest.push_str(&text[from..]);
-    rest.split_whitespace()
+    tidied(&rest)
+}
+
+/// Returns the text before an address without the marks of a link, and the mark that closes the link: `[words](address)` and
+/// `<address>`.
+fn unlinked(before: &str) -> (String, Option<char>) {
+    if let Some(before) = before.strip_suffix("](") {
+        let words = match before.rfind('[') {
+            Some(open) => format!("{}{}", &before[..open], &before[open + 1..]),
+            None => before.to_owned(),
+        };
+        (words, Some(')'))
+    } else if let Some(before) = before.strip_suffix('<') {
+        (before.to_owned(), Some('>'))
+    } else {
+        (before.to_owned(), None)
+    }
+}
+
+/// Returns a text with single spaces, and without the spaces and colons that a removed address leaves before a mark.
+fn tidied(text: &str) -> String {
+    text.split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .replace(" .", ".")

@@ -20,6 +20,8 @@ pub(super) struct Outline {
     /// The sections; the first has no heading but the title of the notes.
     sections: Vec<Section>,
     title: Option<String>,
+    /// The level of headings that begin sections; deeper ones are inside them.
+    level: usize,
 }
 
 /// A line by its kind.
@@ -32,50 +34,56 @@ enum Line<'a> {
     Text(&'a str),
 }
 
+/// Words in the headings of sections with pieces of work, in several languages.
+const WORK: [&str; 23] = [
+    "work",
+    "works",
+    "project",
+    "projects",
+    "portfolio",
+    "repo",
+    "repos",
+    "repositories",
+    "products",
+    "cases",
+    "built",
+    "made",
+    "source",
+    "publications",
+    "commissions",
+    "experience",
+    "case",
+    "clients",
+    "arbeiten",
+    "projekte",
+    "werke",
+    "projets",
+    "proyectos",
+];
+
+/// Words in the headings of sections with ways to reach the author.
+const CONTACT: [&str; 12] = [
+    "contact",
+    "touch",
+    "links",
+    "elsewhere",
+    "hire",
+    "reach",
+    "find",
+    "social",
+    "profiles",
+    "write",
+    "kontakt",
+    "contacto",
+];
+
 impl Section {
     pub(super) fn is_of_work(&self) -> bool {
-        self.has_word(&[
-            "work",
-            "works",
-            "project",
-            "projects",
-            "portfolio",
-            "repo",
-            "repos",
-            "repositories",
-            "products",
-            "cases",
-            "built",
-            "made",
-            "source",
-            "publications",
-            "commissions",
-            "experience",
-            "case",
-            "clients",
-            "arbeiten",
-            "projekte",
-            "werke",
-            "projets",
-            "proyectos",
-        ])
+        self.has_word(&WORK)
     }
 
     pub(super) fn is_of_contact(&self) -> bool {
-        self.has_word(&[
-            "contact",
-            "touch",
-            "links",
-            "elsewhere",
-            "hire",
-            "reach",
-            "find",
-            "social",
-            "profiles",
-            "write",
-            "kontakt",
-            "contacto",
-        ])
+        self.has_word(&CONTACT)
     }
 
     fn has_word(&self, words: &[&str]) -> bool {
@@ -86,27 +94,14 @@ impl Section {
 
 impl Outline {
     pub(super) fn of(text: &str) -> Self {
-        let mut outline = Self { sections: vec![Section::default()], title: None };
-        // The level of headings that begin sections; deeper ones are inside them.
-        let mut level = usize::MAX;
+        let mut outline = Self { sections: vec![Section::default()], title: None, level: usize::MAX };
         let mut is_open = false;
         for line in text.lines() {
             let line = read(line);
             let was_open = std::mem::replace(&mut is_open, matches!(line, Line::Item(_) | Line::Text(_)));
             match line {
                 Line::Empty => {}
-                Line::Heading(1, words) if outline.title.is_none() && outline.is_empty() => {
-                    outline.title = Some(words.to_owned());
-                }
-                Line::Heading(depth, words) => {
-                    level = level.min(depth);
-                    let heading = plain(words);
-                    if depth > level {
-                        outline.add(Block::Heading(heading))
-                    } else {
-                        outline.sections.push(Section { heading, blocks: Vec::new() })
-                    }
-                }
+                Line::Heading(depth, words) => outline.add_heading(depth, words),
                 Line::Item(words) => outline.add(Block::Item(words.to_owned())),
                 Line::Text(words) => is_open = outline.add_text(words, was_open),
             }
@@ -116,6 +111,21 @@ impl Outline {
 
     fn is_empty(&self) -> bool {
         self.sections.len() == 1 && self.sections[0].blocks.is_empty()
+    }
+
+    /// Adds a heading: as the title, as the beginning of a section, or inside the current section.
+    fn add_heading(&mut self, depth: usize, words: &str) {
+        if depth == 1 && self.title.is_none() && self.is_empty() {
+            self.title = Some(words.to_owned());
+            return;
+        }
+        self.level = self.level.min(depth);
+        let heading = plain(words);
+        if depth > self.level {
+            self.add(Block::Heading(heading));
+        } else {
+            self.sections.push(Section { heading, blocks: Vec::new() });
+        }
     }
 
     fn add(&mut self, block: Block) {
@@ -203,25 +213,25 @@ fn read(line: &str) -> Line<'_> {
     {
         return Line::Empty;
     }
-    let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
-    if (1..=6).contains(&hashes) && words[hashes..].starts_with(' ') {
-        let words = words[hashes..].trim();
-        // A heading may be closed by hashes after a space.
-        let bare = words.trim_end_matches('#');
-        let words = if bare.ends_with(' ') { bare.trim_end() } else { words };
-        return Line::Heading(hashes, words);
+    if let Some((level, heading)) = hash_heading(words) {
+        return Line::Heading(level, heading);
     }
     let item = ["- ", "* ", "+ ", "• "].iter().find_map(|mark| words.strip_prefix(mark));
     if let Some(item) = item.or_else(|| numbered(words)) {
         return Line::Item(item.trim());
     }
-    match words
-        .strip_suffix(':')
-        .filter(|heading| is_short(heading) && !line.starts_with(char::is_whitespace))
-    {
-        Some(heading) => Line::Heading(2, heading),
-        None => Line::Text(words),
-    }
+    let is_indented = line.starts_with(char::is_whitespace);
+    let heading = words.strip_suffix(':').filter(|heading| is_short(heading) && !is_indented);
+    heading.map_or(Line::Text(words), |heading| Line::Heading(2, heading))
+}
+
+/// Returns the level and the text of a heading such as `## Work`.
+fn hash_heading(words: &str) -> Option<(usize, &str)> {
+    let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
+    let text = words[hashes..].strip_prefix(' ').filter(|_| (1..=6).contains(&hashes))?.trim();
+    // A heading may be closed by hashes after a space.
+    let bare = text.trim_end_matches('#');
+    Some((hashes, if bare.ends_with(' ') { bare.trim_end() } else { text }))
 }
 
 /// Returns the text after `1.` or `1)`.

@@ -172,27 +172,32 @@ impl Group<'_> {
             .take(2 * NAMED)
             .map(|member| Facts::of(&self.participants[*member]))
             .collect();
-        let joined = |fact: fn(&Facts) -> Option<&String>| {
-            let mut said: Vec<&str> = Vec::new();
-            for value in facts.iter().filter_map(fact) {
-                if !said.contains(&value.as_str()) {
-                    said.push(value);
-                }
-            }
-            (!said.is_empty()).then(|| cut(&said.join("; "), FACT_LENGTH))
-        };
-        let ages = || facts.iter().filter_map(|facts| facts.age);
-        let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| {
-            if youngest == oldest { youngest.to_string() } else { format!("{youngest} to {oldest}") }
-        });
         json!({
-            "age_range": age_range,
-            "occupation": joined(|facts| facts.occupation.as_ref()),
+            "age_range": age_range(&facts),
+            "occupation": joined(&facts, |facts| facts.occupation.as_ref()),
             "industry": null,
-            "location": joined(|facts| facts.location.as_ref()),
-            "experience": joined(|facts| facts.experience.as_ref()),
+            "location": joined(&facts, |facts| facts.location.as_ref()),
+            "experience": joined(&facts, |facts| facts.experience.as_ref()),
         })
     }
+}
+
+/// Returns the ages of a group, from the youngest to the oldest.
+fn age_range(facts: &[Facts]) -> Option<String> {
+    let ages = || facts.iter().filter_map(|facts| facts.age);
+    let (youngest, oldest) = ages().min().zip(ages().max())?;
+    Some(if youngest == oldest { youngest.to_string() } else { format!("{youngest} to {oldest}") })
+}
+
+/// Joins the different values of one fact.
+fn joined(facts: &[Facts], fact: fn(&Facts) -> Option<&String>) -> Option<String> {
+    let mut said: Vec<&str> = Vec::new();
+    for value in facts.iter().filter_map(fact) {
+        if !said.contains(&value.as_str()) {
+            said.push(value);
+        }
+    }
+    (!said.is_empty()).then(|| cut(&said.join("; "), FACT_LENGTH))
 }
 
 /// Joins items: `a`, `a and b`, `a, b and c`.
@@ -204,22 +209,24 @@ fn listed(items: &[String]) -> String {
     }
 }
 
+/// Words that only connect a sentence to the one before.
+const TIES: [&str; 12] = [
+    "and ",
+    "but ",
+    "so ",
+    "well, ",
+    "yeah, ",
+    "yes, ",
+    "no, ",
+    "oh, ",
+    "honestly, ",
+    "because ",
+    "then ",
+    "or ",
+];
+
 /// Returns a sentence without leading words that only connect it to the one before.
 fn statement(sentence: &str) -> String {
-    const TIES: [&str; 12] = [
-        "and ",
-        "but ",
-        "so ",
-        "well, ",
-        "yeah, ",
-        "yes, ",
-        "no, ",
-        "oh, ",
-        "honestly, ",
-        "because ",
-        "then ",
-        "or ",
-    ];
     let mut rest = sentence;
     while let Some(tie) = TIES.iter().find(|tie| starts_with_ignoring_case(rest, tie)) {
         rest = &rest[tie.len()..];

@@ -31,45 +31,78 @@ pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> R
     if cancel.is_cancelled() {
         return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
     }
-    let Some((brand, tagline)) = outline.title() else {
-        return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: write some text"));
-    };
-    let has_words = |text: &String| text.chars().any(char::is_alphanumeric);
-    // For notes whose first line has only marks, the document's name is used.
-    let named = documents.first().map(|document| document.name.clone());
-    let brand =
-        Some(brand).filter(has_words).or(named.filter(has_words)).unwrap_or_else(|| "Untitled".to_owned());
-    let tagline = tagline.filter(has_words);
-    let said = outline.intro().iter().flat_map(|paragraph| sentences(paragraph)).collect::<Vec<_>>();
-    let intro: Vec<String> = said.into_iter().filter(has_words).collect();
-    let headline = intro.iter().enumerate().find_map(|(index, sentence)| Some((index, headline(sentence)?)));
-    let (title, said): (String, Vec<&String>) = match headline {
-        Some((index, title)) if intro.len() > 1 => {
-            (title, intro.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, said)| said).collect())
-        }
-        _ => (tagline.clone().unwrap_or_else(|| brand.clone()), intro.iter().collect()),
-    };
-    // The tagline does not repeat the title.
-    let tagline = tagline.filter(|tagline| *tagline != title);
-    let mut subtitle = String::new();
-    for sentence in &said {
-        if subtitle.chars().count() + sentence.chars().count() >= SUBTITLE {
-            break;
-        }
-        subtitle.push_str(if subtitle.is_empty() { "" } else { " " });
-        subtitle.push_str(sentence);
-    }
-    if subtitle.is_empty() {
-        subtitle = said.first().copied().or(tagline.as_ref()).unwrap_or(&brand).clone();
-    }
+    let (brand, tagline) = names(&outline, documents)?;
+    let hero = Hero::of(&outline, &brand, tagline);
     Ok(json!({
         "brand_name": cut(&brand, BRAND),
-        "tagline": tagline.map(|tagline| cut(&tagline, LINE)),
-        "hero": { "title": cut(&title, LINE), "subtitle": cut(&subtitle, SUBTITLE) },
+        "tagline": hero.tagline.map(|tagline| cut(&tagline, LINE)),
+        "hero": { "title": cut(&hero.title, LINE), "subtitle": cut(&hero.subtitle, SUBTITLE) },
         "repos": projects(&outline),
         "menu_items": links(&outline),
         "cta": call_to_action(&text, &outline),
     }))
+}
+
+/// Returns the author's name and the line about it, if there is one.
+///
+/// # Errors
+/// `InvalidRequest` for empty notes.
+fn names(outline: &Outline, documents: &[DocumentPart]) -> Result<(String, Option<String>), Error> {
+    let Some((brand, tagline)) = outline.title() else {
+        return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: write some text"));
+    };
+    // For notes whose first line has only marks, the document's name is used.
+    let named = documents.first().map(|document| document.name.clone());
+    let brand = [Some(brand), named].into_iter().flatten().find(|name| has_words(name));
+    Ok((brand.unwrap_or_else(|| "Untitled".to_owned()), tagline.filter(|tagline| has_words(tagline))))
+}
+
+/// Returns whether a text has more than marks.
+fn has_words(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
+}
+
+/// The first screen of a site.
+struct Hero {
+    title: String,
+    subtitle: String,
+    /// The line about the author, unless it is the title.
+    tagline: Option<String>,
+}
+
+impl Hero {
+    /// Arranges the sentences of the introduction: one of them is the title, the others are the subtitle.
+    fn of(outline: &Outline, brand: &str, tagline: Option<String>) -> Self {
+        let paragraphs = outline.intro();
+        let said = paragraphs.iter().flat_map(|paragraph| sentences(paragraph));
+        let mut intro: Vec<String> = said.filter(|sentence| has_words(sentence)).collect();
+        let headline = intro.iter().enumerate().find_map(|(at, sentence)| Some((at, headline(sentence)?)));
+        let title = match headline.filter(|_| intro.len() > 1) {
+            Some((at, title)) => {
+                intro.remove(at);
+                title
+            }
+            None => tagline.clone().unwrap_or_else(|| brand.to_owned()),
+        };
+        // The tagline does not repeat the title.
+        let tagline = tagline.filter(|tagline| *tagline != title);
+        let subtitle = subtitle(&intro).or_else(|| tagline.clone()).unwrap_or_else(|| brand.to_owned());
+        Self { title, subtitle, tagline }
+    }
+}
+
+/// Joins the first sentences that fit into a subtitle, and at least one; `None` without any.
+fn subtitle(said: &[String]) -> Option<String> {
+    let (first, more) = said.split_first()?;
+    let mut subtitle = first.clone();
+    for sentence in more {
+        if subtitle.chars().count() + sentence.chars().count() >= SUBTITLE {
+            break;
+        }
+        subtitle.push(' ');
+        subtitle.push_str(sentence);
+    }
+    Some(subtitle)
 }
 
 /// Returns the headline of a sentence: all of it, or the text before its colon, if that has a fitting length.
@@ -130,18 +163,21 @@ fn links(outline: &Outline) -> Vec<Value> {
                 if seen.contains(&address) || links.len() == MOST_LINKS {
                     continue;
                 }
-                let words = without_addresses(text);
-                let label = words.trim_end_matches([':', '-', '–', '—', ' ']).trim();
-                // A whole sentence is not a label.
-                let is_label =
-                    !label.is_empty() && label.chars().count() <= 30 && !label.contains(['.', ':', ',']);
-                let label = if is_label { label.to_owned() } else { host_of(&address).to_owned() };
+                let label = label_of(text, &address);
                 links.push(json!({ "label": cut(&label, LABEL), "url": address }));
                 seen.push(address);
             }
         }
     }
     links
+}
+
+/// Returns the label of a link: the text about it, or its host where the text is a whole sentence.
+fn label_of(text: &str, address: &str) -> String {
+    let words = without_addresses(text);
+    let label = words.trim_end_matches([':', '-', '–', '—', ' ']).trim();
+    let is_label = !label.is_empty() && label.chars().count() <= 30 && !label.contains(['.', ':', ',']);
+    if is_label { label.to_owned() } else { host_of(address).to_owned() }
 }
 
 fn call_to_action(text: &str, outline: &Outline) -> Value {

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use antiphon_llm::{
-    CallContext, Capabilities, Completion, Error, ErrorKind, Head, Health, Model, Output, Prompt, Provider,
-    Scope, Streaming, async_trait,
+    CallContext, CancellationToken, Capabilities, Completion, DocumentPart, Error, ErrorKind, Head, Health,
+    Model, Prompt, Provider, Schema, Scope, Streaming, async_trait,
 };
+use serde_json::Value;
 
 use super::personas::{self, Wanted};
 use super::portfolio;
@@ -39,6 +40,32 @@ impl Offline {
     }
 }
 
+/// A built-in recipe.
+enum Recipe {
+    /// Personas, with the requirements of their schema.
+    Personas(Wanted),
+    /// The parts of a portfolio.
+    Portfolio,
+}
+
+impl Recipe {
+    /// Recognises a recipe by its schema; `None` for any other schema.
+    fn of(schema: &Schema) -> Option<Self> {
+        match Wanted::of(schema) {
+            Some(wanted) => Some(Self::Personas(wanted)),
+            None => portfolio::is_wanted(schema).then_some(Self::Portfolio),
+        }
+    }
+
+    /// Drafts an answer that fits the recipe's schema, on the current thread.
+    fn draft(&self, documents: &[DocumentPart], cancel: &CancellationToken) -> Result<Value, Error> {
+        match self {
+            Self::Personas(wanted) => personas::draft(documents, wanted, cancel),
+            Self::Portfolio => portfolio::draft(documents, cancel),
+        }
+    }
+}
+
 /// Constructs the provider for the registry.
 pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
     Ok(Built {
@@ -60,22 +87,13 @@ impl Provider for Offline {
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let unsupported = || {
+        let Some(recipe) = prompt.output.schema().and_then(Recipe::of) else {
             let message = "offline answers the built-in recipes only: use another provider for this prompt";
-            Error::new(ErrorKind::Unsupported, message)
+            return Err(Error::new(ErrorKind::Unsupported, message));
         };
-        let Output::Json(schema) = &prompt.output else { return Err(unsupported()) };
-        let is_portfolio = portfolio::is_wanted(schema);
-        let personas = Wanted::of(schema);
-        if personas.is_none() && !is_portfolio {
-            return Err(unsupported());
-        }
         let documents: Vec<_> = prompt.documents().cloned().collect();
         let cancel = context.cancel.clone();
-        let work = tokio::task::spawn_blocking(move || match personas {
-            Some(wanted) => personas::draft(&documents, &wanted, &cancel),
-            None => portfolio::draft(&documents, &cancel),
-        });
+        let work = tokio::task::spawn_blocking(move || recipe.draft(&documents, &cancel));
         let answer = match work.await {
             Ok(answer) => answer?,
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),

@@ -36,27 +36,38 @@ pub(super) fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for member in group {
-        for sentence in &participants[*member].sentences {
-            let text = plain(sentence.source);
-            if !LENGTHS.contains(&text.len()) || text.ends_with('?') {
-                continue;
-            }
-            let found: Vec<u32> = terms.of(sentence.source).collect();
-            let weight: f32 = found.iter().map(|term| centre[*term as usize]).sum();
-            candidates.push(Candidate {
-                participant: *member,
-                sentence: sentence.clone(),
-                length: text.chars().count(),
-                cues: strengths(&text),
-                first_person: text.split(' ').any(|word| word == "i" || word.starts_with("i'")),
-                // The square root keeps long sentences from winning by length alone.
-                telling: weight / (found.len().max(3) as f32).sqrt(),
-                terms: found.into_iter().collect(),
-                spent: false,
-            });
-        }
+        let sentences = participants[*member].sentences.iter();
+        candidates.extend(sentences.filter_map(|sentence| Candidate::of(*member, sentence, terms, centre)));
     }
     candidates
+}
+
+impl<'a> Candidate<'a> {
+    /// Computes the features of a sentence; `None` if the sentence is not usable.
+    fn of(participant: usize, sentence: &Sentence<'a>, terms: &Terms, centre: &[f32]) -> Option<Self> {
+        let text = plain(sentence.source);
+        if !LENGTHS.contains(&text.len()) || text.ends_with('?') {
+            return None;
+        }
+        let found: Vec<u32> = terms.of(sentence.source).collect();
+        Some(Self {
+            participant,
+            sentence: sentence.clone(),
+            length: text.chars().count(),
+            cues: strengths(&text),
+            first_person: text.split(' ').any(|word| word == "i" || word.starts_with("i'")),
+            telling: typicality(&found, centre),
+            terms: found.into_iter().collect(),
+            spent: false,
+        })
+    }
+}
+
+/// Returns the weight of a sentence's terms at the centre of its group. The square root keeps long sentences from winning by
+/// length alone.
+fn typicality(terms: &[u32], centre: &[f32]) -> f32 {
+    let weight: f32 = terms.iter().map(|term| centre[*term as usize]).sum();
+    weight / (terms.len().max(3) as f32).sqrt()
 }
 
 /// A selection of the best sentences of each kind, best first; none is selected twice.

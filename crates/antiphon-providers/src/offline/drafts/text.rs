@@ -22,22 +22,24 @@ fn is_shortened(text: &str) -> bool {
         || (last.chars().count() == 1 && last.chars().all(char::is_alphabetic) && last != "I")
 }
 
+/// Returns whether a sentence ends with the mark between two texts.
+fn is_end(before: &str, mark: char, after: &str) -> bool {
+    if !matches!(mark, '.' | '!' | '?') || !after.starts_with(' ') {
+        return false;
+    }
+    let is_abbreviation = mark == '.' && is_shortened(before);
+    !is_abbreviation && after.trim_start().chars().next().is_some_and(|next| !next.is_lowercase())
+}
+
 /// Splits a paragraph into sentences: each ends with a mark that is not followed by a lower-case letter.
 pub(super) fn sentences(paragraph: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut from = 0;
     for (at, mark) in paragraph.char_indices() {
-        let rest = &paragraph[at + mark.len_utf8()..];
-        if !matches!(mark, '.' | '!' | '?') || !rest.starts_with(' ') {
-            continue;
-        }
-        let begins = rest.trim_start().chars().next();
-        if mark == '.' && is_shortened(&paragraph[from..at]) {
-            continue;
-        }
-        if begins.is_some_and(|next| !next.is_lowercase()) {
-            found.push(paragraph[from..at + mark.len_utf8()].trim().to_owned());
-            from = at + mark.len_utf8();
+        let end = at + mark.len_utf8();
+        if is_end(&paragraph[from..at], mark, &paragraph[end..]) {
+            found.push(paragraph[from..end].trim().to_owned());
+            from = end;
         }
     }
     let last = paragraph[from..].trim();
