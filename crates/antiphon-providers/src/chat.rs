@@ -2,6 +2,12 @@
 //!
 //! Facts from <https://developers.openai.com/api/reference/resources/chat> and the OpenAPI description it is made of
 //! (<https://github.com/openai/openai-openapi>); differences of other servers are noted where they are handled.
+//!
+//! | provider | differs in |
+//! |---|---|
+//! | OpenAI | `max_completion_tokens`, strict mode of schemas |
+//! | llama.cpp | the dialect of grammars, numbers as error codes |
+//! | compatible servers | the vendor's description, and the shapes of errors and content noted below |
 
 mod config;
 mod errors;

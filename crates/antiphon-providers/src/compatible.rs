@@ -1,4 +1,7 @@
 //! A provider for any server that speaks OpenAI's chat completions, and descriptions of some vendors.
+//!
+//! Built in are LM Studio, vLLM, Hugging Face and OpenRouter, each as a TOML file. A further server needs only
+//! such a file, or the same options in a configuration: no code, unless it speaks another format.
 
 #[cfg(feature = "compatible")]
 mod config;

@@ -1,11 +1,27 @@
-//! The parts that all vendors' formats share: address and authentication, the mapping of errors, time limits, and a reader
-//! of streamed answers (server-sent events or NDJSON).
+//! The parts that all vendors' formats share: address and authentication, the mapping of errors, time limits,
+//! and a reader of streamed answers (server-sent events or NDJSON).
+//!
+//! A vendor's module is the difference: it builds a request body and decodes the pieces of an answer, both
+//! without I/O. A call passes through the modules here in this order:
+//!
+//! | step | module | does |
+//! |---|---|---|
+//! | reject | `sendable` | rejects a prompt that no format of this crate can express |
+//! | build | `conversation`, `structured_mode` | turns, system instructions, the structured output mode |
+//! | send | `endpoint`, `link`, `exhaustion` | address, key, headers, connection pool; errors with a status |
+//! | frame | `framing` | splits the body into events or lines |
+//! | decode | `answer` | the trait that a vendor's decoder implements |
+//! | read | `reader`, `watchdog` | deltas for the caller, time limits, the end of the answer |
+//! | fail | `fault` | the kind of an error, and whether the call may be billed |
+//!
+//! Nothing here retries a call that has left the machine: that is the task of `antiphon_llm::Stack`.
 
 mod answer;
 #[cfg(feature = "_cloud")]
 mod cloud;
 mod conversation;
 mod endpoint;
+mod exhaustion;
 mod fault;
 mod framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
@@ -24,11 +40,13 @@ pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
 pub(crate) use cloud::{at_address, cloud, key_of};
 pub(crate) use conversation::{system_of, turns};
+#[cfg(any(feature = "_cloud", feature = "compatible"))]
+pub(crate) use endpoint::Auth;
 #[cfg(feature = "_cloud")]
 pub(crate) use endpoint::CLOUD_TIMEOUT;
 #[cfg(feature = "_own")]
 pub(crate) use endpoint::OWN_TIMEOUT;
-pub(crate) use endpoint::{Auth, Endpoint, checked_base_url};
+pub(crate) use endpoint::{Endpoint, checked_base_url};
 pub(crate) use fault::{Fault, is_about, kind_of_status};
 pub(crate) use framing::Framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]

@@ -17,6 +17,7 @@ pub fn decode<'p>(format: &str, pieces: impl IntoIterator<Item = (&'p str, &'p s
     }
 }
 
+/// Feeds pieces to a decoder until the answer ends or a piece is an error.
 fn run<'p, D: Decode>(mut decoder: D, pieces: impl IntoIterator<Item = (&'p str, &'p str)>) -> Decoded {
     let mut answer = Answer::default();
     for (event, data) in pieces {

@@ -13,6 +13,16 @@
 //! # }
 //! # Ok::<(), antiphon_llm::Error>(())
 //! ```
+//!
+//! | cargo feature | provider | answers by |
+//! |---|---|---|
+//! | `openai` | `OpenAi` | chat completions or Responses, as server-sent events |
+//! | `anthropic` | `Anthropic` | the Messages API, as server-sent events |
+//! | `gemini` | `Gemini` | `streamGenerateContent`, as server-sent events |
+//! | `ollama` | `Ollama` | `/api/chat` or `/api/generate`, as NDJSON |
+//! | `llamacpp` | `LlamaCpp` | chat completions or `/completion`, as server-sent events |
+//! | `compatible` | `Compatible` | chat completions, as server-sent events |
+//! | `offline` | `Offline` | text statistics, without a server |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anthropic;

@@ -1,4 +1,7 @@
 //! Discovery of local engines that answer on their default ports.
+//!
+//! [`engines`] names loopback addresses, and those that the user configured. A probe is one request that the
+//! engine answers in its own way, since another program may listen on the port; nothing is sent that has a key.
 
 #[cfg(feature = "_http")]
 mod probe;

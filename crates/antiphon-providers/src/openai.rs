@@ -3,6 +3,16 @@
 //! Facts from <https://developers.openai.com/api/reference/resources/responses>,
 //! <https://developers.openai.com/api/reference/resources/responses/streaming-events> and
 //! <https://developers.openai.com/api/docs/guides/structured-outputs>.
+//!
+//! | method and path | used for |
+//! |---|---|
+//! | `POST /v1/chat/completions` | answers, by default |
+//! | `POST /v1/responses` | answers, after `OpenAi::responses` |
+//! | `POST /v1/embeddings` | embeddings |
+//! | `GET /v1/models` | the list of models, in one page |
+//!
+//! Rate limits arrive in headers with each response: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`,
+//! with resets such as `6m0s`; an error may have `retry-after-ms` beside `retry-after`.
 
 #[cfg(feature = "openai")]
 mod config;

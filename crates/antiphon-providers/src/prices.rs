@@ -1,4 +1,22 @@
 //! Prices and limits of models, from a table that is shipped with this crate and from custom tables.
+//!
+//! A table is TOML, with a section for each model. Prices are in US dollars for a million tokens:
+//!
+//! ```toml
+//! as_of = "2026-11-21"
+//!
+//! [lab."big-model"]
+//! input = 1.0            # tokens of the prompt
+//! cached = 0.1           # of the prompt, read from the prompt cache; default: input
+//! cache_write = 1.25     # of the prompt, written to the prompt cache; default: input
+//! output = 5.0           # tokens of the answer
+//! batch = 50             # the price of batch calls, in percent; default: 100
+//! context = 1_000_000    # the context window, in tokens
+//! max_output = 64_000    # the longest answer, in tokens
+//! long_from = 200_000    # prompts of more tokens cost more,
+//! long_input = 2.0       # by this factor for the prompt
+//! long_output = 1.5      # and this one for the answer
+//! ```
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,8 +24,10 @@ use std::sync::LazyLock;
 use antiphon_llm::{Capabilities, Error, ErrorKind, Price, redact};
 use serde::Deserialize;
 
+/// The table that is shipped, as text.
 const TABLE: &str = include_str!("prices.toml");
 
+/// The shipped table, parsed once. A test makes sure that it can be parsed.
 static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::parse("prices.toml", TABLE).unwrap_or_default());
 
 /// A table of models with their prices and limits, for each vendor.
@@ -39,6 +59,7 @@ pub struct Prices {
     vendors: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
+/// The entry of a model, with the fields of the table; `None` for a field that the table leaves out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -54,6 +75,7 @@ struct Entry {
     long_output: Option<f64>,
 }
 
+/// Creates the error of an invalid table.
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
@@ -87,6 +109,7 @@ fn line_of(text: &str, vendor: &str, model: &str) -> usize {
     text.lines().position(is_header).map_or(1, |at| at + 1)
 }
 
+/// Adds the remedy for the usual mistake: a dot in an unquoted name begins a nested table.
 fn advised(message: &str) -> String {
     if message.starts_with("unknown field") {
         format!("{message}; put a model's name with a dot in quotes, as in \"gpt-4.1\"")
@@ -193,6 +216,7 @@ impl Prices {
         self.vendors.get(vendor).into_iter().flat_map(|models| models.keys().map(String::as_str))
     }
 
+    /// Finds a model by its name, or else by its name without a date.
     fn entry(&self, vendor: &str, model: &str) -> Option<Entry> {
         let models = self.vendors.get(vendor)?;
         models.get(model).or_else(|| models.get(undated(model)?)).copied()
@@ -207,7 +231,7 @@ impl Entry {
         numbers.into_iter().flatten().all(|number| (0.0..1e6).contains(&number))
     }
 
-    /// Returns the factors on the prices of prompt and answer, which are more than 1 for a long prompt.
+    /// Returns the factors on the prices of prompt and answer: 1, except for a long prompt.
     fn factors(&self, prompt_tokens: u64) -> (f64, f64) {
         if self.long_from.is_some_and(|from| prompt_tokens > from) {
             (self.long_input.unwrap_or(1.0), self.long_output.unwrap_or(1.0))
@@ -216,6 +240,9 @@ impl Entry {
         }
     }
 
+    /// Returns this entry, with the fields that it leaves out taken from `below`. A new input price also
+    /// replaces the prices of cached tokens, since vendors state them relative to it, and any new price
+    /// replaces those for long prompts.
     fn over(self, below: Self) -> Self {
         // A new price replaces those for long prompts, too.
         let long = if self.input.is_some() || self.output.is_some() { self } else { below };

@@ -1,3 +1,5 @@
+//! The provider for the Messages API: its construction, its schema dialect and its calls.
+
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Error, Health, Model, Prompt, Provider, Scope, Streaming, async_trait,
@@ -29,6 +31,9 @@ use crate::registry::{BuildError, Built, Kind, Options};
 /// [`call_timeout`](Self::call_timeout) for the whole call. A call is sent once: for retries and rate limits wrap the provider
 /// with [`Stack`](antiphon_llm::Stack).
 ///
+/// The capabilities of a model (context window, maximum answer) come from this crate's table; the list of
+/// models has the context window where the API reports it.
+///
 /// ```
 /// use antiphon_llm::Provider;
 /// use antiphon_providers::{Anthropic, SecretString};
@@ -43,6 +48,9 @@ pub struct Anthropic {
 }
 
 /// The keywords that structured outputs reject.
+///
+/// A request with one of them fails with status 400, so constraints among them are sent as text in the
+/// descriptions.
 const UNSUPPORTED: &[&str] = &[
     "$schema",
     "contains",
@@ -79,6 +87,9 @@ const FORMATS: &[&str] =
 
 /// Returns the schema dialect of structured outputs, without a beta:
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
+///
+/// `minItems` is accepted up to 1, every object must have `additionalProperties: false`, and `oneOf` is sent as
+/// `anyOf`. An object with arbitrary keys, or an `allOf`, cannot be expressed.
 pub(super) fn dialect() -> Dialect {
     Dialect::default().unsupported(UNSUPPORTED).formats(FORMATS).max_min_items(1).closed().any_of()
 }
@@ -102,11 +113,15 @@ impl Anthropic {
         }
     }
 
+    /// Returns the provider with a changed endpoint and a new connection pool; what was learned about modes is
+    /// kept.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self { link: self.link.with(change), ..self }
     }
 
     /// Fetches the list of models, page by page.
+    ///
+    /// The page after the model `m` is `&after_id=m`, as long as `has_more` is true.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let models = wire::models(page)?;

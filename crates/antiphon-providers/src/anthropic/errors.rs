@@ -1,3 +1,22 @@
+//! Anthropic's errors: the body of a response with its own status, or an `error` event inside a stream.
+//!
+//! ```json
+//! {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_011CSHoEe"}
+//! ```
+//!
+//! | type | status | kind |
+//! |---|---|---|
+//! | `invalid_request_error` | 400 | `InvalidRequest`, or `ContextTooLong` by its message |
+//! | `authentication_error`, `permission_error` | 401, 403 | `Auth` |
+//! | `billing_error` | 402 | `Quota` |
+//! | `not_found_error` | 404 | `ModelNotFound` if it names a model, else `Unsupported` |
+//! | `request_too_large` | 413 | `ContextTooLong` |
+//! | `rate_limit_error` | 429 | `RateLimited` |
+//! | `api_error`, `timeout_error` | 500, 504 | `Unavailable` |
+//! | `overloaded_error` | 529 | `Overloaded` |
+//!
+//! Used-up credit and a reached spend limit also occur under other types: their message decides, before the type.
+
 use std::time::Duration;
 
 use antiphon_llm::ErrorKind;
@@ -17,6 +36,8 @@ const QUOTA_CODES: [&str; 5] = [
 
 /// Reads `{"type": "error", "error": {"type", "message"}}`, in an error response or in a stream
 /// (<https://platform.claude.com/docs/en/api/errors>); `None` for any other body.
+///
+/// A type that is not in the list is judged by the status, so that a type which is added later is not lost.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let error = body.get("error").filter(|error| !error.is_null())?;
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further details");

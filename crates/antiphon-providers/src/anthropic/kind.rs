@@ -1,6 +1,10 @@
+//! Anthropic's entry in the registry, which is compiled in whether the feature is on or not.
+
 use crate::registry::{Kind, if_built};
 
+/// The address of the API, with the path of its only version.
 pub(super) const BASE_URL: &str = "https://api.anthropic.com/v1";
+/// The model for a caller that names none; the shipped table of prices has it.
 pub(super) const DEFAULT_MODEL: &str = "claude-haiku-5-5";
 
 /// Anthropic as the registry lists it.

@@ -1,3 +1,22 @@
+//! The decoder of streamed messages.
+//!
+//! ```text
+//! event: content_block_delta
+//! data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}
+//! ```
+//!
+//! | event | effect |
+//! |---|---|
+//! | `message_start` | id, model, token counts of the prompt |
+//! | `content_block_start` | redacted reasoning and names of tools count as hidden output |
+//! | `content_block_delta` | `text_delta` is text; any other delta is hidden output |
+//! | `message_delta` | stop reason, token counts of the whole answer |
+//! | `message_stop` | the end |
+//! | `error` | the error, with its kind |
+//! | `ping`, `content_block_stop`, unknown ones | none |
+//!
+//! The type in the data decides; the `event:` line repeats it.
+
 use antiphon_llm::FinishReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,6 +32,7 @@ use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 /// (<https://platform.claude.com/docs/en/build-with-claude/streaming>). Reasoning is in separate blocks.
 #[derive(Debug, Default)]
 pub(crate) struct MessagesDecoder {
+    /// The counts so far: later events repeat only some of them.
     usage: WireUsage,
 }
 
@@ -44,6 +64,9 @@ fn parse<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {
 }
 
 /// Parses a field of an event, if the event has it.
+///
+/// # Errors
+/// `InvalidResponse` for a field of another shape.
 fn read<'d, T: Deserialize<'d>>(field: Option<&'d RawValue>) -> Result<Option<T>, Fault> {
     field.map(|field| parse(field.get())).transpose()
 }
@@ -78,11 +101,14 @@ impl MessagesDecoder {
         Ok(())
     }
 
+    /// Updates the token counts of the answer with those of an event.
     fn count(&mut self, usage: WireUsage, answer: &mut Answer) {
         self.usage = self.usage.updated(usage);
         answer.usage = self.usage.into();
     }
 
+    /// Takes a message: at its beginning, with no content yet, or as a complete answer of a server that does
+    /// not stream.
     fn message(&mut self, message: Message, answer: &mut Answer) {
         answer.identify(message.id.as_deref(), message.model.as_deref());
         if let Some(mut usage) = message.usage {
@@ -100,6 +126,9 @@ impl MessagesDecoder {
 
 /// Records the stop reason. A refusal of the model comes with status 200
 /// (<https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback>).
+///
+/// The reason `refusal` is an error with the vendor's explanation, or its category; a refusal before any text
+/// is not billed.
 fn stopped(reason: &str, details: Option<StopDetails>, answer: &mut Answer) {
     if reason == "refusal" {
         let details = details.and_then(|details| details.explanation.or(details.category));

@@ -1,3 +1,21 @@
+//! The shapes of requests, events and lists. The request:
+//!
+//! ```json
+//! {
+//!   "model": "claude-haiku-5-5", "max_tokens": 8192, "stream": true, "system": "Be brief.", "temperature": 0.2,
+//!   "messages": [{"role": "user", "content": "Hello"}],
+//!   "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+//! }
+//! ```
+//!
+//! | prompt | field | when absent |
+//! |---|---|---|
+//! | `parameters.max_tokens` | `max_tokens`, which is required | the model's limit in the shipped table, or 8,192 |
+//! | `parameters.temperature` | `temperature`, from 0 to 1 | not sent |
+//! | `parameters.seed` | none: the API has no seed | - |
+//! | `system` and instructions for the schema | `system` | not sent |
+//! | `output` | `output_config.format` | not sent |
+
 use antiphon_llm::{FinishReason, Model, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,6 +29,8 @@ use crate::prices;
 const MAX_TOKENS: u64 = 8_192;
 
 /// Returns the structured output mode to use: a schema that the vendor's dialect cannot express is put in the prompt.
+///
+/// Unlike OpenAI, Anthropic has no mode in which a schema is only a hint.
 pub(super) fn expressible_mode(prompt: &Prompt, mode: StructuredMode) -> StructuredMode {
     match prompt.output.schema() {
         Some(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => StructuredMode::PromptOnly,
@@ -36,6 +56,7 @@ pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     Value::Object(body)
 }
 
+/// Returns the constraint on the answer; `None` unless the server is to enforce the schema.
 fn output_config(output: &Output, mode: StructuredMode) -> Option<Value> {
     let schema = output.schema().filter(|_| mode == StructuredMode::JsonSchema)?;
     Some(json!({ "format": { "type": "json_schema", "schema": schema.compile(&dialect()).schema } }))
@@ -44,33 +65,47 @@ fn output_config(output: &Output, mode: StructuredMode) -> Option<Value> {
 /// An event or a complete message, with the fields that are read.
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
+    /// The event's type; `message` for a complete answer.
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Text<'a>>,
     /// The raw delta, parsed only for event types whose shape is known.
     #[serde(borrow, default)]
     pub(super) delta: Option<&'a RawValue>,
+    /// The raw beginning of a block.
     #[serde(borrow, default)]
     pub(super) content_block: Option<&'a RawValue>,
+    /// The raw token counts of a `message_delta`.
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
 }
 
+/// The delta of a block (`content_block_delta`) or of the message (`message_delta`); each has only some of the
+/// fields.
 #[derive(Deserialize)]
 pub(super) struct Delta<'a> {
+    /// The delta's type, such as `text_delta`, `thinking_delta`, `input_json_delta`, `signature_delta` or
+    /// `citations_delta`.
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Text<'a>>,
+    /// Text of the answer, in a `text_delta`.
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
+    /// Reasoning, which is not part of the answer.
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
+    /// A piece of the arguments of a tool.
     #[serde(borrow, default)]
     partial_json: Option<&'a RawValue>,
+    /// The signature of the reasoning before it.
     #[serde(borrow, default)]
     signature: Option<&'a RawValue>,
+    /// A citation of a document.
     #[serde(borrow, default)]
     citation: Option<&'a RawValue>,
+    /// The reason why the message ended, in a `message_delta`.
     #[serde(borrow, default)]
     pub(super) stop_reason: Option<Text<'a>>,
+    /// The explanation of a refusal.
     #[serde(default)]
     pub(super) stop_details: Option<StopDetails>,
 }
@@ -94,11 +129,13 @@ pub(super) struct BlockStart<'a> {
 }
 
 impl BlockStart<'_> {
+    /// Returns the bytes of output in the beginning of a block; a text block begins empty.
     pub(super) fn hidden_bytes(&self) -> usize {
         size_of(self.data) + size_of(self.name)
     }
 }
 
+/// The data of a `message_start` event.
 #[derive(Deserialize)]
 pub(super) struct MessageStart {
     pub(super) message: Message,
@@ -109,16 +146,19 @@ pub(super) struct MessageStart {
 pub(super) struct Message {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
+    /// The blocks of a complete message; empty at the beginning of a streamed one.
     #[serde(default)]
     pub(super) content: Vec<Block>,
     #[serde(default)]
     pub(super) stop_reason: Option<String>,
     #[serde(default)]
     pub(super) stop_details: Option<StopDetails>,
+    /// The token counts; at the beginning of a streamed message, `output_tokens` is a placeholder.
     #[serde(default)]
     pub(super) usage: Option<WireUsage>,
 }
 
+/// A block of a complete message; only those of the type `text` belong to the answer.
 #[derive(Deserialize)]
 pub(super) struct Block {
     #[serde(rename = "type", default)]
@@ -127,6 +167,7 @@ pub(super) struct Block {
     pub(super) text: Option<String>,
 }
 
+/// The explanation of a refusal, for people (`explanation`) and as a class (`category`).
 #[derive(Deserialize)]
 pub(super) struct StopDetails {
     #[serde(default)]
@@ -138,14 +179,19 @@ pub(super) struct StopDetails {
 /// Token counts. A count that a later event leaves out keeps its earlier value.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 pub(super) struct WireUsage {
+    /// Tokens of the prompt that were neither read from the cache nor written to it.
     #[serde(default)]
     input_tokens: Option<u64>,
+    /// Tokens of the prompt that were written to the cache, at a higher price.
     #[serde(default)]
     cache_creation_input_tokens: Option<u64>,
+    /// Tokens of the prompt that were read from the cache, at a lower price.
     #[serde(default)]
     cache_read_input_tokens: Option<u64>,
+    /// Tokens of the answer, reasoning included; cumulative in each event.
     #[serde(default)]
     pub(super) output_tokens: Option<u64>,
+    /// The part of them that is reasoning.
     #[serde(default)]
     output_tokens_details: Option<OutputDetails>,
 }
@@ -185,6 +231,13 @@ impl From<WireUsage> for Usage {
 }
 
 /// Maps a stop reason: <https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>.
+///
+/// | reason | finish |
+/// |---|---|
+/// | `end_turn`, `stop_sequence` | `Stop` |
+/// | `max_tokens`, `model_context_window_exceeded` | `Length` |
+/// | `refusal` | none: an error, see the decoder |
+/// | `pause_turn`, `tool_use` and later ones | `Unknown` |
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
         "end_turn" | "stop_sequence" => FinishReason::Stop,
@@ -193,6 +246,8 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
     }
 }
 
+/// Reads a page of the list, `{"data": [{"id", "max_input_tokens"}], "has_more"}`; `None` for any other answer.
+/// Entries without an id are left out.
 pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
     let model = |entry: &Value| Some(Model::new(entry["id"].as_str()?, entry["max_input_tokens"].as_u64()));
     Some(page["data"].as_array()?.iter().filter_map(model).collect())

@@ -1,3 +1,6 @@
+//! The client of a server that speaks chat completions: the provider that OpenAI, llama.cpp and compatible
+//! servers share.
+
 use std::sync::Arc;
 
 use antiphon_llm::{
@@ -23,13 +26,16 @@ pub(crate) struct Quirks {
     /// The structured output modes to try, strictest first.
     pub(crate) modes: &'static [StructuredMode],
     /// Additional fields of each request's body.
+    /// They are added last, so that they can replace a field of this crate.
     pub(crate) extra: Map<String, Value>,
 }
 
 /// A server that speaks chat completions.
 #[derive(Debug, Clone)]
 pub(crate) struct Chat {
+    /// The link to the server.
     pub(crate) link: Link,
+    /// The server's differences.
     pub(crate) quirks: Quirks,
     modes: ModeFallback,
     /// The list of models, fetched once and cached if that succeeds.
@@ -37,17 +43,21 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
+    /// Creates a client; nothing is sent.
     pub(crate) fn new(endpoint: Endpoint, quirks: Quirks) -> Self {
         let modes = ModeFallback::new(quirks.modes);
         Self { link: Link::new(endpoint), quirks, modes, models: Arc::default() }
     }
 
     /// Returns a client of the server with a changed endpoint.
+    ///
+    /// What was learned about modes, and the list of models, belong to the old endpoint and are discarded.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
         let (link, modes) = (self.link.with(change), ModeFallback::new(self.quirks.modes));
         Self { link, quirks: self.quirks.clone(), modes, models: Arc::default() }
     }
 
+    /// Fetches the list of models, which this format has in one page.
     pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         self.link.models("/models", |answer| Some(Page { models: wire::models(answer)?, next: None })).await
     }
@@ -101,6 +111,7 @@ const MAX_TEXTS: usize = 2_048;
 
 #[async_trait]
 impl Embedder for Chat {
+    /// Sends the texts in calls of up to 2,048, one after the other, and adds up the tokens that they report.
     async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
         let mut all = Embeddings::default();
         for texts in texts.chunks(MAX_TEXTS) {

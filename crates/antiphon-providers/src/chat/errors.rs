@@ -1,3 +1,20 @@
+//! The errors of OpenAI and of the servers that imitate it.
+//!
+//! The format has three labels for one error (`type`, `code`, and the status), and servers fill them
+//! differently: OpenAI reports a used-up quota as a rate limit with status 429, llama.cpp has the status as its
+//! code, and routers pass on the errors of the hosts behind them. The kind is therefore decided in this order:
+//! quota, context, model, filter, overload, and only then the status.
+//!
+//! | shape | of |
+//! |---|---|
+//! | `{"error": {"message", "type", "param", "code"}}` | OpenAI and most others |
+//! | `{"error": {"code": 400, "message", "type"}}` | llama.cpp, vLLM |
+//! | `{"error": {"code": 429, "message", "metadata": {"error_type"}}}` | OpenRouter |
+//! | `{"error": {"code", "message", "headers": {"retry-after": "7"}}}` | errors inside a stream |
+//! | `{"error": "text"}` | LM Studio, Hugging Face, xAI |
+//! | `{"object": "error", "message"}` | older vLLM |
+//! | `{"detail": …}` | servers that are built on FastAPI |
+
 use std::time::{Duration, SystemTime};
 
 use antiphon_llm::{ErrorKind, LimitHints};
@@ -69,9 +86,12 @@ fn limits_of(headers: &Value) -> Option<LimitHints> {
     Some(LimitHints::read(plain.iter().map(|(name, value)| (name.as_str(), *value)), SystemTime::now()))
 }
 
+/// The error of a body, independent of its shape.
 #[derive(Debug, Default)]
 struct ErrorBody {
+    /// The server's text; the JSON of the error where it has none.
     message: String,
+    /// The codes and types that are texts, of the error itself and of its metadata.
     labels: Vec<String>,
     /// The status as a number in the body, as llama.cpp, vLLM and OpenRouter send it; inside a stream it is the only status.
     status: Option<u16>,
@@ -108,10 +128,13 @@ impl ErrorBody {
         }
     }
 
+    /// Returns whether one of the labels is among the known ones.
     fn is_one_of(&self, known: &[&str]) -> bool {
         self.labels.iter().any(|label| known.contains(&label.as_str()))
     }
 
+    /// Converts the body to an error with its kind. A `retry_after` of the response's headers is preferred to that
+    /// of the error.
     fn fault(self, status: u16, retry_after: Option<Duration>) -> Fault {
         let mut kind = self.kind(status, retry_after);
         if let (ErrorKind::RateLimited { retry_after }, Some(limits)) = (&mut kind, &self.limits) {
@@ -120,6 +143,7 @@ impl ErrorBody {
         Fault { limits: self.limits.map(Box::new), ..Fault::new(kind, self.message) }
     }
 
+    /// Decides the kind; the first rule that applies wins, and the status is the last.
     fn kind(&self, status: u16, retry_after: Option<Duration>) -> ErrorKind {
         let message = &self.message;
         // Inside a stream the HTTP status is 200, and the error's own number has the information.

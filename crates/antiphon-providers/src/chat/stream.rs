@@ -1,3 +1,15 @@
+//! The decoder of streamed chat completions.
+//!
+//! ```text
+//! data: {"id":"chatcmpl-1","model":"m","choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}
+//!
+//! data: {"id":"chatcmpl-1","model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}
+//!
+//! data: [DONE]
+//! ```
+//!
+//! Of several choices only the first is read, since one is requested.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -34,6 +46,9 @@ impl Decode for ChatDecoder {
 }
 
 /// Parses a chunk, or returns the error that it has in place of an answer.
+///
+/// # Errors
+/// The error in the data, even where the data is not a chunk otherwise; `InvalidResponse` for anything else.
 fn parse<'d>(event: &str, data: &'d str) -> Result<Chunk<'d>, Fault> {
     let chunk: Chunk<'_> = match serde_json::from_str(data) {
         Ok(chunk) => chunk,

@@ -1,3 +1,18 @@
+//! The shapes of requests, chunks, lists and embeddings. The request:
+//!
+//! ```json
+//! {
+//!   "model": "m", "stream": true, "stream_options": {"include_usage": true},
+//!   "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
+//!   "temperature": 0.2, "max_tokens": 500, "seed": 7,
+//!   "response_format": {
+//!     "type": "json_schema", "json_schema": {"name": "colour", "strict": true, "schema": {"type": "object"}}
+//!   }
+//! }
+//! ```
+//!
+//! `include_usage` makes the server send the token counts in a separate chunk, after the finish reason.
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -10,8 +25,11 @@ use serde_json::{Map, Value, json};
 use super::config::Quirks;
 use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 
-/// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops at
-/// once when a stream is dropped, but computes an answer that is not streamed to its end.
+/// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops
+/// immediately when a stream is dropped, but computes an answer that is not streamed to its end.
+///
+/// Fields without a value are left out. The name of the token limit and additional fields are the server's
+/// [`Quirks`].
 pub(super) fn request(prompt: &Prompt, quirks: &Quirks, mode: StructuredMode) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
@@ -30,6 +48,7 @@ pub(super) fn request(prompt: &Prompt, quirks: &Quirks, mode: StructuredMode) ->
     Value::Object(body)
 }
 
+/// Returns the constraint on the answer; `None` for text, and for a schema that is only in the prompt.
 fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Option<Value> {
     let schema = output.schema()?;
     match mode {
@@ -55,14 +74,19 @@ pub(super) struct Chunk<'a> {
     pub(super) id: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) model: Option<Text<'a>>,
+    /// The alternatives; empty in the chunk with the token counts.
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
+    /// The token counts of the whole answer.
     #[serde(default)]
     pub(super) usage: Option<WireUsage>,
+    /// The raw error; some servers always send the field, empty or null.
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
+    /// The type of the object: `chat.completion.chunk`, `chat.completion` or `error`.
     #[serde(borrow, default)]
     pub(super) object: Option<Text<'a>>,
+    /// The raw error of servers that are built on FastAPI.
     #[serde(borrow, default)]
     pub(super) detail: Option<&'a RawValue>,
 }
@@ -76,21 +100,26 @@ impl Chunk<'_> {
     }
 }
 
+/// One alternative of the answer.
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
+    /// The next piece of the answer.
     #[serde(borrow, default)]
     pub(super) delta: Option<Words<'a>>,
     /// The answer so far: of a server that does not stream, or, beside `delta`, of one that sends both.
     #[serde(borrow, default)]
     pub(super) message: Option<Words<'a>>,
+    /// The reason why the answer ended; null or empty before its end.
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Text<'a>>,
 }
 
+/// A piece of an answer, or a complete one.
 #[derive(Deserialize)]
 pub(super) struct Words<'a> {
     #[serde(borrow, default)]
     pub(super) content: Option<Content<'a>>,
+    /// The model's refusal, in place of content.
     #[serde(borrow, default)]
     pub(super) refusal: Option<Text<'a>>,
     /// Reasoning, under the name of DeepSeek, llama.cpp and vLLM; the next fields have it for OpenRouter and Ollama.
@@ -118,10 +147,13 @@ impl Words<'_> {
 
 /// A text, or a list of parts of which some are reasoning, as Mistral's reasoning models send it.
 pub(super) enum Content<'a> {
+    /// A text, as all other servers send it.
     Words(Cow<'a, str>),
+    /// A list of parts, each with its type.
     Parts(Vec<Part<'a>>),
 }
 
+/// A part of the content: `text` belongs to the answer, `thinking` is reasoning.
 #[derive(Deserialize)]
 pub(super) struct Part<'a> {
     #[serde(borrow, rename = "type", default)]
@@ -167,6 +199,7 @@ impl<'de> Visitor<'de> for WordsOrParts {
 }
 
 impl Content<'_> {
+    /// Returns the bytes of reasoning.
     fn hidden_bytes(&self) -> usize {
         match self {
             Self::Words(_) => 0,
@@ -174,6 +207,7 @@ impl Content<'_> {
         }
     }
 
+    /// Appends the text without reasoning.
     pub(super) fn add_to(&self, text: &mut String) {
         match self {
             Self::Words(words) => text.push_str(words),
@@ -185,6 +219,7 @@ impl Content<'_> {
     }
 }
 
+/// The token counts: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning.
 #[derive(Deserialize)]
 pub(super) struct WireUsage {
     prompt_tokens: Option<u64>,
@@ -195,12 +230,14 @@ pub(super) struct WireUsage {
     completion_tokens_details: Option<CompletionDetails>,
 }
 
+/// Parts of the prompt's tokens: read from the prompt cache, and written to it.
 #[derive(Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
     cache_write_tokens: Option<u64>,
 }
 
+/// The part of the answer's tokens that is hidden reasoning.
 #[derive(Deserialize)]
 struct CompletionDetails {
     reasoning_tokens: Option<u64>,
@@ -216,6 +253,8 @@ impl From<WireUsage> for Usage {
     }
 }
 
+/// Maps a finish reason: OpenAI's `stop`, `length` and `content_filter`, and the names that other engines use
+/// for the same. Reasons that concern tools, such as `tool_calls`, are `Unknown`.
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
@@ -228,6 +267,9 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
 
 /// Reads a list of models, with their context window where the server reports it: vLLM in `max_model_len`, llama.cpp in
 /// `meta.n_ctx`, OpenRouter in `context_length`, LM Studio in `loaded_context_length`.
+///
+/// `None` for an answer without the list `data`. A name that ends in `-cloud` is a model that Ollama forwards
+/// to its cloud.
 pub(crate) fn models(body: &Value) -> Option<Vec<Model>> {
     let model = |entry: &Value| {
         let window = ["/max_model_len", "/meta/n_ctx", "/context_length", "/loaded_context_length"].iter();
@@ -260,6 +302,11 @@ fn writes_text(id: &str) -> bool {
 }
 
 /// Appends the vectors of an answer to those of earlier calls, in the order of their texts.
+///
+/// Servers may send the vectors in any order, with the position in `index`.
+///
+/// # Errors
+/// `InvalidResponse` for another shape, or for another number of vectors than texts.
 pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Result<Embeddings, Error> {
     let malformed =
         |why: &str| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));

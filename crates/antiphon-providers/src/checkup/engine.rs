@@ -1,3 +1,5 @@
+//! Local engines that were discovered, with their health and models.
+
 use antiphon_llm::{CallContext, Error, Health, Model, Provider};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -24,6 +26,9 @@ pub struct LocalEngine {
 
 impl LocalEngine {
     /// Requests the health and the models of an engine. An error of either is part of the result.
+    ///
+    /// Health and models are requested one after the other, with the provider's own time limits. No model is
+    /// called.
     ///
     /// ```
     /// use antiphon_providers::checkup::LocalEngine;
@@ -54,6 +59,12 @@ impl LocalEngine {
 }
 
 impl Serialize for LocalEngine {
+    /// Serialises a flat object:
+    ///
+    /// ```json
+    /// {"name": "ollama", "base_url": "http://127.0.0.1:11434", "version": "0.12.0", "parallel": null, "latency_ms": 7,
+    ///  "models": ["llama3.2"], "error": null}
+    /// ```
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let health = self.health.as_ref().ok();
         let models: Vec<&str> = self.models.iter().flatten().map(|model| model.id.as_str()).collect();

@@ -1,3 +1,5 @@
+//! The models that providers list, with limits and prices.
+
 use antiphon_llm::{CallContext, Error, Model, Price, Provider};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -65,6 +67,8 @@ impl ProviderModels {
 }
 
 impl ModelInfo {
+    /// Completes a model with the limits and the price of the table. A limit that the provider reports
+    /// prevails.
     fn new(model: Model, built: &Built, prices: &Prices) -> Self {
         let vendor = built.price_vendor.as_deref().unwrap_or_default();
         let known = prices.capabilities(vendor, &model.id);

@@ -1,3 +1,5 @@
+//! The results of checkups, and their serialised form, in which the order of fields is fixed.
+
 use antiphon_llm::{Error, ErrorKind, Health};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};

@@ -1,3 +1,5 @@
+//! The examination of one provider, and the advice for its user.
+
 use std::time::Duration;
 
 use antiphon_llm::{CallContext, Error, ErrorKind, Health, Provider, TimeoutPhase};
@@ -109,6 +111,7 @@ impl<'s> Subject<'s> {
         }
     }
 
+    /// Returns the checkup of a provider that could not be constructed.
     fn build_failure(&self, err: &BuildError) -> Checkup {
         match err {
             BuildError::MissingKey { variables } => self.missing_key(variables),
@@ -144,6 +147,7 @@ impl<'s> Subject<'s> {
         }
     }
 
+    /// Returns the advice for an error; `None` where none is known.
     fn advice_against(&self, err: &Error) -> Option<String> {
         let advice = match err.kind() {
             ErrorKind::Auth if self.key_env.is_empty() => {
@@ -164,6 +168,7 @@ impl<'s> Subject<'s> {
         Some(advice.to_owned())
     }
 
+    /// Returns the advice for a provider that answers: to load a model, or to raise a concurrency limit of 1.
     fn advice_for(&self, health: &Health) -> Option<String> {
         let slots = self.kind.server(self.name).and_then(|server| server.slots);
         match (&self.kind.pull, slots) {

@@ -1,3 +1,5 @@
+//! The provider for compatible servers, and its construction from a description and the registry's options.
+
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
@@ -57,6 +59,7 @@ impl Compatible {
         self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
+    /// Returns the provider with a changed endpoint and a new connection pool.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self { chat: self.chat.with(change) }
     }
@@ -66,6 +69,10 @@ connection_settings!(Compatible, "/v1", 300);
 
 /// Constructs the provider for the registry: from the shipped vendor of the options' name if there is one, and the options
 /// override it.
+///
+/// # Errors
+/// [`BuildError::MissingKey`] where options name a variable for the key and have no key;
+/// [`BuildError::Invalid`] for an invalid option, or without an address.
 pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     let vendor = located(options)?;
     if options.key.is_none() && !options.key_env.is_empty() {
@@ -83,6 +90,9 @@ pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
 }
 
 /// Returns the vendor, at the address that options name or else at its own.
+///
+/// # Errors
+/// `InvalidRequest` for an invalid address, or none at all.
 fn located(options: &Options) -> Result<Vendor, Error> {
     let name = &options.name;
     match (Vendor::find(name), &options.base_url) {

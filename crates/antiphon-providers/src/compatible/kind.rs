@@ -1,3 +1,5 @@
+//! The entry of compatible servers in the registry, with the engines among them that users run themselves.
+
 use crate::registry::{Kind, LocalServer, Probe, if_built};
 
 /// Servers that speak chat completions as the registry lists them.

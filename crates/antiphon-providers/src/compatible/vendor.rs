@@ -1,3 +1,5 @@
+//! Descriptions of compatible servers, which are data: a TOML file each, shipped or written by a user.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,6 +13,10 @@ use crate::exchange::{Auth, Endpoint, OWN_TIMEOUT, StructuredMode, checked_base_
 use crate::registry::{Options, RegistryEntry};
 
 /// The description of a server that speaks chat completions, as it is read from a TOML file.
+///
+/// Precedence, from the highest: the registry's options, the description, the defaults. [`parse`](Self::parse)
+/// reads a file, [`find`](Self::find) returns a shipped one, and [`new`](Self::new) needs only an address.
+/// Unknown fields are errors, so that a misspelt one is noticed.
 ///
 /// ```
 /// let vendor = antiphon_providers::Vendor::parse(
@@ -187,6 +193,11 @@ impl Vendor {
     }
 
     /// Applies options over the description, and validates it.
+    ///
+    /// Headers and extra fields are merged by name; any other option replaces the description's value.
+    ///
+    /// # Errors
+    /// Those of [`checked`](Self::checked).
     pub(super) fn with(mut self, options: &Options) -> Result<Self, Error> {
         self.auth = options.auth.clone().or(self.auth);
         self.schema = options.schema.clone().or(self.schema);
@@ -196,6 +207,10 @@ impl Vendor {
         self.checked()
     }
 
+    /// Returns the endpoint that is described, with a key.
+    ///
+    /// # Errors
+    /// `InvalidRequest` without an address.
     pub(super) fn endpoint(&self, key: Option<SecretString>) -> Result<Endpoint, Error> {
         let base_url = self.base_url.clone().ok_or_else(|| {
             let message = format!("{} has no default address: set its base URL", self.name);
@@ -212,6 +227,8 @@ impl Vendor {
         })
     }
 
+    /// Returns the differences that are described. Every JSON schema is sent as it is, since the dialect of the
+    /// server is not known.
     pub(super) fn quirks(&self) -> Quirks {
         Quirks {
             token_limit: self.token_limit.clone().unwrap_or_else(|| "max_tokens".to_owned()),
@@ -234,9 +251,11 @@ pub(super) fn entries() -> Vec<RegistryEntry> {
     Vendor::shipped().into_iter().map(entry).collect()
 }
 
+/// The fallback order of a server of which nothing is known.
 const ALL_MODES: [StructuredMode; 3] =
     [StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly];
 
+/// Returns the modes from the one that a name in `schema` selects to the weakest; `None` for an unknown name.
 fn modes_of(schema: &str) -> Option<&'static [StructuredMode]> {
     Some(match schema {
         "json_schema" => &ALL_MODES,
@@ -246,6 +265,7 @@ fn modes_of(schema: &str) -> Option<&'static [StructuredMode]> {
     })
 }
 
+/// Returns the header that `header:NAME` in `auth` names.
 fn header_of(auth: &str) -> Option<&str> {
     auth.strip_prefix("header:").map(str::trim).filter(|name| !name.is_empty())
 }

@@ -1,11 +1,21 @@
+//! The contract between a vendor's decoder and the reader: a decoder takes pieces and fills in an [`Answer`].
+//!
+//! The decoder is pure data in, data out. Everything that depends on time, on the connection or on the caller
+//! (deltas, time-outs, billing, cancellation) is the reader's, so that a new vendor's decoder is tested with
+//! plain strings.
+
 use antiphon_llm::{FinishReason, Usage};
 
 use super::fault::Fault;
 use super::framing::Framing;
 
 /// The answer as far as it has been received.
+///
+/// Fields only grow while pieces arrive: a decoder appends to the texts and counts, and replaces `usage` by a
+/// newer total. The reader derives the deltas from the growth of `text`.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
+    /// The text of the answer that may be shown, without reasoning.
     pub(crate) text: String,
     /// The model's refusal, if it declined to answer.
     pub(crate) refusal: String,
@@ -14,6 +24,7 @@ pub(crate) struct Answer {
     pub(crate) hidden_bytes: usize,
     /// The reason why the answer ended. Without one it is incomplete, even if the connection was closed.
     pub(crate) finish: Option<FinishReason>,
+    /// The token counts of the whole answer so far, as the vendor last reported them.
     pub(crate) usage: Usage,
     /// The model that served the answer, where the answer itself reports it.
     pub(crate) model: Option<String>,
@@ -26,6 +37,9 @@ pub(crate) struct Answer {
 }
 
 /// A decoder of a vendor's answer format, fed piece by piece. It does no I/O and reads no clock.
+///
+/// One decoder decodes one answer. The order of the calls is `take` for each piece, in the order of the body,
+/// and then `finish`, unless the answer ends before: by [`Answer::is_over`], an error or a time-out.
 pub(crate) trait Decode: Send + Unpin + 'static {
     /// The framing that separates the pieces.
     const FRAMING: Framing;
@@ -33,9 +47,19 @@ pub(crate) trait Decode: Send + Unpin + 'static {
     /// Decodes one piece: an event's type, if it has one, and its data. An answer that is not streamed is one piece.
     ///
     /// Unknown events and fields are ignored.
+    ///
+    /// # Errors
+    /// The error that the piece contains, with the vendor's kind; `InvalidResponse` for a piece that is not in
+    /// the vendor's format. With [`Framing::Lines`] the reader reports `InvalidResponse` only when another line
+    /// follows, since the last line of a broken connection is often incomplete.
     fn take(&mut self, event: &str, data: &str, answer: &mut Answer) -> Result<(), Fault>;
 
     /// Ends the decoding: no further piece follows.
+    ///
+    /// The default accepts any end: whether the answer is complete is decided by [`Answer::finish`].
+    ///
+    /// # Errors
+    /// The error of an answer that cannot end here.
     fn finish(&mut self, _: &mut Answer) -> Result<(), Fault> {
         Ok(())
     }
@@ -43,6 +67,8 @@ pub(crate) trait Decode: Send + Unpin + 'static {
 
 impl Answer {
     /// Records the vendor's names for the answer and for the model that serves it; the first non-empty one of each is kept.
+    ///
+    /// Servers repeat both in each piece, and some send an empty text where they have none.
     pub(crate) fn identify(&mut self, id: Option<&str>, model: Option<&str>) {
         for (known, said) in [(&mut self.id, id), (&mut self.model, model)] {
             if known.is_none() {

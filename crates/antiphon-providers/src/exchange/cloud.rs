@@ -1,3 +1,9 @@
+//! The construction of providers for vendors' own services (OpenAI, Anthropic, Gemini) from the registry's
+//! options.
+//!
+//! Such a service needs a key, has one default address, lists models that need no download, and has prices in
+//! the shipped table. For servers that users run themselves, `local_server` is the counterpart.
+
 use std::sync::Arc;
 
 use antiphon_llm::{Error, Provider};
@@ -6,12 +12,20 @@ use secrecy::SecretString;
 use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Returns the key, without which a cloud answers no call.
+///
+/// # Errors
+/// [`BuildError::MissingKey`] with the environment variables that the caller looked up.
 pub(crate) fn key_of(options: &Options) -> Result<SecretString, BuildError> {
     let missing = || BuildError::MissingKey { variables: options.key_env.clone() };
     options.key.clone().ok_or_else(missing)
 }
 
 /// Moves a provider to the address that options name, if they name one.
+///
+/// `base_url` is the provider's own setter, which knows the path that an address without one gets.
+///
+/// # Errors
+/// `InvalidRequest` for an invalid address.
 pub(crate) fn at_address<P>(
     provider: P,
     options: &Options,
@@ -24,6 +38,14 @@ pub(crate) fn at_address<P>(
 }
 
 /// Wraps up the provider of a vendor's own service, at its own address or at another one.
+///
+/// Prices apply by this table, since another service at a custom address may charge differently:
+///
+/// | address | name in options | prices |
+/// |---|---|---|
+/// | the vendor's | any | the vendor's |
+/// | custom | the kind's | none, so the cost of a run is unknown |
+/// | custom | another | those of a custom table under that name |
 pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider) -> Built {
     let price_vendor = match &options.base_url {
         None => kind.price_vendor.map(str::to_owned),

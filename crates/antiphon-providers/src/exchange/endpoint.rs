@@ -1,3 +1,8 @@
+//! Address, authentication and time limits of a server, and the validation of addresses that users write.
+//!
+//! A key is a [`SecretString`] until the header is set, goes only to the configured host (redirects are not
+//! followed), and is never part of an address: addresses are logged and stored in scopes.
+
 use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
@@ -9,18 +14,22 @@ use super::fault::ReadFault;
 use crate::registry::Options;
 
 /// The default token time-out of a vendor's own service: reasoning models send nothing while they reason.
+///
+/// The value bounds the wait for the first token and each pause between two.
 #[cfg(feature = "_cloud")]
 pub(crate) const CLOUD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The default token time-out of a server that users run: a local model may process a long prompt for minutes before its first
-/// token.
+/// The default token time-out of a server that users run: a local model may process a long prompt for minutes
+/// before its first token.
 #[cfg(feature = "_own")]
 pub(crate) const OWN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The endpoint of a server: its address, authentication, time limits, connection pool, and the reader of its errors.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
+    /// The provider's name in scopes, logs and reports.
     pub(crate) vendor: String,
+    /// The address to which paths are appended, as [`checked_base_url`] returns it: without a trailing slash.
     pub(crate) base_url: String,
     pub(crate) auth: Auth,
     /// Headers of every request; none of them is a secret.
@@ -45,7 +54,8 @@ pub(crate) struct Auth {
 }
 
 impl Endpoint {
-    /// Creates an endpoint without key and headers, whose call time-out is derived, and with a pool of 100 connections.
+    /// Creates an endpoint without key and headers, whose call time-out is derived, and with a pool of 100
+    /// connections.
     pub(crate) fn new(
         vendor: &str,
         base_url: impl Into<String>,
@@ -64,6 +74,8 @@ impl Endpoint {
         }
     }
 
+    /// Returns the scope of the calls: vendor, address and a digest of the key, by which rate limits and caches
+    /// are kept apart.
     pub(crate) fn scope(&self) -> Scope {
         let scope = Scope::new(&self.vendor, Some(self.base_url.clone()));
         match &self.auth.key {
@@ -73,6 +85,9 @@ impl Endpoint {
     }
 
     /// Applies the connection settings of options, except address and key.
+    ///
+    /// An option that is not set keeps the endpoint's value. The vendor's name is always replaced by that of
+    /// the options.
     pub(crate) fn configure(&mut self, options: &Options) {
         options.name.clone_into(&mut self.vendor);
         self.token_timeout = options.token_timeout.unwrap_or(self.token_timeout);
@@ -80,6 +95,8 @@ impl Endpoint {
         self.max_connections = options.max_connections.unwrap_or(self.max_connections);
     }
 
+    /// Adds the key and the fixed headers to a request. The key is set first, so that a fixed header of the
+    /// same name replaces it.
     pub(crate) fn prepare(&self, request: Request) -> Request {
         let request = match (&self.auth.key, &self.auth.header) {
             (None, _) => request,
@@ -92,6 +109,14 @@ impl Endpoint {
 
 /// Validates and normalises an address, so that paths can be appended: it gets no trailing slash, and `default_path` if it has
 /// no path.
+///
+/// Users paste addresses from documentation, so these common forms are accepted:
+///
+/// | text | `default_path` | result |
+/// |---|---|---|
+/// | `http://h:1` | `/v1` | `http://h:1/v1` |
+/// | `https://h/api/v3/chat/completions` | `/v1` | `https://h/api/v3` |
+/// | `http://h:1/v1/` | (empty) | `http://h:1` |
 ///
 /// # Errors
 /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.

@@ -1,3 +1,10 @@
+//! Errors that servers report, and errors of the connection, as kinds of [`Error`].
+//!
+//! Each vendor maps its own error bodies; this module has the parts in common: the meaning of bare statuses,
+//! the question whether a failed call may be billed, and the cleaning of a server's text before it becomes part
+//! of a message. A server's text is untrusted: it may contain the key, control characters, or megabytes of HTML
+//! from a proxy.
+
 use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, RequestPhase as HttpPhase, SecretString};
@@ -5,18 +12,25 @@ use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, TimeoutPhase, redact};
 use secrecy::ExposeSecret;
 
 /// An error that a server reports.
+///
+/// A decoder and a [`ReadFault`] return it; the reader or the link turns it into an [`Error`] with place,
+/// billing, limits and partial answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
+    /// The kind, by which a caller decides about a retry.
     pub(crate) kind: ErrorKind,
+    /// The server's own text, not yet [`cleaned`].
     pub(crate) message: String,
     /// The limits that the error itself reports, where no header does.
     pub(crate) limits: Option<Box<LimitHints>>,
 }
 
-/// A reader of a vendor's errors, from a status, a body and the server's `retry_after`; `None` for a body without an error.
+/// A reader of a vendor's errors, from a status, a body and the server's `retry_after`; `None` for a body
+/// without an error.
 pub(crate) type ReadFault = fn(u16, &serde_json::Value, Option<Duration>) -> Option<Fault>;
 
 impl Fault {
+    /// Creates an error without limits of its own; those of the response's headers then apply.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), limits: None }
     }
@@ -27,6 +41,9 @@ impl Fault {
     }
 
     /// Reads the error in an event that is marked as having one.
+    ///
+    /// The HTTP status of the stream was 200, so the kind comes from the body alone. `None` if the data is no
+    /// JSON or has no error.
     pub(crate) fn within(data: &str, read: ReadFault) -> Option<Self> {
         read(200, &serde_json::from_str(data).ok()?, None)
     }
@@ -51,6 +68,19 @@ impl Fault {
 }
 
 /// Maps a status without further information to a kind (RFC 9110, and 529 as Anthropic and others use it for "overloaded").
+///
+/// A vendor's reader of errors uses it where the body says nothing more specific.
+///
+/// | status | kind |
+/// |---|---|
+/// | 401, 403 | `Auth` |
+/// | 402 | `Quota` |
+/// | 404, 405, 501 | `Unsupported`: usually a wrong base URL |
+/// | 413 | `ContextTooLong` |
+/// | 429 | `RateLimited` |
+/// | 503, 529 | `Overloaded` |
+/// | 200, 408, other 5xx | `Unavailable` |
+/// | any other | `InvalidRequest`, which is not retried |
 pub(crate) fn kind_of_status(status: u16, retry_after: Option<Duration>) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Auth,
@@ -66,12 +96,19 @@ pub(crate) fn kind_of_status(status: u16, retry_after: Option<Duration>) -> Erro
 }
 
 /// Returns whether a message contains one of `things`, ignoring case.
+///
+/// Only the message is converted, so `things` must be in lower case. Use it where a vendor has no code for a
+/// condition: texts change more often than codes.
 pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
     let message = message.to_lowercase();
     things.iter().any(|thing| message.contains(thing))
 }
 
 /// Maps an error of the connection. Once the request may have left, its call counts as possibly billed.
+///
+/// Failures before the request is complete (connection, TLS, no file descriptor, the wait for a connection) are
+/// not billed. A wait for the response's head counts as the wait for the first token; a later one, as the wait
+/// for the next token.
 pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     let (kind, billed) = match err.kind() {
         HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
@@ -95,6 +132,9 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
 const MAX_LENGTH: usize = 300;
 
 /// Returns a server's text on one line, shortened to 300 characters, and without keys: some servers echo the request.
+///
+/// Line breaks and runs of spaces become one space, and control characters are removed, so that a message
+/// cannot forge lines in a log. An empty text becomes "no further details".
 pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
     let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
     let text = redacted_beginning(text, &secrets);
@@ -108,6 +148,10 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
 }
 
 /// Returns the beginning of a text without secrets. A body may have megabytes, and only its beginning is shown.
+///
+/// The cut is made after eight times the maximum length, before keys are replaced and spaces collapse. A key
+/// that the cut splits would not be recognised, so at least as many characters as the longest key has are removed
+/// before the cut, and any remainder of a word that may be a key.
 fn redacted_beginning(text: &str, secrets: &[&str]) -> String {
     let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
     let end = text.char_indices().nth(8 * MAX_LENGTH + longest).map(|(end, _)| end);

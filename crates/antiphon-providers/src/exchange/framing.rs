@@ -1,3 +1,9 @@
+//! The framing of a streamed body: server-sent events (WHATWG HTML, section 9.2) or lines such as NDJSON.
+//!
+//! Servers do not always declare what they send: some stream under `application/json`, and some answer a
+//! streaming request with one JSON value. [`Framing::is_of`] judges by the content type, and
+//! [`Framing::begins`] by the body.
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +22,9 @@ pub(crate) enum Framing {
 
 impl Framing {
     /// Returns whether a body of this content type has this framing; one without a type does.
+    ///
+    /// Parameters after the type, such as `charset`, are ignored. Server-sent events are accepted for lines as
+    /// well, because lines are also how Gemini's events are read.
     pub(super) fn is_of(self, content_type: &str) -> bool {
         content_type.is_empty()
             || content_type.starts_with("text/event-stream")
@@ -30,8 +39,12 @@ impl Framing {
 }
 
 /// The pieces of a body, as a stream.
+///
+/// Each piece has at most 16 MiB, the limit of the HTTP client; a larger one is an error of the connection.
 pub(super) enum Pieces {
+    /// Server-sent events as they arrive.
     Events(Events),
+    /// Lines as they arrive, without their line feeds.
     Lines(BodyLines),
     /// Pieces of a body that has been read as a whole.
     Ready(VecDeque<Piece>),
@@ -42,12 +55,16 @@ pub(super) enum Pieces {
 
 /// One piece: an event's type, if it has one, and its data.
 pub(super) struct Piece {
+    /// The event's type; empty for a line, and for an event without a type.
     pub(super) event: String,
+    /// The event's data, whose lines are joined by line feeds, or the line.
     pub(super) data: String,
 }
 
 impl Pieces {
     /// Splits a whole body into its pieces; none where it does not have this framing.
+    ///
+    /// An event without the empty line that ends it is left out, as the standard demands.
     pub(super) fn of_body(framing: Framing, body: &str) -> Self {
         Self::Ready(match framing {
             Framing::Events => {
@@ -61,6 +78,7 @@ impl Pieces {
         })
     }
 
+    /// Polls for the next piece; `None` after the last.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, Error>>> {
         match self {
             Self::Events(events) => Pin::new(events).poll_next(cx).map(|next| {

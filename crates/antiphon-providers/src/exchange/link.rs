@@ -1,5 +1,18 @@
+//! The link to one server: it sends requests, reads lists and errors, and hands streamed answers to the reader.
+//!
+//! A request is sent once. The one exception is a lack of file descriptors on this machine: nothing has left it
+//! then, so a retry costs nothing and is no attempt. These clocks bound a request, each with its own error:
+//!
+//! | limit | default | ends with |
+//! |---|---|---|
+//! | to an open connection | 5 s | `Timeout`, `Connect` |
+//! | to the head of the response | the shorter of token and call time-out | `Timeout`, `FirstToken` |
+//! | between two pieces of the body | the token time-out plus 5 s | `Timeout`, `NextToken` |
+//! | of a list (models, slots) | 5 s to its head | `Timeout`, `FirstToken` |
+//!
+//! The limits on tokens and on the whole call are the watchdog's.
+
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
@@ -10,10 +23,11 @@ use antiphon_llm::{
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::answer::Decode;
 use super::endpoint::Endpoint;
+use super::exhaustion::retry_exhausted;
 use super::fault::{Fault, cleaned, kind_of_status, of_http};
 use super::framing::{Framing, Pieces};
 use super::reader::{Facts, Reader, stalled};
@@ -23,9 +37,13 @@ use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server, and the connection pool to it.
+///
+/// A clone shares the connection pool and its limit; [`with`](Self::with) does not.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
+    /// Read-only after the construction: the pool and the scope are derived from it.
     pub(crate) endpoint: Endpoint,
+    /// The connection pool, without retries, rate limits or a circuit breaker.
     client: Client,
     /// The scope, computed once because every call needs it.
     scope: Scope,
@@ -33,21 +51,28 @@ pub(crate) struct Link {
 
 /// The facts of a request that the reader of its answer needs.
 pub(crate) struct CallRequest<'p> {
+    /// The prompt of the call.
     pub(crate) prompt: &'p Prompt,
     /// The places of the schema that the server does not enforce.
+    /// They are JSON pointers, as [`weakened`](super::weakened) returns them.
     pub(crate) weakened: Vec<String>,
+    /// The time at which the call began, before the request was built. Times in the answer count from it.
     pub(crate) began: Instant,
+    /// The options of the call, of which the reader observes `hurry`.
     pub(crate) context: &'p CallContext,
 }
 
 /// A page of a list of models.
 pub(crate) struct Page {
+    /// The models of this page, in the server's order.
     pub(crate) models: Vec<Model>,
     /// The query parameter of the next page, if there is one.
+    /// Its value is percent-encoded by [`Link::models`].
     pub(crate) next: Option<(&'static str, String)>,
 }
 
 impl Link {
+    /// Creates a link and its connection pool. No connection is opened before the first request.
     pub(crate) fn new(endpoint: Endpoint) -> Self {
         // The reader's own watchdog, which distinguishes tokens from comments, has to fire first.
         let later = endpoint.token_timeout.saturating_add(Duration::from_secs(5));
@@ -59,18 +84,28 @@ impl Link {
     }
 
     /// Returns a link to the server with a changed endpoint, and with a new connection pool.
+    ///
+    /// The calls of the old pool and of the new one have separate limits on connections.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
         let mut endpoint = self.endpoint.clone();
         change(&mut endpoint);
         Self::new(endpoint)
     }
 
+    /// Returns the scope of the calls on this link.
     pub(crate) fn scope(&self) -> Scope {
         self.scope.clone()
     }
 
     /// Posts JSON to a path below the base URL and returns a response with status 200. While the machine has no file
     /// descriptor left, it retries for up to the token time-out.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection. The server may have begun to work on the request, and may
+    /// bill it.
     pub(crate) async fn post(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<Response, Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
         let first = self.send(Request::post(&url).json(body)).await;
@@ -83,6 +118,14 @@ impl Link {
         }
     }
 
+    /// Sends a request once, with the key and the fixed headers, and returns a response with status 200.
+    ///
+    /// # Errors
+    /// The server's error for any other status, a redirect included; an error of the connection if no head
+    /// arrived.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
         let sent = self.client.send(self.endpoint.prepare(request)).await.map_err(|err| of_http(&err))?;
         match sent.status() {
@@ -93,6 +136,15 @@ impl Link {
     }
 
     /// Runs the work before an answer's head, until [`HURRIED_TIMEOUT`] after the caller is in a hurry.
+    ///
+    /// A call that has not begun to answer by then is given up. Work that is ready is preferred to the end of
+    /// the wait.
+    ///
+    /// # Errors
+    /// The error of the work; `Cancelled`, possibly billed, after the wait.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the work.
     pub(crate) async fn until_hurried<T>(
         &self,
         context: &CallContext,
@@ -106,6 +158,12 @@ impl Link {
     }
 
     /// Fetches JSON from a path below the base URL; returns the HTTP version, too.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send) and [`json`](Self::json).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
     pub(crate) async fn get(&self, path: &str) -> Result<(Value, &'static str), Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
         let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT)).await?;
@@ -114,6 +172,15 @@ impl Link {
     }
 
     /// Fetches a list of models, page by page; `page` reads one. For a list with pages, `path` must already have a query.
+    ///
+    /// The list ends with a page that names no next one, or names itself again, so that a server with a faulty
+    /// cursor causes no endless loop. The HTTP version is that of the last page.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get); `InvalidResponse` where `page` returns `None`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses the pages that have arrived.
     pub(crate) async fn models(
         &self,
         path: &str,
@@ -140,6 +207,14 @@ impl Link {
     }
 
     /// Derives the health of a server from its list of models, where it has no better endpoint.
+    ///
+    /// The latency is that of the whole list, with all its pages.
+    ///
+    /// # Errors
+    /// The error of the list.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
     pub(crate) async fn health_by(
         list: impl Future<Output = Result<(Vec<Model>, &'static str), Error>> + Send,
     ) -> Result<Health, Error> {
@@ -149,6 +224,13 @@ impl Link {
     }
 
     /// Reads a body as JSON; an error in it, as some servers send under status 200, is returned as such.
+    ///
+    /// # Errors
+    /// An error of the connection, the error in the body, or `InvalidResponse`, possibly billed, for a body
+    /// that is not JSON.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
     pub(crate) async fn json(&self, response: Response) -> Result<Value, Error> {
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
         let body = response.text().await.map_err(|err| of_http(&err))?;
@@ -162,6 +244,16 @@ impl Link {
     }
 
     /// Returns the streaming answer to a prompt, once its first tokens have been received.
+    ///
+    /// The content type decides: with the decoder's framing, or without a type, the body is streamed; with any
+    /// other it is read as a whole, since some servers ignore `"stream": true`.
+    ///
+    /// # Errors
+    /// Any error before the first delta. Later ones are items of the stream.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the model may have begun to answer, so the call is possibly
+    /// billed.
     pub(crate) async fn streaming<D: Decode>(
         &self,
         response: Response,
@@ -209,6 +301,9 @@ impl Link {
     }
 
     /// Reads the answer of a server that does not stream or does not declare the content type, or an error under status 200.
+    ///
+    /// Three bodies are accepted: one JSON object that the decoder understands, JSON with an error, and a body
+    /// in the decoder's framing under a wrong content type.
     async fn read_whole<D: Decode>(
         &self,
         response: Response,
@@ -229,6 +324,9 @@ impl Link {
     }
 
     /// Decodes an answer that is one JSON value; `value` is `body` parsed.
+    ///
+    /// # Errors
+    /// The error in the body; `InvalidResponse` for JSON that has neither text, refusal nor finish reason.
     fn decode_whole<D: Decode>(
         &self,
         reader: &mut Reader<D>,
@@ -252,6 +350,8 @@ impl Link {
         cleaned(text, self.endpoint.auth.key.as_ref())
     }
 
+    /// Creates the error of a body that is not an answer, with its beginning. A proxy's login page is the usual
+    /// cause.
     fn malformed(&self, place: &str, kind: &str, body: &str) -> Error {
         let kind = if kind.is_empty() { "of an unnamed type" } else { kind };
         let said = self.cleaned(body);
@@ -262,6 +362,12 @@ impl Link {
     }
 
     /// Reads the error of a response whose status is not 200.
+    ///
+    /// A body that is not JSON, or has no error in the vendor's shape, becomes the message itself, unless the
+    /// server redirects.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
     async fn status_error(&self, response: Response) -> Error {
         let head = ErrorHead::of(&response);
         // The body of an error is not waited for longer than an answer's first token.
@@ -299,15 +405,20 @@ impl Link {
 
 /// The head of a response whose status is not 200.
 struct ErrorHead {
+    /// The HTTP status code.
     status: u16,
     /// The method and the host of the request, for messages.
     place: String,
+    /// The rate limits and `retry_after` of the headers.
     limits: LimitHints,
+    /// The server's id of the request, by which its support finds it.
     request_id: Option<String>,
+    /// Whether the status is 3xx and names another address.
     is_redirect: bool,
 }
 
 impl ErrorHead {
+    /// Copies the head, since reading the body consumes the response.
     fn of(response: &Response) -> Self {
         let status = response.status();
         Self {
@@ -322,6 +433,10 @@ impl ErrorHead {
 
 /// Waits for a body that is read as a whole, within the time limit of its call: a body that trickles in would otherwise never
 /// time out.
+///
+/// # Errors
+/// `Timeout` in the phase `Call`, or `Cancelled` if the answer stalls while the caller is in a hurry; both are
+/// possibly billed.
 async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, Error> {
     let longest = facts.limits.longest();
     tokio::select! {
@@ -335,84 +450,16 @@ async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Res
     }
 }
 
-/// Retries a request that could not be sent for lack of a file descriptor, with exponential backoff from 50 ms to 1 s: other
-/// calls end and release theirs. Such a retry is not counted as an attempt, since nothing has left the machine.
-async fn retry_exhausted<T, Fut>(
-    send: impl Fn() -> Fut,
-    mut err: Error,
-    timeout: Duration,
-) -> Result<T, Error>
-where
-    Fut: Future<Output = Result<T, Error>>,
-{
-    const SHORTEST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(1);
-    warn_of_exhaustion(&err);
-    let (began, mut pause) = (Instant::now(), SHORTEST);
-    while began.elapsed() < timeout {
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
-        match send().await {
-            Err(again) if again.kind() == ErrorKind::Exhausted => err = again,
-            done => return done,
-        }
-    }
-    Err(err)
-}
-
-/// Warns that this machine has no file descriptor left, at most every 15 seconds however many calls wait for one.
-fn warn_of_exhaustion(err: &Error) {
-    const PAUSE: Duration = Duration::from_secs(15);
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if last.is_none_or(|last| last.elapsed() >= PAUSE) {
-        *last = Some(Instant::now());
-        warn!("{err}; waiting until one is free");
-    }
-}
-
 /// Waits until the caller is in a hurry and [`HURRIED_TIMEOUT`] has passed since.
+///
+/// Never resolves for a token that is never cancelled.
 async fn hurried(hurry: &CancellationToken) {
     hurry.cancelled().await;
     sleep(HURRIED_TIMEOUT).await;
 }
 
 /// Returns a value percent-encoded for a query.
+/// Spaces become `+`, as in a form (WHATWG URL, section 5).
 fn encoded(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::time::Duration;
-
-    use antiphon_llm::{Error, ErrorKind};
-    use tokio::time::Instant;
-
-    use super::retry_exhausted;
-
-    fn exhausted() -> Error {
-        Error::new(ErrorKind::Exhausted, "too many open files")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_without_a_descriptor_waits_for_one() {
-        let (began, calls) = (Instant::now(), Cell::new(0));
-        let send = async || {
-            calls.set(calls.get() + 1);
-            if calls.get() < 3 { Err(exhausted()) } else { Ok(calls.get()) }
-        };
-        let sent = retry_exhausted(&send, exhausted(), Duration::from_secs(60)).await;
-        assert_eq!((sent.unwrap(), began.elapsed()), (3, Duration::from_millis(50 + 100 + 200)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_for_a_descriptor_ends_at_the_time_out() {
-        let began = Instant::now();
-        let never = async || Err::<(), _>(exhausted());
-        let err = retry_exhausted(never, exhausted(), Duration::from_secs(60)).await.unwrap_err();
-        assert_eq!(err.kind(), ErrorKind::Exhausted);
-        assert_eq!(began.elapsed().as_secs(), 60);
-    }
 }

@@ -1,3 +1,25 @@
+//! The reader of an answer in progress: a [`Stream`] of deltas over a vendor's decoder.
+//!
+//! ```text
+//! Pieces ──piece──▶ Decode ──▶ Answer ──new text──▶ Delta::Text
+//!                                 │ finish reason ──▶ Delta::End
+//!    StreamWatchdog ◀──observes───┘ anything else ──▶ Err, with the partial answer
+//! ```
+//!
+//! The end of an answer is decided by its finish reason, never by the end of the connection: servers close
+//! connections of failed answers in order, and some keep connections of complete ones open. Each of these ends
+//! is handled here:
+//!
+//! | end | with a finish reason | without one |
+//! |---|---|---|
+//! | the decoder's last piece | complete | `Truncated` |
+//! | the body ends | complete | `Truncated` |
+//! | the connection breaks | complete | `Unavailable` before the first text, then `Truncated` |
+//! | a time-out | complete | `Timeout`, or `Cancelled` in a hurry |
+//! | an error in a piece | the error | the error |
+//!
+//! Every error that ends the stream carries the partial answer, with its timing and the usage so far.
+
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -21,17 +43,28 @@ use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 type PolledDelta = Poll<Option<Result<Delta, Error>>>;
 
 /// A reader of an answer in progress, piece by piece.
+///
+/// # Cancel safety
+/// Polls lose nothing: a poll that is pending can be repeated. Dropping the reader closes the connection, and
+/// the model may have worked on the answer.
 pub(super) struct Reader<D> {
+    /// The pieces that have not been read.
     pub(super) pieces: Pieces,
+    /// The vendor's decoder, with the state that it keeps between pieces.
     pub(super) decode: D,
+    /// The facts of the call.
     pub(super) facts: Facts,
+    /// The answer so far, as the decoder fills it in.
     answer: Answer,
     /// The bytes of the text that have been handed to the caller.
     emitted: usize,
+    /// The time from the beginning of the call to its first text.
     first_token: Option<Duration>,
+    /// The state machine that decides when the answer is late.
     watchdog: StreamWatchdog,
     /// A timer set to the deadline of `watchdog`, or to an earlier one that tokens have extended since.
     timer: Pin<Box<Sleep>>,
+    /// A future that resolves when the caller gets into a hurry; not polled any more after that.
     hurry: BoxFuture<'static, ()>,
     /// The time at which the last delta was handed to the caller.
     yielded_at: Option<Instant>,
@@ -39,23 +72,33 @@ pub(super) struct Reader<D> {
     first: Option<Result<Delta, Error>>,
     /// The error of a line that could not be decoded: the last one of a truncated body, or, if another line follows, invalid.
     unread: Option<Fault>,
+    /// Whether the last item has been returned.
     ended: bool,
 }
 
 /// The facts of a call that are known before its answer.
 pub(super) struct Facts {
+    /// The method and the host of the request, for messages.
     pub(super) place: String,
+    /// The key, which is removed from the server's texts.
     pub(super) key: Option<SecretString>,
+    /// The form of the answer: JSON that is cut off is an error, and text is not.
     pub(super) output: Output,
+    /// The requested model, which is compared with the one that served the answer.
     pub(super) model: String,
+    /// The metadata of the response's head. Response id and model are added from the answer.
     pub(super) head: Head,
+    /// The time limits of the call.
     pub(super) limits: TimeLimits,
     /// A token after whose cancellation the answer may not stall.
     pub(super) hurry: CancellationToken,
+    /// The time at which the call began, before its request was built.
     pub(super) began: Instant,
     /// The time at which the request was sent.
     pub(super) sent: Instant,
+    /// The time from the beginning of the call to the head of the response.
     pub(super) first_byte: Duration,
+    /// The HTTP version in use, such as `HTTP/2.0`.
     pub(super) http_version: &'static str,
 }
 
@@ -94,6 +137,12 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Waits for the first delta and starts the stream with it; what the vendor reported before it is in the head.
+    ///
+    /// # Errors
+    /// The error of an answer that ends before its first delta; `Truncated` for one without any.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
     pub(super) async fn begin(mut self: Box<Self>) -> Result<Streaming, Error> {
         let first = std::future::poll_fn(|cx| self.poll_delta(cx)).await;
         let first = first.unwrap_or_else(|| Err(self.truncated()))?;
@@ -101,6 +150,7 @@ impl<D: Decode> Reader<D> {
         Streaming::start(self.head(), self).await
     }
 
+    /// Polls for the next delta: new text first, then the end of the answer, then the next piece.
     fn poll_delta(&mut self, cx: &mut Context<'_>) -> PolledDelta {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
@@ -160,8 +210,8 @@ impl<D: Decode> Reader<D> {
         self.check_time()
     }
 
-    /// Lets the watchdog observe the answer after a piece. Breaks where the answer is late: while pieces arrive without a pause,
-    /// the timer is never polled.
+    /// Lets the watchdog observe the answer after a piece. Breaks where the answer is late: while pieces
+    /// arrive without a pause, the timer is never polled.
     fn check_time(&mut self) -> ControlFlow<PolledDelta> {
         let now = Instant::now();
         self.watchdog.observe(&self.answer, now);
@@ -173,6 +223,8 @@ impl<D: Decode> Reader<D> {
 
     /// Waits until the answer is late. The clock is read each time: while pieces without output arrive without a pause, tokio
     /// fires no timer of this task.
+    ///
+    /// The timer is reset only when it has fired too early, or when the deadline has moved to an earlier time.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<TimedOut> {
         if !self.watchdog.is_hurried() && self.hurry.as_mut().poll(cx).is_ready() {
             self.watchdog.hurry(Instant::now());
@@ -210,6 +262,9 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Ends the answer. Only a finish reason makes it complete: some servers end a failed stream like a complete one.
+    ///
+    /// An answer that the schema's form or the filter makes unusable is an error, too: see
+    /// `Completion::into_complete`.
     fn end(&mut self) -> PolledDelta {
         if !self.answer.refusal.is_empty() {
             return self.refuse();
@@ -229,6 +284,8 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Ends the answer of a model that declined to answer.
+    ///
+    /// A refusal that the vendor does not bill is reported as such.
     fn refuse(&mut self) -> PolledDelta {
         let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
         let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
@@ -244,12 +301,16 @@ impl<D: Decode> Reader<D> {
         at_limit && (self.facts.output.schema().is_none() || json::extract(&self.answer.text).is_err())
     }
 
+    /// Creates the error of an answer without a finish reason. A retry may help, and the call is possibly
+    /// billed.
     fn truncated(&self) -> Error {
         let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
         let message = format!("{}: the connection ended in the middle of the answer", self.facts.place);
         Error::new(kind, message).with_billed(Billed::Maybe)
     }
 
+    /// Creates the error of a late answer. The phase distinguishes a server that never answered from one that
+    /// stopped.
     fn timeout_error(&self, late: TimedOut) -> Error {
         let place = &self.facts.place;
         let (phase, message) = match late {
@@ -268,6 +329,9 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Creates the error that the server reports inside an answer with status 200.
+    ///
+    /// Limits in the error itself prevail over those of the headers. Once text has arrived, a model ran, and
+    /// the call is possibly billed whatever the kind is.
     pub(super) fn of_fault(&self, fault: &Fault) -> Error {
         let said = cleaned(&fault.message, self.facts.key.as_ref());
         let message = match fault.kind {
@@ -286,6 +350,9 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Ends the stream with an error, which has the partial answer.
+    ///
+    /// A possibly billed call becomes billed for its tokens where the counts are final, and they are after the
+    /// finish reason.
     fn fail(&mut self, err: Error) -> PolledDelta {
         self.ended = true;
         let err = self.as_truncation(err);
@@ -299,7 +366,8 @@ impl<D: Decode> Reader<D> {
         Poll::Ready(Some(Err(self.with_request_id(err.with_billed(billed).with_partial(partial)))))
     }
 
-    /// Maps an error of the connection: after the first token it truncates the answer; before it, the call is simply unavailable.
+    /// Maps an error of the connection: after the first token it truncates the answer; before it, the call is
+    /// simply unavailable.
     fn as_truncation(&self, err: Error) -> Error {
         if err.kind() != ErrorKind::Unavailable || self.emitted == 0 {
             return err;
@@ -309,11 +377,13 @@ impl<D: Decode> Reader<D> {
         cut.with_billed(Billed::Maybe).with_limits(*err.limits())
     }
 
+    /// Adds the id of the request to an error, or that of the answer where the head has none.
     fn with_request_id(&self, err: Error) -> Error {
         let head = self.head();
         err.with_request_id(head.request_id.or(head.response_id))
     }
 
+    /// Returns the metadata of the head with those that the answer itself reports.
     fn head(&self) -> Head {
         let mut head = self.facts.head.clone();
         head.response_id.clone_from(&self.answer.id);
@@ -323,6 +393,8 @@ impl<D: Decode> Reader<D> {
         }
     }
 
+    /// Takes the text and returns the answer with its usage and timing; called once, at the end. Implausible
+    /// counts are left out.
     fn completion(&mut self) -> Completion {
         let timing = Timing::new(self.first_token, self.facts.began.elapsed())
             .first_byte(Some(self.facts.first_byte))
@@ -344,6 +416,8 @@ pub(super) fn stalled(place: &str) -> Error {
 impl<D: Decode> Stream for Reader<D> {
     type Item = Result<Delta, Error>;
 
+    /// The time from a delta to the next poll is excluded from the server's time: a caller that applies
+    /// backpressure does not cause a time-out.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(yielded_at) = self.yielded_at.take() {
             self.watchdog.leave_out(yielded_at.elapsed());

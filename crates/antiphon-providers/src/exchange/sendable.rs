@@ -1,3 +1,9 @@
+//! The check of a prompt before anything is sent.
+//!
+//! `Role`, `Part` and `Output` are non-exhaustive enums of another crate, so that a match on them needs a
+//! wildcard. This is the one place that has it, with an error: a new variant is never sent under a wrong name
+//! or dropped silently.
+
 use antiphon_llm::{Error, ErrorKind, Output, Part, Prompt, Role};
 
 /// Rejects a prompt with a role, a part or an output form that this crate's formats cannot express, before anything is sent
@@ -24,6 +30,7 @@ pub(super) fn check_sendable(prompt: &Prompt) -> Result<(), Error> {
     }
 }
 
+/// Creates the error of an element; nothing was sent, so it is not billed.
 fn unsupported(what: &str, name: &str) -> Error {
     let message = format!("cannot send {what} {name:?}: this provider's format has none");
     Error::new(ErrorKind::Unsupported, message)

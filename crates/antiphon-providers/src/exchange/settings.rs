@@ -1,3 +1,8 @@
+//! The public settings of every provider with a server, written once so that names, defaults and docs agree.
+//!
+//! The macro expects a private method `with(self, impl FnOnce(&mut Endpoint)) -> Self` of the provider. Each
+//! setting creates a new connection pool, so settings belong before the first call.
+
 /// Implements the settings that every provider with a server has, by its method `with`, which changes the endpoint.
 macro_rules! connection_settings {
     ($provider:ident, $default_path:literal, $seconds:literal) => {

@@ -1,3 +1,18 @@
+//! The state machine that decides when an answer takes too long. It does no I/O and reads no clock.
+//!
+//! A fixed time-out for a whole call fails both ways: it cuts off a slow local model that writes steadily, and
+//! it waits for minutes on a server that sends only keep-alives. The limits here follow the model's output
+//! instead:
+//!
+//! - the token limit: the token time-out after the last output, or 2 s after the finish reason for what should
+//!   follow;
+//! - the call limit: `3 × token_timeout + 4 s × tokens`, with `tokens` received so far, up to `max_tokens` or
+//!   2,048;
+//! - in a hurry: 10 s after the last output or after the beginning of the hurry, but never later than the token
+//!   limit.
+//!
+//! A configured call time-out replaces the second.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -39,6 +54,8 @@ pub(super) struct TimeLimits {
 
 impl TimeLimits {
     /// Returns the time limit of a call that has received `tokens` tokens.
+    ///
+    /// Saturates instead of overflowing, so that an infinite token time-out is an infinite limit.
     fn total(&self, tokens: u64) -> Duration {
         self.call_timeout.unwrap_or_else(|| {
             let tokens = tokens.min(self.max_tokens.unwrap_or(ASSUMED_TOKENS));
@@ -48,6 +65,8 @@ impl TimeLimits {
     }
 
     /// Returns the longest time that a call can take.
+    ///
+    /// A body that is read as a whole has this limit, since its tokens cannot be counted before its end.
     pub(super) fn longest(&self) -> Duration {
         self.total(u64::MAX)
     }
@@ -69,25 +88,34 @@ pub(super) enum TimedOut {
 /// limit of the call, so that an occasional token does not keep it alive, and a slow engine is not cut off.
 #[derive(Debug)]
 pub(super) struct StreamWatchdog {
+    /// The configured limits.
     limits: TimeLimits,
+    /// The time at which the request was sent, moved on by the times that the caller did not poll.
     sent: Instant,
     /// The time at which the last token was received; before the first, the time at which the request was sent.
     last: Instant,
+    /// The tokens received so far: by the vendor's counts, or one for every four bytes, and at least one for
+    /// each growth.
     tokens: u64,
     /// The bytes of output, and the tokens as the vendor counts them, at their highest.
     bytes: usize,
     counted: u64,
+    /// Whether a finish reason has arrived; only the first one extends the deadline.
     has_end: bool,
     /// The time since which the caller is in a hurry.
     hurried: Option<Instant>,
 }
 
 impl StreamWatchdog {
+    /// Creates the state at the time at which the request was sent.
     pub(super) fn new(limits: TimeLimits, sent: Instant) -> Self {
         Self { limits, sent, last: sent, tokens: 0, bytes: 0, counted: 0, has_end: false, hurried: None }
     }
 
     /// Observes the answer after one of its events.
+    ///
+    /// Any growth counts as a token, even of one byte. Counts that shrink, or a repeated finish reason, extend
+    /// nothing.
     pub(super) fn observe(&mut self, answer: &Answer, now: Instant) {
         let bytes = answer.text.len() + answer.refusal.len() + answer.hidden_bytes;
         let counted = answer.usage.output.unwrap_or(0);
@@ -107,12 +135,16 @@ impl StreamWatchdog {
     }
 
     /// Excludes a time in which the caller did not poll the stream: the server did not cause it.
+    ///
+    /// The times of the request and of the last output move by `idle`.
     pub(super) fn leave_out(&mut self, idle: Duration) {
         self.sent += idle;
         self.last += idle;
     }
 
     /// Limits pauses between tokens to [`HURRIED_TIMEOUT`] from now on.
+    ///
+    /// A second call changes nothing.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.hurried.get_or_insert(now);
     }
@@ -128,6 +160,8 @@ impl StreamWatchdog {
     }
 
     /// Returns the reason why the answer is late, if it is.
+    ///
+    /// The limit of the call is checked first, so that its error is reported where both are reached.
     pub(super) fn late(&self, now: Instant) -> Option<TimedOut> {
         if now >= self.call_deadline() {
             Some(TimedOut::Call(self.limits.total(self.tokens)))
@@ -138,6 +172,7 @@ impl StreamWatchdog {
         }
     }
 
+    /// Returns the time by which the next output has to arrive.
     fn token_deadline(&self) -> Instant {
         let token_timeout = self.limits.token_timeout;
         let timeout = if self.has_end { LINGER.min(token_timeout) } else { token_timeout };
@@ -148,6 +183,7 @@ impl StreamWatchdog {
         }
     }
 
+    /// Returns the time by which the whole answer has to arrive, with the tokens that it has so far.
     fn call_deadline(&self) -> Instant {
         self.sent + self.limits.total(self.tokens).min(FAR_FUTURE)
     }

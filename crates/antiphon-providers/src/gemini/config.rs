@@ -1,3 +1,5 @@
+//! The provider for the Gemini API: its construction, its schema dialect, its calls and its embeddings.
+
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
@@ -42,6 +44,8 @@ pub struct Gemini {
 }
 
 /// The keywords that `responseJsonSchema` ignores.
+///
+/// A schema with them is accepted, so that leaving them out makes it visible which ones are not enforced.
 const UNSUPPORTED: &[&str] = &[
     "$schema",
     "allOf",
@@ -72,6 +76,8 @@ const UNSUPPORTED: &[&str] = &[
 ];
 
 /// Returns the schema dialect of `responseJsonSchema`: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
+///
+/// A `$ref` has no keywords beside it, and `const` is sent as an `enum` with one value.
 pub(super) fn dialect() -> Dialect {
     Dialect::default().unsupported(UNSUPPORTED).bare_refs().enum_of_one()
 }
@@ -97,11 +103,15 @@ impl Gemini {
         }
     }
 
+    /// Returns the provider with a changed endpoint and a new connection pool; what was learned about modes is
+    /// kept.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self { link: self.link.with(change), ..self }
     }
 
     /// Fetches the list of models, page by page.
+    ///
+    /// The last page has no `nextPageToken`, or an empty one.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let token = page["nextPageToken"].as_str().filter(|token| !token.is_empty());
@@ -161,6 +171,8 @@ const MAX_TEXTS: usize = 100;
 
 #[async_trait]
 impl Embedder for Gemini {
+    /// Sends the texts in calls of up to 100, one after the other. The API reports no token counts for
+    /// embeddings.
     async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
         let model = wire::model_path(model)?;
         let mut vectors = Vec::with_capacity(texts.len());

@@ -1,3 +1,20 @@
+//! Gemini's errors, in the shape of Google's APIs (google.rpc.Status, <https://google.aip.dev/193>):
+//!
+//! ```json
+//! {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "You exceeded your current quota.", "details": [
+//!   {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerDay"}]},
+//!   {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}]}}
+//! ```
+//!
+//! | status | kind |
+//! |---|---|
+//! | `RESOURCE_EXHAUSTED` | `RateLimited`, or `Quota` for a daily quota or used-up credit |
+//! | `INVALID_ARGUMENT` | `InvalidRequest`, `Auth` for an invalid key, `ContextTooLong` for too many tokens |
+//! | `FAILED_PRECONDITION`, `UNAUTHENTICATED`, `PERMISSION_DENIED` | `Auth` |
+//! | `NOT_FOUND` | `ModelNotFound` |
+//! | `UNAVAILABLE` | `Overloaded` |
+//! | `INTERNAL`, `DEADLINE_EXCEEDED`, `CANCELLED`, `UNKNOWN` | `Unavailable`, or `ContextTooLong` by its message |
+
 use std::time::Duration;
 
 use antiphon_llm::{ErrorKind, LimitHints, parse_retry_info};
@@ -14,6 +31,8 @@ const QUOTA_CODES: [&str; 3] =
 ///
 /// A daily quota does not reset before the day ends: it is mapped to `Quota`, whatever wait the error suggests. Gemini reports
 /// `retry_after` in no header but in the error's `RetryInfo`.
+///
+/// Inside a stream the HTTP status is 200; then `code` in the body replaces it.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let body = body.get(0).unwrap_or(body);
     let error = body.get("error").filter(|error| !error.is_null())?;

@@ -1,3 +1,14 @@
+//! The decoder of streamed chunks.
+//!
+//! ```text
+//! data: {"candidates":[{"content":{"parts":[{"text":"Hello"}],"role":"model"},"index":0}],"usageMetadata":{…}}
+//!
+//! data: {"candidates":[{"finishReason":"STOP","index":0}],"usageMetadata":{…},"modelVersion":"…","responseId":"…"}
+//! ```
+//!
+//! Each chunk has the token counts so far. A prompt that is blocked has no candidate but
+//! `promptFeedback.blockReason`, which becomes the error `Filtered`.
+
 use antiphon_llm::{ErrorKind, FinishReason};
 use serde_json::Value;
 
@@ -6,6 +17,8 @@ use super::wire::{Candidate, Chunk, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
 /// The maximum size in bytes of an error inside a stream.
+///
+/// Further lines are ignored, so that a body of another kind does not fill the memory.
 const MAX_ERROR: usize = 64 << 10;
 
 /// A decoder of chunks of `GenerateContentResponse`, or of one complete response.
@@ -51,6 +64,10 @@ impl GenerateDecoder {
     }
 }
 
+/// Takes a chunk: its error, or the first candidate and the token counts.
+///
+/// # Errors
+/// The error in the chunk, `Filtered` for a blocked prompt, or `InvalidResponse` for other JSON.
 fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
     if let Some(fault) = chunk.error.and_then(|_| Fault::within(data, fault)) {
@@ -70,6 +87,9 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
 }
 
 /// Adds the parts of a candidate to the answer, and its finish reason if it ends the answer.
+///
+/// A filter or a failure ends the answer immediately; after other reasons the last chunk with token counts may
+/// follow.
 fn add_candidate(candidate: Candidate<'_>, answer: &mut Answer) {
     for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
         answer.hidden_bytes += part.hidden_bytes();

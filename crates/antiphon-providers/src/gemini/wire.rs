@@ -1,3 +1,19 @@
+//! The shapes of requests, chunks, lists and embeddings. The request:
+//!
+//! ```json
+//! {
+//!   "contents": [{"role": "user", "parts": [{"text": "Hello"}]}],
+//!   "systemInstruction": {"parts": [{"text": "Be brief."}]},
+//!   "generationConfig": {
+//!     "temperature": 0.2, "maxOutputTokens": 500, "seed": 7,
+//!     "responseMimeType": "application/json", "responseJsonSchema": {"type": "object"}
+//!   }
+//! }
+//! ```
+//!
+//! The model is in the path and not in the body. Fields without a value are left out, and so is an empty
+//! `generationConfig`.
+
 use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,6 +23,9 @@ use super::config::dialect;
 use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 
 /// Returns the path of a model, `models/NAME`.
+///
+/// The result is put into a URL path without encoding. A name is accepted with or without `models/`;
+/// `tunedModels/NAME` is sent unchanged.
 ///
 /// # Errors
 /// `ModelNotFound` for a name with characters that would change the path.
@@ -68,20 +87,27 @@ fn role(name: &str) -> &str {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Chunk<'a> {
+    /// The alternatives, of which one is requested.
     #[serde(borrow, default)]
     pub(super) candidates: Option<Vec<Candidate<'a>>>,
+    /// The verdict of the safety filter on the prompt.
     #[serde(borrow, default)]
     pub(super) prompt_feedback: Option<PromptFeedback<'a>>,
+    /// The token counts so far.
     #[serde(default)]
     pub(super) usage_metadata: Option<UsageMetadata>,
+    /// The model that serves the answer.
     #[serde(borrow, default)]
     pub(super) model_version: Option<Text<'a>>,
+    /// The vendor's id of the answer.
     #[serde(borrow, default)]
     pub(super) response_id: Option<Text<'a>>,
+    /// The presence of an error, which is then read from the whole chunk.
     #[serde(default)]
     pub(super) error: Option<serde::de::IgnoredAny>,
 }
 
+/// One alternative of the answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Candidate<'a> {
@@ -91,12 +117,14 @@ pub(super) struct Candidate<'a> {
     pub(super) finish_reason: Option<Text<'a>>,
 }
 
+/// The output of a candidate, as a list of parts.
 #[derive(Deserialize)]
 pub(super) struct Content<'a> {
     #[serde(borrow, default)]
     pub(super) parts: Option<Vec<Part<'a>>>,
 }
 
+/// A part of the output. Only `text` of a part without `thought` belongs to the answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Part<'a> {
@@ -105,12 +133,16 @@ pub(super) struct Part<'a> {
     /// Whether the part is reasoning and does not belong to the answer.
     #[serde(default)]
     pub(super) thought: bool,
+    /// The encrypted state of the reasoning.
     #[serde(borrow, default)]
     thought_signature: Option<&'a RawValue>,
+    /// The call of a tool.
     #[serde(borrow, default)]
     function_call: Option<&'a RawValue>,
+    /// Code that the model runs at the vendor.
     #[serde(borrow, default)]
     executable_code: Option<&'a RawValue>,
+    /// Output that is not text, such as an image.
     #[serde(borrow, default)]
     inline_data: Option<&'a RawValue>,
 }
@@ -124,6 +156,7 @@ impl Part<'_> {
     }
 }
 
+/// The verdict on the prompt, with the reason such as `SAFETY` or `PROHIBITED_CONTENT` if it is blocked.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PromptFeedback<'a> {
@@ -131,17 +164,23 @@ pub(super) struct PromptFeedback<'a> {
     pub(super) block_reason: Option<Text<'a>>,
 }
 
+/// The token counts of a chunk; each is the total so far.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UsageMetadata {
+    /// Tokens of the prompt, cached ones included.
     #[serde(default)]
     prompt_token_count: Option<u64>,
+    /// Tokens of the prompt that were read from the cache.
     #[serde(default)]
     cached_content_token_count: Option<u64>,
+    /// Tokens of the answer, without reasoning.
     #[serde(default)]
     candidates_token_count: Option<u64>,
+    /// Tokens of reasoning.
     #[serde(default)]
     thoughts_token_count: Option<u64>,
+    /// Tokens of the results of tools, which are a part of the input but not of the first count.
     #[serde(default)]
     tool_use_prompt_token_count: Option<u64>,
 }
@@ -178,6 +217,9 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
     }
 }
 
+/// Reads a page of the list,
+/// `{"models": [{"name", "inputTokenLimit", "supportedGenerationMethods"}], "nextPageToken"}`; `None` for any
+/// other answer. A model that does not support `generateContent` is listed as one that does not answer.
 pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
     let model = |entry: &Value| {
         let name = entry["name"].as_str()?;
@@ -195,6 +237,9 @@ pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
 }
 
 /// Reads the vectors of an answer, in the order of their texts.
+///
+/// # Errors
+/// `InvalidResponse` for another shape, or for another number of vectors than texts.
 pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Error> {
     #[derive(Deserialize)]
     struct Entry {

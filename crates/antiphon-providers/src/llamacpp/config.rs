@@ -1,3 +1,6 @@
+//! The provider for llama.cpp's server: its construction, its two routes, and what the server reports of
+//! itself.
+
 use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
@@ -38,7 +41,9 @@ use crate::registry::{BuildError, Built, Kind, Options};
 pub struct LlamaCpp {
     /// The link to the server's routes outside `/v1`.
     link: Link,
+    /// The client of the server's OpenAI-compatible interface.
     chat: Chat,
+    /// Whether answers come from `/completion`.
     native: bool,
     modes: ModeFallback,
 }
@@ -86,6 +91,7 @@ impl LlamaCpp {
         Ok(Self::over(Chat::new(endpoint, quirks), false))
     }
 
+    /// Creates the provider over a client, and a second link to the routes at the server's root.
     fn over(chat: Chat, native: bool) -> Self {
         let link = chat.link.with(|endpoint| {
             if let Some(root) = endpoint.base_url.strip_suffix("/v1") {
@@ -114,6 +120,7 @@ impl LlamaCpp {
         self
     }
 
+    /// Returns the provider with a changed endpoint and new connection pools.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self::over(self.chat.with(change), self.native)
     }
@@ -153,6 +160,9 @@ impl LlamaCpp {
     }
 
     /// Returns the prompt with the model's template applied.
+    ///
+    /// # Errors
+    /// `InvalidResponse` for a server that returns no prompt; any error of the request.
     async fn templated(&self, prompt: &Prompt, mode: StructuredMode) -> Result<String, Error> {
         let response = self.link.post("/apply-template", &wire::messages(prompt, mode)).await?;
         let answer = self.link.json(response).await?;

@@ -1,3 +1,6 @@
+//! Errors of llama.cpp's server, in the shape of chat completions. The type `exceed_context_size_error` decides
+//! the kind; for others, such as `unavailable_error` while a model is loaded, the status does.
+
 use std::time::Duration;
 
 use serde_json::Value;

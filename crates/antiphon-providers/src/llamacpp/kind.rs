@@ -1,5 +1,8 @@
+//! llama.cpp's entry in the registry, with the ports and the probe by which discovery finds it.
+
 use crate::registry::{Kind, LocalServer, Probe, SlotSetting, if_built};
 
+/// The default address, on this machine only. Newer servers listen on port 9931, which discovery tries as well.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// llama.cpp's server as the registry lists it.

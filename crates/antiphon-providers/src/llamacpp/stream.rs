@@ -1,3 +1,11 @@
+//! The decoder of the native route.
+//!
+//! ```text
+//! data: {"content":"Hello","stop":false}
+//!
+//! data: {"content":"","stop":true,"stop_type":"eos","model":"m","tokens_evaluated":9,"tokens_predicted":1}
+//! ```
+
 use super::errors::fault;
 use super::wire::{Event, finish_reason, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};

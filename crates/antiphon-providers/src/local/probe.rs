@@ -1,3 +1,5 @@
+//! The probes of local engines, all at the same time.
+
 use std::time::Duration;
 
 use antiphon_http::{Client, Request};
@@ -6,6 +8,8 @@ use serde_json::Value;
 
 use super::EngineAddress;
 
+/// The time limit of a probe: far more than an engine on this machine needs, and short enough for a command
+/// line that waits for it.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Returns the engines that answer and identify themselves.

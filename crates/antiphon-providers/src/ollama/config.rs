@@ -1,3 +1,5 @@
+//! The provider for Ollama: its construction, its two routes, and the management of models.
+
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
@@ -43,12 +45,16 @@ pub struct Ollama {
     link: Link,
     modes: ModeFallback,
     route: Route,
+    /// The context window to request, in tokens; `None`: the server's choice.
     context: Option<u64>,
 }
 
+/// The route by which answers are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
+    /// `/api/chat`: the conversation as messages, to which the model's template is applied.
     Chat,
+    /// `/api/generate`: the conversation as one text.
     Generate,
 }
 
@@ -115,6 +121,8 @@ impl Ollama {
         self
     }
 
+    /// Returns the provider with a changed endpoint and a new connection pool; what was learned about modes is
+    /// kept.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self { link: self.link.with(change), ..self }
     }
@@ -192,6 +200,7 @@ impl Ollama {
         wire::trained_context(&self.link.json(response).await.ok()?)
     }
 
+    /// Fetches the list of installed models, which has one page.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |answer: &Value| Some(Page { models: wire::models(answer)?, next: None });
         self.link.models("/api/tags", page).await
@@ -276,6 +285,7 @@ impl Provider for Ollama {
 
 #[async_trait]
 impl Embedder for Ollama {
+    /// Sends all texts in one call.
     async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
         // A text that is too long is an error, and not truncated silently.
         let body = json!({ "model": model, "input": texts, "truncate": false });

@@ -1,3 +1,9 @@
+//! Ollama's errors: `{"error": "model 'm' not found"}`, with a status or, inside a stream, as a line under
+//! status 200.
+//!
+//! Beside the status, the text is all that distinguishes them. It may be the JSON of the llama.cpp server that
+//! runs the model; then the message in it is used.
+
 use std::time::Duration;
 
 use antiphon_llm::ErrorKind;

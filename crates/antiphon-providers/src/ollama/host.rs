@@ -1,4 +1,9 @@
+//! The address form of `OLLAMA_HOST`, which Ollama's server and its clients share.
+
 /// Converts a value of `OLLAMA_HOST` to a URL (<https://github.com/ollama/ollama/blob/main/envconfig/config.go>).
+///
+/// The default port depends on the scheme: 80 for `http://`, 443 for `https://` and for `ollama.com`, and 11434
+/// without a scheme.
 pub(super) fn url_of_host(host: &str) -> String {
     let host = host.trim().trim_matches(['"', '\'']).trim();
     let (scheme, rest, port) = match host.split_once("://") {

@@ -1,6 +1,10 @@
+//! Ollama's entry in the registry, with the probe by which discovery finds it and its support for pulling
+//! models.
+
 use super::host::url_of_host;
 use crate::registry::{Kind, LocalServer, ModelPull, Probe, SlotSetting, Variable, if_built};
 
+/// The address at which the server listens by default, on this machine only.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:11434";
 
 /// Ollama as the registry lists it.

@@ -1,3 +1,10 @@
+//! The decoder of streamed lines.
+//!
+//! ```text
+//! {"model":"m","message":{"role":"assistant","content":"Hello"},"done":false}
+//! {"model":"m","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":1}
+//! ```
+
 use super::errors::fault;
 use super::wire::{Line, finish_reason, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};

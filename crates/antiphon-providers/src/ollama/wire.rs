@@ -1,3 +1,15 @@
+//! The shapes of requests, lines, lists and embeddings. The request of `/api/chat`:
+//!
+//! ```json
+//! {
+//!   "model": "m", "stream": true, "truncate": false, "shift": false, "format": {"type": "object"},
+//!   "messages": [{"role": "user", "content": "Hello"}],
+//!   "options": {"temperature": 0.2, "num_predict": 500, "seed": 7, "num_ctx": 16384}
+//! }
+//! ```
+//!
+//! All times in answers are in nanoseconds (<https://docs.ollama.com/api/usage>); none of them is read.
+
 use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -67,6 +79,7 @@ fn as_one_text(prompt: &Prompt) -> String {
     said.collect::<String>() + &capitalised(Role::Assistant.name()) + ":"
 }
 
+/// Returns a role with a capital letter, as the name before its text.
 fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
@@ -77,24 +90,32 @@ fn capitalised(name: &str) -> String {
 pub(super) struct Line<'a> {
     #[serde(borrow, default)]
     pub(super) model: Option<Text<'a>>,
+    /// The next piece of an answer of `/api/chat`.
     #[serde(borrow, default)]
     pub(super) message: Option<Message<'a>>,
+    /// The next piece of an answer of `/api/generate`.
     #[serde(borrow, default)]
     pub(super) response: Option<Text<'a>>,
+    /// Reasoning, on the route `/api/generate`.
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
+    /// Whether the line is the last.
     #[serde(default)]
     pub(super) done: bool,
     #[serde(borrow, default)]
     pub(super) done_reason: Option<Text<'a>>,
+    /// Tokens of the prompt.
     #[serde(default)]
     pub(super) prompt_eval_count: Option<u64>,
+    /// Tokens of the answer, reasoning included.
     #[serde(default)]
     pub(super) eval_count: Option<u64>,
+    /// The presence of an error, which is then read from the whole line.
     #[serde(default)]
     pub(super) error: Option<serde::de::IgnoredAny>,
 }
 
+/// A message of the assistant: its text, its reasoning, and its calls of tools.
 #[derive(Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
@@ -125,6 +146,7 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
     }
 }
 
+/// Returns the token counts of a line; the server has no separate counts for its cache and for reasoning.
 pub(super) fn usage(line: &Line<'_>) -> Usage {
     // The server leaves out a count of zero.
     Usage::new(line.prompt_eval_count, line.eval_count.or(line.done.then_some(0)))
@@ -152,6 +174,10 @@ pub(super) fn trained_context(shown: &Value) -> Option<u64> {
     info.iter().find(|(key, _)| key.ends_with(".context_length")).and_then(|(_, value)| value.as_u64())
 }
 
+/// Reads the vectors of an answer, in the order of their texts.
+///
+/// # Errors
+/// `InvalidResponse` for another shape, or for another number of vectors than texts.
 pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Error> {
     let malformed =
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));

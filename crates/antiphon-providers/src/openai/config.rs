@@ -1,3 +1,6 @@
+//! The provider for OpenAI: its construction, the schema dialect of strict mode, and the choice between two
+//! APIs.
+
 use antiphon_http::SecretString;
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
@@ -44,13 +47,20 @@ pub struct OpenAi {
     modes: ModeFallback,
 }
 
+/// The API of a provider. Answers of the two are cached apart, since the same prompt may be answered
+/// differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Api {
+    /// Chat completions, the format that compatible servers speak as well.
     Chat,
+    /// The Responses API, without storage.
     Responses,
 }
 
 /// The keywords that strict mode rejects.
+///
+/// A request with one of them fails with status 400, so constraints among them are sent as text in the
+/// descriptions.
 const UNSUPPORTED: &[&str] = &[
     "$schema",
     "allOf",
@@ -83,6 +93,9 @@ const FORMATS: &[&str] =
 
 /// Returns the schema dialect of strict mode:
 /// <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
+///
+/// Strict mode demands an object as the root, and closed objects all of whose properties are required; `oneOf` is
+/// sent as `anyOf`.
 fn dialect() -> Dialect {
     Dialect::default()
         .unsupported(UNSUPPORTED)
@@ -122,10 +135,12 @@ impl OpenAi {
         self
     }
 
+    /// Returns the provider with a changed endpoint and a new connection pool.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self { chat: self.chat.with(change), ..self }
     }
 
+    /// Begins an answer by the Responses API.
     async fn respond(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         let link = &self.chat.link;

@@ -1,3 +1,11 @@
+//! Errors of the Responses API, in three places:
+//!
+//! ```text
+//! status 4xx/5xx           {"error": {"message": …, "type": …, "code": …}}
+//! event: error             {"type": "error", "code": …, "message": …, "param": null, "sequence_number": 2}
+//! event: response.failed   {"type": "response.failed", "response": {"error": {"code": …, "message": …}}}
+//! ```
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,6 +15,7 @@ use crate::exchange::Fault;
 /// Reads an error: in an error response, `{"error": {…}}`; in a stream, the same in an `error` event, where the documentation
 /// has its fields at the top level, or in the response of a `response.failed` event. In each case the codes are those of chat
 /// completions (<https://developers.openai.com/api/docs/guides/error-codes>).
+/// `None` for a body without an error in any of them.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let of_response = body.get("response").and_then(|response| response.get("error"));
     match of_response.filter(|error| error.is_object()) {

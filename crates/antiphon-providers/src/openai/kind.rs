@@ -1,6 +1,10 @@
+//! OpenAI's entry in the registry, which is compiled in whether the feature is on or not.
+
 use crate::registry::{Kind, Variable, if_built};
 
+/// The address of the API, with the path of its only version.
 pub(super) const BASE_URL: &str = "https://api.openai.com/v1";
+/// The model for a caller that names none; the shipped table of prices has it.
 pub(super) const DEFAULT_MODEL: &str = "gpt-6-luna";
 
 /// OpenAI as the registry lists it.

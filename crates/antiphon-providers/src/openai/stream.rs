@@ -1,3 +1,18 @@
+//! The decoder of streamed responses.
+//!
+//! | event | effect |
+//! |---|---|
+//! | `response.created`, `response.in_progress` | id and model |
+//! | `response.output_item.added` | remembers items that are commentary |
+//! | `response.output_text.delta` | text, unless its item is commentary |
+//! | `response.refusal.delta` | the model's refusal, an error at the end |
+//! | other `*.delta` | hidden output: reasoning, arguments of tools |
+//! | `response.output_item.done` | one byte of hidden output, for an item that may be reasoning |
+//! | `response.completed`, `response.incomplete` | finish reason, token counts, the end |
+//! | `response.failed`, `error` | the error |
+//!
+//! The complete texts in `response.completed` repeat the deltas; they are used only where no delta arrived.
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -65,24 +80,29 @@ impl Decode for ResponsesDecoder {
 }
 
 impl ResponsesDecoder {
+    /// Returns whether an event belongs to an item that is commentary.
     fn is_commentary(&self, event: &Event<'_>) -> bool {
         event.output_index.is_some_and(|index| self.commentary.contains(&index))
     }
 }
 
+/// Returns the text of a delta, which borrows from the event where it has no escapes.
 fn words<'d>(event: &Event<'d>) -> Result<Cow<'d, str>, Fault> {
     event.delta.map_or(Ok(Cow::Borrowed("")), |delta| of::<Text<'_>>(delta.get()).map(|text| text.0))
 }
 
+/// Parses the data of an event.
 fn of<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {
     serde_json::from_str(data).map_err(|err| Fault::malformed(&err))
 }
 
+/// Reads the error of a failed response; `Unavailable` where it names none.
 fn failed(data: &str) -> Fault {
     Fault::within(data, fault)
         .unwrap_or_else(|| Fault::new(antiphon_llm::ErrorKind::Unavailable, "the response failed"))
 }
 
+/// Ends the answer with the complete response. Without a known status the answer is not finished.
 fn ends(response: Response, answer: &mut Answer) {
     answer.identify(response.id.as_deref(), response.model.as_deref());
     answer.finish = response.finish();

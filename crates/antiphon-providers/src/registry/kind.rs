@@ -1,3 +1,5 @@
+//! Kinds of providers: each is a static description, which a vendor's folder has and the table lists.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;

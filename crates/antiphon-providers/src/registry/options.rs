@@ -1,3 +1,5 @@
+//! The options of a provider, as a configuration has them.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -50,6 +52,7 @@ pub struct Options {
 type IsSet = fn(&Options) -> bool;
 
 /// The options that only some kinds take, by their names in configuration.
+/// [`Kind::check`](super::Kind::check) rejects those that are set and that the kind does not name.
 pub(super) const SPECIAL: [(&str, IsSet); 7] = [
     ("route", |options| options.route.is_some()),
     ("context", |options| options.context.is_some()),

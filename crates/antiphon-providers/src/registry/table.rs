@@ -1,3 +1,5 @@
+//! The table of kinds, the one place in which all vendors are named.
+
 use std::sync::LazyLock;
 
 use super::entry::RegistryEntry;
@@ -15,6 +17,7 @@ static KINDS: [&Kind; 7] = [
     &crate::offline::KIND,
 ];
 
+/// The names of kinds and shipped vendors; built at the first use.
 static ENTRIES: LazyLock<Vec<RegistryEntry>> = LazyLock::new(|| {
     let of_kinds = KINDS.iter().copied().map(RegistryEntry::of_kind);
     let of_vendors = KINDS.iter().filter_map(|kind| kind.vendors).flat_map(|vendors| vendors());

@@ -7,9 +7,13 @@ use aho_corasick::AhoCorasick;
 /// The class of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cue {
+    /// Something that the speaker wants.
     Goal,
+    /// Something that troubles the speaker.
     Pain,
+    /// Something that the speaker usually does.
     Behaviour,
+    /// A reason for which the speaker acts.
     Motivation,
 }
 
@@ -49,6 +53,7 @@ struct Phrases {
     phrases: Vec<Phrase>,
 }
 
+/// A phrase of a cue. The strength orders sentences of one cue; a prefix matches any word that begins with it.
 #[derive(Clone, Copy)]
 struct Phrase {
     cue: Cue,

@@ -51,6 +51,7 @@ const TAG: usize = 50;
 const URL: usize = 500;
 const MOST_TAGS: usize = 10;
 
+/// A piece of work, as far as the notes describe it.
 #[derive(Debug, Default)]
 pub(super) struct Item {
     name: String,
@@ -143,6 +144,8 @@ impl Item {
         true
     }
 
+    /// Returns the piece as the recipe's schema demands it, with texts cut to its limits. A piece without a
+    /// name has the host of its address as its name.
     pub(super) fn into_value(self) -> Value {
         let tags: Vec<String> =
             self.tags.iter().filter(|tag| !tag.is_empty()).take(MOST_TAGS).map(|tag| cut(tag, TAG)).collect();
@@ -182,6 +185,7 @@ fn parts(list: &str) -> Vec<String> {
     parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
+/// Parses a number of stars, such as `1,240 stars`, `1.2k stars` or `7 ★`.
 fn stars_in(part: &str) -> Option<u64> {
     let mut words = part.split_whitespace();
     let number = words.next()?.replace(',', "").to_lowercase();
@@ -227,8 +231,8 @@ pub(super) fn without_addresses(text: &str) -> String {
     tidied(&rest)
 }
 
-/// Returns the text before an address without the marks of a link, and the mark that closes the link: `[words](address)` and
-/// `<address>`.
+/// Returns the text before an address without the marks of a link, and the mark that closes the link:
+/// `[words](address)` and `<address>`.
 fn unlinked(before: &str) -> (String, Option<char>) {
     if let Some(before) = before.strip_suffix("](") {
         let words = match before.rfind('[') {

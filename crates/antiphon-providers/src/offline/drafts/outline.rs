@@ -93,6 +93,8 @@ impl Section {
 }
 
 impl Outline {
+    /// Parses notes line by line. A title is a heading of the first level, or a short first line, before any
+    /// other block.
     pub(super) fn of(text: &str) -> Self {
         let mut outline = Self { sections: vec![Section::default()], title: None, level: usize::MAX };
         let mut is_open = false;
@@ -206,6 +208,7 @@ impl Outline {
     }
 }
 
+/// Classifies a line by its marks; rules, quotations and empty lines count as empty.
 fn read(line: &str) -> Line<'_> {
     let words = line.trim();
     // A quotation is not the author's own text.
@@ -241,6 +244,7 @@ fn numbered(words: &str) -> Option<&str> {
     (digits > 0 && digits < 4).then_some(rest.strip_prefix(' ')?)
 }
 
+/// Returns whether a text is short enough for a title: at most 100 characters and 12 words.
 fn is_short(text: &str) -> bool {
     text.chars().count() <= 100 && text.split_whitespace().count() <= 12
 }

@@ -89,6 +89,7 @@ pub(super) fn draft(
     Ok(json!({ "personas": personas }))
 }
 
+/// A group of similar participants, which becomes one persona.
 struct Group<'a> {
     documents: &'a [DocumentPart],
     wanted: &'a Wanted,
@@ -99,6 +100,8 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// Selects the group's sentences, and arranges them as the recipe's schema demands. No sentence is used
+    /// twice.
     fn persona(&self) -> Value {
         let mut candidates = select::candidates(self.participants, self.members, self.terms, &self.centre);
         candidates.retain(|candidate| candidate.length <= self.wanted.length);
@@ -152,6 +155,7 @@ impl Group<'_> {
         terms.into_iter().take(THEME).map(|(term, _)| self.terms.form(term).to_owned()).collect()
     }
 
+    /// Returns the codes of the group's participants, of which at most four are named.
     fn codes(&self) -> String {
         let codes: Vec<String> = self
             .members

@@ -79,7 +79,7 @@ impl Hero {
         let headline = intro.iter().enumerate().find_map(|(at, sentence)| Some((at, headline(sentence)?)));
         let title = match headline.filter(|_| intro.len() > 1) {
             Some((at, title)) => {
-                intro.remove(at);
+                drop(intro.remove(at));
                 title
             }
             None => tagline.clone().unwrap_or_else(|| brand.to_owned()),
@@ -113,6 +113,7 @@ fn headline(sentence: &str) -> Option<String> {
     [sentence, before].into_iter().find(|text| says(text)).map(str::to_owned)
 }
 
+/// Returns the pieces of work, at most as many as the schema allows.
 fn projects(outline: &Outline) -> Vec<Value> {
     let mut found: Vec<Item> = Vec::new();
     for section in outline.sections().filter(|section| section.is_of_work()) {
@@ -153,6 +154,7 @@ fn projects_of(section: &Section) -> Vec<Item> {
     found
 }
 
+/// Returns the addresses in sections about contact, each once.
 fn links(outline: &Outline) -> Vec<Value> {
     let mut links: Vec<Value> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
@@ -180,6 +182,8 @@ fn label_of(text: &str, address: &str) -> String {
     if is_label { label.to_owned() } else { host_of(address).to_owned() }
 }
 
+/// Returns the main link: the first e-mail address of the notes, or else the first address in a section about
+/// contact.
 fn call_to_action(text: &str, outline: &Outline) -> Value {
     if let Some(address) = email_in(text) {
         return json!({ "text": cut(&format!("Write to {address}"), BRAND), "url": format!("mailto:{address}") });

@@ -63,8 +63,8 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Returns the weight of a sentence's terms at the centre of its group. The square root keeps long sentences from winning by
-/// length alone.
+/// Returns the weight of a sentence's terms at the centre of its group. The square root keeps long sentences
+/// from winning by length alone.
 fn typicality(terms: &[u32], centre: &[f32]) -> f32 {
     let weight: f32 = terms.iter().map(|term| centre[*term as usize]).sum();
     weight / (terms.len().max(3) as f32).sqrt()
@@ -100,6 +100,8 @@ impl<'c, 'a> Selection<'c, 'a> {
         })
     }
 
+    /// Selects greedily by score, minus a penalty for participants who were selected before. Equal scores are
+    /// ordered by position, so that the selection is deterministic.
     fn take(&mut self, most: usize, score: impl Fn(&Candidate<'a>) -> Option<f32>) -> Vec<usize> {
         let scores: Vec<Option<f32>> = self.candidates.iter().map(score).collect();
         let mut chosen: Vec<usize> = Vec::new();
