@@ -1,3 +1,18 @@
+//! The accounts of a run: what its calls may cost, what they cost, and what is learned from their usage.
+//!
+//! Each call passes through three steps. All amounts are in millionths of a US dollar (microdollars), except for tokens
+//! times prices, which are in picodollars until they are rounded.
+//!
+//! | step | function | effect on the budget |
+//! |---|---|---|
+//! | before the call | `Accounts::bounds` | none: computes the maximum and the usual cost |
+//! | once the budget grants it | `Bounds::reserve` | the grant is reserved, and sets the maximum number of tokens |
+//! | after the call | `Accounts::bill` | the grant is replaced by the cost and the amount that is held |
+//!
+//! A call that ended without a bill (a broken stream, a timeout) was possibly billed. For such calls an amount is held,
+//! which counts as spent: the whole bound, or the expected cost of a single call once enough answers were seen. The
+//! module does no I/O.
+
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,15 +29,20 @@ use crate::usage::{UsageQuantiles, UsageStats};
 /// The accounts of a run: its budget, the costs and bounds of its calls, and the usage that it learns from answers.
 pub(crate) struct Accounts {
     pub(crate) budget: Budget,
+    /// The counters that status reports read.
     pub(crate) counters: Counters,
     pricing: Pricing,
+    /// The number of further providers that one call may try: each may send its own bill.
     fallbacks: u32,
+    /// One lock for all of it, held only for arithmetic and never across an await.
     learned: Mutex<Learned>,
 }
 
 /// The usage that was learned from the run's calls, and the amounts that are held for calls without a bill.
 struct Learned {
+    /// The tokens and times of this process's answers, and the quantiles of earlier runs.
     seen: UsageStats,
+    /// The possibly billed calls of this process.
     held: Held,
     /// The part of a microdollar by which the last bill was rounded, in millionths of a microdollar; the next bill includes it.
     remainder: u64,
@@ -48,6 +68,7 @@ pub(crate) struct CallEnd {
 /// The reservation for one call, with the bounds that it was made by.
 #[derive(Debug)]
 pub(crate) struct Reservation {
+    /// The part of the budget; dropped without a settlement, it counts as spent.
     pub(crate) grant: Grant,
     bounds: Bounds,
     /// The maximum number of tokens of the answer, where the budget lowered it.
@@ -72,18 +93,34 @@ pub(crate) struct Bounds {
     bills: u64,
     /// The maximum number of tokens of the answer; `None` without a limit.
     max_tokens: Option<u64>,
+    /// The length of the prompt, from which the tokens of a call without a bill are estimated.
     prompt_bytes: u64,
+    /// The price for a prompt of this length; `None` if it is not known.
     price: Option<Price>,
 }
 
 /// The number of picodollars in a microdollar, the unit of amounts.
 const PICOS: u64 = 1_000_000;
 /// The maximum number of tokens of an answer under a budget, where the recipe sets none.
+///
+/// An answer without a limit has no maximum cost, and could not be reserved.
 const MAX_USUAL: u64 = 4_096;
 /// The minimum number of tokens of an answer that is worth a call.
 const FEWEST: u64 = 64;
 /// The maximum number of tokens that a provider adds around a prompt.
 const FRAMING: u64 = 64;
+
+impl CallEnd {
+    /// Returns the sum of one count of tokens over the answer and the calls before it; an unreported count is 0.
+    fn tokens(&self, of: fn(&Usage) -> Option<u64>) -> u64 {
+        [Some(self.usage), self.earlier.usage].iter().flatten().filter_map(of).fold(0, u64::saturating_add)
+    }
+
+    /// Returns whether a call was sent and answered without the number of tokens of its prompt or of its answer.
+    fn is_unreported(&self) -> bool {
+        self.is_answer && self.sent > 0 && self.usage.input.zip(self.usage.output).is_none()
+    }
+}
 
 impl Bounds {
     /// Makes a reservation of a grant. Returns it with the maximum number of tokens that the answer may then have.
@@ -93,7 +130,11 @@ impl Bounds {
         (Reservation { grant, bounds: *self, held_to }, tokens)
     }
 
-    /// Returns the maximum number of tokens of an answer that a grant pays for.
+    /// Returns the maximum number of tokens of an answer that a grant pays for; with a partial grant at least 1.
+    ///
+    /// ```text
+    /// tokens = (grant - cost of the prompt - one microdollar a bill) * 1_000_000 / price of a million tokens
+    /// ```
     fn tokens_for(&self, grant: &Grant) -> Option<u64> {
         if grant.is_whole() || self.output_price == 0 {
             return self.max_tokens;
@@ -117,7 +158,7 @@ impl Reservation {
 }
 
 impl Accounts {
-    /// Continues the accounts of earlier processes.
+    /// Continues the accounts of earlier processes: settled costs and the amounts that the store holds count as spent.
     pub(crate) fn new(options: &Options, tally: &Tally) -> Self {
         Self {
             budget: Budget::new(options.limits.max_cost, tally.settled.saturating_add(tally.held)),
@@ -142,6 +183,9 @@ impl Accounts {
 
     /// Returns the bounds of a call, its fallbacks included. A token has at least one byte, so a prompt has at most as many
     /// tokens as bytes. `least` is the minimum number of tokens of the answer, where it is known.
+    ///
+    /// The tokens of an answer of usual length are the learned quantile with a quarter and 16 tokens to spare. Where
+    /// the price is not known, there is no maximum cost, and nothing is reserved.
     pub(crate) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
         let input = prompt.bytes().max_total() + FRAMING;
         let price = (self.pricing)(input);
@@ -168,44 +212,61 @@ impl Accounts {
     }
 
     /// Settles a reservation by the end of its call.
+    ///
+    /// The reservation is replaced in the budget by the cost and by the amount that is held for calls without a bill,
+    /// and the bill is added to the counters. The bill is not stored here: the caller commits it with a settlement.
     pub(crate) fn bill(&self, end: &CallEnd, reservation: Reservation) -> Bill {
-        let Reservation { grant, bounds, .. } = reservation;
-        let (amount, is_bound) = (grant.amount(), bounds.whole.is_some());
-        // A call without an answer has no usage of its own, whether or not the model has a price.
-        let answered = if end.is_answer { self.picos_of(end.usage) } else { Some(0) };
+        let answered = self.picos_of_answer(end);
         let earlier = end.earlier.usage.map_or(Some(0), |usage| self.picos_of(usage));
         let cost = answered.zip(earlier).map(|(picos, more)| self.round(picos.saturating_add(more)));
-        // With fallbacks the grant pays for the answer and for the calls before it.
-        let of_answer =
-            if self.fallbacks > 0 { answered.map_or(0, |picos| picos.div_ceil(PICOS)) } else { 0 };
-        let lost = end.earlier.possibly_billed;
-        let possible = match cost {
-            // An unknown cost may be as high as the whole reservation.
-            None if is_bound => Some(amount),
-            _ if lost > 0 => is_bound.then(|| amount.saturating_sub(of_answer)),
-            _ => Some(0),
-        };
-        let held = match possible {
-            Some(bound) if bound > 0 && !end.is_answer && lost == 1 && self.fallbacks == 0 => {
-                self.hold(&bounds, end.received_bytes, bound)
-            }
-            bound => bound.unwrap_or(0),
-        };
-        grant.settle(cost.unwrap_or(0).saturating_add(held));
-        let tokens = |of: fn(&Usage) -> Option<u64>| -> u64 {
-            [Some(end.usage), end.earlier.usage].iter().flatten().filter_map(of).fold(0, u64::saturating_add)
-        };
-        let (input, output) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
-        let is_unreported = end.is_answer && end.sent > 0 && end.usage.input.zip(end.usage.output).is_none();
-        let bill = Bill::call(cost).calls(end.sent).tokens(input, output).possibly_billed(lost, possible);
-        let mut bill = bill.held(held).unreported(u32::from(is_unreported));
+        let possible = self.possible_cost(end, cost, &reservation);
+        let held = self.held_after(end, &reservation.bounds, possible);
+        reservation.grant.settle(cost.unwrap_or(0).saturating_add(held));
+        let (input, output) = (end.tokens(|usage| usage.input), end.tokens(|usage| usage.output));
+        let bill = Bill::call(cost).calls(end.sent).tokens(input, output);
+        let bill = bill.possibly_billed(end.earlier.possibly_billed, possible);
+        let mut bill = bill.held(held).unreported(u32::from(end.is_unreported()));
         // This is set even if no call was lost, where the cost of the answer is not known.
         bill.possible = possible.unwrap_or(0);
         self.counters.count_bill(&bill);
         bill
     }
 
-    /// Returns the amount to hold for a call that ended without a bill.
+    /// Returns the cost of an answer in picodollars; `None` if the price is not known.
+    fn picos_of_answer(&self, end: &CallEnd) -> Option<u64> {
+        // A call without an answer has no usage of its own, whether or not the model has a price.
+        if end.is_answer { self.picos_of(end.usage) } else { Some(0) }
+    }
+
+    /// Returns the most that calls without a bill may have cost in addition to `cost`; `None` without an upper bound.
+    ///
+    /// With fallbacks one grant pays for the answer and for the calls before it, so the cost of the answer is
+    /// subtracted: the lost calls can only have used the rest of the grant.
+    fn possible_cost(&self, end: &CallEnd, cost: Option<u64>, reservation: &Reservation) -> Option<u64> {
+        let bound = reservation.amount();
+        match cost {
+            // An unknown cost may be as high as the whole reservation.
+            None if bound.is_some() => bound,
+            _ if end.earlier.possibly_billed > 0 => {
+                let answered = self.picos_of_answer(end).filter(|_| self.fallbacks > 0);
+                let of_answer = answered.map_or(0, |picos| picos.div_ceil(PICOS));
+                bound.map(|amount| amount.saturating_sub(of_answer))
+            }
+            _ => Some(0),
+        }
+    }
+
+    /// Returns the amount to hold after the end of a call: the whole possible cost, or less for a single call that
+    /// broke off, whose cost can be estimated.
+    fn held_after(&self, end: &CallEnd, bounds: &Bounds, possible: Option<u64>) -> u64 {
+        let is_one_call = !end.is_answer && end.earlier.possibly_billed == 1 && self.fallbacks == 0;
+        match possible {
+            Some(bound) if bound > 0 && is_one_call => self.hold(bounds, end.received_bytes, bound),
+            bound => bound.unwrap_or(0),
+        }
+    }
+
+    /// Returns the amount to hold for a call that ended without a bill: `bound`, or less once enough was learned.
     fn hold(&self, bounds: &Bounds, received_bytes: u64, bound: u64) -> u64 {
         let Bounds { prompt_bytes, price, .. } = *bounds;
         let mut learned = self.learned();
@@ -214,6 +275,9 @@ impl Accounts {
     }
 
     /// Rounds a cost to millionths of a US dollar, so that the sum of all costs is rounded only once.
+    ///
+    /// A call may cost less than a microdollar. The remainder is carried to the next call; rounding each one up would
+    /// overstate the cost of a run with many short calls.
     fn round(&self, picos: u64) -> u64 {
         let mut learned = self.learned();
         let sum = learned.remainder.saturating_add(picos);
@@ -221,7 +285,7 @@ impl Accounts {
         sum / PICOS
     }
 
-    /// Records the usage of an answer.
+    /// Records the usage of an answer. Once enough answers were seen, earlier calls without a bill are held at less.
     pub(crate) fn learn(&self, prompt: &Prompt, answer: &Completion) {
         let mut learned = self.learned();
         let Learned { seen, held, less, .. } = &mut *learned;
@@ -252,6 +316,7 @@ impl Accounts {
         self.learned().seen.seconds_of_a_call()
     }
 
+    /// Returns the quantiles of the calls of this process; `None` while none was answered.
     pub(crate) fn usual(&self) -> Option<UsageQuantiles> {
         self.learned().seen.usual(Counters::get(&self.counters.asked))
     }
@@ -262,10 +327,12 @@ impl Accounts {
         is_all.then(|| Counters::get(&self.counters.rows))
     }
 
+    /// Returns the cost of a usage in picodollars, at the price for its prompt tokens; `None` without a price.
     fn picos_of(&self, usage: Usage) -> Option<u64> {
         (self.pricing)(usage.input.unwrap_or(0))?.cost_usd_picos(usage)
     }
 
+    /// Locks the learned usage, also after a panic of an earlier holder of the lock.
     fn learned(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,12 @@
+//! Runs over a few rows in memory.
+//!
+//! A [`JobBatch`] is a part of a larger operation, such as one stage of a pipeline: the caller needs the outcomes as
+//! values, and knows all rows before the first call. In contrast to a [`Mapping`](crate::Mapping) there is no input
+//! file and no result file, and the identity of a run is the digest of its kind and its prompts.
+
 use std::sync::Arc;
 
-use antiphon_llm::{CacheKey, Calls};
+use antiphon_llm::{CacheKey, Calls, Scope};
 use antiphon_store::{NewRun, Run, Store};
 use tokio::sync::mpsc;
 
@@ -55,15 +61,7 @@ impl JobBatch {
     /// # Cancel safety
     /// A dropped call may leave a run without jobs; the next call of this method adds them.
     pub async fn open(&self, store: &Store, calls: &Calls, work: &dyn Work) -> Result<Arc<Run>, Error> {
-        let scope = calls.provider().scope();
-        let mut hash = blake3::Hasher::new();
-        hash.update(self.kind.as_bytes());
-        for row in &self.rows {
-            let prompt =
-                work.prompt(row).map_err(|err| Error::new(crate::ErrorKind::Config, err.to_string()))?;
-            hash.update(&CacheKey::of(&scope, &prompt).bytes());
-        }
-        let new = NewRun::new(hash.finalize().to_hex().to_string());
+        let new = NewRun::new(self.fingerprint(&calls.provider().scope(), work)?);
         let new = new.request(&self.kind, &self.request).fresh(self.fresh);
         let run = store.open_run(new).await.map_err(Error::store)?;
         run.retry_failed().await.map_err(Error::store)?;
@@ -73,6 +71,21 @@ impl JobBatch {
             run.seal().await.map_err(Error::store)?;
         }
         Ok(Arc::new(run))
+    }
+
+    /// Returns the fingerprint of the run: a digest of its kind and of the cache keys of all prompts, in row order.
+    ///
+    /// # Errors
+    /// `Config` for the first row from which no prompt can be made.
+    fn fingerprint(&self, scope: &Scope, work: &dyn Work) -> Result<String, Error> {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.kind.as_bytes());
+        for row in &self.rows {
+            let prompt =
+                work.prompt(row).map_err(|err| Error::new(crate::ErrorKind::Config, err.to_string()))?;
+            hash.update(&CacheKey::of(scope, &prompt).bytes());
+        }
+        Ok(hash.finalize().to_hex().to_string())
     }
 }
 
@@ -95,24 +108,36 @@ impl Engine {
         let (ended, mut results) = mpsc::channel(256);
         let engine = Self::new(calls, journal, work, options, ended).await?;
         let mut outcomes = Vec::new();
-        let stop = {
-            let mut working = std::pin::pin!(engine.work(None));
-            loop {
-                tokio::select! {
-                    stop = &mut working => break stop,
-                    Some(outcome) = results.recv() => {
-                        on_outcome(&outcome);
-                        outcomes.push(outcome);
-                    }
-                }
-            }
-        };
-        while let Ok(outcome) = results.try_recv() {
+        let take = |outcome: JobOutcome| {
             on_outcome(&outcome);
             outcomes.push(outcome);
-        }
+        };
+        let stop = engine.work_into(&mut results, take).await;
         outcomes.extend(engine.take_unsaved());
         Ok(BatchOutcome { outcomes, stop })
+    }
+
+    /// Processes all jobs of the run, and passes each outcome to `take` when its job ends. Returns the cause of a stop.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses the outcomes that are still in the channel; their settlements are in the store.
+    async fn work_into(
+        &self,
+        results: &mut mpsc::Receiver<JobOutcome>,
+        mut take: impl FnMut(JobOutcome) + Send,
+    ) -> Option<StopCause> {
+        let mut working = std::pin::pin!(self.work(None));
+        let stop = loop {
+            tokio::select! {
+                stop = &mut working => break stop,
+                Some(outcome) = results.recv() => take(outcome),
+            }
+        };
+        // The outcomes of the last jobs may still be in the channel.
+        while let Ok(outcome) = results.try_recv() {
+            take(outcome);
+        }
+        stop
     }
 }
 

@@ -13,6 +13,25 @@
 //! assert_eq!(prompt.unwrap().messages[0].rendered(), "In which country is Ulm?");
 //! # Ok::<(), antiphon_engine::Error>(())
 //! ```
+//!
+//! | task | type |
+//! |---|---|
+//! | apply a recipe to all rows of a file | [`Mapping`] |
+//! | process a few rows in memory | [`JobBatch`] |
+//! | process the jobs of a run with a custom receiver of outcomes | [`Engine`] |
+//! | write a recipe in code | [`Work`] |
+//! | show progress | [`RunEvent`], [`Meter`] |
+//! | inspect, compare or export stored runs | [`RunInfo`], [`RunSummary`], [`RunDiff`], [`export`] |
+//!
+//! # Guarantees
+//! - No call is sent before its intent is durable (write-ahead), so after a crash every call is either settled or
+//!   counted as possibly billed. Calls are therefore at-least-once: the call of a crashed process may be sent again by
+//!   the next one.
+//! - Each row has at most one result: the first that is settled. Settlements carry the attempt of the job as a fencing
+//!   token. A late result, of a worker whose lease has expired, is kept beside the first and never replaces it.
+//! - A budget holds for all processes that work on the run together: the store rejects an intent that might exceed it.
+//! - Queues are bounded. A slow receiver of outcomes slows the calls down (backpressure), and so do slow calls the
+//!   reading of the input.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accounts;

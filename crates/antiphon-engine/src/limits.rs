@@ -1,3 +1,17 @@
+//! The limits of a run, and their form in JSON and TOML.
+//!
+//! Limits are data, so that a request with its limits can be stored and carried out by another process. All fields are
+//! optional and unset ones are left out, so the form of the default is `{}`:
+//!
+//! ```json
+//! {
+//!   "max_cost_usd_micros": 500000, "max_concurrency": 8, "attempts": 2,
+//!   "deadline_seconds": 90.0, "priority": "low", "max_rows": 100
+//! }
+//! ```
+//!
+//! Unknown keys are errors: a misspelt budget must not become no budget.
+
 use std::time::Duration;
 
 use antiphon_runtime::Priority;
@@ -45,7 +59,10 @@ pub struct RunLimits {
 }
 
 impl RunLimits {
-    /// Sets the most that all calls may cost together, in millionths of a US dollar.
+    /// Sets the most that all calls may cost together, in millionths of a US dollar. To convert dollars use
+    /// [`usd_micros`].
+    ///
+    /// A budget needs a price list: see [`Options::pricing`](crate::Options::pricing). `None` removes the limit.
     #[must_use]
     pub fn max_cost(mut self, micros: impl Into<Option<u64>>) -> Self {
         self.max_cost = micros.into();
@@ -53,13 +70,17 @@ impl RunLimits {
     }
 
     /// Sets the concurrency limit: the maximum number of calls in flight.
+    ///
+    /// The limit holds for one process. `None` leaves the number to the adaptive limiter.
     #[must_use]
     pub fn max_concurrency(mut self, calls: impl Into<Option<usize>>) -> Self {
         self.max_concurrency = calls.into();
         self
     }
 
-    /// Sets the maximum number of attempts per row.
+    /// Sets the maximum number of attempts per row: answers, the first one and those of schema retries.
+    ///
+    /// To limit the retries of failed calls use [`Options::retry`](crate::Options::retry) instead.
     #[must_use]
     pub fn attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.attempts = attempts.into();
@@ -67,13 +88,15 @@ impl RunLimits {
     }
 
     /// Sets the time after which no call begins, from the start or the latest resume.
+    ///
+    /// The time is kept as a duration, so each resume has all of it again.
     #[must_use]
     pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.deadline = deadline.into();
         self
     }
 
-    /// Sets the priority among the runs of a process.
+    /// Sets the priority among the runs of a process. Priorities have no effect between processes.
     #[must_use]
     pub fn priority(mut self, priority: impl Into<Option<Priority>>) -> Self {
         self.priority = priority.into();
@@ -81,6 +104,8 @@ impl RunLimits {
     }
 
     /// Sets the maximum number of rows that are processed.
+    ///
+    /// For a [`Mapping`](crate::Mapping) this is part of the run's identity: another number is another run.
     #[must_use]
     pub fn max_rows(mut self, rows: impl Into<Option<u64>>) -> Self {
         self.max_rows = rows.into();
@@ -113,7 +138,7 @@ pub fn usd_micros(dollars: f64) -> u64 {
     (dollars * 1e6).round() as u64
 }
 
-/// Serialises a duration as a number of seconds.
+/// Serialises a duration as a number of seconds, which may have a fraction.
 mod seconds {
     use std::time::Duration;
 
@@ -128,6 +153,8 @@ mod seconds {
         }
     }
 
+    /// Reads a number of seconds. Negative, infinite and too large numbers are errors, since [`Duration`] has no such
+    /// values.
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         let seconds = Option::<f64>::deserialize(from)?;
         let time =
@@ -136,12 +163,13 @@ mod seconds {
     }
 }
 
-/// Serialises a priority by its name.
+/// Serialises a priority by its name. The type itself belongs to a crate without serde.
 mod priority {
     use antiphon_runtime::Priority;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    /// Returns the name in files and requests. Both directions use this table, so they cannot differ.
     fn name(priority: Priority) -> &'static str {
         match priority {
             Priority::Critical => "critical",
@@ -157,6 +185,7 @@ mod priority {
         priority.map(name).serialize(to)
     }
 
+    /// Reads a name. For an unknown one the error lists all names.
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Priority>, D::Error> {
         let Some(wanted) = Option::<String>::deserialize(from)? else { return Ok(None) };
         let found = Priority::ALL.into_iter().find(|priority| name(*priority) == wanted);

@@ -1,33 +1,44 @@
+//! Mappings: runs of a recipe over all rows of an input.
+//!
+//! A mapping is the description of a run, and [`Mapping::run`] carries it out in these steps. All that can fail without
+//! a call is done before the first call, so that a wrong path or a wrong template costs nothing:
+//!
+//! 1. compile the recipe, open the input, and make the prompt of the first row;
+//! 2. compute the identity of the run, and find the run to resume;
+//! 3. open the destination of results;
+//! 4. open the run in the store, and its folder;
+//! 5. process the rows and write results (the module `working`);
+//! 6. write the failed rows and the report.
+
 #[cfg(test)]
 mod tests;
+mod working;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use antiphon_llm::{Calls, Scope};
 use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
+use self::working::{Ended, Worked};
 use crate::error::{Error, ErrorKind};
 use crate::event::RunEvent;
 use crate::failed_rows::write_failed;
 use crate::feed::RowSource;
-use crate::file_output::is_beside;
 use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, stop_reason};
-use crate::results::{Destination, Order, Output, Sink, Unwritten};
-use crate::served::Served;
+use crate::results::{Destination, Order, Sink};
 use crate::time_spent::TimeSpent;
-use crate::{Engine, Journal, Options, Status, StopCause, UsageQuantiles, Work};
+use crate::{Options, Status, StopCause, Work};
 
-/// The receiver of a run's events. It must not block.
+/// The receiver of a run's events, such as a closure that passes them to a [`Meter`](crate::Meter). It must not block:
+/// it is called by the task that processes the run.
 pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
 
 /// A run of a recipe over all rows of an input, with results in a file or a sink. For a few rows in memory whose outcomes the
@@ -36,6 +47,19 @@ pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
 /// The identity of a run is made of the recipe, the model, the provider with its settings, and the rows. Running an equal mapping
 /// in the same store resumes the newest run with that identity; order, destination and limits are not part of it, except for
 /// `max_rows`, and may change from one start to the next.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{Input, Mapping, Order, Recipe};
+///
+/// let recipe = Recipe::parse("towns.toml", "prompt = \"In which country is {{ name }}?\"")?;
+/// let rows = vec!["{\"name\": \"Ulm\"}".to_owned()];
+/// let mut mapping = Mapping::new(Input::Rows(rows.into()), recipe, "some-model");
+/// mapping.order = Order::Completion;
+/// mapping.options.limits = mapping.options.limits.max_cost(500_000);
+/// assert_eq!(mapping.kind, "map");
+/// # Ok::<(), antiphon_engine::Error>(())
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mapping {
@@ -47,7 +71,7 @@ pub struct Mapping {
     pub kind: String,
     /// The recipe.
     pub recipe: Recipe,
-    /// The model's name at the provider.
+    /// The model's name at the provider. [`Recipe::model`] is not used here; the caller decides between them.
     pub model: String,
     /// The destination of results. Default: `results.jsonl` in the run's folder.
     pub results: Option<Destination>,
@@ -93,8 +117,11 @@ pub struct Mapped {
 
 /// A mapping whose recipe is compiled and whose input is open.
 pub(super) struct Opened {
+    /// The compiled recipe.
     pub(super) work: Arc<dyn Work>,
+    /// The rows of the input; `None` where they are in the store.
     pub(super) rows: Option<RowSource>,
+    /// The provider and its settings, which are part of the run's identity.
     pub(super) scope: Scope,
     /// The identity of the input; `None` where the rows are in the store.
     pub(super) input: Option<InputIdentity>,
@@ -136,7 +163,11 @@ impl Mapping {
     }
 
     /// Compiles the recipe, opens the input and checks the recipe against the first row, so that a recipe that does not fit fails
-    /// before a run is created.
+    /// before a run is created. A first row that cannot be read is no error here: the run reports it as a failed row.
+    ///
+    /// # Errors
+    /// `Config` for an invalid recipe, one that does not fit the first row, or an input without rows. `Input` for an
+    /// input that cannot be opened.
     pub(super) async fn open(&self, calls: &Calls) -> Result<Opened, Error> {
         let work = self.recipe.asking(&self.model)?;
         let (rows, input) = self.input.open().await?;
@@ -154,6 +185,7 @@ impl Mapping {
         Ok(Opened { work, rows, input, scope: calls.provider().scope() })
     }
 
+    /// Returns the error for an input without rows.
     pub(super) fn no_rows(&self) -> Error {
         Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
     }
@@ -170,10 +202,7 @@ impl Mapping {
     /// A dropped call aborts the calls in progress, which count as possibly billed; accepted results are kept.
     pub async fn run(&self, calls: Calls, store: Store, out: &Path) -> Result<Mapped, Error> {
         let began = Instant::now();
-        if self.options.limits.max_cost.is_some() && (self.options.pricing)(0).is_none() {
-            let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
-            return Err(Error::new(ErrorKind::Config, message));
-        }
+        self.check_price()?;
         let mut opened = self.open(&calls).await?;
         let identity = self.identity_of(&opened, &store).await?;
         let named = self.open_results(&store, identity.as_ref()).await?;
@@ -215,7 +244,17 @@ impl Mapping {
         Ok(self.end(&run, mapped).await)
     }
 
-    /// Completes the outcome: writes the failed rows and the report.
+    /// Returns an error for a budget without a price: the cost of a call could not be bounded.
+    fn check_price(&self) -> Result<(), Error> {
+        if self.options.limits.max_cost.is_none() || (self.options.pricing)(0).is_some() {
+            return Ok(());
+        }
+        let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
+        Err(Error::new(ErrorKind::Config, message))
+    }
+
+    /// Completes the outcome: writes the failed rows and the report. Failures are the cause of a stop unless there is
+    /// one already, so that an outcome with accepted results is returned in any case.
     async fn end(&self, run: &Run, mut mapped: Mapped) -> Mapped {
         let is_finished = run.record().status == RunStatus::Finished;
         mapped.reused = is_finished && mapped.resumed_at == mapped.report.rows;
@@ -234,7 +273,8 @@ impl Mapping {
         mapped
     }
 
-    /// Returns the name of the note with the usage of this recipe's calls.
+    /// Returns the name of the note with the usage of this recipe's calls. The input is not part of it: usage is
+    /// learned from one input and used for the next.
     pub(super) fn usual_name(&self, scope: &Scope) -> String {
         let parts = json!({ "recipe": self.recipe, "model": self.model, "provider": scope.vendor, "base_url": scope.base_url, "variant": scope.variant });
         format!("usual/{}", blake3::hash(parts.to_string().as_bytes()).to_hex())
@@ -245,6 +285,8 @@ impl Mapping {
         self.recipe.cache && !self.ignores_answers
     }
 
+    /// Makes the report from the sums in the store, which include the work of other processes, and from the counters of
+    /// this one.
     async fn report(
         &self,
         run: &Run,
@@ -259,11 +301,7 @@ impl Mapping {
         Ok(MapReport {
             schema: "antiphon.map/1".to_owned(),
             run_id: run.record().id.clone(),
-            status: match stop {
-                None if left == 0 => MapStatus::Finished,
-                Some(StopCause::Cancelled) => MapStatus::Cancelled,
-                _ => MapStatus::Stopped,
-            },
+            status: map_status(stop, left),
             stopped_by: stop.map(stop_reason),
             recipe: self.recipe.name.clone(),
             provider: scope.vendor.clone(),
@@ -289,94 +327,11 @@ impl Mapping {
         })
     }
 
-    /// Runs the engine, and writes results meanwhile.
-    async fn work(&self, worked: Worked, rows: Option<RowSource>, sink: Sink) -> Result<Ended, Error> {
-        let Worked { calls, store, run, work } = worked;
-        let (ended, results) = mpsc::channel(1_024);
-        let mut options = self.options.clone();
-        options.limits.attempts = options.limits.attempts.or(Some(self.recipe.attempts));
-        options.cache = self.uses_cache();
-        options.allow_cut = self.recipe.allow_cut;
-        // The reader of the results may go; then no call begins.
-        let drain = options.drain.child_token();
-        options.drain = drain.clone();
-        let (notes, name) = (store.clone(), self.usual_name(&calls.provider().scope()));
-        let engine = Engine::new(calls, Journal::new(store, run.clone()), work, options, ended)
-            .await
-            .map_err(Error::store)?;
-        let usual = notes.note(name.clone()).await.map_err(Error::store)?;
-        if let Some(usual) = usual.and_then(|note| serde_json::from_str(&note).ok()) {
-            engine.remember(usual);
-        }
-        // Earlier results are written before the first call, so that a destination that cannot be written costs nothing.
-        let wanted = sink.path();
-        let mut output = match Output::begin(run, self.order, sink).await {
-            Ok(output) => output,
-            Err(unwritten) => {
-                let (stop, served) = (Some(unwritten.into()), Served::default());
-                let (status, time) = (engine.status(), engine.time_spent());
-                return Ok(Ended { stop, status, time, served, beside: None });
-            }
-        };
-        let working = async {
-            let stop = self.watched(&engine, rows).await;
-            let (status, time) = (engine.status(), engine.time_spent());
-            if let Some(usual) = engine.usual() {
-                remember_usual(&notes, name, usual).await;
-            }
-            engine.hand_over_unsaved().await;
-            // This drops the last sender, so that the results are complete.
-            drop(engine);
-            (stop, status, time)
-        };
-        let writing = async {
-            let followed = output.follow(results).await;
-            let served = std::mem::take(&mut output.served);
-            let finished = output.finish().await;
-            let written = followed.and(finished);
-            if written.is_err() {
-                drain.cancel();
-            }
-            (written, served)
-        };
-        let ((stop, status, time), (written, served)) = tokio::join!(working, writing);
-        let (failed, beside) = match written {
-            Ok(beside) => {
-                let both = wanted.as_deref().zip(beside.as_deref());
-                (both.map(|(wanted, beside)| StopCause::Output(is_beside(wanted, beside))), beside)
-            }
-            Err(unwritten) => (Some(unwritten.into()), None),
-        };
-        Ok(Ended { stop: failed.or(stop), status, time, served, beside })
-    }
-
-    /// Runs the engine, and reports its progress five times a second.
-    async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<StopCause> {
-        let work = engine.work(rows);
-        tokio::pin!(work);
-        let mut ticks = interval(Duration::from_millis(200));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let progress = || (self.on_event)(RunEvent::Progress(Box::new(engine.status())));
-        let stop = loop {
-            tokio::select! {
-                stop = &mut work => break stop,
-                _ = ticks.tick() => progress(),
-            }
-        };
-        progress();
-        stop
-    }
-
     /// Stores the report with the run, and writes it to `run.json`.
     async fn keep(&self, run: &Run, folder: &Path, report: &MapReport) -> Result<(), StopCause> {
         let text =
             serde_json::to_string_pretty(report).map_err(|err| StopCause::Internal(err.to_string()))?;
-        let status = match report.status {
-            MapStatus::Finished => RunStatus::Finished,
-            MapStatus::Stopped => RunStatus::Stopped,
-            MapStatus::Cancelled => RunStatus::Cancelled,
-        };
-        if !run.finish(status, text.clone()).await.map_err(StopCause::Store)? {
+        if !run.finish(run_status(report.status), text.clone()).await.map_err(StopCause::Store)? {
             // Another process finished the run, and its report is kept.
             return Ok(());
         }
@@ -389,38 +344,31 @@ impl Mapping {
     }
 }
 
-impl From<Unwritten> for StopCause {
-    fn from(unwritten: Unwritten) -> Self {
-        match unwritten {
-            Unwritten::Unread => Self::Unread,
-            Unwritten::Failed(why) => Self::Output(why),
-        }
+/// Returns the status of a run by the cause of its stop, if any, and the number of rows that have not ended. Without a
+/// stop, rows are left where other processes still work on them.
+fn map_status(stop: Option<&StopCause>, left: u64) -> MapStatus {
+    match stop {
+        None if left == 0 => MapStatus::Finished,
+        Some(StopCause::Cancelled) => MapStatus::Cancelled,
+        _ => MapStatus::Stopped,
     }
 }
 
-/// The end of the work on a run.
-struct Ended {
-    stop: Option<StopCause>,
-    status: Status,
-    time: TimeSpent,
-    served: Served,
-    /// The path of the results, if another file took their name.
-    beside: Option<PathBuf>,
+/// Returns the status in the store for that of a report.
+fn run_status(status: MapStatus) -> RunStatus {
+    match status {
+        MapStatus::Finished => RunStatus::Finished,
+        MapStatus::Stopped => RunStatus::Stopped,
+        MapStatus::Cancelled => RunStatus::Cancelled,
+    }
 }
 
-/// The services that work on a run, and the run.
-struct Worked {
-    calls: Calls,
-    store: Store,
-    run: Arc<Run>,
-    work: Arc<dyn Work>,
-}
-
+/// Returns the number of rows that have ended, with a result or as failed.
 fn done(tally: &Tally) -> u64 {
     tally.accepted + tally.failed
 }
 
-/// Passes the earlier results of the run to the recipe.
+/// Passes the earlier results of the run to the recipe, a page at a time, in the order of the rows.
 async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
     let mut pages = run.pages();
     loop {
@@ -436,7 +384,7 @@ async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
     }
 }
 
-/// Returns the indices of the rows that have ended.
+/// Returns the indices of the rows that have ended. Memory use grows with their number, by a few bytes for each.
 pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
     let (mut ended, mut pages) = (HashSet::new(), run.pages());
     loop {
@@ -445,17 +393,5 @@ pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
             return Ok(ended);
         }
         ended.extend(jobs.iter().filter(|job| job.state.is_end()).map(|job| job.index));
-    }
-}
-
-/// Stores the usage of the calls, unless it is based on a few calls and an earlier one exists. It only improves estimates, so
-/// errors are ignored.
-async fn remember_usual(store: &Store, name: String, usual: UsageQuantiles) {
-    const ENOUGH: u64 = 20;
-    let known = store.note(name.clone()).await.ok().flatten();
-    if let Some(note) =
-        serde_json::to_string(&usual).ok().filter(|_| known.is_none() || usual.calls >= ENOUGH)
-    {
-        let _ = store.set_note(name, note).await;
     }
 }

@@ -1,3 +1,13 @@
+//! The meter of a run's progress.
+//!
+//! All displays of progress (a line on a terminal, NDJSON, a page) are driven by the same [`RunEvent`]s. The arithmetic
+//! that they have in common is here: sums, throughput and the remaining time. A display only formats a [`Reading`].
+//!
+//! | meter | counts | reads |
+//! |---|---|---|
+//! | [`Meter::of_documents`] | one event per job and per chunk of text | [`DocumentsReading`] |
+//! | [`Meter::of_rows`] | snapshots of the run's counters, [`RunEvent::Progress`] | [`RowsReading`] |
+
 use std::time::Duration;
 
 use antiphon_runtime::Progress;
@@ -26,28 +36,40 @@ use crate::timings::Phase;
 #[derive(Debug)]
 pub struct Meter(Counts);
 
+/// The counts of a meter, by the kind of its runs.
 #[derive(Debug)]
 enum Counts {
     Documents(Box<Documents>),
     Rows(Box<Rows>),
 }
 
+/// The counts of runs over documents.
 #[derive(Debug)]
 struct Documents {
+    /// The jobs that have ended, with their rate.
     jobs: Progress,
+    /// The documents that were read, with their rate.
     documents: Progress,
+    /// The message of the latest step.
     step: String,
+    /// The number of files that the latest [`RunEvent::Loading`] reported: the event has the sum, not the difference.
     loading: u64,
+    /// Bytes of answers that have arrived.
     bytes: u64,
+    /// The time at which the latest job began.
     answering: Option<Instant>,
+    /// Jobs without a result.
     failed: u64,
     /// The cost of the jobs that have ended; `None` if a price is not known.
     cost: Option<u64>,
 }
 
+/// The counts of a run over rows.
 #[derive(Debug)]
 struct Rows {
+    /// The rows that have ended since the first status, with their rate.
     rows: Progress,
+    /// The latest status.
     status: Option<Status>,
     /// The first status and its time: the work of earlier processes does not count towards the throughput of this one.
     first: Option<(Status, Instant)>,
@@ -150,7 +172,10 @@ pub struct RowsReading {
 }
 
 impl Meter {
-    /// Creates a meter of `jobs` runs over documents.
+    /// Creates a meter of `jobs` runs over documents, each of which is one job.
+    ///
+    /// The total of documents is known only for a single run; with several, [`DocumentsReading::documents_total`] stays
+    /// `None`.
     #[must_use]
     pub fn of_documents(jobs: u64) -> Self {
         Self(Counts::Documents(Box::new(Documents {
@@ -166,6 +191,9 @@ impl Meter {
     }
 
     /// Creates a meter of a run over rows.
+    ///
+    /// Throughput is measured from the first [`RunEvent::Progress`], so that the rows of earlier processes of a resumed
+    /// run do not count towards it.
     #[must_use]
     pub fn of_rows() -> Self {
         Self(Counts::Rows(Box::new(Rows { rows: Progress::new(None), status: None, first: None })))
@@ -177,7 +205,7 @@ impl Meter {
         matches!(self.0, Counts::Rows(_))
     }
 
-    /// Counts an event.
+    /// Counts an event. Events have to be passed in their order; those of the other kind of run are ignored.
     pub fn count(&mut self, event: &RunEvent) {
         match &mut self.0 {
             Counts::Documents(documents) => documents.count(event),
@@ -196,17 +224,11 @@ impl Meter {
 }
 
 impl Documents {
+    /// Counts an event of a run over documents.
     fn count(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Step { message, .. } => self.step.clone_from(message),
-            RunEvent::Loading { done, total } => {
-                self.documents.advance(done.saturating_sub(self.loading));
-                self.loading = *done;
-                // Each of several runs knows only its own total.
-                if self.jobs.snapshot().total == Some(1) {
-                    self.documents.set_total(*total);
-                }
-            }
+            RunEvent::Loading { done, total } => self.count_read(*done, *total),
             RunEvent::Loaded { .. } => self.loading = 0,
             RunEvent::JobStarted => self.answering = Some(Instant::now()),
             RunEvent::Text { bytes } => self.bytes += bytes,
@@ -219,6 +241,17 @@ impl Documents {
         }
     }
 
+    /// Counts the files that were read since the previous event; `done` is the sum of one run.
+    fn count_read(&mut self, done: u64, total: u64) {
+        self.documents.advance(done.saturating_sub(self.loading));
+        self.loading = done;
+        // Each of several runs knows only its own total.
+        if self.jobs.snapshot().total == Some(1) {
+            self.documents.set_total(total);
+        }
+    }
+
+    /// Reads the counts. The cost is shown only once a job has ended: before, 0 would look like a price.
     fn read(&self) -> DocumentsReading {
         let (documents, jobs) = (self.documents.snapshot(), self.jobs.snapshot());
         DocumentsReading {
@@ -239,6 +272,8 @@ impl Documents {
 }
 
 impl Rows {
+    /// Takes over a status. Rows advance by the difference from the previous one, and the total is that of the rows
+    /// which had not ended when the first status came.
     fn count(&mut self, event: &RunEvent) {
         let RunEvent::Progress(status) = event else { return };
         let done = |status: &Status| status.accepted + status.failed;
@@ -251,6 +286,7 @@ impl Rows {
         self.status = Some(Status::clone(status));
     }
 
+    /// Reads the counts; `None` before the first status. Tokens per second are given after one second at the earliest.
     fn read(&self) -> Option<RowsReading> {
         let (status, rows) = (self.status.as_ref()?, self.rows.snapshot());
         let (first, began) = self.first.as_ref()?;

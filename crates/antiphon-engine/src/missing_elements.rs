@@ -1,20 +1,52 @@
 //! Prompts for the missing elements of a list.
+//!
+//! A long list is the usual structured output that a token limit cuts, and the usual one of which only a few elements
+//! fail a check. To request the whole list once more would cost all of its tokens again, so the elements that are good
+//! are kept, and a follow-up prompt requests the others:
+//!
+//! | message | role | content |
+//! |---|---|---|
+//! | those of the question | as before | as before |
+//! | last but one | assistant | the kept elements, as a JSON array |
+//! | last | user | the reason, and the request for the rest |
+//!
+//! The schema of the follow-up has the bounds of the missing part alone, so that a provider that enforces schemas can
+//! answer it. The caller puts the kept elements before those of the answer.
 
 use antiphon_llm::{Message, Output, Prompt, Schema};
 use serde_json::Value;
 
-/// The reason why elements of a list are missing.
+/// The reason why elements of a list are missing. It decides the wording of the request in [`prompt_for_rest`].
 #[derive(Debug, Clone, Copy)]
 pub enum MissingElements<'a> {
-    /// The answer was cut.
+    /// The answer was cut, for example at the token limit: the kept elements are its whole ones, and the rest never
+    /// arrived.
     Truncated,
-    /// Elements were rejected, for these reasons, one per line.
+    /// Elements were rejected, for these reasons, one per line. The reasons are sent to the model as they are.
     Rejected(&'a str),
 }
 
 /// Returns the prompt that requests the missing elements of a list; the kept ones are included as the model's earlier answer.
 /// `list` is the JSON pointer (RFC 6901) of the list. Returns `None` if the prompt's schema has no such list, or if the prompt
 /// has no schema.
+///
+/// In the schema of the returned prompt, `minItems` and `maxItems` of the list are reduced by the number of kept
+/// elements, down to 0, and `uniqueItems` is removed, since the keyword could not see the kept elements anyway. The
+/// other fields of the schema, the model and the sampling parameters are those of `question`.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{MissingElements, prompt_for_rest};
+/// use antiphon_llm::{Message, Output, Prompt, Schema};
+/// use serde_json::json;
+///
+/// let items = json!({"type": "array", "items": {"type": "integer"}, "minItems": 5, "maxItems": 5});
+/// let schema = Schema::new("answer", json!({"type": "object", "properties": {"items": items}}))?;
+/// let question = Prompt::new("some-model", [Message::user("Five primes.")]).output(Output::Json(schema));
+/// let rest = prompt_for_rest(&question, "/items", &[json!(2), json!(3)], MissingElements::Truncated);
+/// assert_eq!(rest.map(|prompt| prompt.messages.len()), Some(3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn prompt_for_rest(
     question: &Prompt,
@@ -23,19 +55,30 @@ pub fn prompt_for_rest(
     why: MissingElements<'_>,
 ) -> Option<Prompt> {
     let Output::Json(schema) = &question.output else { return None };
+    let rest = schema_of_rest(schema, list, kept.len() as u64)?;
+    let there = Value::Array(kept.to_vec()).to_string();
+    let prompt = question.clone().output(Output::Json(rest));
+    let request = request_for_rest(why, list, kept.len());
+    Some(prompt.message(Message::assistant(there)).message(Message::user(request)))
+}
+
+/// Returns the schema of an answer without its first `kept` elements; `None` if the schema has no list at `list`.
+fn schema_of_rest(schema: &Schema, list: &str, kept: u64) -> Option<Schema> {
     let mut value = schema.value().clone();
     let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
     let array = value.pointer_mut(&place)?.as_object_mut()?;
     for bound in ["minItems", "maxItems"] {
         if let Some(count) = array.get(bound).and_then(Value::as_u64) {
-            array.insert(bound.to_owned(), count.saturating_sub(kept.len() as u64).into());
+            array.insert(bound.to_owned(), count.saturating_sub(kept).into());
         }
     }
     array.shift_remove("uniqueItems");
-    let rest = Schema::new(schema.name(), value).ok()?;
-    let there = Value::Array(kept.to_vec()).to_string();
-    let count = kept.len();
-    let ask = match why {
+    Schema::new(schema.name(), value).ok()
+}
+
+/// Returns the message that gives the reason and requests the elements behind the first `count`.
+fn request_for_rest(why: MissingElements<'_>, list: &str, count: usize) -> String {
+    match why {
         MissingElements::Truncated => format!(
             "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
              only the elements that are missing behind them, and nothing else."
@@ -44,9 +87,7 @@ pub fn prompt_for_rest(
             "These {count} elements of {list} are kept. Others were refused:\n{reasons}\nAnswer again in the same form, with \
              only the elements that are missing, each clearly different from all that are kept, and nothing else."
         ),
-    };
-    let prompt = question.clone().output(Output::Json(rest));
-    Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
+    }
 }
 
 #[cfg(test)]

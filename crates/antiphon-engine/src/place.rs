@@ -1,3 +1,18 @@
+//! The destination of a mapping's results: opening it before the first call, and giving it up or taking it over at the
+//! end.
+//!
+//! Results are written under a random name and renamed at the end. A file that already has the final name is kept,
+//! unless all of its lines are results of the same run, so that replacing it loses nothing:
+//!
+//! | file at the destination | at the start | at the end |
+//! |---|---|---|
+//! | none | results get the name | - |
+//! | lines of this run alone | is accepted | the longer of the two files is kept |
+//! | anything else | [`ErrorKind::Exists`](crate::ErrorKind::Exists) | results keep a similar name |
+//!
+//! The end differs from the start because another process of the same run may finish first, or another program may
+//! write a file meanwhile. With [`Destination::Replace`] any file is replaced at the end.
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +23,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::mapping::Mapping;
-use crate::results::{Sink, Unwritten, line_of};
+use crate::results::{Destination, Sink, Unwritten, line_of};
 use crate::stop::StopCause;
 
 /// The maximum length of a line, a row and its result, in a file that is compared with a run. Bytes.
@@ -20,37 +35,56 @@ impl Mapping {
     /// Opens the named destination of results before the run begins, so that one that cannot be written costs nothing.
     ///
     /// # Errors
-    /// `Place`, or `Exists` for a file that is not to be replaced and is not the run's own.
+    /// `Place`, or `Exists` for a file that is not to be replaced and is not the run's own. `Cancelled` if the run is
+    /// interrupted while the destination is opened.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves a file at the destination as it was.
     pub(super) async fn open_results(
         &self,
         store: &Store,
         identity: Option<&Identity>,
     ) -> Result<Option<Sink>, Error> {
         let Some(to) = &self.results else { return Ok(None) };
-        let (drain, cancel) = (&self.options.drain, &self.options.cancel);
-        // A pipe waits for its reader.
-        let sink = tokio::select! {
-            sink = Sink::open(to) => sink?,
-            () = drain.cancelled() => return Err(Error::stopped(StopCause::Interrupted, None)),
-            () = cancel.cancelled() => return Err(Error::stopped(StopCause::Interrupted, None)),
-        };
+        let sink = self.open_unless_interrupted(to).await?;
         if let Sink::File(file) = &sink
             && file.is_taken()
+            && !self.is_of_earlier(store, identity, file.path()).await?
         {
-            let is_own = match self.earlier(store, identity).await? {
-                Some(run) => is_own(&run, file.path()).await?,
-                None => false,
-            };
-            if !is_own {
-                return Err(file.taken());
-            }
+            return Err(file.taken());
         }
         Ok(Some(sink))
+    }
+
+    /// Opens a destination. A pipe waits for its reader, so an interruption ends the wait.
+    async fn open_unless_interrupted(&self, to: &Destination) -> Result<Sink, Error> {
+        let (drain, cancel) = (&self.options.drain, &self.options.cancel);
+        tokio::select! {
+            sink = Sink::open(to) => sink,
+            () = drain.cancelled() => Err(Error::stopped(StopCause::Interrupted, None)),
+            () = cancel.cancelled() => Err(Error::stopped(StopCause::Interrupted, None)),
+        }
+    }
+
+    /// Returns whether a file has the results of the run that would be resumed, and nothing else.
+    async fn is_of_earlier(
+        &self,
+        store: &Store,
+        identity: Option<&Identity>,
+        path: &Path,
+    ) -> Result<bool, Error> {
+        match self.earlier(store, identity).await? {
+            Some(run) => is_own(&run, path).await,
+            None => Ok(false),
+        }
     }
 }
 
 /// Renames results to their final name if the file that took it meanwhile has results of the same run alone, such as those of
 /// another process that works on the run. Otherwise returns `beside`, the name that they keep.
+///
+/// # Cancel safety
+/// Both files exist until one step removes or renames `beside`, so a dropped call loses no result.
 pub(super) async fn take_over(run: &Run, path: &Path, beside: PathBuf) -> Result<Option<PathBuf>, Unwritten> {
     let is_own = is_own(run, path).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
     if !is_own {
@@ -70,16 +104,15 @@ pub(super) async fn take_over(run: &Run, path: &Path, beside: PathBuf) -> Result
 
 /// Returns whether every line of a file is a result of this run, so that nothing is lost if the run's results replace it. A
 /// moved file still passes; an edited one never does.
+///
+/// A file that cannot be read is not the run's own. Lines may be in any order; rows are read from the store a page at a
+/// time, so a file in the order of the rows needs one request per page.
 async fn is_own(run: &Run, path: &Path) -> Result<bool, Error> {
-    #[derive(Deserialize)]
-    struct Numbered {
-        index: u64,
-    }
     let Ok(reader) = Reader::open(path).await else { return Ok(false) };
     let (mut lines, mut page) = (reader.max_line(MAX_LINE).lines(), HashMap::new());
     while let Some(line) = lines.next_line().await {
         let Ok(line) = line else { return Ok(false) };
-        let Ok(Numbered { index }) = serde_json::from_str(&line) else { return Ok(false) };
+        let Some(index) = index_of(&line) else { return Ok(false) };
         if !page.contains_key(&index) {
             let jobs = run.jobs(index - index % u64::from(PAGE), PAGE.into()).await.map_err(Error::store)?;
             page = jobs.iter().map(|job| (job.index, line_of(job))).collect();
@@ -89,6 +122,15 @@ async fn is_own(run: &Run, path: &Path) -> Result<bool, Error> {
         }
     }
     Ok(true)
+}
+
+/// Returns the index of the row that a line of results is for; `None` for other text.
+fn index_of(line: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        index: u64,
+    }
+    serde_json::from_str::<Numbered>(line).ok().map(|numbered| numbered.index)
 }
 
 #[cfg(test)]

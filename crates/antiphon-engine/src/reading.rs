@@ -1,3 +1,15 @@
+//! The way from the text of an answer to a value that may be a result.
+//!
+//! The steps are pure functions, which the state machine of a job applies one after the other:
+//!
+//! ```text
+//! answer ─ read ─▶ value ─ with_rest ─▶ whole value ─ checked ─▶ value for `Work::accept`
+//! ```
+//!
+//! [`read`] extracts JSON from the text around it, such as a code fence; [`with_rest`] adds the list elements that were
+//! kept from earlier answers; [`checked`] applies the schema. A failure of any step is an [`Invalid`], which a schema
+//! retry may cure.
+
 use antiphon_llm::{Completion, FinishReason, Output, Prompt, Schema, json};
 use serde_json::{Value, json};
 
@@ -7,6 +19,11 @@ use crate::work::Invalid;
 const MAX_VIOLATIONS: usize = 10;
 
 /// Parses an answer: as JSON where the prompt asks for structured output, else as the trimmed text.
+///
+/// # Errors
+/// [`Invalid::Truncated`] for JSON that ends in the middle, or that cannot be parsed in an answer which reached the
+/// token limit. [`Invalid::Violations`] for other text without JSON, for an empty text, and for an output mode that is
+/// not known here.
 pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invalid> {
     match &prompt.output {
         Output::Json(_) => json::extract(&answer.text).map(|found| found.value).map_err(|err| {
@@ -23,7 +40,11 @@ pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invali
     }
 }
 
-/// Prepends the kept elements of a list to those of a later answer.
+/// Prepends the kept elements of a list to those of a later answer. Without kept elements the answer is returned as it
+/// is.
+///
+/// # Errors
+/// [`Invalid::Violations`] if the answer has no list at `list`, a JSON pointer (RFC 6901).
 pub(crate) fn with_rest(kept: &[Value], list: &str, answer: Value) -> Result<Value, Invalid> {
     if kept.is_empty() {
         return Ok(answer);
@@ -39,7 +60,11 @@ pub(crate) fn with_rest(kept: &[Value], list: &str, answer: Value) -> Result<Val
     }
 }
 
-/// Checks a value against a schema: the recipe's own, or else that of the prompt.
+/// Checks a value against a schema: the recipe's own, or else that of the prompt. A text without either is always
+/// valid.
+///
+/// # Errors
+/// [`Invalid::Violations`] with the first [`MAX_VIOLATIONS`] violations, one per line.
 pub(crate) fn checked(own: Option<&Schema>, prompt: &Prompt, value: &Value) -> Result<(), Invalid> {
     let ((Some(schema), _) | (None, Output::Json(schema))) = (own, &prompt.output) else { return Ok(()) };
     let violations = schema.violations(value);

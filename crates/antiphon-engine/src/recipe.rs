@@ -1,3 +1,12 @@
+//! Recipes as data: reading a recipe file, and compiling it into a [`Work`].
+//!
+//! A recipe is parsed in two steps. [`Recipe::read`] checks the form of the file, and [`Recipe::asking`] compiles the
+//! parts that can be wrong in themselves: the templates (Jinja), the schema and the checks. The compiled recipe is
+//! immutable, except for what its checks remember of other rows, and is shared by all jobs of a run.
+//!
+//! Templates are strict: a variable that the row does not have is an error, since an empty text in its place would be
+//! paid for in every row. Their output is not escaped, because a model reads plain text and not HTML.
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,18 +89,22 @@ pub struct Recipe {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct RecipeParams {
-    /// The temperature: 0 prefers the likeliest tokens, higher values vary more.
+    /// The temperature: 0 prefers the likeliest tokens, higher values vary more. The range is the vendor's, mostly 0 to
+    /// 1 or 2.
     pub temperature: Option<f64>,
-    /// The maximum number of tokens of an answer, hidden reasoning included.
+    /// The maximum number of tokens of an answer, hidden reasoning included. This also bounds the cost that a budget
+    /// reserves for each call.
     pub max_tokens: Option<u64>,
     /// The seed, for repeatable answers where the provider supports it.
     pub seed: Option<u64>,
 }
 
+/// The default of [`Recipe::attempts`].
 fn two() -> u32 {
     2
 }
 
+/// The default of [`Recipe::cache`].
 fn yes() -> bool {
     true
 }
@@ -104,7 +117,9 @@ impl From<SamplingParams> for RecipeParams {
 }
 
 impl Recipe {
-    /// Creates a recipe with an empty prompt and default values.
+    /// Creates a recipe with an empty prompt and default values, to be completed by setting fields.
+    ///
+    /// A recipe that is made in code is checked by [`asking`](Self::asking) only.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -128,7 +143,7 @@ impl Recipe {
     /// Parses the text of a recipe file called `name`, and checks its templates, schema and checks.
     ///
     /// # Errors
-    /// `Config`, with the file and the line.
+    /// `Config`, with the file and the line. For an invalid schema or check, with the file and the name of the part.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let recipe = Self::read(name, text)?;
         recipe.asking("model")?;
@@ -154,14 +169,14 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Sets the sampling parameters.
+    /// Sets the sampling parameters. Those that a recipe has no field for are dropped.
     #[must_use]
     pub fn drawing(mut self, parameters: SamplingParams) -> Self {
         self.parameters = parameters.into();
         self
     }
 
-    /// Returns the sampling parameters.
+    /// Returns the sampling parameters, as a prompt takes them.
     #[must_use]
     pub fn drawn(&self) -> SamplingParams {
         let mut parameters = SamplingParams::default();
@@ -173,23 +188,12 @@ impl Recipe {
     /// Compiles the recipe for a model, into the [`Work`] that an [`Engine`](crate::Engine) processes.
     ///
     /// # Errors
-    /// `Config` for a template, a schema or a check that is invalid, with the file.
+    /// `Config` for a template, a schema or a check that is invalid, with the file. Of several, the first in this
+    /// order.
     pub fn asking(&self, model: &str) -> Result<Arc<dyn Work>, Error> {
-        let failed = |message: String| match self.file.as_str() {
-            "" => Error::new(ErrorKind::Config, message),
-            file => Error::new(ErrorKind::Config, format!("{file}: {message}")),
-        };
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        // The output is plain text for a model, not HTML.
-        templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
-            let Some(source) = source else { continue };
-            let added = templates.add_template_owned(name, source.clone());
-            added.map_err(|err| failed(format!("the {name}{}", template_error(&err))))?;
-        }
+        let templates = self.templates()?;
         let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
-        let schema = schema.transpose().map_err(|err| failed(err.to_string()))?;
+        let schema = schema.transpose().map_err(|err| self.invalid(&err.to_string()))?;
         let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
         Ok(Arc::new(Compiled {
             templates,
@@ -198,20 +202,44 @@ impl Recipe {
             document: self.document.clone(),
             parameters: self.drawn(),
             list: schema.as_ref().and(list),
-            checks: Checks::new(&self.checks).map_err(|err| failed(err.to_string()))?,
+            checks: Checks::new(&self.checks).map_err(|err| self.invalid(&err.to_string()))?,
             schema,
         }))
     }
+
+    /// Compiles the templates of the prompt and of the system prompt, which are called `prompt` and `system`.
+    fn templates(&self) -> Result<Environment<'static>, Error> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        // The output is plain text for a model, not HTML.
+        templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
+            let Some(source) = source else { continue };
+            let added = templates.add_template_owned(name, source.clone());
+            added.map_err(|err| self.invalid(&format!("the {name}{}", template_error(&err))))?;
+        }
+        Ok(templates)
+    }
+
+    /// Returns the error for an invalid part, with the recipe's file if it has one.
+    fn invalid(&self, message: &str) -> Error {
+        match self.file.as_str() {
+            "" => Error::new(ErrorKind::Config, message),
+            file => Error::new(ErrorKind::Config, format!("{file}: {message}")),
+        }
+    }
 }
 
-/// Returns the recipe's name in the characters that vendors allow for the name of a schema.
+/// Returns the recipe's name in the characters that vendors allow for the name of a schema: ASCII letters, digits, `-`
+/// and `_`, at most 64 of them, as OpenAI documents for the `name` of a `json_schema`.
 fn schema_name(recipe: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     let name: String = recipe.chars().take(64).map(allowed).collect();
     if name.is_empty() { "answer".to_owned() } else { name }
 }
 
-/// Returns the JSON pointer of the list, where a schema is a list or has exactly one.
+/// Returns the JSON pointer of the list, where a schema is a list or has exactly one. With several, none can be chosen
+/// without the author, and an answer that was cut is not salvaged. Only fields of the outermost object are searched.
 fn only_list(schema: &Value) -> Option<String> {
     let is_list = |schema: &Value| schema["type"] == "array";
     if is_list(schema) {
@@ -240,19 +268,24 @@ fn missing(row: &Value, mut wanted: Vec<String>) -> String {
     format!("{wanted}; the row has {}", fields.join(", "))
 }
 
-/// A compiled recipe.
+/// A recipe that is compiled for a model.
 struct Compiled {
+    /// The templates `prompt` and, if the recipe has one, `system`.
     templates: Environment<'static>,
     model: String,
     has_system: bool,
+    /// The field whose text becomes a separate document.
     document: Option<String>,
     parameters: SamplingParams,
     schema: Option<Schema>,
+    /// The JSON pointer of the list that is salvaged; always `None` without a schema.
     list: Option<String>,
     checks: Checks,
 }
 
 impl Compiled {
+    /// Renders a template. The error for an undefined variable lists the fields of the row, since the usual cause is a
+    /// name that is spelt differently in the recipe and in the input.
     fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, String> {
         let template =
             self.templates.get_template(name).map_err(|err| format!("the {name}{}", template_error(&err)))?;
@@ -268,23 +301,33 @@ impl Compiled {
     }
 }
 
+/// Parses a row, and adds the whole row as its field `row`, for templates that need all fields.
+fn with_whole_row(row: &str) -> Result<Value, String> {
+    let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
+    if let Value::Object(fields) = &mut row {
+        // A field with the name `row` has precedence.
+        let whole = Value::Object(fields.clone());
+        fields.entry("row").or_insert(whole);
+    }
+    Ok(row)
+}
+
+/// Returns the text of a row's field as a document. Its name is the row's field `name`, or else that of the field.
+fn document_of(row: &Value, field: &str) -> Result<DocumentPart, String> {
+    let document = row[field].as_str().ok_or_else(|| {
+        format!("the document: the field {field} is not text{}", missing(row, vec![field.to_owned()]))
+    })?;
+    let name = row["name"].as_str().unwrap_or(field);
+    Ok(DocumentPart::new("d1", name, document))
+}
+
 impl Work for Compiled {
     fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
-        let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
-        if let Value::Object(fields) = &mut row {
-            // A field with the name `row` has precedence.
-            let whole = Value::Object(fields.clone());
-            fields.entry("row").or_insert(whole);
-        }
+        let row = with_whole_row(row)?;
         let context = minijinja::Value::from(minijinja::value::Serde(&row));
-        let text = self.render("prompt", &context, &row)?;
-        let mut parts = vec![Part::Text(text)];
+        let mut parts = vec![Part::Text(self.render("prompt", &context, &row)?)];
         if let Some(field) = &self.document {
-            let document = row[field].as_str().ok_or_else(|| {
-                format!("the document: the field {field} is not text{}", missing(&row, vec![field.clone()]))
-            })?;
-            let name = row["name"].as_str().unwrap_or(field);
-            parts.push(Part::Document(DocumentPart::new("d1", name, document)));
+            parts.push(Part::Document(document_of(&row, field)?));
         }
         let message = Message::of(Role::User, parts);
         let mut prompt = Prompt::new(&self.model, [message]).parameters(self.parameters);

@@ -1,3 +1,10 @@
+//! The report of a run over rows, as it is written to `run.json`.
+//!
+//! Most counts are those of the whole run, in all processes, and come from the store. A few are those of the part of
+//! the run since its latest start, because the store does not keep them: `cached`, `time` and `ended_at`. The counts of
+//! `served_models` are carried over from one report to the next. A finished run that is started again keeps its earlier
+//! report.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,6 +22,18 @@ pub const LONG_RUN: Duration = Duration::from_secs(5);
 ///
 /// For a run that is in progress or was stopped by a crash, which has no report yet, use [`RunInfo`](crate::RunInfo) or
 /// [`RunSummary`](crate::RunSummary).
+///
+/// The JSON form, shortened:
+/// ```json
+/// {
+///   "schema": "antiphon.map/1", "run_id": "…", "status": "stopped",
+///   "stopped_by": ["budget", "the budget is used up: …"],
+///   "rows": 3, "accepted": 1, "failed": 1, "left": 1, "cost_usd_micros": 150,
+///   "possibly_billed": {"calls": 0, "most_usd_micros": 0, "rows": []},
+///   "causes": [{"error": "refused", "rows": 1, "first_row": 1, "message": "…"}],
+///   "time": {"wall_ms": 5120, "phases_ms": [["queue", 12]], "bottleneck": "stream", "advice": "…"}
+/// }
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MapReport {
@@ -40,7 +59,8 @@ pub struct MapReport {
     pub fingerprint: String,
     /// The time at which this part of the run ended: RFC 3339, in UTC.
     pub ended_at: String,
-    /// Rows that were read.
+    /// Rows that were read: the sum of `accepted`, `failed` and `left`. After an early stop the input may have further
+    /// ones.
     pub rows: u64,
     /// Rows with a result.
     pub accepted: u64,
@@ -65,8 +85,9 @@ pub struct MapReport {
     pub possibly_billed: PossiblyBilled,
     /// The causes of failed rows, the most frequent first.
     pub causes: Vec<Cause>,
-    /// The models that produced the results of this part of the run, fallbacks included, each with the number of its results, as
-    /// far as the answers named them.
+    /// The models that produced the results, fallbacks included, each with the number of its results, as far as the
+    /// answers named them. Counts of earlier parts of the run are included if those parts left a report. At most 32
+    /// models are counted.
     #[serde(default)]
     pub served_models: BTreeMap<String, u64>,
     /// The time of this part of the run, by phase.
@@ -78,11 +99,11 @@ pub struct MapReport {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MapStatus {
-    /// Every row has ended.
+    /// Every row has ended, with a result or as failed.
     Finished,
     /// The run stopped early, and can be resumed.
     Stopped,
-    /// The run was cancelled for good.
+    /// The run was cancelled for good: it cannot be resumed.
     Cancelled,
 }
 
@@ -127,6 +148,7 @@ pub struct MapTime {
 }
 
 impl MapTime {
+    /// Converts the time of this process, rounded down to milliseconds.
     pub(super) fn new(spent: &TimeSpent) -> Self {
         let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -138,7 +160,8 @@ impl MapTime {
     }
 }
 
-/// Reads the possibly billed calls and the causes of failures from the store.
+/// Reads the possibly billed calls and the causes of failures from the store. The most that the calls may have cost is
+/// unknown as soon as one of them has no bound.
 pub(super) async fn details(
     run: &Run,
     tally: &Tally,
@@ -157,7 +180,7 @@ pub(super) async fn details(
 /// Returns the causes of a run's failed rows, the most frequent first.
 ///
 /// Failed rows are grouped by the short name of their error. The rows themselves, with their errors, are in the file of failed
-/// rows.
+/// rows. Causes with equally many rows are in alphabetical order. The run is read a page at a time.
 ///
 /// # Errors
 /// The store's error, if the run cannot be read.
@@ -183,7 +206,7 @@ pub async fn causes(run: &Run) -> Result<Vec<Cause>, antiphon_store::Error> {
     Ok(causes)
 }
 
-/// Returns the short name and the message of a stop.
+/// Returns the short name and the message of a stop, for [`MapReport::stopped_by`].
 pub(super) fn stop_reason(stop: &StopCause) -> (String, String) {
     (stop.name().to_owned(), stop.to_string())
 }

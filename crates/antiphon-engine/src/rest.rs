@@ -1,8 +1,17 @@
+//! The rest of a list that was cut: whether any is missing at all.
+//!
+//! An answer may be cut after the last element of its list, for example in the closing brackets. Then the kept elements
+//! are the whole answer, and a further call for the rest would be paid for nothing.
+
 use antiphon_llm::{Output, Prompt};
 use serde_json::{Value, json};
 
 /// Returns an answer that consists of one list, if no element can be missing: the list has ended, or has as many elements as
 /// `maxItems` allows. Further elements are left out.
+///
+/// The list has to be the only field of the outermost object: the value of a second field may have been cut, and cannot
+/// be made up. `list` is the JSON pointer (RFC 6901) of the list. The returned value is `{key: kept}`, and is not
+/// checked here.
 pub(super) fn whole_of(question: &Prompt, list: &str, kept: &[Value], has_ended: bool) -> Option<Value> {
     let Output::Json(schema) = &question.output else { return None };
     let key = list.strip_prefix('/')?;

@@ -1,3 +1,14 @@
+//! The results of a run: their destination, their order, and the writer that brings the one into the other.
+//!
+//! Jobs end in any order and in several processes, but each result has to be written exactly once to one output. The
+//! writer combines two sources: the outcomes of this process, which arrive on a bounded channel, and the store, which
+//! has the results of earlier and other processes. In the order of the rows, a result that is early waits in memory up
+//! to a bound; beyond it, the result is read from the store when its turn has come.
+//!
+//! ```text
+//! {"index":1,"row":{"n":2},"result":"two"}
+//! ```
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
@@ -25,10 +36,12 @@ pub enum Order {
     /// In the order of the rows (the input). A result that is ready early waits for those of earlier rows.
     #[default]
     Input,
-    /// In the order in which jobs end.
+    /// In the order in which jobs end. Nothing waits, so this is the order for a reader that processes results while
+    /// the run is in progress.
     Completion,
 }
 
+/// The closure of [`Lines`].
 type Say = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
 
 /// A sink of whole lines (NDJSON): a closure that may block. It reports that its reader has gone by failing with
@@ -38,11 +51,26 @@ pub struct Lines(Say);
 
 impl Lines {
     /// Creates a sink that calls `say` with blocks of whole lines, on a thread that may block.
+    ///
+    /// Each line ends with a newline. The calls of one run follow one another and never overlap; the next block waits
+    /// until `say` has returned (backpressure).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let to_stdout = antiphon_engine::Lines::new(|block| std::io::stdout().lock().write_all(block));
+    /// let destination = antiphon_engine::Destination::Lines(to_stdout);
+    /// # drop(destination);
+    /// ```
     pub fn new(say: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(say))
     }
 
-    /// Writes a block of whole lines.
+    /// Writes a block of whole lines. A panic of the closure is reported as a failure.
+    ///
+    /// # Cancel safety
+    /// A dropped call does not stop the closure: the block may be written nevertheless.
     pub(super) async fn write(&self, block: String) -> Result<(), Unwritten> {
         let say = self.0.clone();
         match tokio::task::spawn_blocking(move || say(block.as_bytes())).await {
@@ -82,10 +110,11 @@ pub enum Destination {
 pub(super) enum Unwritten {
     /// The reader has gone.
     Unread,
+    /// The output, or the store that results are read from, has failed with this message.
     Failed(String),
 }
 
-/// An open destination.
+/// An open [`Destination`].
 pub(super) enum Sink {
     File(Box<FileOutput>),
     Lines(Lines),
@@ -128,16 +157,21 @@ pub(super) struct Output {
     run: Arc<Run>,
     order: Order,
     sink: Sink,
+    /// Lines that were not passed to the sink yet.
     block: String,
     /// The next row to write, in the order of the rows.
     cursor: u64,
+    /// The lines of rows behind the cursor, by index; `None` for a row without a result.
     waiting: BTreeMap<u64, Option<String>>,
+    /// The size of the lines in `waiting`, in bytes; at most [`MAX_WAITING`].
     bytes: usize,
     /// Rows that ended and whose results are in the store alone.
     stored: HashSet<u64>,
     /// The rows that were written, where they are written as they come.
     written: HashSet<u64>,
+    /// Whether the sink has failed: then the rest is not written, and a file does not get its name.
     is_broken: bool,
+    /// The models that gave the results.
     pub(super) served: Served,
 }
 
@@ -162,6 +196,7 @@ impl Output {
         Ok(output)
     }
 
+    /// Reads the rows of earlier processes that have ended.
     async fn earlier(&mut self) -> Result<(), Unwritten> {
         let run = self.run.clone();
         let mut pages = run.pages();
@@ -171,20 +206,33 @@ impl Output {
                 return Ok(());
             }
             for job in jobs.iter().filter(|job| job.state.is_end()) {
-                if self.order == Order::Completion {
-                    self.written.insert(job.index);
-                    self.write(line_of(job)).await?;
-                } else if job.index == self.cursor {
-                    self.write(line_of(job)).await?;
-                    self.cursor = job.index + 1;
-                } else {
-                    self.stored.insert(job.index);
-                }
+                self.write_earlier(job).await?;
             }
         }
     }
 
+    /// Writes a row of an earlier process, or marks it as stored if an earlier row is still open.
+    async fn write_earlier(&mut self, job: &JobRecord) -> Result<(), Unwritten> {
+        if self.order == Order::Completion {
+            self.written.insert(job.index);
+            self.write(line_of(job)).await?;
+        } else if job.index == self.cursor {
+            self.write(line_of(job)).await?;
+            self.cursor = job.index + 1;
+        } else {
+            self.stored.insert(job.index);
+        }
+        Ok(())
+    }
+
     /// Writes rows as they end, until all senders are dropped.
+    ///
+    /// Outcomes that are ready are written together, so that a fast run is not slowed down by many small writes, and a
+    /// slow one shows each result as it comes.
+    ///
+    /// # Errors
+    /// The first failure of the sink or of the store. Outcomes that are sent later are lost to the output, not to the
+    /// store.
     pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
         let mut rows = Vec::new();
         let (mut looks, mut seen) = (interval(LOOK), self.cursor);
@@ -195,20 +243,29 @@ impl Output {
                     if received == 0 {
                         return Ok(());
                     }
-                    for row in rows.drain(..) {
-                        self.add(row).await?;
-                    }
+                    self.add_all(&mut rows).await?;
                 }
-                // The next row may be another worker's.
-                _ = looks.tick(), if self.order == Order::Input => {
-                    if seen == self.cursor {
-                        self.catch_up().await?;
-                    }
-                    seen = self.cursor;
-                }
+                _ = looks.tick(), if self.order == Order::Input => seen = self.look(seen).await?,
             }
             self.flush().await?;
         }
+    }
+
+    /// Adds the outcomes that have arrived, and leaves `rows` empty.
+    async fn add_all(&mut self, rows: &mut Vec<JobOutcome>) -> Result<(), Unwritten> {
+        for row in rows.drain(..) {
+            self.add(row).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for the next row in the store if no row was written since the look that returned `seen`: the row may be
+    /// another worker's. Returns the next row to write.
+    async fn look(&mut self, seen: u64) -> Result<u64, Unwritten> {
+        if seen == self.cursor {
+            self.catch_up().await?;
+        }
+        Ok(self.cursor)
     }
 
     /// Writes the next rows that have ended by now, in any process.
@@ -241,6 +298,8 @@ impl Output {
         }
     }
 
+    /// Adds an outcome of this process: writes the row if its turn has come, else keeps it. A row before the cursor was
+    /// already written from the store.
     async fn add(&mut self, row: JobOutcome) -> Result<(), Unwritten> {
         self.served.count(&row);
         let index = row.index;
@@ -249,7 +308,6 @@ impl Output {
             return if self.written.insert(index) { self.write(line).await } else { Ok(()) };
         }
         if index < self.cursor {
-            // The row was already written from the store.
             return Ok(());
         }
         if index == self.cursor {
@@ -257,6 +315,12 @@ impl Output {
             self.cursor += 1;
             return self.advance().await;
         }
+        self.keep_waiting(index, line);
+        Ok(())
+    }
+
+    /// Keeps a line that waits for earlier rows, in memory up to [`MAX_WAITING`], else in the store alone.
+    fn keep_waiting(&mut self, index: u64, line: Option<String>) {
         let size = line.as_ref().map_or(0, String::len);
         if self.bytes + size > MAX_WAITING {
             self.stored.insert(index);
@@ -264,7 +328,6 @@ impl Output {
             self.bytes += size;
             self.waiting.insert(index, line);
         }
-        Ok(())
     }
 
     /// Writes all rows that do not wait for an earlier one.
@@ -275,20 +338,27 @@ impl Output {
                 self.write(line).await?;
                 self.cursor += 1;
             } else if self.stored.contains(&self.cursor) {
-                let jobs = self.run.jobs(self.cursor, PAGE).await;
-                for job in jobs.map_err(|err| Unwritten::Failed(err.to_string()))? {
-                    if job.index != self.cursor || !self.stored.remove(&job.index) {
-                        break;
-                    }
-                    self.write(line_of(&job)).await?;
-                    self.cursor += 1;
-                }
+                self.write_stored().await?;
             } else {
                 return Ok(());
             }
         }
     }
 
+    /// Writes the next rows that are in the store alone, at most a page of them, up to the first that is not.
+    async fn write_stored(&mut self) -> Result<(), Unwritten> {
+        let jobs = self.run.jobs(self.cursor, PAGE).await;
+        for job in jobs.map_err(|err| Unwritten::Failed(err.to_string()))? {
+            if job.index != self.cursor || !self.stored.remove(&job.index) {
+                break;
+            }
+            self.write(line_of(&job)).await?;
+            self.cursor += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds a line to the block, and passes a full block to the sink. A row without a result has no line.
     async fn write(&mut self, line: Option<String>) -> Result<(), Unwritten> {
         if let Some(line) = line {
             self.block.push_str(&line);
@@ -297,6 +367,7 @@ impl Output {
         if self.block.len() > BLOCK { self.flush().await } else { Ok(()) }
     }
 
+    /// Passes the block to the sink, whatever its size.
     async fn flush(&mut self) -> Result<(), Unwritten> {
         if self.block.is_empty() {
             return Ok(());
@@ -318,13 +389,10 @@ impl Output {
             let Some(last) = jobs.last() else { return Ok(()) };
             from = last.index + 1;
             for job in &jobs {
-                let is_own = self.waiting.contains_key(&job.index);
-                if self.order == Order::Input && (is_own || job.state.is_end()) {
+                let (is_own, is_end) = (self.waiting.contains_key(&job.index), job.state.is_end());
+                if self.order == Order::Input && (is_own || is_end) {
                     self.write_next(job).await?;
-                } else if self.order == Order::Completion
-                    && job.state.is_end()
-                    && self.written.insert(job.index)
-                {
+                } else if self.order == Order::Completion && is_end && self.written.insert(job.index) {
                     self.write(line_of(job)).await?;
                 }
             }
@@ -332,7 +400,7 @@ impl Output {
     }
 
     /// Writes the rest, including rows behind an open one, and renames the file to its final name. If another file has that name,
-    /// returns the name that the results have instead.
+    /// returns the name that the results have instead. After a failure of the sink nothing is written or renamed.
     pub(super) async fn finish(mut self) -> Result<Option<PathBuf>, Unwritten> {
         if self.is_broken {
             return Ok(None);
@@ -376,11 +444,13 @@ pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
     }
 }
 
+/// Returns the line of a stored job, without a newline; `None` for a job without a result.
 pub(super) fn line_of(job: &JobRecord) -> Option<String> {
     let result = job.result.as_deref().filter(|_| job.state == JobState::Accepted)?;
     Some(line(job.index, &job.row, result))
 }
 
+/// Formats a line. Row and result are JSON already, and are copied byte by byte, so that numbers keep their digits.
 fn line(index: u64, row: &str, result: &str) -> String {
     format!("{{\"index\":{index},\"row\":{row},\"result\":{result}}}")
 }

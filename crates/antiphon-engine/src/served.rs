@@ -1,3 +1,8 @@
+//! The count of results by the model that gave them.
+//!
+//! The requested model may be an alias that the vendor resolves to a dated version, or a fallback may have answered. A
+//! report therefore names the models as the answers do.
+
 use std::collections::BTreeMap;
 
 use crate::engine::JobOutcome;
@@ -11,13 +16,14 @@ const MOST: usize = 32;
 pub(crate) struct Served(BTreeMap<String, u64>);
 
 impl Served {
-    /// Continues from the report of an earlier process, if any.
+    /// Continues from the report of an earlier process, if any. A report that cannot be parsed counts as none.
     pub(crate) fn after(report: Option<&str>) -> Self {
         let report = report.and_then(|report| serde_json::from_str::<MapReport>(report).ok());
         Self(report.map(|report| report.served_models).unwrap_or_default())
     }
 
-    /// Counts an outcome that has a result, if the provider named the model of its last answer.
+    /// Counts an outcome that has a result, if the provider named the model of its last answer. Models after the first
+    /// 32 are not counted.
     pub(crate) fn count(&mut self, outcome: &JobOutcome) {
         let (Ok(_), Some(model)) = (&outcome.result, &outcome.seen.head.model) else { return };
         if self.0.len() < MOST || self.0.contains_key(model) {

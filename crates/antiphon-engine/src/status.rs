@@ -1,3 +1,9 @@
+//! The counters of a run in progress, and their snapshot for displays.
+//!
+//! Counters are atomics that are read and written with relaxed ordering: a snapshot may be taken while a job ends, so
+//! its numbers may differ from each other by that job. Amounts on which a reservation depends are kept by the budget
+//! and by the store instead.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_llm::LimiterSnapshot;
@@ -10,33 +16,49 @@ use crate::timings::{Phase, Totals};
 /// The counters of a run in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Rows that were read, in all processes.
     pub(crate) rows: AtomicU64,
+    /// 1 once the input was read to its end, else 0.
     pub(crate) is_sealed: AtomicU64,
+    /// Rows with a result, in all processes.
     pub(crate) accepted: AtomicU64,
+    /// Rows that failed, in all processes.
     pub(crate) failed: AtomicU64,
+    /// Results of this process that took no call.
     pub(crate) cached: AtomicU64,
     /// Rows that ended in this process after a call.
     pub(crate) asked: AtomicU64,
+    /// Calls whose intent this process has stored.
     pub(crate) calls: AtomicU64,
+    /// Jobs with a call that is queued or in flight.
     pub(crate) in_flight: AtomicU64,
+    /// Tokens of prompts in this process, as far as they were reported.
     pub(crate) input_tokens: AtomicU64,
+    /// Tokens of answers in this process, as far as they were reported.
     pub(crate) output_tokens: AtomicU64,
+    /// Answers without a report of their tokens.
     pub(crate) unreported: AtomicU64,
+    /// The cost in all processes, in millionths of a US dollar.
     pub(crate) cost: AtomicU64,
+    /// Greater than 0 if the cost of a call is not known.
     pub(crate) without_price: AtomicU64,
+    /// Calls without an answer that were possibly billed.
     pub(crate) possibly_billed: AtomicU64,
+    /// The most that possibly billed calls may have cost, in millionths of a US dollar.
     pub(crate) possible: AtomicU64,
     /// The number of other processes that work on the run.
     pub(crate) others: AtomicU64,
     /// The time in calls that timed out, in microseconds.
     pub(crate) stalled: AtomicU64,
+    /// The time of the jobs that this process ended, by phase.
     pub(crate) totals: Totals,
 }
 
 /// A snapshot of the counters of a run.
 ///
-/// Counts of rows and the cost are those of the whole run, in all processes; calls, tokens and cached results are those of this
-/// process.
+/// Counts of rows and the cost are those of the whole run, in all processes; calls, tokens and cached results are those
+/// of this process. The JSON form is the payload of [`RunEvent::Progress`](crate::RunEvent::Progress); to derive
+/// throughput and the remaining time from a series of snapshots use [`Meter`](crate::Meter).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -75,6 +97,7 @@ pub struct Status {
     pub waiting: Option<Waiting>,
 }
 
+/// The default of [`Status::processes`], for events of versions without the field.
 fn one() -> u64 {
     1
 }
@@ -123,7 +146,7 @@ impl From<LimiterSnapshot> for ProviderLimits {
 }
 
 impl Counters {
-    /// Continues the counts of earlier processes.
+    /// Continues the counts of earlier processes. Those of calls, tokens and cached results begin at 0.
     pub(crate) fn after(tally: &Tally) -> Self {
         Self {
             rows: tally.jobs().into(),
@@ -137,7 +160,8 @@ impl Counters {
         }
     }
 
-    /// Updates the counters with the store's sums, which include the work of other processes.
+    /// Updates the counters with the store's sums, which include the work of other processes. The number of rows never
+    /// falls: this process may have read rows that are not in the sums yet.
     pub(crate) fn refresh(&self, tally: &Tally) {
         let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
         self.rows.fetch_max(tally.jobs(), Ordering::Relaxed);
@@ -165,14 +189,18 @@ impl Counters {
         self.is_sealed.store(1, Ordering::Relaxed);
     }
 
+    /// Adds to a counter; on overflow it wraps around.
     pub(crate) fn add(counter: &AtomicU64, more: u64) {
         counter.fetch_add(more, Ordering::Relaxed);
     }
 
+    /// Reads a counter.
     pub(crate) fn get(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
     }
 
+    /// Takes a snapshot. A sum of tokens that is 0 is unknown, rather than none, if an answer came without a report of
+    /// its tokens.
     pub(crate) fn status(
         &self,
         limits: Option<LimiterSnapshot>,

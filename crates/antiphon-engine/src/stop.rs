@@ -1,3 +1,11 @@
+//! The causes of a run's early stop.
+//!
+//! A stop is an outcome rather than an error: what was accepted is durable, and the run can be resumed. So the cause is
+//! returned beside the report, and each front decides whether it is a failure. As an error, a cause becomes a kind of
+//! [`Error`] that says what the caller can do.
+//!
+//! [`Error`]: crate::Error
+
 use std::fmt;
 use std::time::Duration;
 
@@ -50,6 +58,10 @@ pub enum StopCause {
 
 impl StopCause {
     /// Returns a short name for reports.
+    ///
+    /// The name is the first element of [`MapReport::stopped_by`](crate::MapReport::stopped_by). For
+    /// [`Provider`](Self::Provider) it is the name of the provider's error, such as `auth`, since that decides what to
+    /// do.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -68,6 +80,7 @@ impl StopCause {
     }
 }
 
+/// Formats a sentence without a full stop. Amounts are shown in US dollars.
 impl fmt::Display for StopCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

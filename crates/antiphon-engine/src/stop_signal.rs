@@ -1,3 +1,9 @@
+//! The stop signal of a run: a cancellation token with a reason.
+//!
+//! Any job, the dispatcher or the reader of the input may stop the run, and several often do so for the same cause,
+//! such as a wrong key. The first reason is the one that is reported. By itself, the signal does not abort calls in
+//! progress; it keeps further ones from being sent.
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +16,16 @@ use crate::stop::StopCause;
 /// The stop signal of a run: the first reason is kept, and after it no call begins.
 #[derive(Debug)]
 pub(crate) struct StopSignal {
+    /// The token that waiting jobs observe.
     token: CancellationToken,
+    /// The first reason; always set before the token is cancelled.
     reason: Mutex<Option<StopCause>>,
+    /// The deadline of the run. Reaching it does not cancel the token by itself.
     deadline: Deadline,
 }
 
 impl StopSignal {
+    /// Creates the signal of a run with this deadline.
     pub(crate) fn new(deadline: Deadline) -> Self {
         Self { token: CancellationToken::new(), reason: Mutex::default(), deadline }
     }
@@ -31,6 +41,7 @@ impl StopSignal {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns whether the run was stopped, so that no further call may begin.
     pub(crate) fn is_stopped(&self) -> bool {
         self.token.is_cancelled()
     }
@@ -40,7 +51,8 @@ impl StopSignal {
         &self.token
     }
 
-    /// Returns whether the deadline will have passed after a pause that begins at `now`.
+    /// Returns whether the deadline will have passed after a pause that begins at `now`. A retry that would be late is
+    /// not worth the wait. Without a deadline nothing is late.
     pub(crate) fn is_late(&self, pause: Duration, now: Instant) -> bool {
         !self.deadline.allows(pause, now.into_std())
     }

@@ -1,3 +1,8 @@
+//! A writer of text in any format, and an iteration over the results of a run.
+//!
+//! Both are the parts of an export: [`each_result`] reads, the caller formats, and [`TextWriter`] writes. For NDJSON,
+//! the combination exists as [`export`](crate::export).
+
 use std::fmt;
 
 use antiphon_store::{JobState, Run};
@@ -10,13 +15,18 @@ use crate::results::{Destination, Sink, Unwritten};
 
 /// A writer of text to a [`Destination`], in blocks. A file gets its name only in [`finish`](Self::finish), so a reader never
 /// finds a partly written one.
+///
+/// A closed pipe is no error: [`is_wanted`](Self::is_wanted) becomes `false`, and later text is discarded. So a program
+/// whose output is piped into `head` ends without a complaint.
 pub struct TextWriter {
     sink: Sink,
+    /// Text that was not written yet.
     block: String,
     is_wanted: bool,
 }
 
 impl TextWriter {
+    /// The size in bytes from which a block is written.
     const BLOCK: usize = 64 << 10;
 
     /// Opens the destination, and creates the folder of a file if it does not exist.
@@ -53,6 +63,7 @@ impl TextWriter {
         if self.block.len() < Self::BLOCK { Ok(()) } else { self.flush().await }
     }
 
+    /// Writes the block, unless the reader has gone.
     async fn flush(&mut self) -> Result<(), Error> {
         let block = std::mem::take(&mut self.block);
         if block.is_empty() || !self.is_wanted {
@@ -89,6 +100,7 @@ impl TextWriter {
     }
 }
 
+/// Returns whether the output still has a reader after a write. A reader that has gone is no error.
 fn is_wanted(written: Result<(), Unwritten>) -> Result<bool, Error> {
     match written {
         Ok(()) => Ok(true),
@@ -107,7 +119,8 @@ impl fmt::Debug for TextWriter {
 /// it returns `false`.
 ///
 /// The run is read a page at a time, so memory use does not grow with its size. To write results as NDJSON use
-/// [`export`](crate::export).
+/// [`export`](crate::export). The next page is read only when `take` has returned, so a slow consumer is not overrun
+/// (backpressure). Rows that end while the iteration is in progress are included if their page was not read yet.
 ///
 /// # Errors
 /// `Store` where the run cannot be read, and the errors of `take`.

@@ -1,3 +1,9 @@
+//! The time of a run by phase, and what follows from it: the bottleneck, and advice.
+//!
+//! Times of phases are summed over concurrent jobs, so they are compared with each other rather than with the
+//! wall-clock time. Only the caller's own concurrency limit is compared with the capacity that it had: wall-clock time
+//! times permits.
+
 use std::time::Duration;
 
 use crate::status::ProviderLimits;
@@ -12,6 +18,7 @@ pub(crate) struct TimeSpent {
     pub(crate) phases: [Duration; PHASES.len()],
     /// The part of the failed calls' time that was spent in calls that timed out.
     pub(crate) stalled: Duration,
+    /// Calls that this process sent.
     pub(crate) calls: u64,
     /// The concurrency limit that the caller set.
     pub(crate) max_concurrency: Option<usize>,
@@ -39,7 +46,9 @@ impl TimeSpent {
         Some(if self.is_held_back() { Phase::Queue } else { longest })
     }
 
-    /// Returns whether the caller's concurrency limit kept calls from being sent.
+    /// Returns whether the caller's concurrency limit kept calls from being sent: calls and checks took more time than
+    /// waits for the provider and the budget, rows queued for longer than the run took, and 70 % of the capacity was
+    /// used.
     fn is_held_back(&self) -> bool {
         let sum = |phases: &[Phase]| phases.iter().map(|phase| self.of(*phase)).sum::<Duration>();
         let waits = sum(&[Phase::Budget, Phase::Limiter, Phase::Retry, Phase::Breaker]);
@@ -51,7 +60,8 @@ impl TimeSpent {
         waits < works && self.of(Phase::Queue) > self.wall && works >= capacity.mul_f64(0.7)
     }
 
-    /// Returns advice against the bottleneck; `None` before any job has ended.
+    /// Returns advice against the bottleneck: the observation, a colon, and what would help. `None` before any job has
+    /// ended.
     pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self.bottleneck()? {
             Phase::Limiter => return Some(self.advice_on_limits()),
@@ -78,6 +88,7 @@ impl TimeSpent {
         Some(advice.to_owned())
     }
 
+    /// Returns advice against a rate limit, with the rate if the run was long enough to measure it.
     fn advice_on_limits(&self) -> String {
         let is_measured = self.calls >= RATE_CALLS && self.wall >= RATE_TIME;
         match self.limits.and_then(|limits| limits.requests_per_second).filter(|_| is_measured) {

@@ -1,3 +1,8 @@
+//! The phases of a job's time, and their sums.
+//!
+//! A job records the time of each phase in [`Spans`], which are stored with it as microseconds, in the order of
+//! [`Phase::ALL`]. Stored times are positional, so a new phase has to be appended to the end.
+
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -54,7 +59,7 @@ impl Phase {
         }
     }
 
-    /// Returns the words for a wait in this phase that follow "waits 3 s for", such as "the provider's limit".
+    /// Returns the object of a wait in this phase, which follows "waits 3 s for", such as "the provider's limit".
     #[must_use]
     pub fn awaited(self) -> &'static str {
         match self {
@@ -75,6 +80,7 @@ impl Phase {
     }
 }
 
+/// All phases: the value of [`Phase::ALL`].
 pub(crate) const PHASES: [Phase; 10] = [
     Phase::Queue,
     Phase::Budget,
@@ -93,11 +99,13 @@ pub(crate) const PHASES: [Phase; 10] = [
 pub(crate) struct Spans([Duration; PHASES.len()]);
 
 impl Spans {
+    /// Adds time to a phase. A phase may occur several times in a job, for example once per call.
     pub(crate) fn add(&mut self, phase: Phase, took: Duration) {
         self.0[phase as usize] += took;
     }
 
-    /// Returns the times in microseconds, as they are stored; longer ones are capped at `u32::MAX`.
+    /// Returns the times in microseconds, as they are stored; longer ones are capped at `u32::MAX`, which is 71
+    /// minutes.
     pub(crate) fn micros(&self) -> Vec<u32> {
         self.0.iter().map(|took| u32::try_from(took.as_micros()).unwrap_or(u32::MAX)).collect()
     }
@@ -108,6 +116,7 @@ impl Spans {
 pub(crate) struct Totals(Mutex<[Duration; PHASES.len()]>);
 
 impl Totals {
+    /// Adds the times of a job that has ended.
     pub(crate) fn add(&self, spans: &Spans) {
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         totals.iter_mut().zip(spans.0).for_each(|(total, took)| *total += took);

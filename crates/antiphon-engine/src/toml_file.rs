@@ -1,3 +1,15 @@
+//! Errors of TOML files for the person who wrote them: with the line, and with a similar key for a misspelt one.
+//!
+//! The messages of the parser name types of Rust and repeat values. A configuration file may have keys of an API, so
+//! values are removed:
+//!
+//! | message of the parser | message here |
+//! |---|---|
+//! | ``missing field `name` `` | `missing key name` |
+//! | ``unknown field `strikt`, expected one of …`` | `unknown key strikt; did you mean strict?` |
+//! | `invalid type: string "sk-…", expected u64` | `wrong value: expected a whole number` |
+//! | a syntax error | its first line |
+
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
@@ -34,24 +46,35 @@ fn explained(message: &str) -> String {
     if let Some(key) = line.strip_prefix("missing field `") {
         return format!("missing key {}", key.trim_end_matches('`'));
     }
-    let Some(rest) = line.strip_prefix("unknown field `") else {
-        // "invalid type: string "sk-…", expected u64" repeats the value. Syntax errors do not.
-        if !["invalid ", "unknown variant"].iter().any(|begin| line.starts_with(begin)) {
-            return line.to_owned();
-        }
-        let Some((_, expected)) = line.rsplit_once(", expected ") else { return line.to_owned() };
-        let expected = match expected {
-            "usize" | "u32" | "u64" => "a whole number",
-            "f64" => "a number",
-            "a string" => "a text in quotes",
-            "a boolean" => "true or false",
-            "a sequence" => "a list in brackets",
-            "a map" => "a table",
-            other if other.starts_with("struct ") => "a table",
-            other => other,
-        };
-        return format!("wrong value: expected {expected}");
+    match line.strip_prefix("unknown field `") {
+        Some(rest) => unknown_key(rest),
+        None => without_value(line),
+    }
+}
+
+/// Removes the value from a message such as `invalid type: string "sk-…", expected u64`. Syntax errors do not repeat
+/// values, and are returned as they are.
+fn without_value(line: &str) -> String {
+    if !["invalid ", "unknown variant"].iter().any(|begin| line.starts_with(begin)) {
+        return line.to_owned();
+    }
+    let Some((_, expected)) = line.rsplit_once(", expected ") else { return line.to_owned() };
+    let expected = match expected {
+        "usize" | "u32" | "u64" => "a whole number",
+        "f64" => "a number",
+        "a string" => "a text in quotes",
+        "a boolean" => "true or false",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
     };
+    format!("wrong value: expected {expected}")
+}
+
+/// Formats the error of an unknown key. `rest` is the parser's message from the key on, where the known keys are quoted
+/// with backticks.
+fn unknown_key(rest: &str) -> String {
     let (key, known) = rest.split_once('`').unwrap_or((rest, ""));
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
     match near_name(key, known.iter().copied()) {
@@ -61,6 +84,14 @@ fn explained(message: &str) -> String {
 }
 
 /// Returns the one of `known` that is most similar to `name` (Jaro-Winkler similarity of at least 0.7); `None` if none is.
+///
+/// Case is ignored. The similarity is that of Winkler (1990), which favours equal beginnings, as typing errors do.
+///
+/// ```
+/// use antiphon_engine::near_name;
+/// assert_eq!(near_name("Sytem", ["prompt", "system"].into_iter()), Some("system"));
+/// assert_eq!(near_name("colour", ["prompt", "system"].into_iter()), None);
+/// ```
 #[must_use]
 pub fn near_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();

@@ -1,3 +1,11 @@
+//! The usage that a run learns from its answers.
+//!
+//! Tokens and times are kept as histograms of fixed size, so memory use does not grow with the run. They serve three
+//! purposes: a reservation under a budget covers the usual length of an answer instead of the longest possible one; the
+//! cost of a call that broke off is estimated; and the quantiles are stored, so that the next run of the recipe begins
+//! with them. Tokens of a prompt are kept per 1,000 bytes, since the number of bytes is known before the call and the
+//! number of tokens is not.
+
 use antiphon_llm::{Completion, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +16,21 @@ use crate::histogram::Histogram;
 pub(super) struct UsageStats {
     /// The usage in earlier runs.
     earlier: Option<UsageQuantiles>,
+    /// Tokens of an answer.
     outputs: Histogram,
     /// Tokens of a prompt per 1,000 bytes.
     inputs: Histogram,
     /// Tokens of an answer per 1,000 bytes.
     answer_density: Histogram,
+    /// The time of a call in microseconds.
     micros: Histogram,
 }
 
 /// The usual tokens and times of calls of one recipe with one model: each range is the 5th and the 95th percentile.
+///
+/// [`Engine::usual`](crate::Engine::usual) returns them at the end of a run, and
+/// [`Engine::remember`](crate::Engine::remember) passes them to the next. They are serde data, so that a caller can
+/// store them in between.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UsageQuantiles {
@@ -62,6 +76,7 @@ const ENOUGH: u64 = 20;
 const MOST: f64 = 0.99;
 
 impl UsageStats {
+    /// Creates statistics without any call.
     pub(super) fn new() -> Self {
         Self {
             earlier: None,
@@ -83,7 +98,7 @@ impl UsageStats {
         self.earlier = Some(earlier);
     }
 
-    /// Records an answer to a prompt of `prompt_bytes`.
+    /// Records an answer to a prompt of `prompt_bytes`. Numbers that the provider did not report are left out.
     pub(super) fn record(&mut self, prompt_bytes: u64, answer: &Completion) {
         let Usage { input, output, .. } = answer.usage;
         let density = |tokens: u64, bytes: u64| (bytes > 0).then(|| tokens.saturating_mul(1_000) / bytes);
@@ -102,6 +117,9 @@ impl UsageStats {
 
     /// Returns the expected tokens of a call with a prompt of `prompt_bytes` whose answer broke off after `received_bytes`;
     /// `None` while too few answers were seen.
+    ///
+    /// The part that arrived has at least a number of tokens, by the median density of answers; the expectation is that
+    /// of the answers which had at least as many. For the prompt the 95th percentile of the density is taken.
     pub(super) fn estimate(&self, prompt_bytes: u64, received_bytes: u64) -> Option<Expected> {
         if self.outputs.seen() < ENOUGH {
             return None;
@@ -122,7 +140,8 @@ impl UsageStats {
         }
     }
 
-    /// Returns the usual tokens and times of the recorded calls, which were made for `rows`.
+    /// Returns the usual tokens and times of the recorded calls, which were made for `rows`; `None` while none had its
+    /// tokens reported. Without rows there are no means.
     pub(super) fn usual(&self, rows: u64) -> Option<UsageQuantiles> {
         // A quantile is the upper edge of its bucket, 9 % above the lower one.
         let range = |learned: &Histogram| (learned.quantile(0.05) * 10 / 11, learned.quantile(0.95));

@@ -1,3 +1,14 @@
+//! The contract between the engine and a recipe: from a row to a prompt, and from an answer to a result.
+//!
+//! ```text
+//! row ─ prompt ─▶ call ─▶ answer ─ schema ─▶ value ─ accept ─▶ result ─ unique ─▶ settlement
+//!                            ▲                          │
+//!                            └──── attempt after Invalid ┘
+//! ```
+//!
+//! A recipe decides, and the engine acts: the methods of [`Work`] are synchronous and do no I/O, so that the engine can
+//! retry, resume and deduplicate without the recipe's knowledge.
+
 use std::fmt;
 
 use antiphon_llm::{Prompt, Schema};
@@ -35,8 +46,32 @@ impl std::error::Error for InvalidRow {}
 /// recipe. The methods are called by many jobs concurrently. They must not block, and must not keep state of a job: remarks for
 /// the caller go into [`Accepted::notes`], and list elements to keep for the next answer into [`Invalid::Partial`]; the engine
 /// stores both.
+///
+/// Only [`prompt`](Self::prompt) is required.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{InvalidRow, Work};
+/// use antiphon_llm::{Message, Prompt};
+///
+/// #[derive(Debug)]
+/// struct Spell;
+///
+/// impl Work for Spell {
+///     fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
+///         if row == "{}" {
+///             return Err(InvalidRow::new("the row is empty"));
+///         }
+///         Ok(Prompt::new("some-model", [Message::user(row)]))
+///     }
+/// }
+/// assert!(Spell.prompt("{\"n\": 1}").is_ok());
+/// ```
 pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// Returns the prompt for a row, which is the text of a JSON object.
+    ///
+    /// The same row should give the same prompt: prompts are the keys of deduplication and of cached answers, and a job
+    /// that is resumed makes its prompt again.
     ///
     /// # Errors
     /// The reason why no prompt can be made, as a sentence for the author of the recipe or of the row. The row then fails as
@@ -52,7 +87,7 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// is the trimmed text of the answer. Default: the value is the result.
     ///
     /// # Errors
-    /// The reason why the answer has no result.
+    /// The reason why the answer has no result: see [`Invalid`] for what follows from each.
     fn accept(&self, _job: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
         Ok(Accepted::new(value))
     }
@@ -87,6 +122,9 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A part of a result that no other row may have.
+///
+/// Parts are compared by their path and their JSON text, so `1` and `1.0` differ. If another row has the part, the
+/// result is rejected, and the model gets the complaint in a schema retry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unique {
     /// The JSON pointer (RFC 6901) of the part; empty for the whole result.
@@ -102,7 +140,8 @@ impl Unique {
         Self { at: at.into(), value }
     }
 
-    /// Returns the digest that identifies the part in the store.
+    /// Returns the digest that identifies the part in the store: the first 16 bytes of BLAKE3 over the path, a zero
+    /// byte and the value. The zero byte keeps path and value apart.
     pub(crate) fn digest(&self) -> [u8; 16] {
         let mut hash = blake3::Hasher::new();
         hash.update(self.at.as_bytes()).update(&[0]).update(self.value.to_string().as_bytes());
@@ -136,13 +175,14 @@ impl<'a> JobView<'a> {
         Self { index, row, partial_answers: 0 }
     }
 
+    /// Sets the number of partially valid answers before this one.
     pub(crate) fn partial_answers(mut self, answers: u32) -> Self {
         self.partial_answers = answers;
         self
     }
 }
 
-/// The result of a valid answer.
+/// The result of a valid answer: the value that is stored, and remarks beside it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Accepted {
@@ -174,7 +214,8 @@ impl Accepted {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Invalid {
-    /// The answer ends in the middle.
+    /// The answer ends in the middle. If the recipe has a list, its whole elements are kept, and only the rest is
+    /// requested.
     Truncated,
     /// The answer is partially valid: some elements of its list are kept, and replacements for the others are requested. The kept
     /// elements are prepended to the list of the next answer.

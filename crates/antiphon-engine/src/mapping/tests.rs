@@ -23,6 +23,7 @@ use crate::stop::StopCause;
 use crate::summary::RunSummary;
 use crate::text_writer::each_result;
 
+/// The answers and errors of a provider, in the order of the calls.
 type Script = Vec<Result<Completion, LlmError>>;
 
 /// A folder for runs, and a store in memory.
@@ -32,10 +33,12 @@ struct Lab {
 }
 
 impl Lab {
+    /// Creates an empty folder and an empty store.
     fn new() -> Self {
         Self { folder: temp_dir().unwrap(), store: Store::in_memory() }
     }
 
+    /// Writes a file of rows. Its format is detected from the name.
     async fn input(&self, name: &str, text: &str) -> Input {
         let path = self.folder.path().join(name);
         antiphon_fs::write(&path, text.to_owned()).await.unwrap();
@@ -51,11 +54,13 @@ impl Lab {
         mapping
     }
 
+    /// Runs a mapping against a provider that answers with the script, one entry per call and without delay.
     async fn run(&self, mapping: &Mapping, script: Script) -> Mapped {
         let calls = Stack::new(Scripted::new(Duration::ZERO, script)).calls();
         mapping.run(calls, self.store.clone(), &self.folder.path().join("out")).await.unwrap()
     }
 
+    /// Returns the error of a mapping that has to fail before its first call.
     async fn fails(&self, mapping: &Mapping) -> (ErrorKind, String) {
         let calls = Stack::new(Scripted::new(Duration::ZERO, vec![])).calls();
         let err = mapping.run(calls, self.store.clone(), self.folder.path()).await.unwrap_err();
@@ -63,12 +68,15 @@ impl Lab {
     }
 }
 
+/// Three rows, as NDJSON.
 const ROWS: &str = "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
 
+/// Returns a script of answers with these texts.
 fn answers(words: &[&str]) -> Script {
     words.iter().map(|word| Ok(answer(word))).collect()
 }
 
+/// Reads a file of NDJSON.
 async fn lines(path: &Path) -> Vec<Value> {
     let text = String::from_utf8(antiphon_fs::read(path).await.unwrap().to_vec()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
