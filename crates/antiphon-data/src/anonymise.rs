@@ -1,32 +1,60 @@
+//! Anonymisation: personal data (PII) is found and replaced, with the turns and the source lines kept.
+//!
+//! All documents are processed in one call and in two passes. The first collects the names of people from labels and
+//! introductions, the second replaces them and everything that matches a pattern. In each document the replacements are
+//! collected in this order, and a range that overlaps an earlier one is dropped:
+//!
+//! 1. the speaker's name in the label before each turn, which is a name in any script;
+//! 2. e-mail addresses, account names and telephone numbers, by regular expressions (`patterns`);
+//! 3. words that belong to a known name (`names`).
+//!
+//! The new text and the moved offsets are then made together (`rewrite`). `Debug` of all public types omits originals,
+//! names and the salt, since logs are read by others.
+
 mod names;
 mod patterns;
+mod rewrite;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use self::names::Names;
-use crate::document::{Document, LineStart, Turn};
+use self::rewrite::{joined, replaced};
+use crate::document::{Document, Turn};
 use crate::speakers;
 
-/// An anonymiser, which removes personal data (PII) from documents: names, e-mail addresses, account names and telephone
-/// numbers.
+/// An anonymiser, which removes personal data (PII) from documents: names, e-mail addresses, account names and
+/// telephone numbers.
 ///
-/// The anonymiser knows the names of speakers, names in introductions ("my name is …", "call me …", "Mrs …"), and names that
-/// the caller [gives](Anonymiser::names). It removes every occurrence of a word of such a name that begins with a capital
-/// letter; the words of given names also match in lower case. Accents and the case of the other letters are ignored.
+/// The anonymiser knows the names of speakers, names in introductions ("my name is …", "call me …", "Mrs …"), and names
+/// that the caller [gives](Anonymiser::names). It removes every occurrence of a word of such a name that begins with a
+/// capital letter; the words of given names also match in lower case. Accents and the case of the other letters are
+/// ignored.
 ///
-/// There is no dictionary of names: the name of a person who is only mentioned, without a title, stays in the text unless the
-/// caller gives it.
+/// There is no dictionary of names: the name of a person who is only mentioned, without a title, stays in the text
+/// unless the caller gives it.
 ///
+/// Addresses of places, dates, amounts and names of companies are kept as well: the result has less personal data, and
+/// is not proved to have none.
+///
+/// | kind | found by | redact | replace | hash |
+/// |---|---|---|---|---|
+/// | `name` | labels, introductions, given names | `[name]` | `Person 1` | `name-1f3a5b7c` |
+/// | `email` | `name@host.tld`, in any script | `[email]` | `person1@mail.example` | `email-…` |
+/// | `account` | `@name` | `[account]` | `@person1` | `account-…` |
+/// | `phone` | 7 to 15 digits in the form of a number to call | `[phone]` | `01632 960001` | `phone-…` |
+///
+/// # Examples
 /// ```
 /// use antiphon_data::{Anonymiser, Document, Strategy};
-/// let document = Document::parse("talk.txt", b"Interviewer: Who are you?\nAnna Lee: Anna, mail me at anna@lee.example.\n")?;
+/// let talk = b"Interviewer: Who are you?\nAnna Lee: Anna, mail me at anna@lee.example.\n";
+/// let document = Document::parse("talk.txt", talk)?;
 /// let (documents, found) = Anonymiser::new(Strategy::Replace).apply(&[document]);
-/// assert_eq!(&*documents[0].text, "Interviewer: Who are you?\nPerson 1: Person 1, mail me at person1@mail.example.\n");
+/// let expected = "Interviewer: Who are you?\nPerson 1: Person 1, mail me at person1@mail.example.\n";
+/// assert_eq!(&*documents[0].text, expected);
 /// assert_eq!((found[0].original.as_str(), found[0].substitute.as_str()), ("Anna Lee", "Person 1"));
 /// # Ok::<(), antiphon_data::Failure>(())
 /// ```
@@ -37,33 +65,44 @@ pub struct Anonymiser {
     salt: String,
 }
 
-/// The strategy for the text that replaces personal data: redact, replace or hash.
+/// The strategy for the text that replaces personal data: redact, replace or hash. Serialised in lower case, as
+/// `redact`.
+///
+/// Use [`Replace`](Self::Replace) if a language model or a person reads the result, [`Redact`](Self::Redact) if no one
+/// has to distinguish people, and [`Hash`](Self::Hash) if results of several runs have to be joined by person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Strategy {
     /// Redact: the kind of the data, such as `[name]`. Two people can no longer be distinguished.
     Redact,
-    /// Replace: an invented value, such as `Person 1`, which is the same for all occurrences of a name in all documents.
+    /// Replace: an invented value, such as `Person 1`, which is the same for all occurrences of a name in all
+    /// documents.
     Replace,
-    /// Hash: a short code, such as `name-1f3a5b7c`, which is the same for all occurrences in all documents: the first eight
-    /// hexadecimal digits of a salted SHA-256. Without a secret [salt](Anonymiser::salt), a name can be found by hashing a list
-    /// of names.
+    /// Hash: a short code, such as `name-1f3a5b7c`, which is the same for all occurrences in all documents: the first
+    /// eight hexadecimal digits of a salted SHA-256. Without a secret [salt](Anonymiser::salt), a name can be found by
+    /// hashing a list of names.
     Hash,
 }
 
-/// A text that was removed, with its substitute. `Debug` omits the original; `Serialize` includes it.
+/// A text that was removed, with its substitute. `Debug` omits the original; `Serialize` includes it, so that a list of
+/// replacements is as confidential as the documents.
+///
+/// ```json
+/// { "kind": "name", "original": "Anna Lee", "instead": "Person 1", "times": 3 }
+/// ```
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Replacement {
     /// `name`, `email`, `account` or `phone`.
     pub kind: &'static str,
-    /// The text that was removed.
+    /// The text that was removed. For a name, the whole name, of which an occurrence may have only one word.
     pub original: String,
     /// The text that replaces it.
     #[serde(rename = "instead")]
     pub substitute: String,
-    /// The number of occurrences that were replaced.
+    /// The number of occurrences that were replaced, in all documents; at least 1. Each word of a name counts as one,
+    /// and so does the speaker of each turn.
     pub times: usize,
 }
 
@@ -86,15 +125,26 @@ impl Anonymiser {
         Self { strategy, names: Vec::new(), salt: String::new() }
     }
 
-    /// Sets names to remove in addition to those that are found. A name may have several words. Default: none.
+    /// Sets names to remove in addition to those that are found. A name may have several words. Default: none. Replaces
+    /// the names of an earlier call.
+    ///
+    /// Given names also match in lower case and in scripts without case. Titles and words of one letter are ignored.
+    ///
+    /// ```
+    /// use antiphon_data::{Anonymiser, Document, Strategy};
+    /// let document = Document::parse("a.txt", b"P1: I share the van with zed.\n")?;
+    /// let (documents, _) = Anonymiser::new(Strategy::Redact).names(["Zed"]).apply(&[document]);
+    /// assert_eq!(&*documents[0].text, "P1: I share the van with [name].\n");
+    /// # Ok::<(), antiphon_data::Failure>(())
+    /// ```
     #[must_use]
     pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the salt for [`Strategy::Hash`]. Default: empty. Keep the salt secret: with it, names can be hashed until a code
-    /// matches.
+    /// Sets the salt for [`Strategy::Hash`]. Default: empty. Keep the salt secret: with it, names can be hashed until a
+    /// code matches.
     #[must_use]
     pub fn salt(mut self, salt: impl Into<String>) -> Self {
         self.salt = salt.into();
@@ -109,9 +159,16 @@ impl Anonymiser {
 
     /// Returns copies of the documents without the personal data that was found, and the list of replacements.
     ///
-    /// [`Document::line_at`] still returns lines of the source files; byte offsets refer to the new texts. The copies are named
-    /// `document-001` and so on, with the extension of the file, since a file's name may be a person's name. Pass all documents
-    /// in one call, so that a person has the same substitute in each of them.
+    /// [`Document::line_at`] still returns lines of the source files; byte offsets refer to the new texts. The copies
+    /// are named `document-001` and so on, with the extension of the file, since a file's name may be a person's name.
+    /// Pass all documents in one call, so that a person has the same substitute in each of them.
+    ///
+    /// With [`Strategy::Redact`], [speakers](Turn::speaker) with a name become `Speaker 1` and so on, so that turns of
+    /// different people can still be distinguished. [`Document::sha256`] and [`Document::bytes`] remain those of the
+    /// source. The list of replacements is in the order in which they were found.
+    ///
+    /// The result is deterministic. This function is CPU-bound: in async code, call it on a blocking thread for large
+    /// inputs.
     #[must_use]
     pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replacement>) {
         let names = self.words_of_names(documents);
@@ -130,6 +187,8 @@ impl Anonymiser {
         (made, found.replaced)
     }
 
+    /// Collects the names of people in all documents: given names, speakers that are no codes or roles, and
+    /// introductions.
     fn words_of_names(&self, documents: &[Document]) -> Names {
         let mut names: Vec<String> = self.names.clone();
         for document in documents {
@@ -139,13 +198,36 @@ impl Anonymiser {
         }
         Names::new(&names, &self.names)
     }
+
+    /// Returns the substitute for the original of a kind that is the `number`th of its kind, from 1.
+    fn substitute(&self, kind: &str, original: &str, number: usize) -> String {
+        match (self.strategy, kind) {
+            (Strategy::Redact, kind) => format!("[{kind}]"),
+            (Strategy::Replace, "email") => format!("person{number}@mail.example"),
+            // Ofcom reserves these numbers for drama: no one has them.
+            (Strategy::Replace, "phone") => format!("01632 960{:03}", number % 1_000),
+            (Strategy::Replace, "account") => format!("@person{number}"),
+            (Strategy::Replace, _) => format!("Person {number}"),
+            (Strategy::Hash, kind) => self.code(kind, original),
+        }
+    }
+
+    /// Returns the code of an original: its kind and the first 32 bits of a salted SHA-256. The kind is hashed as well,
+    /// so that equal texts of two kinds have different codes.
+    fn code(&self, kind: &str, original: &str) -> String {
+        let digest = Sha256::digest(format!("{}\0{kind}\0{original}", self.salt));
+        let code: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("{kind}-{code}")
+    }
 }
 
-/// Ranges of a text with their substitutes; no two overlap.
+/// Ranges of a text with their substitutes; no two overlap. The key is the start of a range, the value its end and
+/// substitute.
 #[derive(Default)]
 struct Replacements(BTreeMap<usize, (usize, String)>);
 
 impl Replacements {
+    /// Adds a range, unless it is empty or overlaps an earlier one. Only then is the substitute computed, and counted.
     fn add(&mut self, range: Range<usize>, substitute: impl FnOnce() -> String) {
         let before = self.0.range(..range.end).next_back();
         if range.is_empty() || before.is_some_and(|(_, (end, _))| *end > range.start) {
@@ -154,7 +236,7 @@ impl Replacements {
         self.0.insert(range.start, (range.end, substitute()));
     }
 
-    /// Replaces the name in the label before a turn's words.
+    /// Replaces the name in the label before a turn's words. Labels that are codes or sides of the interview are kept.
     fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut ReplacementLog<'_>) {
         let before = document.text.get(..turn.span.start).unwrap_or_default();
         let line = before.rfind('\n').map_or(0, |end| end + 1);
@@ -173,6 +255,7 @@ impl Replacements {
         }
     }
 
+    /// Returns the ranges in ascending order, with their substitutes.
     fn in_order(self) -> Vec<(Range<usize>, String)> {
         self.0.into_iter().map(|(start, (end, substitute))| (start..end, substitute)).collect()
     }
@@ -185,16 +268,21 @@ impl fmt::Debug for Anonymiser {
     }
 }
 
+/// The replacements in all documents so far, by which equal originals get equal substitutes.
 struct ReplacementLog<'a> {
     anonymiser: &'a Anonymiser,
+    /// The replacements in the order in which they were found.
     replaced: Vec<Replacement>,
+    /// The index in `replaced` of each original.
     by_text: BTreeMap<String, usize>,
     /// The number of originals of each kind.
     counts: BTreeMap<&'static str, usize>,
+    /// The numbers of speakers whose names were redacted.
     speakers: BTreeMap<String, usize>,
 }
 
 impl<'a> ReplacementLog<'a> {
+    /// Creates an empty log.
     fn of(anonymiser: &'a Anonymiser) -> Self {
         Self {
             anonymiser,
@@ -211,6 +299,7 @@ impl<'a> ReplacementLog<'a> {
         *self.speakers.entry(speaker.to_owned()).or_insert(next)
     }
 
+    /// Returns the substitute for an original, and counts the occurrence.
     fn substitute(&mut self, kind: &'static str, original: &str) -> String {
         if let Some(at) = self.by_text.get(original) {
             self.replaced[*at].times += 1;
@@ -218,83 +307,11 @@ impl<'a> ReplacementLog<'a> {
         }
         let count = self.counts.entry(kind).or_default();
         *count += 1;
-        let number = *count;
-        let substitute = match (self.anonymiser.strategy, kind) {
-            (Strategy::Redact, kind) => format!("[{kind}]"),
-            (Strategy::Replace, "email") => format!("person{number}@mail.example"),
-            // Ofcom reserves these numbers for drama: no one has them.
-            (Strategy::Replace, "phone") => format!("01632 960{:03}", number % 1_000),
-            (Strategy::Replace, "account") => format!("@person{number}"),
-            (Strategy::Replace, _) => format!("Person {number}"),
-            (Strategy::Hash, kind) => {
-                let digest = Sha256::digest(format!("{}\0{kind}\0{original}", self.anonymiser.salt));
-                let code: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-                format!("{kind}-{code}")
-            }
-        };
+        let substitute = self.anonymiser.substitute(kind, original, *count);
         self.by_text.insert(original.to_owned(), self.replaced.len());
-        self.replaced.push(Replacement {
-            kind,
-            original: original.to_owned(),
-            substitute: substitute.clone(),
-            times: 1,
-        });
+        let original = original.to_owned();
+        self.replaced.push(Replacement { kind, original, substitute: substitute.clone(), times: 1 });
         substitute
-    }
-}
-
-/// Joins adjacent words of one name into one replacement.
-fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Range<usize>, String)> {
-    let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
-    for (range, substitute) in cuts {
-        match joined.last_mut() {
-            Some((last, before)) if *before == substitute && &text[last.end..range.start] == " " => {
-                last.end = range.end;
-            }
-            _ => joined.push((range, substitute)),
-        }
-    }
-    joined
-}
-
-/// Returns a document with the ranges of `cuts`, which are in ascending order, replaced.
-fn replaced(
-    document: &Document,
-    cuts: &[(Range<usize>, String)],
-    number: usize,
-    mut speaker: impl FnMut(&str) -> String,
-) -> Document {
-    let mut text = String::with_capacity(document.text.len());
-    // The offset in the new text at which each stretch of the old one begins.
-    let mut moves: Vec<(usize, usize)> = vec![(0, 0)];
-    let mut from = 0;
-    for (range, substitute) in cuts {
-        text.push_str(&document.text[from..range.start]);
-        moves.push((range.start, text.len()));
-        text.push_str(substitute);
-        from = range.end;
-        moves.push((from, text.len()));
-    }
-    text.push_str(&document.text[from..]);
-    let moved = |offset: usize| {
-        let at = moves.partition_point(|(old, _)| *old <= offset).saturating_sub(1);
-        let (old, new) = moves[at];
-        let next = moves.get(at + 1).map_or(text.len(), |(_, new)| *new);
-        (new + (offset - old)).min(next)
-    };
-    let turn = |turn: &Turn| Turn {
-        speaker: Arc::from(speaker(&turn.speaker)),
-        role: turn.role,
-        span: moved(turn.span.start)..moved(turn.span.end),
-    };
-    let line = |start: &LineStart| LineStart { offset: moved(start.offset), line: start.line };
-    let ending = document.name.rsplit_once('.').map_or("txt", |(_, ending)| ending);
-    Document {
-        name: format!("document-{number:03}.{ending}"),
-        turns: document.turns.iter().map(turn).collect(),
-        lines: document.lines.iter().map(line).collect(),
-        text: text.as_str().into(),
-        ..document.clone()
     }
 }
 

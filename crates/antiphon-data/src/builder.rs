@@ -1,31 +1,68 @@
+//! The body of a document under construction: text, turns and source lines, which the readers of the formats add in
+//! order.
+//!
+//! The readers know the grammar of a format; this module knows the shape of a document. A reader adds a turn
+//! ([`Body::say`]), a line that no one said ([`Body::note`]), or more text of the last turn ([`Body::go_on`]). The body
+//! writes the labels, keeps the index of source lines in step with the text, and finds speakers within the text of a
+//! turn.
+//!
+//! For `{"who": "P1", "age": 40, "text": "I bake."}` on line 3, the text and the index are:
+//!
+//! ```text
+//! age: 40          offset 0: line 3
+//! P1: I bake.      offset 8: line 3, with a turn of P1 from offset 12 to 19
+//! ```
+
 use std::sync::Arc;
 
 use crate::document::{LineStart, SpeakerRole, Turn};
 use crate::speakers;
 
-/// The text, turns and lines that a format's reader makes of a file.
+/// The text, turns and lines that a format's reader makes of a file. The fields become those of
+/// [`Document`](crate::Document).
 #[derive(Debug, Default)]
 pub(crate) struct Body {
+    /// The text so far; each line ends with `\n`.
     pub(crate) text: String,
+    /// The turns so far, in ascending order of their ranges.
     pub(crate) turns: Vec<Turn>,
+    /// The starts of source lines so far, in ascending order of their offsets.
     pub(crate) lines: Vec<LineStart>,
 }
 
 /// Words of a source, and the line on which they begin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Words<'a> {
+    /// The text as the source has it, decoded and possibly with white space around it.
     pub(crate) text: &'a str,
+    /// The source line of the first byte of `text`, from 1.
     pub(crate) line: u32,
     /// Whether a line end in the words is one in the source, as in a table; an escaped one is not.
     pub(crate) lines_count: bool,
 }
 
+impl Words<'_> {
+    /// Returns the words without surrounding white space, and with the line on which they then begin.
+    fn trimmed(self) -> Self {
+        let (text, rest) = (self.text.trim(), self.text.trim_start());
+        let before = &self.text[..self.text.len() - rest.len()];
+        let skipped = u32::try_from(before.matches('\n').count()).unwrap_or(0);
+        let line = self.line + if self.lines_count { skipped } else { 0 };
+        Self { text, line, ..self }
+    }
+}
+
 /// A speaker's name and side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Voice<'a> {
+    /// The name for the turns; the label in the text may differ from it.
     pub(crate) speaker: &'a str,
+    /// The side for the turns.
     pub(crate) role: SpeakerRole,
 }
+
+/// The byte offset before which a label has to begin for words to count as a dialogue.
+const DIALOGUE_START: usize = 48;
 
 impl Body {
     /// Marks the end of the text so far: what is pushed next comes from `line` of the source.
@@ -33,7 +70,8 @@ impl Body {
         self.lines.push(LineStart { offset: self.text.len(), line });
     }
 
-    /// Adds a line that no one said.
+    /// Adds a line that no one said, such as an age or a date, after a label. Such lines are in the text but in no
+    /// turn, so that they are never quoted. White space alone adds nothing.
     pub(crate) fn note(&mut self, label: &str, words: Words<'_>) {
         if words.text.trim().is_empty() {
             return;
@@ -43,37 +81,27 @@ impl Body {
         self.text.push('\n');
     }
 
-    /// Adds a turn on a line of its own, after a label. Words that name their own speakers become turns of these.
+    /// Adds a turn on a separate line, after a label. Words that name their own speakers become turns of these: a cell
+    /// of a table may have a whole interview. White space alone adds nothing.
     pub(crate) fn say(&mut self, label: &str, voice: Voice<'_>, words: Words<'_>) {
-        let trimmed = words.text.trim();
-        if trimmed.is_empty() {
+        if words.text.trim().is_empty() {
             return;
         }
-        let before = &words.text[..words.text.len() - words.text.trim_start().len()];
-        let skipped = u32::try_from(before.matches('\n').count()).unwrap_or(0);
-        let line = words.line + if words.lines_count { skipped } else { 0 };
-        self.lead(label, line);
+        let words = words.trimmed();
+        self.lead(label, words.line);
         let start = self.text.len();
-        self.push_lines(Words { text: trimmed, line, ..words });
-        // Labels in words that an interviewer reads out, or far behind the words' beginning, are no speakers.
-        let inner = match voice.role {
-            SpeakerRole::Participant => speakers::turns(trimmed, voice.speaker),
-            SpeakerRole::Interviewer => Vec::new(),
-        };
-        if inner.len() > 1 && inner[0].span.start < 48 {
-            let shift = |turn: Turn| Turn { span: turn.span.start + start..turn.span.end + start, ..turn };
-            self.turns.extend(inner.into_iter().map(shift));
-        } else {
-            self.turns.push(Turn {
-                speaker: Arc::from(voice.speaker),
-                role: voice.role,
-                span: start..self.text.len(),
-            });
+        self.push_lines(words);
+        let inner = dialogue_in(words.text, voice);
+        if inner.is_empty() {
+            let speaker = Arc::from(voice.speaker);
+            self.turns.push(Turn { speaker, role: voice.role, span: start..self.text.len() });
         }
+        let shift = |turn: Turn| Turn { span: turn.span.start + start..turn.span.end + start, ..turn };
+        self.turns.extend(inner.into_iter().map(shift));
         self.text.push('\n');
     }
 
-    /// Adds words to the last turn, as another caption of the same speaker does.
+    /// Adds words to the last turn, as another caption of the same speaker does. Does nothing before the first turn.
     pub(crate) fn go_on(&mut self, words: &str, line: u32) {
         let Some(turn) = self.turns.last_mut() else { return };
         // A space replaces the line end of the turn.
@@ -85,7 +113,8 @@ impl Body {
         self.text.push('\n');
     }
 
-    /// Makes interviewers of the speakers with these names: whole names, or first names.
+    /// Makes interviewers of the speakers with these names: whole names, or first names. Called at the end, since a
+    /// file may name its interviewer behind the turns.
     pub(crate) fn asked_by(&mut self, names: &[&str]) {
         for turn in &mut self.turns {
             if names.iter().any(|name| speakers::is_called(&turn.speaker, name)) {
@@ -94,7 +123,7 @@ impl Body {
         }
     }
 
-    /// Takes turns from the speaker labels in the text itself.
+    /// Takes turns from the speaker labels in the text itself, or from its paragraphs; replaces all turns so far.
     pub(crate) fn spoken(mut self, person: &str) -> Self {
         self.turns = speakers::turns(&self.text, person);
         self.or_unlabelled(person)
@@ -111,6 +140,7 @@ impl Body {
         self
     }
 
+    /// Begins a line of the text with a label and a colon; an empty label adds neither.
     fn lead(&mut self, label: &str, line: u32) {
         self.mark(line);
         if !label.is_empty() {
@@ -119,6 +149,7 @@ impl Body {
         }
     }
 
+    /// Adds words, and marks the source line of each of their lines.
     fn push_lines(&mut self, words: Words<'_>) {
         for (ends, piece) in (0..).zip(words.text.split('\n')) {
             if ends > 0 {
@@ -128,4 +159,16 @@ impl Body {
             self.text.push_str(piece);
         }
     }
+}
+
+/// Returns the turns of words that are a dialogue; empty if all of the words are the voice's.
+///
+/// Labels in words that an interviewer reads out, or far behind the words' beginning, are no speakers.
+fn dialogue_in(words: &str, voice: Voice<'_>) -> Vec<Turn> {
+    let turns = match voice.role {
+        SpeakerRole::Participant => speakers::turns(words, voice.speaker),
+        SpeakerRole::Interviewer => Vec::new(),
+    };
+    let is_dialogue = turns.len() > 1 && turns.first().is_some_and(|turn| turn.span.start < DIALOGUE_START);
+    if is_dialogue { turns } else { Vec::new() }
 }

@@ -1,3 +1,12 @@
+//! Documents: the parsed form of one file, the same for all formats.
+//!
+//! A document is one text with two indexes over it: the turns of the speakers, as byte ranges, and the offsets at which
+//! another line of the source begins. Citations (grounding) are found as byte ranges of the text, and their source
+//! lines are looked up at the end, so that no other crate has to know the formats.
+//!
+//! The readers of the formats return a `Body`; this module adds the digest, the size and the encoding of the file, and
+//! rejects files in which no participant speaks.
+
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
@@ -5,52 +14,102 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::Failure;
+use crate::builder::Body;
+use crate::error::{Failure, Malformed};
 use crate::{decode, formats};
 
 /// The text of one file, with the turns of its speakers and the source line of each byte.
+///
+/// A document has at least one turn of a participant, and its turns are in ascending order and do not overlap. The text
+/// is shared ([`Arc`]), so a clone copies the turns and the lines, but not the text.
+///
+/// Documents are serialised with all their fields, so that another process can use them without the file:
+///
+/// ```text
+/// { "name": "a/p1.txt", "format": "text", "sha256": "…", "bytes": 41, "encoding": "UTF-8", "text": "…",
+///   "turns": [{ "speaker": "P1", "role": "participant", "span": { "start": 30, "end": 35 } }],
+///   "lines": [{ "offset": 0, "line": 1 }, …] }
+/// ```
+///
+/// # Examples
+/// For a table, the text has a line for each turn, after the label of its speaker; the line of the source is kept:
+///
+/// ```
+/// use antiphon_data::Document;
+/// let table = b"speaker,text\nInterviewer,Why?\nP1,\"It is cold,\nand dark\"\n";
+/// let document = Document::parse("talk.csv", table)?;
+/// assert_eq!(&*document.text, "Interviewer: Why?\nP1: It is cold,\nand dark\n");
+/// assert_eq!(document.words(&document.turns[1]), "It is cold,\nand dark");
+/// let dark = document.text.find("dark").unwrap_or_default();
+/// assert_eq!(document.line_at(dark), 4);
+/// # Ok::<(), antiphon_data::Failure>(())
+/// ```
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Document {
-    /// The file's path relative to the input's root, with `/` as the separator on every system.
+    /// The file's path relative to the input's root, with `/` as the separator on every system. For
+    /// [`Document::parse`], the name that was passed.
     pub name: String,
     /// The format in which the file was read.
     pub format: Format,
-    /// The SHA-256 of the file's bytes, in hexadecimal.
+    /// The SHA-256 of the file's bytes as they are on disk, before decoding: 64 lower-case hexadecimal digits.
     pub sha256: String,
-    /// The size of the file in bytes.
+    /// The size of the file in bytes, before decoding.
     pub bytes: u64,
-    /// The encoding of the file, by its WHATWG name, such as `UTF-8` or `windows-1252`.
+    /// The encoding of the file, by its WHATWG name: `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`. UTF-16 is
+    /// detected only by its byte order mark; `windows-1252` is a guess for bytes that are not valid UTF-8. A DOCX
+    /// always has `UTF-8`.
     pub encoding: Cow<'static, str>,
-    /// The text, with `\n` as the line ending. For plain text, Markdown, Org, HTML and DOCX it is the text of the file; for the
-    /// other formats it is the turns in order, each after the label of its speaker.
+    /// The text, with `\n` as the line ending. For plain text, Markdown, Org, HTML and DOCX it is the text of the file;
+    /// for the other formats it is the turns in order, each after the label of its speaker.
     pub text: Arc<str>,
-    /// The turns of the speakers, in the order of the text. If a file names no speakers, each paragraph is a turn of one
-    /// participant, who is named after the file.
+    /// The turns of the speakers, in the order of the text. If a file names no speakers, each paragraph is a turn of
+    /// one participant, who is named after the file.
     pub turns: Vec<Turn>,
+    /// The starts of source lines, in ascending order of their offsets. Several may have the same offset: the last one
+    /// counts.
     pub(crate) lines: Vec<LineStart>,
 }
 
 /// A byte offset of the text at which another line of the source begins.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LineStart {
+    /// The byte offset in the text.
     pub(crate) offset: usize,
+    /// The line of the source, from 1; for a DOCX the paragraph.
     pub(crate) line: u32,
 }
 
 /// A turn: one uninterrupted contribution of a speaker.
+///
+/// The source of a turn depends on the format:
+///
+/// | format | a turn is |
+/// |---|---|
+/// | plain text, Markdown, Org, HTML, DOCX | the text from one speaker's label to the next label or heading |
+/// | CSV, JSON, JSON Lines, YAML | a row with a field for the text; otherwise each answer of the row |
+/// | WebVTT, SubRip | consecutive captions of one speaker |
+/// | text without labels, JSON and YAML without such rows | a paragraph |
+///
+/// Two adjacent turns may have the same speaker. A turn is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Turn {
-    /// The speaker's code or name in the file; the file's name without its extension if the file names no speaker.
+    /// The speaker's code or name in the file; the file's name without its extension if the file names no speaker. A
+    /// label that identifies no person, such as `Participant`, counts as no name, so that the participants of two files
+    /// are two people; `Speaker 2` becomes the file's name and the label.
     pub speaker: Arc<str>,
-    /// The speaker's side of the interview.
+    /// The speaker's side of the interview, from the label, from a role in the row, or from the header of the file.
     pub role: SpeakerRole,
-    /// The byte range of the words in [`Document::text`], without the speaker's label.
+    /// The byte range of the words in [`Document::text`], without the speaker's label and without surrounding white
+    /// space. Both ends are at character boundaries; see [`Document::words`].
     pub span: Range<usize>,
 }
 
-/// The sides of an interview.
+/// The sides of an interview. Serialised as `participant` and `interviewer`.
+///
+/// Labels such as `Interviewer`, `Moderator (Sam)`, `Host` or `Q1` are an interviewer's, ignoring case; every other
+/// label is a participant's, unless the file names its speaker as the interviewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeakerRole {
@@ -60,37 +119,61 @@ pub enum SpeakerRole {
     Interviewer,
 }
 
-/// A format of documents. The extension of a file's name selects it; see [`Format::from_name`].
+/// A format of documents. The extension of a file's name selects it; see [`Format::from_name`]. The content is not
+/// examined.
+///
+/// Formats are serialised by the lower-case names of the variants, such as `jsonl`. For tables that are processed
+/// record by record, see [`RowFormat`](crate::RowFormat).
+///
+/// | format | limits, and reasons for a [`Failure`] |
+/// |---|---|
+/// | CSV | a row with more or fewer fields than the header; a quoted field that is never closed |
+/// | JSON, JSON Lines, YAML | a syntax error; nesting of more than 64 levels |
+/// | YAML | aliases that repeat more than 1 MiB; a key that is a list or a mapping |
+/// | WebVTT, SubRip | a cue without times; for WebVTT, a file that does not begin with `WEBVTT` |
+/// | DOCX | a file that is not a zip archive; a text of more than 64 MiB, unpacked |
+/// | HTML | an element, a comment or a tag that hides the rest of the page since it is never closed |
+///
+/// Files of all formats fail if they have no text or no turn of a participant; all but DOCX also if they are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
     /// Plain text: `.txt`, `.text`. Labels at the start of lines, such as `P1:`, name the speakers.
     Text,
-    /// Markdown: `.md`, `.markdown`.
+    /// Markdown: `.md`, `.markdown`. Read as plain text; labels may be bold or italic, and headings belong to no turn.
     Markdown,
-    /// Comma-separated values with a header row: `.csv`.
+    /// Comma-separated values with a header row: `.csv`. Semicolons and tabs separate fields if the header has no
+    /// comma. A row is a turn if it has a column such as `text` or `answer`; in other tables, such as a survey's, each
+    /// cell of two or more words is a turn that answers its column's heading.
     Csv,
-    /// One JSON value: `.json`.
+    /// One JSON value: `.json`. Every object with a text, or with scalars only, is a row as in a table, at any depth.
     Json,
-    /// One JSON value on each line (NDJSON): `.jsonl`, `.ndjson`.
+    /// One JSON value on each line (NDJSON): `.jsonl`, `.ndjson`. Empty lines are skipped.
     Jsonl,
-    /// WebVTT captions: `.vtt`.
+    /// WebVTT captions: `.vtt`. Speakers are named by voice tags, such as `<v Anna>`, or by labels.
     Vtt,
-    /// SubRip captions: `.srt`.
+    /// SubRip captions: `.srt`. Speakers are named by labels, such as `P05:`, before the text or alone on a line.
     Srt,
-    /// Word's Office Open XML: `.docx`.
+    /// Word's Office Open XML: `.docx`. Only the main text is read: no headers, footnotes or comments. Each paragraph
+    /// counts as one line.
     Docx,
-    /// YAML 1.2: `.yaml`, `.yml`.
+    /// YAML 1.2: `.yaml`, `.yml`. One document or several, read as JSON is; merge keys (`<<`) and aliases are resolved.
     Yaml,
-    /// A web page: `.html`, `.htm`.
+    /// A web page: `.html`, `.htm`. Read as a browser shows it: without scripts, styles and comments.
     Html,
-    /// An Org file: `.org`.
+    /// An Org file: `.org`. Keywords, comments and drawers are left out; `#+TITLE:` and `*` lines are headings.
     Org,
 }
 
 impl Format {
     /// Returns the format for a file name's extension, ignoring case; `None` for an unsupported one.
+    ///
+    /// ```
+    /// use antiphon_data::Format;
+    /// assert_eq!(Format::from_name("talks/P1.TXT"), Some(Format::Text));
+    /// assert_eq!(Format::from_name("README"), None);
+    /// ```
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let (_, ending) = name.rsplit_once('.')?;
@@ -110,8 +193,11 @@ impl Format {
         })
     }
 
-    /// Returns the file extension for a media type, as in a `Content-Type` header; `None` for a type that cannot be read.
-    /// Unknown `text/` types and an empty type count as plain text (`txt`).
+    /// Returns the file extension for a media type, as in a `Content-Type` header; `None` for a type that cannot be
+    /// read. Unknown `text/` types and an empty type count as plain text (`txt`). Case and parameters such as `charset`
+    /// are ignored.
+    ///
+    /// Use it to name content that was downloaded or uploaded without a file name, before [`Document::parse`].
     ///
     /// ```
     /// use antiphon_data::Format;
@@ -143,30 +229,27 @@ impl Format {
 }
 
 impl Document {
-    /// Parses the bytes of a file. The extension of `name` selects the format. Use [`Loader`](crate::Loader) for files on disk,
-    /// and [`Rows`](crate::Rows) for records that are processed one by one.
+    /// Parses the bytes of a file. The extension of `name` selects the format. Use [`Loader`](crate::Loader) for files
+    /// on disk, and [`Rows`](crate::Rows) for records that are processed one by one.
+    ///
+    /// The same name and bytes always return the same document. This function does no I/O and is CPU-bound: in async
+    /// code, call it on a blocking thread for files of more than a few megabytes, as the loader does.
     ///
     /// # Errors
-    /// A [`Failure`] with the file, the line if it is known, and one of these reasons: an unsupported extension, bytes that are
-    /// not text, malformed content, no text, or no turn of a participant.
+    /// A [`Failure`] with the file, the line if it is known, and one of these reasons: an unsupported extension, bytes
+    /// that are not text, malformed content, no text, or no turn of a participant. The size of `bytes` is not limited.
+    ///
+    /// ```
+    /// use antiphon_data::Document;
+    /// let failure = Document::parse("a.csv", b"speaker,text\nP1,yes,no\n").unwrap_err();
+    /// assert_eq!(failure.to_string(), "a.csv:2: this row has 3 fields and the header has 2");
+    /// ```
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Failure> {
-        let fail = |reason: String| Failure::new(name, reason);
-        let format = Format::from_name(name)
-            .ok_or_else(|| fail(format!("unsupported file type; supported: {}", Format::endings())))?;
-        let (body, encoding) = match format {
-            Format::Docx => (formats::docx(bytes, person(name)), "UTF-8"),
-            _ => {
-                let decoded = decode::decode(bytes).map_err(|err| err.of(name))?;
-                (formats::text(format, &decoded.text, person(name)), decoded.encoding)
-            }
-        };
-        let body = body.map_err(|err| err.of(name))?;
-        if body.turns.is_empty() {
-            return Err(fail("the file has no text".to_owned()));
-        }
-        if body.turns.iter().all(|turn| turn.role == SpeakerRole::Interviewer) {
-            return Err(fail("no participant speaks: every turn is an interviewer's".to_owned()));
-        }
+        let format = Format::from_name(name).ok_or_else(|| {
+            Failure::new(name, format!("unsupported file type; supported: {}", Format::endings()))
+        })?;
+        let (body, encoding) = read_body(format, bytes, person(name)).map_err(|err| err.of(name))?;
+        check_turns(&body.turns).map_err(|err| err.of(name))?;
         Ok(Self {
             name: name.to_owned(),
             format,
@@ -179,28 +262,54 @@ impl Document {
         })
     }
 
-    /// Returns the source line, from 1, of the byte at `offset` of [`Document::text`]; for a DOCX the paragraph. An offset
-    /// beyond the end returns the last line.
+    /// Returns the source line, from 1, of the byte at `offset` of [`Document::text`]; for a DOCX the paragraph. An
+    /// offset beyond the end returns the last line.
+    ///
+    /// Takes time logarithmic in the number of lines (binary search). The line of a turn is that of its first word:
+    /// `document.line_at(turn.span.start)`.
     #[must_use]
     pub fn line_at(&self, offset: usize) -> u32 {
         let after = self.lines.partition_point(|start| start.offset <= offset);
         after.checked_sub(1).map_or(1, |index| self.lines[index].line)
     }
 
-    /// Returns the words of one of this document's turns, without the speaker's label; an empty string if the turn's range is
-    /// not in this document's text.
+    /// Returns the words of one of this document's turns, without the speaker's label; an empty string if the turn's
+    /// range is not in this document's text.
+    ///
+    /// The words may have line ends: those of the source, or for HTML those of the layout.
     #[must_use]
     pub fn words(&self, turn: &Turn) -> &str {
         self.text.get(turn.span.clone()).unwrap_or_default()
     }
 }
 
-/// Returns the speaker of a file that names no one: its path without the extension, so that files of one name in two folders
-/// are two people.
+/// Reads a file in its format, and returns its body with the name of the encoding. The text of a DOCX is XML in UTF-8.
+fn read_body(format: Format, bytes: &[u8], person: &str) -> Result<(Body, &'static str), Malformed> {
+    if format == Format::Docx {
+        return Ok((formats::docx(bytes, person)?, "UTF-8"));
+    }
+    let decoded = decode::decode(bytes)?;
+    Ok((formats::text(format, &decoded.text, person)?, decoded.encoding))
+}
+
+/// Rejects a file without a turn of a participant: later steps quote participants only.
+fn check_turns(turns: &[Turn]) -> Result<(), Malformed> {
+    if turns.is_empty() {
+        return Err(Malformed::whole("the file has no text"));
+    }
+    if turns.iter().all(|turn| turn.role == SpeakerRole::Interviewer) {
+        return Err(Malformed::whole("no participant speaks: every turn is an interviewer's"));
+    }
+    Ok(())
+}
+
+/// Returns the speaker of a file that names no one: its path without the extension, so that files of one name in two
+/// folders are two people.
 fn person(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(person, _)| person)
 }
 
+/// Returns bytes as lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a String cannot fail.

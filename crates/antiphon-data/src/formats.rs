@@ -1,4 +1,17 @@
 //! One reader for each format, from text or bytes to turns with source lines.
+//!
+//! Three kinds of formats share their steps: prose, rows and captions.
+//!
+//! | formats | modules | turns are found by |
+//! |---|---|---|
+//! | plain text, Markdown, Org, HTML, DOCX | `plain`, `html`, `docx` | labels at the start of lines (`speakers`) |
+//! | CSV, JSON, JSON Lines, YAML | `csv`, `json`, `yaml`, `tree` | keys such as `speaker` and `text` (`record`) |
+//! | WebVTT, SubRip | `captions` | voice tags and labels |
+//!
+//! Every reader takes the text and `person`, the name for a speaker whom the file does not name, and returns a `Body`
+//! or the first `Malformed` place. A reader never returns a part of a malformed file: a transcript without its end
+//! would be analysed as if it were whole. Each format limits its expansion (zip bombs, YAML aliases) and its depth,
+//! since inputs are not trusted.
 
 mod captions;
 mod csv;

@@ -3,9 +3,21 @@
 //! The crate reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines (NDJSON), YAML, WebVTT, SubRip and DOCX.
 //! [`Anonymiser`] removes personal data (PII) from documents. No language model is involved.
 //!
-//! Use [`Document::parse`] for bytes in memory, [`Loader`] for files and folders, and [`Rows`] for a table of any size, record
-//! by record.
+//! | you have | use |
+//! |---|---|
+//! | bytes in memory | [`Document::parse`] |
+//! | a file, or a folder and everything below it | [`Loader`]: one [`Failure`] for each file that cannot be used |
+//! | a table of any size, to process record by record | [`Rows`]: batches of JSON texts |
+//! | names, addresses and numbers that must not leave the machine | [`Anonymiser`] |
 //!
+//! A document is made of turns: uninterrupted contributions of a speaker, who is an interviewer or a participant
+//! ([`SpeakerRole`]). Positions are byte offsets of [`Document::text`], and [`Document::line_at`] returns their lines
+//! in the source. Files are decoded as UTF-8, UTF-16 (by its byte order mark) or windows-1252.
+//!
+//! Inputs are not trusted. A file that is read as a whole has at most 256 MiB, a row at most 16 MiB, a tree at most 64
+//! levels, and the text of a DOCX at most 64 MiB; [`Format`] lists what else each format rejects.
+//!
+//! # Examples
 //! ```
 //! use antiphon_data::{Document, SpeakerRole};
 //! let document = Document::parse("p1.txt", b"Interviewer: How are you?\nP1: Busy.\n")?;

@@ -1,8 +1,18 @@
+//! Loading of documents from disk: a walk over a folder, batched reads, and parsing on the blocking threads.
+//!
+//! Loading is a pipeline of three stages, each of which is bounded (backpressure): the walk lists all files first, so
+//! that progress has a total; then at most two batches of files are read and two are parsed concurrently. Reading waits
+//! for the disk and parsing for the CPU, so that the two overlap. Results keep the order of the walk.
+//!
+//! A file that cannot be used never ends the load: it becomes a [`Failure`] beside the documents. The folders of this
+//! program's own runs are left out, since their personas are output and not interviews.
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_fs::{FileRead, ReadOptions, WalkOptions};
-use futures_util::StreamExt;
+use antiphon_fs::{Entry, FileRead, ReadOptions, WalkOptions};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::document::{Document, Format};
@@ -10,7 +20,28 @@ use crate::error::{Error, ErrorKind, Failure};
 
 /// A loader of documents from a file, or from a folder and all its subfolders.
 ///
-/// Use [`Document::parse`] for bytes in memory, and [`Rows`](crate::Rows) for records that are processed one by one.
+/// Use [`Document::parse`] for bytes in memory, and [`Rows`](crate::Rows) for records that are processed one by one. A
+/// loader keeps all documents in memory; it has no state of its own, so that one can be shared and used for several
+/// loads.
+///
+/// # Examples
+/// ```
+/// use antiphon_data::Loader;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_data::Error> {
+/// # let folder = antiphon_fs::temp_dir().unwrap();
+/// # antiphon_fs::write(folder.path().join("p1.txt"), "P1: I bake.\n").await.unwrap();
+/// # antiphon_fs::write(folder.path().join("p2.json"), "{").await.unwrap();
+/// # antiphon_fs::write(folder.path().join("photo.png"), "x").await.unwrap();
+/// let loaded = Loader::new().load_path(folder.path()).await?;
+/// assert_eq!(loaded.documents[0].name, "p1.txt");
+/// assert_eq!(loaded.failures[0].to_string(), "p2.json:1: not valid JSON: EOF while parsing an object");
+/// assert_eq!(loaded.skipped[0].file, "photo.png");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A path that does not exist is an error:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -26,12 +57,14 @@ pub struct Loader {
 }
 
 /// The result of [`Loader::load_path`].
+///
+/// Each file that was found is in exactly one of the lists; hidden files and the files of earlier runs are in none.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The documents, sorted by name within each folder.
     pub documents: Vec<Document>,
-    /// Files of a supported type that could not be read or parsed.
+    /// Files of a supported type that could not be read or parsed, and folders that could not be listed.
     pub failures: Vec<Failure>,
     /// Files that were skipped because their type is not supported.
     pub skipped: Vec<Skipped>,
@@ -53,14 +86,17 @@ impl Loader {
     }
 
     /// Sets the token that cancels loading, which then returns `Cancelled`. Default: a token that is never cancelled.
+    ///
+    /// There is no partial result after cancellation; files that are being read are finished first.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// Sets a progress callback. Its arguments are the number of files that are done and the number of all files. The callback
-    /// is called after each batch of at most 64 files and must not block.
+    /// Sets a progress callback. Its arguments are the number of files that are done and the number of all files. The
+    /// callback is called after each batch of at most 64 files and must not block. Failed files count as done. Default:
+    /// none.
     #[must_use]
     pub fn on_progress(mut self, progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
@@ -69,14 +105,16 @@ impl Loader {
 
     /// Loads one file, or all files of a folder and its subfolders.
     ///
-    /// Hidden files and the output folders of earlier runs are left out. Files are read concurrently.
+    /// Hidden files and the output folders of earlier runs are left out. Files are read concurrently. Symbolic links
+    /// are followed, but no folder is read twice by a link that leads back to it. A file of more than 256 MiB is a
+    /// [`Failure`].
     ///
-    /// A file that cannot be used is a [`Failure`] in the result and does not affect the other files. Only if no file could be
-    /// used, the call returns an error.
+    /// A file that cannot be used is a [`Failure`] in the result and does not affect the other files. Only if no file
+    /// could be used, the call returns an error.
     ///
     /// # Errors
-    /// `NotFound`; `Empty` for a folder without a file of a supported type; `NothingReadable` if all files failed; `Cancelled`;
-    /// or `Io` for a folder that cannot be listed.
+    /// `NotFound`; `Empty` for a folder without a file of a supported type; `NothingReadable` if all files failed;
+    /// `Cancelled`; or `Io` for a folder that cannot be listed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
@@ -90,92 +128,69 @@ impl Loader {
         };
         let mut loaded = Loaded { failures: listing.failures, skipped: listing.skipped, ..Loaded::default() };
         self.read(root, listing.paths, &mut loaded).await?;
-        if !loaded.documents.is_empty() {
-            return Ok(loaded);
-        }
-        let place = path.display();
-        Err(match loaded.failures.len() {
-            0 => {
-                let others = match loaded.skipped.len() {
-                    0 => "the folder is empty".to_owned(),
-                    1 => "its only file is of an unsupported type".to_owned(),
-                    n => format!("none of its {n} files has a supported type"),
-                };
-                let endings = Format::endings();
-                Error::new(
-                    ErrorKind::Empty,
-                    format!("no document in {place}: {others} (supported: {endings})"),
-                )
-            }
-            n => Error::nothing_readable(
-                format!("no document could be read in {place}: {n} failed"),
-                loaded.failures,
-            ),
-        })
+        if loaded.documents.is_empty() { Err(nothing_loaded(path, loaded)) } else { Ok(loaded) }
     }
 
+    /// Lists the files of a folder and its subfolders without reading them; see [`Listing`].
+    ///
+    /// # Errors
+    /// `Cancelled`, or the error of the root folder itself. A subfolder that cannot be listed is a failure in the
+    /// listing.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost; the walk stops soon after.
     pub(crate) async fn list(&self, root: &Path) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         let mut walk = antiphon_fs::walk(root, WalkOptions::default(), self.cancel.clone());
         while let Some(batch) = walk.next().await {
             for entry in batch {
-                match entry {
-                    Ok(entry) if Format::from_name(&name_of(root, &entry.path)).is_some() => {
-                        listing.paths.push(entry.path);
-                    }
-                    Ok(entry) => listing.skipped.push(Skipped { file: name_of(root, &entry.path) }),
-                    Err(err) if err.kind() == antiphon_fs::ErrorKind::Cancelled || err.path() == root => {
-                        return Err(Error::from_fs(err));
-                    }
-                    Err(err) => {
-                        listing.failures.push(Failure::new(&name_of(root, err.path()), reason_of(&err)))
-                    }
-                }
+                listing.add(root, entry)?;
             }
         }
         listing.leave_out_runs(root);
         Ok(listing)
     }
 
+    /// Reads and parses files, and adds their documents and failures to `loaded` in the order of `paths`.
+    ///
+    /// # Errors
+    /// `Cancelled`. The results up to then are in `loaded`.
+    ///
+    /// # Cancel safety
+    /// The results of the batches in progress are lost; earlier ones are in `loaded`.
     pub(crate) async fn read(
         &self,
         root: &Path,
         paths: Vec<PathBuf>,
         loaded: &mut Loaded,
     ) -> Result<(), Error> {
-        const FILES_PER_TRIP: usize = 64;
-        let total = paths.len();
-        let root: Arc<Path> = Arc::from(root);
-        let reads = antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone());
-        // Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
-        let mut parsed = reads
-            .ready_chunks(FILES_PER_TRIP)
-            .map(|files| {
-                let root = root.clone();
-                tokio::task::spawn_blocking(move || {
-                    files.into_iter().map(|file| parse(&root, file)).collect()
-                })
-            })
-            .buffered(2);
-        let mut done = 0;
-        while let Some(batch) = parsed.next().await {
-            let batch: Vec<Result<Document, Failure>> = match batch {
-                Ok(batch) => batch,
-                Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-                Err(_) => return Err(cancelled()),
-            };
+        let (mut done, total) = (0, paths.len());
+        let mut parsed = self.parse_all(root, paths);
+        while let Some(batch) = parsed.try_next().await? {
             done += batch.len();
-            for result in batch {
-                match result {
-                    Ok(document) => loaded.documents.push(document),
-                    Err(failure) => loaded.failures.push(failure),
-                }
-            }
+            loaded.add(batch);
             if let Some(progress) = &self.progress {
                 progress(done, total);
             }
         }
         if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
+    }
+
+    /// Returns a stream that reads files and parses them in batches, in the order of `paths`.
+    ///
+    /// Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
+    fn parse_all(&self, root: &Path, paths: Vec<PathBuf>) -> impl Stream<Item = Result<Parsed, Error>> {
+        let root: Arc<Path> = Arc::from(root);
+        antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone())
+            .ready_chunks(FILES_PER_TRIP)
+            .map(move |files| {
+                let root = root.clone();
+                tokio::task::spawn_blocking(move || {
+                    files.into_iter().map(|file| parse(&root, file)).collect::<Parsed>()
+                })
+            })
+            .buffered(2)
+            .map(joined)
     }
 }
 
@@ -185,10 +200,44 @@ impl std::fmt::Debug for Loader {
     }
 }
 
+/// The most files that one blocking task parses: a switch of threads costs more than a small file.
+const FILES_PER_TRIP: usize = 64;
+
+/// The results of a batch of files, in the order of their paths.
+type Parsed = Vec<Result<Document, Failure>>;
+
+/// Returns the results of a parsing task. A panic of the task continues in the caller.
+///
+/// # Errors
+/// `Cancelled` if the runtime shuts down before the task begins.
+fn joined(batch: Result<Parsed, JoinError>) -> Result<Parsed, Error> {
+    match batch {
+        Ok(batch) => Ok(batch),
+        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+        Err(_) => Err(cancelled()),
+    }
+}
+
+impl Loaded {
+    /// Adds the results of a batch to the documents and the failures.
+    fn add(&mut self, batch: Parsed) {
+        for result in batch {
+            match result {
+                Ok(document) => self.documents.push(document),
+                Err(failure) => self.failures.push(failure),
+            }
+        }
+    }
+}
+
+/// The files of a folder and its subfolders, before any of them is read.
 #[derive(Default)]
 pub(crate) struct Listing {
+    /// The files of a supported type, sorted by name within each folder.
     pub(crate) paths: Vec<PathBuf>,
+    /// The files and folders that could not be listed.
     pub(crate) failures: Vec<Failure>,
+    /// The files whose type is not supported.
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -196,8 +245,29 @@ pub(crate) struct Listing {
 const RUN_FILES: [&str; 3] = ["run.json", "personas.json", "partial.txt"];
 
 impl Listing {
-    /// Leaves out the folders of earlier runs, also of incomplete ones: a folder that is named by a UUID and has one of a run's
-    /// files was written by this program, and its personas are not interviews.
+    /// Adds an entry of the walk to the list for its type, or its error to the failures.
+    ///
+    /// # Errors
+    /// `Cancelled`, or an error of the root itself: these end the walk.
+    fn add(&mut self, root: &Path, entry: Result<Entry, antiphon_fs::Error>) -> Result<(), Error> {
+        match entry {
+            Ok(entry) => {
+                let file = name_of(root, &entry.path);
+                match Format::from_name(&file) {
+                    Some(_) => self.paths.push(entry.path),
+                    None => self.skipped.push(Skipped { file }),
+                }
+            }
+            Err(err) if err.kind() == antiphon_fs::ErrorKind::Cancelled || err.path() == root => {
+                return Err(Error::from_fs(err));
+            }
+            Err(err) => self.failures.push(Failure::new(&name_of(root, err.path()), reason_of(&err))),
+        }
+        Ok(())
+    }
+
+    /// Leaves out the folders of earlier runs, also of incomplete ones: a folder that is named by a UUID and has one of
+    /// a run's files was written by this program, and its personas are not interviews.
     fn leave_out_runs(&mut self, root: &Path) {
         let is_uuid = |name: &str| name.len() == 36 && name.split('-').count() == 5;
         let runs: Vec<PathBuf> = self
@@ -217,10 +287,28 @@ impl Listing {
     }
 }
 
+/// Returns the error of a load without a document: `NothingReadable` if files failed, otherwise `Empty`.
+fn nothing_loaded(path: &Path, loaded: Loaded) -> Error {
+    let (place, failed) = (path.display(), loaded.failures.len());
+    if failed > 0 {
+        let message = format!("no document could be read in {place}: {failed} failed");
+        return Error::nothing_readable(message, loaded.failures);
+    }
+    let others = match loaded.skipped.len() {
+        0 => "the folder is empty".to_owned(),
+        1 => "its only file is of an unsupported type".to_owned(),
+        n => format!("none of its {n} files has a supported type"),
+    };
+    let endings = Format::endings();
+    Error::new(ErrorKind::Empty, format!("no document in {place}: {others} (supported: {endings})"))
+}
+
+/// Returns the error of a load that its token, or the shutdown of the runtime, ended.
 fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "loading was cancelled")
 }
 
+/// Parses a file that was read. Both errors, of reading and of parsing, are failures of the file.
 fn parse(root: &Path, file: FileRead) -> Result<Document, Failure> {
     let name = name_of(root, &file.path);
     let bytes = file.bytes.map_err(|err| Failure::new(&name, reason_of(&err)))?;

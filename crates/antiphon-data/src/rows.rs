@@ -1,4 +1,17 @@
 //! Reading of rows from files in batches; each row is one JSON object.
+//!
+//! | source | a row is | the row's JSON |
+//! |---|---|---|
+//! | CSV | a record after the header, which may have several lines | an object of strings by column |
+//! | JSON Lines (NDJSON) | a line that is not blank | the line as it is, if it is an object |
+//! | JSON | an element of the array | the element, if it is an object |
+//! | folder | a document | `{"name": …, "text": …}` |
+//!
+//! Rows are texts and not parsed values, since most are only put into a prompt and written to a file. A line of JSON
+//! Lines is checked, but not written anew, so that its spelling of numbers and its order of keys are kept.
+//!
+//! A bad row never ends the input (`bad`): it is reported with its source text, so that a user can correct it and run
+//! it again. Only an error of the file itself does. Batches bound the memory: 256 rows, or fewer once they have 16 MiB.
 
 mod bad;
 mod csv;
@@ -13,38 +26,51 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, ErrorKind, Failure};
+use crate::error::{Error, ErrorKind, Failure, Malformed};
 use crate::loader::{Listing, Loaded, Loader, name_of};
 pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
 use csv::Records;
 
-/// A row as the text of a JSON object, or the [`Failure`] if it could not be read.
+/// A row as the text of a JSON object, or the [`Failure`] if it could not be read. The object has no `_antiphon` key.
 pub type Row = Result<String, Failure>;
 
-/// The format of a file of rows.
+/// The format of a file of rows. Serialised by the lower-case name of the variant.
+///
+/// For files that are parsed as a whole into speakers and turns, see [`Format`](crate::Format). Rows have to be UTF-8,
+/// with or without a byte order mark, in all formats but [`Folder`](Self::Folder).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RowFormat {
-    /// A table with a header row, separated by commas, semicolons or tabs. Each row becomes an object whose values are strings.
+    /// A table with a header row, separated by commas, semicolons or tabs. Each row becomes an object whose values are
+    /// strings.
+    ///
+    /// The header decides on the separator: a comma if it has one, else a semicolon, else a tab. Names of columns are
+    /// trimmed, an empty one becomes `column_N`, and no two may be equal. A quote within an unquoted field is literal.
+    /// Extensions: `.csv`, `.tsv`.
     Csv,
-    /// One JSON value on each line (NDJSON).
+    /// One JSON value on each line (NDJSON). Blank lines are skipped, and count for line numbers. Extensions: `.jsonl`,
+    /// `.ndjson`.
     Jsonl,
-    /// One JSON array of values, which is read into memory as a whole. A single object counts as one row.
+    /// One JSON array of values, which is read into memory as a whole, up to 256 MiB. A single object counts as one
+    /// row. Failures have no line. Extension: `.json`.
     Json,
-    /// A folder of documents. Each document becomes an object with `name` and `text`.
+    /// A folder of documents. Each document becomes an object with `name` and `text`; see [`Loader`](crate::Loader) for
+    /// the files that are left out.
     Folder,
 }
 
 /// A reader of the rows of a file or a folder, in batches.
 ///
-/// The memory use does not grow with the size of the file, except for a JSON array.
+/// The memory use does not grow with the size of the file, except for a JSON array. Rows are returned in the order of
+/// the file; documents of a folder in the order of their paths.
 ///
-/// A JSON value that is not an object becomes an object with the key `value`. The key `_antiphon`, under which an earlier run
-/// stores its note on a failed row, is removed, so that a file of failed rows can be used as input. Use
+/// A JSON value that is not an object becomes an object with the key `value`. The key `_antiphon`, under which an
+/// earlier run stores its note on a failed row, is removed, so that a file of failed rows can be used as input. Use
 /// [`Loader`](crate::Loader) for documents with speakers and turns.
 ///
+/// # Examples
 /// ```
 /// use antiphon_data::Rows;
 /// # #[tokio::main(flavor = "current_thread")]
@@ -59,17 +85,82 @@ pub enum RowFormat {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A bad row is a failure between the others:
+///
+/// ```
+/// use antiphon_data::Rows;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_data::Error> {
+/// # let folder = antiphon_fs::temp_dir().unwrap();
+/// # let path = folder.path().join("towns.jsonl");
+/// # antiphon_fs::write(&path, "{\"n\": 1}\n{\"n\": \n\"three\"\n").await.unwrap();
+/// // The lines are {"n": 1}, {"n": and "three".
+/// let batch = Rows::open(&path, None).await?.next().await?;
+/// assert_eq!(batch[0].as_deref(), Ok(r#"{"n": 1}"#));
+/// assert_eq!(batch[1].as_ref().unwrap_err().line, Some(2));
+/// assert_eq!(batch[2].as_deref(), Ok(r#"{"value":"three"}"#));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Rows {
+    /// The path as it was passed, for failures and errors.
     name: String,
     format: RowFormat,
     source: Source,
 }
 
+/// The rest of the input, by its format.
 enum Source {
     Csv(Box<Records>),
+    /// The lines, and the number of those read so far.
     Lines(FileLines, u32),
     Values(std::vec::IntoIter<Value>),
-    Documents { root: PathBuf, loader: Loader, paths: std::vec::IntoIter<PathBuf>, failures: Vec<Failure> },
+    Documents(Documents),
+}
+
+/// The documents of a folder that were not read yet.
+struct Documents {
+    root: PathBuf,
+    loader: Loader,
+    paths: std::vec::IntoIter<PathBuf>,
+    /// The failures of listing the folder, which are part of the first batch.
+    failures: Vec<Failure>,
+}
+
+impl Documents {
+    /// Reads the next documents, at most [`DOCUMENTS`], and returns them as rows, followed by the failures.
+    async fn next(&mut self) -> Result<Vec<Row>, Error> {
+        let mut loaded = Loaded::default();
+        std::mem::swap(&mut loaded.failures, &mut self.failures);
+        let paths = self.paths.by_ref().take(DOCUMENTS).collect();
+        self.loader.read(&self.root, paths, &mut loaded).await?;
+        let documents = loaded.documents.into_iter().map(|document| {
+            let row = serde_json::json!({ "name": document.name, "text": &*document.text });
+            Ok(row.to_string())
+        });
+        Ok(documents.chain(loaded.failures.into_iter().map(Err)).collect())
+    }
+}
+
+/// A batch of rows under construction, limited by their number and by the bytes of their source texts.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Returns whether no more rows belong into the batch.
+    fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    /// Adds a row whose source text has so many bytes.
+    fn push(&mut self, bytes: usize, row: Row) {
+        self.bytes += bytes;
+        self.rows.push(row);
+    }
 }
 
 /// The most rows in a batch.
@@ -94,8 +185,8 @@ impl RowFormat {
 
     /// Returns the format that the first bytes of a file suggest, for a name without a known extension.
     ///
-    /// A file that begins with `[` is JSON; one that begins with `{` or `"` is JSON Lines; everything else is CSV. White space
-    /// and a byte order mark are skipped.
+    /// A file that begins with `[` is JSON; one that begins with `{` or `"` is JSON Lines; everything else is CSV.
+    /// White space and a byte order mark are skipped.
     #[must_use]
     pub fn from_beginning(beginning: &[u8]) -> Self {
         let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
@@ -109,12 +200,17 @@ impl RowFormat {
 
 impl Rows {
     /// Opens a file of rows, or a folder of documents.
-    ///
     /// If `format` is `None`, the file's extension selects the format; for an unknown extension, the first bytes do
     /// ([`RowFormat::from_beginning`]). For a folder, `format` is ignored.
     ///
+    /// Opening reads the header of a table, the whole of a JSON array, and the list of the files in a folder; nothing
+    /// is read of JSON Lines.
+    ///
     /// # Errors
-    /// `NotFound`; `Empty` for a folder without documents; `NothingReadable` for a file that does not have the format; or `Io`.
+    /// `NotFound`; `Empty` for a folder without documents; `NothingReadable` for a file that does not have the format;
+    /// or `Io`. A file does not have the format if it is a table without a header, with an unclosed quote in it or with
+    /// two equal columns, JSON that is malformed or neither an array nor an object, or a file that is opened as a
+    /// folder.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -128,11 +224,12 @@ impl Rows {
         }
     }
 
-    /// Opens rows as [`open`](Self::open) does, and returns them with a digest of the whole input, for example as part of an
-    /// idempotency key.
+    /// Opens rows as [`open`](Self::open) does, and returns them with a digest of the whole input, for example as part
+    /// of an idempotency key.
     ///
-    /// The digest is a SHA-256 in hexadecimal: of the file, or of the names and contents of all documents of a folder. The
-    /// input is read twice.
+    /// The digest is a SHA-256 in hexadecimal: of the file, or of the names and contents of all documents of a folder.
+    /// The input is read twice. The file is opened only once, so that both reads are of the same file even if it is
+    /// replaced in between; the documents of a folder are opened twice.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -156,8 +253,8 @@ impl Rows {
         Ok((rows, hex(hash)))
     }
 
-    /// Returns the digest of rows in memory. It equals the digest of a JSON Lines file with these rows, each followed by a line
-    /// feed.
+    /// Returns the digest of rows in memory. It equals the digest of a JSON Lines file with these rows, each followed
+    /// by a line feed.
     ///
     /// ```
     /// use antiphon_data::{RowFormat, Rows};
@@ -181,6 +278,7 @@ impl Rows {
         hex(hash)
     }
 
+    /// Starts reading a file: the format is the given one, that of the extension, or that of the first bytes.
     async fn of_file(reader: Reader, path: &Path, format: Option<RowFormat>) -> Result<Self, Error> {
         let name = path.display().to_string();
         let (reader, format) = match format.or_else(|| RowFormat::from_name(&name)) {
@@ -190,10 +288,7 @@ impl Rows {
         let source = match format {
             RowFormat::Csv => Source::Csv(Box::new(Records::begin(reader.lines(), &name).await?)),
             RowFormat::Jsonl => Source::Lines(reader.lines(), 0),
-            RowFormat::Json => {
-                let bytes = reader.bytes().await.map_err(Error::from_fs)?;
-                Source::Values(values(&bytes, &name)?.into_iter())
-            }
+            RowFormat::Json => Source::Values(read_values(reader, &name).await?.into_iter()),
             RowFormat::Folder => {
                 return Err(Error::new(ErrorKind::NothingReadable, format!("{name} is not a folder")));
             }
@@ -201,6 +296,8 @@ impl Rows {
         Ok(Self { name, format, source })
     }
 
+    /// Lists a folder, and adds its documents to the hash, if there is one. The order is that of the paths, so that the
+    /// digest does not depend on the file system.
     async fn of_folder(path: &Path, hash: Option<&mut Sha256>) -> Result<Self, Error> {
         let (name, loader) = (path.display().to_string(), Loader::new());
         let Listing { mut paths, failures, skipped } = loader.list(path).await?;
@@ -216,15 +313,10 @@ impl Rows {
         }
         paths.sort();
         if let Some(hash) = hash {
-            for file in &paths {
-                hash.update(name_of(path, file));
-                hash.update([0]);
-                let reader = Reader::open(file).await.map_err(Error::from_fs)?;
-                (_, *hash) = add_digest(reader, std::mem::take(hash)).await?;
-            }
+            add_files(hash, path, &paths).await?;
         }
-        let source = Source::Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
-        Ok(Self { name, format: RowFormat::Folder, source })
+        let documents = Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
+        Ok(Self { name, format: RowFormat::Folder, source: Source::Documents(documents) })
     }
 
     /// Returns the format of the rows.
@@ -235,7 +327,9 @@ impl Rows {
 
     /// Returns the next batch: at most 256 rows, or 32 documents of a folder, in order. An empty batch is the end.
     ///
-    /// A malformed row, or one of more than 16 MiB, is a [`Failure`] with its line and text; reading continues after it.
+    /// A malformed row, or one of more than 16 MiB, is a [`Failure`] with its line and text; reading continues after
+    /// it. Of a table, rows behind a quoted field that is never closed cannot be separated: they are part of that one
+    /// failure.
     ///
     /// # Errors
     /// `Io` if the rest of the file cannot be read.
@@ -244,21 +338,12 @@ impl Rows {
     /// Not cancel safe: rows that were read and not yet returned are lost. Do not use the reader after dropping a call.
     pub async fn next(&mut self) -> Result<Vec<Row>, Error> {
         match &mut self.source {
-            Source::Csv(records) => records.next(&self.name, BATCH).await,
+            Source::Csv(records) => records.next(&self.name).await,
             Source::Lines(lines, number) => next_lines(lines, number, &self.name).await,
             Source::Values(values) => {
                 Ok(values.take(BATCH).map(|value| row_of(value, &self.name, None)).collect())
             }
-            Source::Documents { root, loader, paths, failures } => {
-                let mut loaded = Loaded::default();
-                std::mem::swap(&mut loaded.failures, failures);
-                loader.read(root, paths.take(DOCUMENTS).collect(), &mut loaded).await?;
-                let documents = loaded.documents.into_iter().map(|document| {
-                    let row = serde_json::json!({ "name": document.name, "text": &*document.text });
-                    Ok(row.to_string())
-                });
-                Ok(documents.chain(loaded.failures.into_iter().map(Err)).collect())
-            }
+            Source::Documents(documents) => documents.next().await,
         }
     }
 }
@@ -269,10 +354,15 @@ impl fmt::Debug for Rows {
     }
 }
 
+/// Returns whether a path is a folder.
+///
+/// # Errors
+/// `NotFound` or `Io`.
 async fn is_folder(path: &Path) -> Result<bool, Error> {
     Ok(antiphon_fs::metadata(path).await.map_err(Error::from_fs)?.is_dir)
 }
 
+/// Finishes a hash, and returns it as 64 hexadecimal digits.
 fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -286,6 +376,17 @@ async fn add_digest(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Er
     reader.scan(hash, add).await.map_err(Error::from_fs)
 }
 
+/// Adds the name and the content of each file to the hash, with a zero byte between them, which no name has.
+async fn add_files(hash: &mut Sha256, root: &Path, files: &[PathBuf]) -> Result<(), Error> {
+    for file in files {
+        hash.update(name_of(root, file));
+        hash.update([0]);
+        let reader = Reader::open(file).await.map_err(Error::from_fs)?;
+        (_, *hash) = add_digest(reader, std::mem::take(hash)).await?;
+    }
+    Ok(())
+}
+
 /// Detects the format from the file's first bytes, and returns the file rewound to its beginning.
 async fn detect_format(reader: Reader) -> Result<(Reader, RowFormat), Error> {
     let look = |format: &mut RowFormat, block: &[u8]| {
@@ -295,35 +396,43 @@ async fn detect_format(reader: Reader) -> Result<(Reader, RowFormat), Error> {
     reader.scan(RowFormat::Csv, look).await.map_err(Error::from_fs)
 }
 
+/// Reads the next batch of JSON Lines; `number` counts the lines of the file, blank ones included.
 async fn next_lines(lines: &mut FileLines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    while rows.len() < BATCH && bytes < BATCH_BYTES {
+    let mut batch = Batch::default();
+    while !batch.is_full() {
         let Some(line) = lines.next().await else { break };
         *number += 1;
         match line {
             Ok(line) if line.trim().is_empty() => {}
-            Ok(line) => {
-                bytes += line.len();
-                rows.push(row_of_line(line, name, *number));
-            }
+            Ok(line) => batch.push(line.len(), row_of_line(line, name, *number)),
             Err(err) => {
                 let (reason, raw) = bad_line(err)?;
-                bytes += raw.text.len();
-                rows.push(Err(Failure::of_row(name, Some(*number), reason, raw)));
+                batch.push(raw.text.len(), Err(Failure::of_row(name, Some(*number), reason, raw)));
             }
         }
     }
-    Ok(rows)
+    Ok(batch.rows)
 }
 
+/// Reads the values of a JSON file into memory.
+async fn read_values(reader: Reader, name: &str) -> Result<Vec<Value>, Error> {
+    let bytes = reader.bytes().await.map_err(Error::from_fs)?;
+    values(&bytes, name)
+}
+
+/// Parses a JSON array of values, or a single object, which counts as one.
 fn values(bytes: &[u8], name: &str) -> Result<Vec<Value>, Error> {
-    let failed = |reason: String| {
-        Error::new(ErrorKind::NothingReadable, format!("cannot read rows from {name}: {reason}"))
-    };
+    let failed = |reason: String| unreadable(name, Malformed::whole(reason));
     match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
         Ok(Value::Array(values)) => Ok(values),
         Ok(Value::Object(row)) => Ok(vec![Value::Object(row)]),
         Ok(_) => Err(failed("expected a list of objects".to_owned())),
         Err(err) => Err(failed(format!("not valid JSON: {err}"))),
     }
+}
+
+/// Returns the error of a file that does not have the format, at the line if it is known.
+fn unreadable(name: &str, why: Malformed) -> Error {
+    let place = why.line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
+    Error::new(ErrorKind::NothingReadable, format!("cannot read rows from {place}: {}", why.reason))
 }

@@ -1,4 +1,21 @@
 //! Speakers in plain text: labels, headers and paragraphs.
+//!
+//! Transcripts have no common format. This module recognises the forms that people and transcription tools write: a
+//! label and a colon at the start of a line, with or without markup and times, and a header of `Key: value` lines above
+//! the interview.
+//!
+//! | line | label | text |
+//! |---|---|---|
+//! | `P1: I bake.` | `P1` | `I bake.` |
+//! | `**Interviewer:** Why?` | `Interviewer` | `Why?` |
+//! | `[00:01:02] Anna Lee: So` | `Anna Lee` | `So` |
+//! | `Here's the thing: it broke` | none: `the` does not begin like a name | the whole line |
+//! | `Right: I mean it`, once | none: a name has to occur twice | the whole line |
+//!
+//! Prose has colons, too, so that a label that looks like a name counts only if it occurs twice in the file; see
+//! `accepted_labels`. A false label would split a turn and attribute its rest to a person who does not exist, which is
+//! worse than a speaker who is missed. All rules are the same for captions, rows and the anonymiser, which use this
+//! module as well.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +31,13 @@ const INTERVIEWERS_SHORT: [&str; 4] = ["i", "int", "q", "mod"];
 /// Labels that do not identify a person: the same label in two files means two people.
 const NO_SPEAKER_LABELS: [&str; 9] =
     ["participant", "respondent", "interviewee", "answer", "a", "r", "p", "speaker", "customer"];
-/// Keys that make a block of `Key: value` lines at the start of a file a header. Names of people alone do not: a dialogue of
-/// two lines looks the same.
+/// Keys that make a block of `Key: value` lines at the start of a file a header. Names of people alone do not: a
+/// dialogue of two lines looks the same.
 const HEADER_KEYS: [&str; 9] =
     ["title", "date", "study", "project", "topic", "duration", "location", "recorded", "session"];
 
+/// Returns the side of a label, ignoring case: `Moderator (Sam)` and `Q1` ask; `Hostetler` and every other label
+/// answer.
 pub(crate) fn role_of(label: &str) -> SpeakerRole {
     let label = label.to_lowercase();
     let behind = |name: &str| label.strip_prefix(name).map(|rest| !rest.starts_with(char::is_alphabetic));
@@ -30,8 +49,8 @@ pub(crate) fn role_of(label: &str) -> SpeakerRole {
     }
 }
 
-/// Returns the name of a speaker: the label, or `person` if the label does not identify a person. A numbered label such as
-/// "Speaker 2" keeps its number.
+/// Returns the name of a speaker: the label, or `person` if the label does not identify a person. A numbered label such
+/// as "Speaker 2" keeps its number.
 pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     let lower = label.to_lowercase();
     match unnumbered(&lower) {
@@ -44,57 +63,74 @@ pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// Strips a number and its separators from the end of a label: `speaker` for `speaker #2`.
 fn unnumbered(label: &str) -> &str {
     label.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '#' | '-' | '_' | '.'))
 }
 
 /// Returns the turns of a text with speaker labels at the start of lines, as in `P01: …` or `**Interviewer:** …`.
+///
+/// A turn extends from the label's end to the next accepted label, the next heading or the end of the text; a line that
+/// is neither belongs to the turn before it. Text above the first label belongs to no turn, nor does the header.
+/// `person` is the speaker for labels such as `Participant`, unless the header has the participant's name. Empty if no
+/// label is accepted.
 pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
-    let seen = || lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
-    let mut labels = accepted_labels(seen());
-    // As in `accepted_labels`, for an interviewer whom only the header names.
-    if labels
-        .iter()
-        .all(|label| header.names_interviewer(label) || role_of(label) == SpeakerRole::Interviewer)
-        && !labels.is_empty()
-    {
-        labels.extend(seen());
-    }
+    let labels = header.labels(text);
     let person = header.participant.unwrap_or(person);
-    let mut turns: Vec<Turn> = Vec::new();
-    let mut people: BTreeMap<&str, (Arc<str>, SpeakerRole)> = BTreeMap::new();
-    let mut open: Option<(Arc<str>, SpeakerRole, usize)> = None;
-    let mut close = |open: &mut Option<(Arc<str>, SpeakerRole, usize)>, end: usize| {
-        if let Some((speaker, role, start)) = open.take() {
-            let span = trimmed(text, start..end);
-            if !span.is_empty() {
-                turns.push(Turn { speaker, role, span });
-            }
-        }
-    };
+    let mut reader =
+        TurnReader { text, header: &header, person, people: BTreeMap::new(), open: None, turns: Vec::new() };
     for (start, line) in lines_of(text).skip_while(|(start, _)| *start < header.end) {
         match label_of(line).filter(|(label, _)| labels.contains(label)) {
             Some((label, words)) => {
-                close(&mut open, start);
-                // A few people speak thousands of lines: their names are shared.
-                let (speaker, role) = people.entry(label).or_insert_with(|| {
-                    let asks = header.names_interviewer(label);
-                    let role = if asks { SpeakerRole::Interviewer } else { role_of(label) };
-                    (Arc::from(speaker_of(label, person)), role)
-                });
-                open = Some((speaker.clone(), *role, start + words));
+                reader.close(start);
+                reader.begin(label, start + words);
             }
             // A heading belongs to no turn, and ends one.
-            None if is_heading(line) => close(&mut open, start),
+            None if is_heading(line) => reader.close(start),
             None => {}
         }
     }
-    close(&mut open, text.len());
-    turns
+    reader.close(text.len());
+    reader.turns
 }
 
-/// Returns the paragraphs of a text without speakers, headings left out.
+/// The turns of a text that is read line by line.
+struct TurnReader<'a> {
+    text: &'a str,
+    header: &'a Header<'a>,
+    /// The speaker for labels that identify no person.
+    person: &'a str,
+    /// The speakers by their labels. A few people speak thousands of lines: their names are shared.
+    people: BTreeMap<&'a str, (Arc<str>, SpeakerRole)>,
+    /// The turn whose end is not known yet, with an empty range at its start.
+    open: Option<Turn>,
+    turns: Vec<Turn>,
+}
+
+impl<'a> TurnReader<'a> {
+    /// Begins the turn of a label, whose text begins at the byte offset `start`.
+    fn begin(&mut self, label: &'a str, start: usize) {
+        let (header, person) = (self.header, self.person);
+        let (speaker, role) = self
+            .people
+            .entry(label)
+            .or_insert_with(|| (Arc::from(speaker_of(label, person)), header.role_of(label)));
+        self.open = Some(Turn { speaker: speaker.clone(), role: *role, span: start..start });
+    }
+
+    /// Ends the open turn, if there is one, at the byte offset `end`. A turn without text is dropped.
+    fn close(&mut self, end: usize) {
+        let Some(turn) = self.open.take() else { return };
+        let span = trimmed(self.text, turn.span.start..end);
+        if !span.is_empty() {
+            self.turns.push(Turn { span, ..turn });
+        }
+    }
+}
+
+/// Returns the paragraphs of a text without speakers, headings left out: byte ranges without surrounding white space,
+/// in order. Empty lines and headings separate paragraphs.
 pub(crate) fn paragraphs(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut spans: Vec<Range<usize>> = Vec::new();
     let mut ended = true;
@@ -119,46 +155,59 @@ fn is_heading(line: &str) -> bool {
 }
 
 /// A block of `Key: value` lines before the first empty line, at least one with a key that is no speaker's name.
+///
+/// ```text
+/// Study: stalls
+/// Participant: Anna Keller
+/// Interviewer: Jo Marsh
+///
+/// Jo: Well?
+/// ```
+///
+/// The default is no header: an empty one at the beginning of the text.
 #[derive(Default)]
 struct Header<'a> {
+    /// The byte offset behind the header's last line; 0 without a header.
     end: usize,
+    /// The participant's name, which replaces labels such as `Participant`.
     participant: Option<&'a str>,
+    /// The interviewer's name; labels with it, or with its first name, ask.
     interviewer: Option<&'a str>,
 }
 
 impl<'a> Header<'a> {
+    /// Reads the header of a text; the default if there is none. Headings and empty lines above it are skipped.
     fn read(text: &'a str) -> Self {
-        let is_name = |name: &&str| {
-            (1..=4).contains(&name.split_whitespace().count()) && !name.ends_with(['.', '?', '!'])
-        };
         // A heading may precede the header.
         let is_above = |line: &&str| line.trim().is_empty() || line.starts_with('#');
         let start: usize = text.split_inclusive('\n').take_while(is_above).map(str::len).sum();
         let Some(end) = text[start..].find("\n\n").map(|at| start + at + 1) else { return Self::default() };
-        let mut fields = BTreeMap::new();
-        for line in text[start..end].lines() {
-            let Some((key, value)) = line.split_once(':').map(|(key, value)| (key.trim(), value.trim()))
-            else {
-                return Self::default();
-            };
-            // The first words of the interview itself are no header.
-            let is_speech = is_code(key) || (is_known(key) && !is_name(&value));
-            if is_speech || fields.insert(key.to_lowercase(), value).is_some() {
-                return Self::default();
-            }
-        }
-        let named = |key: &str| fields.get(key).copied().filter(is_name);
+        let Some(fields) = header_fields(&text[start..end]) else { return Self::default() };
+        let named = |key: &str| fields.get(key).copied().filter(|name| is_full_name(name));
         // Names alone make a header if one of them speaks below.
-        let speaks = |name: &str| {
-            let mut labels = text[end..].lines().filter_map(|line| Some(label_of(line)?.0));
-            labels.any(|label| is_called(label, name))
-        };
         let is_header = HEADER_KEYS.iter().any(|key| fields.contains_key(*key))
-            || named("interviewer").is_some_and(speaks);
+            || named("interviewer").is_some_and(|name| has_speaker(&text[end..], name));
         if !is_header {
             return Self::default();
         }
         Self { end, participant: named("participant"), interviewer: named("interviewer") }
+    }
+
+    /// Returns the labels that count as speakers in the text below the header.
+    fn labels<'t>(&self, text: &'t str) -> BTreeSet<&'t str> {
+        let seen = || lines_of(&text[self.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
+        let mut labels = accepted_labels(seen());
+        // As in `accepted_labels`, for an interviewer whom only the header names.
+        let is_asked = labels.iter().all(|label| self.role_of(label) == SpeakerRole::Interviewer);
+        if is_asked && !labels.is_empty() {
+            labels.extend(seen());
+        }
+        labels
+    }
+
+    /// Returns the side of a label: the interviewer's whom the header names, otherwise that of [`role_of`].
+    fn role_of(&self, label: &str) -> SpeakerRole {
+        if self.names_interviewer(label) { SpeakerRole::Interviewer } else { role_of(label) }
     }
 
     /// Returns whether a label is the header's interviewer: `Sam` and `Sam Jones` are for `Interviewer: Sam Jones`.
@@ -167,18 +216,48 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Returns whether the value of a key names an interviewer.
+/// Returns the values of a block of `Key: value` lines by their keys in lower case.
+///
+/// `None` if a line has no colon, if a key occurs twice, or if a line is the beginning of the interview itself: a code
+/// such as `P1`, or a side of the interview with a sentence instead of a name.
+fn header_fields(block: &str) -> Option<BTreeMap<String, &str>> {
+    let mut fields = BTreeMap::new();
+    for line in block.lines() {
+        let (key, value) = line.split_once(':').map(|(key, value)| (key.trim(), value.trim()))?;
+        // The first words of the interview itself are no header.
+        let is_speech = is_code(key) || (is_known(key) && !is_full_name(value));
+        if is_speech || fields.insert(key.to_lowercase(), value).is_some() {
+            return None;
+        }
+    }
+    Some(fields)
+}
+
+/// Returns whether a text can be the name of a person: one to four words that do not end a sentence.
+fn is_full_name(name: &str) -> bool {
+    (1..=4).contains(&name.split_whitespace().count()) && !name.ends_with(['.', '?', '!'])
+}
+
+/// Returns whether a line of a text has the label of this person.
+fn has_speaker(text: &str, name: &str) -> bool {
+    let mut labels = text.lines().filter_map(|line| Some(label_of(line)?.0));
+    labels.any(|label| is_called(label, name))
+}
+
+/// Returns whether the value of a key names an interviewer, as in `{"moderator": "Jo"}`; used for trees such as JSON.
 pub(crate) fn names_asker(key: &str) -> bool {
     ["interviewer", "moderator", "facilitator", "researcher"].contains(&&*key.to_lowercase())
 }
 
-/// Returns whether a label is a person's whole name, or the first name.
+/// Returns whether a label is a person's whole name, or the first name, ignoring case.
 pub(crate) fn is_called(label: &str, name: &str) -> bool {
     let first = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
     name.eq_ignore_ascii_case(label) || (!label.contains(' ') && first(name) == first(label))
 }
 
 /// Returns the labels that count as speakers: known roles, codes such as `P07`, and labels that occur at least twice.
+///
+/// If these are only interviewers, all labels count, so that a dialogue of one question and one answer is read as such.
 pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
     for label in labels {
@@ -217,13 +296,18 @@ pub(crate) fn is_no_speaker(label: &str) -> bool {
             .any(|names| names.contains(&plain))
 }
 
+/// Returns whether a label is a code: one to three ASCII letters and a number, as in `P07`, `INT 3` or `S-12`.
 fn is_code(label: &str) -> bool {
     let letters = label.bytes().take_while(u8::is_ascii_alphabetic).count();
     let digits = label[letters..].trim_start_matches(['-', '_', ' ']);
     (1..=3).contains(&letters) && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Returns a line's label and the byte offset of its words: for `[00:01] **P02:** I'm a`, `P02` and the offset of `I'm`.
+/// Returns a line's label and the byte offset of its words: for `[00:01] **P02:** I'm a`, `P02` and the offset of
+/// `I'm`.
+///
+/// White space or the end of the line has to follow the colon, so that times and addresses are no labels. Whether the
+/// label is a speaker's depends on the other lines; see [`accepted_labels`].
 fn label_of(line: &str) -> Option<(&str, usize)> {
     let rest = without_time(line.trim_start_matches([' ', '\t', '>']));
     let rest = rest.trim_start_matches(['*', '_']);
@@ -235,6 +319,7 @@ fn label_of(line: &str) -> Option<(&str, usize)> {
 }
 
 /// Returns whether a text can be a label: up to four words that each begin like a name, or a known label in lower case.
+/// At most 40 bytes.
 pub(crate) fn can_be_label(label: &str) -> bool {
     let like_name =
         |word: &str| word.starts_with(|c: char| c.is_uppercase() || c.is_numeric() || matches!(c, '(' | '#'));
@@ -254,6 +339,7 @@ fn without_time(line: &str) -> &str {
     if inner[..end].contains(':') && behind.starts_with(' ') { behind.trim_start() } else { line }
 }
 
+/// Returns the lines of a text, each with the byte offset of its beginning.
 fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut start = 0;
     text.split('\n').map(move |line| {
@@ -263,6 +349,7 @@ fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// Returns a byte range of a text without the white space at its ends.
 fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
     let piece = &text[span.clone()];
     let start = span.start + (piece.len() - piece.trim_start().len());

@@ -1,3 +1,9 @@
+//! The budget of a run: admission control by cost.
+//!
+//! The budget is local to a process, and fast: a reservation is an addition under a lock. The store enforces the same
+//! cap for all processes with each intent (`Intent::max_cost`). So a process whose view of the others is out of date
+//! can grant too much, but never spend it.
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -10,15 +16,34 @@ use tokio::sync::Notify;
 /// usual call, and the caller has to lower `max_tokens` so that the call stays within its [`Grant`].
 ///
 /// Clones are handles to the same budget.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{Budget, Exhausted};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Exhausted> {
+/// let budget = Budget::new(Some(1_000), 0);
+/// let first = budget.reserve(800, 100, 50).await?;
+/// let second = budget.reserve(800, 100, 50).await?; // 800 no longer fit
+/// assert_eq!((first.is_whole(), second.amount()), (true, 100));
+/// first.settle(300);
+/// drop(second); // never settled: counts as spent
+/// assert_eq!(budget.spent(), 400);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Budget {
     cap: Option<u64>,
     state: Arc<(Mutex<State>, Notify)>,
 }
 
+/// The amounts that count against the cap.
 #[derive(Debug, Default)]
 struct State {
+    /// The amount that this process has spent, and that was spent before it began.
     spent: u64,
+    /// The amount that the calls in progress of this process have reserved.
     reserved: u64,
     /// The amount that other processes that work on the run have spent, as of the last read of the store.
     others_spent: u64,
@@ -36,7 +61,8 @@ pub struct Grant {
     is_whole: bool,
 }
 
-/// The error of a [`Budget`] that has too little left for a call.
+/// The error of a [`Budget`] that has too little left for a call. A later reservation can only succeed if it needs
+/// less, or if other processes return a part of theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhausted;
 
@@ -73,6 +99,17 @@ impl Budget {
     /// part of their reservations. If no call is in progress and not even `least` fits, grants all that is left, provided that it
     /// is at least `floor`.
     ///
+    /// | left of the cap | granted |
+    /// |---|---|
+    /// | at least `whole` | `whole` |
+    /// | at least `least` | `least` |
+    /// | less than `least`, while calls are in progress | nothing yet: the call waits |
+    /// | at least `floor`, without calls in progress | all that is left |
+    /// | less than `floor`, without calls in progress | [`Exhausted`] |
+    ///
+    /// Waiters have no order: each settlement wakes all of them, and those whose amounts fit proceed. A budget without
+    /// a cap grants `whole` immediately.
+    ///
     /// # Errors
     /// [`Exhausted`] if less than `floor` is left and no call in progress can return anything.
     ///
@@ -94,9 +131,7 @@ impl Budget {
     /// Reserves as [`reserve`](Self::reserve) does, without waiting; `None` if calls in progress may still return something.
     pub(crate) fn try_reserve(&self, whole: u64, least: u64, floor: u64) -> Option<Result<Grant, Exhausted>> {
         let mut state = self.lock();
-        let others = state.others_spent.saturating_add(state.others_reserved);
-        let gone = state.spent.saturating_add(state.reserved).saturating_add(others);
-        let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(gone));
+        let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(state.committed()));
         let is_last = state.reserved == 0 && state.others_reserved == 0;
         let amount = if whole <= left {
             whole
@@ -119,7 +154,7 @@ impl Budget {
     }
 
     /// Updates the amounts that all processes together have spent and reserved, which may be slightly out of date. The store
-    /// enforces the cap itself, with each intent.
+    /// enforces the cap itself, with each intent. Waiters are woken, since other processes may have returned something.
     pub(crate) fn observe(&self, spent: u64, reserved: u64) {
         let mut state = self.lock();
         state.others_spent = spent.saturating_sub(state.spent);
@@ -128,7 +163,7 @@ impl Budget {
         self.state.1.notify_waiters();
     }
 
-    /// Returns an amount to the budget that had counted as spent.
+    /// Returns an amount to the budget that had counted as spent, such as what was held for a possibly billed call.
     pub(crate) fn give_back(&self, amount: u64) {
         if amount > 0 {
             let mut state = self.lock();
@@ -138,6 +173,7 @@ impl Budget {
         }
     }
 
+    /// Replaces a reservation by the cost of its call, and wakes all waiters.
     fn settle(&self, reserved: u64, cost: u64) {
         let mut state = self.lock();
         state.reserved -= reserved;
@@ -151,14 +187,23 @@ impl Budget {
     }
 }
 
+impl State {
+    /// Returns the sum of the amounts that all processes have spent and reserved, as far as this process knows.
+    fn committed(&self) -> u64 {
+        let others = self.others_spent.saturating_add(self.others_reserved);
+        self.spent.saturating_add(self.reserved).saturating_add(others)
+    }
+}
+
 impl Grant {
-    /// Returns the amount that the call may cost.
+    /// Returns the amount that the call may cost, in millionths of a US dollar.
     #[must_use]
     pub fn amount(&self) -> u64 {
         self.amount
     }
 
-    /// Returns whether the whole requested amount was granted.
+    /// Returns whether the whole requested amount was granted. If not, lower `max_tokens` of the call until its maximum
+    /// cost is at most [`amount`](Self::amount).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.is_whole

@@ -1,3 +1,20 @@
+//! Checks of answers that a JSON schema cannot express, or that compare a row with the others.
+//!
+//! A recipe file has them as `[[check]]` tables. A violated check leads to a schema retry: its text is sent to the
+//! model as the reason why the answer cannot be used, so it is worded for the model as much as for a user.
+//!
+//! ```toml
+//! [[check]]
+//! at = "/email"
+//! regex = "@"
+//! unique = true
+//!
+//! [[check]]
+//! at = "/tags"
+//! min = 1
+//! max = 5
+//! ```
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -9,24 +26,45 @@ use serde_json::Value;
 use crate::work::Unique;
 
 /// A condition on an answer, in addition to its JSON schema. At least one of `regex`, `min`, `max` and `unique` has to be set.
+///
+/// All conditions of a check have to hold. An answer without a value at [`at`](Self::at) violates it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Check {
     /// The checked part of the answer, as a JSON pointer (RFC 6901) such as `/email`. Default: the whole answer.
     pub at: String,
-    /// A regular expression that has to match somewhere in the text. Default: none.
+    /// A regular expression that has to match somewhere in the text, in the syntax of the `regex` crate; anchor it with
+    /// `^` and `$` to match the whole. A value that is not a text never matches. Default: none.
     pub regex: Option<String>,
-    /// The minimum of the number, of the text's length in characters, or of the list's length. Default: none.
+    /// The minimum of the number, of the text's length in characters, or of the list's length. Inclusive; values
+    /// without a size, such as objects, pass. Default: none.
     pub min: Option<f64>,
-    /// The maximum of the number, of the text's length in characters, or of the list's length. Default: none.
+    /// The maximum of the number, of the text's length in characters, or of the list's length. Inclusive. Default:
+    /// none.
     pub max: Option<f64>,
     /// Whether no other row may have the same value. Default: no.
     pub unique: bool,
 }
 
 /// Compiled checks. Where a check is `unique`, they also record the values that rows already use.
+///
+/// The record is that of this process, and finds a duplicate before its answer is committed. For a run with several
+/// processes, the store enforces uniqueness as well: see [`Work::unique`](crate::Work::unique). Values are kept as
+/// digests of 16 bytes.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{Check, Checks};
+/// let check: Check = serde_json::from_str(r#"{"at": "/name", "min": 2, "unique": true}"#)?;
+/// let checks = Checks::new(&[check])?;
+/// let ada = serde_json::json!({"name": "Ada"});
+/// assert!(checks.hold(0, &ada).is_ok());
+/// assert!(checks.hold(1, &ada).is_err(), "row 0 has this name");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Checks {
+    /// The checks, each with its compiled regular expression.
     checks: Vec<(Check, Option<Regex>)>,
     /// For each check, the digests of the values in use, with the row that has each.
     taken: Mutex<Vec<HashMap<[u8; 16], u64>>>,
@@ -60,7 +98,8 @@ impl Checks {
     /// Compiles checks.
     ///
     /// # Errors
-    /// The first invalid check: a regular expression that does not compile, for example.
+    /// The first invalid check: one without a condition, with a path that does not begin with `/`, or with a regular
+    /// expression that does not compile.
     pub fn new(checks: &[Check]) -> Result<Self, InvalidCheck> {
         let compiled = checks.iter().map(|check| {
             let failed = |why: String| InvalidCheck(format!("the check at {}: {why}", place(&check.at)));
@@ -95,9 +134,11 @@ impl Checks {
     }
 
     /// Checks a result. If it passes, its unique values are recorded as those of `row`; if it fails, nothing is recorded.
+    /// A row may be checked again with the same values, as after a retry.
     ///
     /// # Errors
-    /// The violations.
+    /// All violations, each with its path. Whether another row has a unique value is only checked if there are no
+    /// others.
     pub fn hold(&self, row: u64, result: &Value) -> Result<(), CheckViolations> {
         let mut wrong = Vec::new();
         for (check, regex) in &self.checks {
@@ -118,16 +159,9 @@ impl Checks {
     /// Records all unique values of a result for the row, or none. Returns the reason if another row has one of them.
     fn take(&self, row: u64, result: &Value) -> Option<String> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted: Vec<_> = (0..)
-            .zip(&self.checks)
-            .filter(|(_, (check, _))| check.unique)
-            .filter_map(|(number, (check, _))| {
-                Some((number, check, digest(&result.pointer(&check.at)?.to_string())))
-            })
-            .collect();
+        let wanted = self.digests(result);
         for (number, check, value) in &wanted {
-            let number: usize = *number;
-            if taken[number].get(value).is_some_and(|owner| *owner != row) {
+            if taken[*number].get(value).is_some_and(|owner| *owner != row) {
                 let value = result.pointer(&check.at).cloned().unwrap_or_default();
                 return Some(Unique::new(&check.at, value).complaint());
             }
@@ -137,6 +171,15 @@ impl Checks {
         }
         None
     }
+
+    /// Returns the digests of a result's unique values, each with its check and the number of that check.
+    fn digests(&self, result: &Value) -> Vec<(usize, &Check, [u8; 16])> {
+        let unique = self.checks.iter().enumerate().filter(|(_, (check, _))| check.unique);
+        let digests = unique.filter_map(|(number, (check, _))| {
+            Some((number, check, digest(&result.pointer(&check.at)?.to_string())))
+        });
+        digests.collect()
+    }
 }
 
 impl fmt::Debug for Checks {
@@ -145,33 +188,47 @@ impl fmt::Debug for Checks {
     }
 }
 
+/// Returns the first 16 bytes of the BLAKE3 digest of a text.
 fn digest(text: &str) -> [u8; 16] {
     let hash = blake3::hash(text.as_bytes());
     std::array::from_fn(|at| hash.as_bytes()[at])
 }
 
+/// Returns the name of a path in messages.
 fn place(at: &str) -> &str {
     if at.is_empty() { "the whole answer" } else { at }
 }
 
+/// Returns the reason why a value violates a check; `None` if it passes. Uniqueness is not checked here.
 fn breach(check: &Check, regex: Option<&Regex>, value: &Value) -> Option<String> {
-    if let Some(regex) = regex {
-        match value.as_str() {
-            Some(text) if regex.is_match(text) => {}
-            Some(_) => return Some(format!("it does not match {regex}")),
-            None => return Some("a text is wanted".to_owned()),
-        }
+    if let Some(mismatch) = regex.and_then(|regex| mismatch(regex, value)) {
+        return Some(mismatch);
     }
-    #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
-    let (size, what) = match value {
-        Value::Number(number) => (number.as_f64()?, "it is"),
-        Value::String(text) => (text.chars().count() as f64, "its length is"),
-        Value::Array(list) => (list.len() as f64, "its length is"),
-        _ => return None,
-    };
+    let (size, what) = measure(value)?;
     match (check.min, check.max) {
         (Some(min), _) if size < min => Some(format!("{what} {size}, and {min} is the least")),
         (_, Some(max)) if size > max => Some(format!("{what} {size}, and {max} is the most")),
+        _ => None,
+    }
+}
+
+/// Returns the reason why a value does not match a regular expression; only texts can match.
+fn mismatch(regex: &Regex, value: &Value) -> Option<String> {
+    match value.as_str() {
+        Some(text) if regex.is_match(text) => None,
+        Some(_) => Some(format!("it does not match {regex}")),
+        None => Some("a text is wanted".to_owned()),
+    }
+}
+
+/// Returns the number that `min` and `max` bound, with the beginning of a sentence about it; `None` for a value without
+/// a size: `null`, a Boolean or an object.
+#[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+fn measure(value: &Value) -> Option<(f64, &'static str)> {
+    match value {
+        Value::Number(number) => Some((number.as_f64()?, "it is")),
+        Value::String(text) => Some((text.chars().count() as f64, "its length is")),
+        Value::Array(list) => Some((list.len() as f64, "its length is")),
         _ => None,
     }
 }

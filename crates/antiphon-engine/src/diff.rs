@@ -1,3 +1,8 @@
+//! The comparison of two runs, row by row.
+//!
+//! Rows are matched by their text, since the same row may have another index in another input. Equal rows are matched
+//! in their order. The first run is read into memory, rows and results; the second is read in pages.
+
 use std::collections::{HashMap, VecDeque};
 
 use antiphon_store::{JobRecord, JobState, Run};
@@ -5,7 +10,15 @@ use serde::Serialize;
 
 /// A comparison of the results of two runs.
 ///
-/// Use it to see what a change of recipe or model does to the same input.
+/// Use it to see what a change of recipe or model does to the same input. Each row is counted once: in `same`,
+/// `changed`, `only_first`, `only_second` or `neither`. A row that failed, or is still open, has no result.
+///
+/// ```json
+/// {
+///   "schema": "antiphon.diff/1", "same": 96, "changed": 3, "only_first": 0, "only_second": 1, "neither": 0,
+///   "changes": [{"index": 7, "row": "{\"name\":\"Ulm\"}", "first": "\"France\"", "second": "\"Germany\""}]
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RunDiff {
@@ -13,7 +26,8 @@ pub struct RunDiff {
     pub schema: String,
     /// Rows with the same result in both.
     pub same: u64,
-    /// Rows with different results.
+    /// Rows with different results. Results are compared as text: an object with its keys in another order is
+    /// different.
     pub changed: u64,
     /// Rows that have a result only in the first run.
     pub only_first: u64,
@@ -21,7 +35,7 @@ pub struct RunDiff {
     pub only_second: u64,
     /// Rows that have a result in neither run.
     pub neither: u64,
-    /// The first 20 rows whose results differ, with both results.
+    /// The first 20 rows whose results differ, with both results; rows with a result in only one run included.
     pub changes: Vec<Change>,
 }
 
@@ -31,13 +45,17 @@ pub struct RunDiff {
 pub struct Change {
     /// The row's index in the second run, from 0; or in the first run, if the second does not have the row.
     pub index: u64,
-    /// The row.
+    /// The row: the text of a JSON object.
     pub row: String,
     /// The result in the first run, as JSON, if any.
     pub first: Option<String>,
     /// The result in the second run, as JSON, if any.
     pub second: Option<String>,
 }
+
+/// The rows of the first run that no row of the second has matched yet, each with the index and the result of every
+/// copy.
+type Unmatched = HashMap<String, VecDeque<(u64, Option<String>)>>;
 
 impl Default for RunDiff {
     fn default() -> Self {
@@ -52,13 +70,16 @@ impl RunDiff {
 
     /// Compares the results of two runs, row by row. Rows are matched by their content, not by their index.
     ///
+    /// Either run may be in progress; its results so far are compared. The memory that this takes grows with the rows
+    /// and results of `first`, so pass the smaller run first if the order does not matter.
+    ///
     /// # Errors
     /// The store's error, if a run cannot be read.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn of(first: &Run, second: &Run) -> Result<Self, antiphon_store::Error> {
-        let mut before: HashMap<String, VecDeque<(u64, Option<String>)>> = HashMap::new();
+        let mut before = Unmatched::new();
         each_job(first, |job| {
             before.entry(job.row).or_default().push_back((job.index, job.result));
         })
@@ -70,20 +91,11 @@ impl RunDiff {
             diff.add(Change { index: job.index, row: job.row, first, second: job.result });
         })
         .await?;
-        let left = before.into_iter().flat_map(|(row, results)| {
-            results.into_iter().map(move |(index, first)| Change {
-                index,
-                row: row.clone(),
-                first,
-                second: None,
-            })
-        });
-        let mut left: Vec<Change> = left.collect();
-        left.sort_by_key(|change| change.index);
-        left.into_iter().for_each(|change| diff.add(change));
+        only_in_first(before).into_iter().for_each(|change| diff.add(change));
         Ok(diff)
     }
 
+    /// Counts a row, and keeps it if its results differ and there is room.
     fn add(&mut self, change: Change) {
         let count = match (&change.first, &change.second) {
             (None, None) => &mut self.neither,
@@ -97,6 +109,16 @@ impl RunDiff {
             self.changes.push(change);
         }
     }
+}
+
+/// Returns the rows of the first run that the second does not have, in the order of their indices.
+fn only_in_first(unmatched: Unmatched) -> Vec<Change> {
+    let left = unmatched.into_iter().flat_map(|(row, results)| {
+        results.into_iter().map(move |(index, first)| Change { index, row: row.clone(), first, second: None })
+    });
+    let mut left: Vec<Change> = left.collect();
+    left.sort_by_key(|change| change.index);
+    left
 }
 
 /// Calls `take` for each job of a run, with its result only if that was accepted.

@@ -1,3 +1,16 @@
+//! The names of what differs between a run and the mapping that is to resume it.
+//!
+//! A fingerprint is a digest: it shows that something changed, and not what. So the parts of the identity are stored as
+//! a note beside the run, and compared here for the error message. The input is compared last, row by row, since that
+//! reads both.
+//!
+//! | part | message |
+//! |---|---|
+//! | recipe file | `recipe line 2 changed`, or `prompt of the recipe changed` |
+//! | settings of the provider | `settings of the provider changed`: only their digest is stored |
+//! | model, provider, base URL, format, `--max-rows` | `model was small and is large` |
+//! | input | `input row 17 changed`, `input has 3 rows more`, `input ends behind row 1000` |
+
 use antiphon_data::Row;
 use antiphon_store::Run;
 use serde_json::{Map, Value, json};
@@ -15,7 +28,7 @@ pub(super) struct Before {
     recipe: Option<String>,
 }
 
-/// The parts of an identity, with their names in messages.
+/// The parts of an identity, with their names in messages. The order is that in which differences are reported.
 const NAMES: [(&str, &str); 7] = [
     ("recipe", "recipe"),
     ("model", "model"),
@@ -32,20 +45,7 @@ impl Before {
         let request: Value = serde_json::from_str(request).unwrap_or_default();
         let recipe = text_of(&request).map(str::to_owned);
         let noted = identity.and_then(|note| serde_json::from_str(note).ok());
-        let parts = noted.unwrap_or_else(|| {
-            let mut parts = Map::new();
-            if request.get("limits").is_some() {
-                parts.insert("limit".to_owned(), request["limits"]["max_rows"].clone());
-            }
-            if let Some(model) = request.get("model").filter(|model| model.is_string()) {
-                parts.insert("model".to_owned(), model.clone());
-            }
-            if let Some(input) = input.map(InputIdentity::of_note) {
-                parts.insert("input".to_owned(), json!(input.digest));
-                parts.insert("format".to_owned(), json!(input.format));
-            }
-            parts
-        });
+        let parts = noted.unwrap_or_else(|| parts_of(&request, input));
         Self { parts, recipe }
     }
 
@@ -66,7 +66,8 @@ impl Before {
         NAMES.into_iter().filter_map(differs).collect()
     }
 
-    /// Names the first line of the recipe file that differs, or else the first key.
+    /// Names the first line of the recipe file that differs, or else the first key: for a recipe that was built in
+    /// code, or one whose text is the same and whose defaults changed with the version of this program.
     fn recipe_difference(&self, was: &Value, is: &Value, text: Option<&str>) -> String {
         let texts = self.recipe.as_deref().zip(text).filter(|(before, now)| before != now);
         if let Some((before, now)) = texts {
@@ -80,7 +81,7 @@ impl Before {
         }
     }
 
-    /// Returns whether the input is known to be the same.
+    /// Returns whether the input is known to be the same. If not, it may still be so: its digest may not have been stored.
     pub(super) fn has_input(&self, identity: &Value) -> bool {
         self.parts.get("input").is_some_and(|was| *was == identity["input"])
     }
@@ -95,7 +96,11 @@ impl Before {
         )
     }
 
-    /// Compares an input with the stored rows of a run, up to the first difference.
+    /// Compares an input with the stored rows of a run, up to the first difference. If all rows are the same, that is a
+    /// difference only if the digest of the earlier input is known, and another one.
+    ///
+    /// Both are read in pages, so the memory that this takes does not grow with the input. Of a run whose input was not
+    /// read to its end, only the rows that it has can be compared.
     ///
     /// # Errors
     /// `Input` and `Store` where they cannot be read.
@@ -151,10 +156,29 @@ impl Before {
     }
 }
 
+/// Returns the parts of an identity that the request and the note of the input contain, for a run of an earlier
+/// version.
+fn parts_of(request: &Value, input: Option<&str>) -> Map<String, Value> {
+    let mut parts = Map::new();
+    if request.get("limits").is_some() {
+        parts.insert("limit".to_owned(), request["limits"]["max_rows"].clone());
+    }
+    if let Some(model) = request.get("model").filter(|model| model.is_string()) {
+        parts.insert("model".to_owned(), model.clone());
+    }
+    if let Some(input) = input.map(InputIdentity::of_note) {
+        parts.insert("input".to_owned(), json!(input.digest));
+        parts.insert("format".to_owned(), json!(input.format));
+    }
+    parts
+}
+
+/// Returns the text of the recipe file in a request, if it has one.
 fn text_of(request: &Value) -> Option<&str> {
     request["recipe"]["text"].as_str()
 }
 
+/// Returns a part of an identity as it appears in a message: texts without quotes.
 fn shown(part: &Value) -> String {
     match part {
         Value::Null => "not set".to_owned(),
@@ -163,6 +187,7 @@ fn shown(part: &Value) -> String {
     }
 }
 
+/// Returns a number of rows as text: `1 row`, `2 rows`.
 fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }

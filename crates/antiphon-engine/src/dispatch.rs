@@ -1,3 +1,20 @@
+//! The dispatch loop of an engine: claims rows, starts a task for each, and ends when every row has ended or the run
+//! stops.
+//!
+//! One task owns the loop and all its state, so nothing here is locked. Jobs are tasks of a `JoinSet`: dropping the
+//! loop aborts them. The loop reacts to whatever comes first:
+//!
+//! | event | reaction |
+//! |---|---|
+//! | a job has ended | its answer or failure is passed to the rows with the same prompt |
+//! | rows were enqueued, or a job began to sleep | more rows are claimed |
+//! | a second has passed | heartbeat: lease, other workers, cancellation, part of the rate limits |
+//! | drain, cancellation, deadline | the run stops: no call begins, and calls in progress end |
+//! | a pause of the provider has ended | jobs begin again |
+//!
+//! Equal prompts are one call (single flight): the first row that needs a prompt sends it, and the others are parked
+//! until it has ended. Then they are claimed jobs like all others, with a cached answer.
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,10 +52,13 @@ pub(crate) const MAX_CONCURRENCY: usize = 4_096;
 /// The dispatch loop: claims rows and starts their jobs, until every row has ended or the run stops.
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
+    /// The jobs in progress. Each returns the cache key of its prompt, if other rows may wait for it, and its end.
     tasks: JoinSet<(Option<[u8; 32]>, Ended)>,
+    /// Rows that were claimed and not started yet.
     ready: VecDeque<ClaimedJob>,
     /// Prompts in flight, each with the rows that wait for its answer (deduplication by single flight).
     flights: HashMap<[u8; 32], Vec<ClaimedJob>>,
+    /// The number of rows in `flights` that wait.
     parked: usize,
     /// Whether there may be more rows to claim.
     has_more: bool,
@@ -52,6 +72,7 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
+    /// Creates a loop that has claimed nothing yet.
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let (ready, flights) = (VecDeque::new(), HashMap::new());
         Self {
@@ -67,6 +88,11 @@ impl Dispatch {
         }
     }
 
+    /// Runs until every row has ended, or until the run was stopped and its calls in progress have ended. The cause of
+    /// a stop is in the stop signal. `feeding` is the task that reads the input, if any.
+    ///
+    /// # Cancel safety
+    /// A dropped call aborts all jobs; their rows and calls are left to a later process.
     pub(super) async fn run(mut self, feeding: &mut JoinSet<Result<(), StopCause>>) {
         let shared = self.shared.clone();
         let state = &shared.state;
@@ -111,7 +137,9 @@ impl Dispatch {
         }
     }
 
-    /// Sends the worker's heartbeat. Returns whether the run was cancelled.
+    /// Sends the worker's heartbeat, and updates what it knows of other workers. Returns whether the run was cancelled.
+    ///
+    /// While others work on the run, the counters and the budget are refreshed from the store with each heartbeat.
     async fn beat(&mut self) -> bool {
         // A store that cannot be used is reported by the job that needs it.
         let Ok(beat) = self.shared.run.heartbeat().await else { return false };
@@ -126,7 +154,8 @@ impl Dispatch {
         beat.status == RunStatus::Cancelled
     }
 
-    /// Renews this worker's part of the provider's limits.
+    /// Renews this worker's part of the provider's limits, by the calls that it could make. Near the end of a run, that
+    /// is only as many as jobs are in progress, so that other workers get the rest.
     async fn share_limits(&mut self) {
         if let Some(sharing) = &self.sharing {
             // Without more rows to claim, only the jobs in progress need calls.
@@ -166,7 +195,8 @@ impl Dispatch {
         self.shared.state.health.asked_to_wait(due.saturating_sub(now), Instant::now());
     }
 
-    /// Releases the rows that were claimed and not started.
+    /// Releases the rows that were claimed and not started, so that other workers need not wait for the end of the
+    /// lease.
     async fn release(&mut self) {
         let rows: Vec<u64> = self.ready.drain(..).map(|claimed| claimed.job.index).collect();
         if !rows.is_empty() {
@@ -175,32 +205,43 @@ impl Dispatch {
         }
     }
 
-    /// Starts as many jobs as may be in progress.
+    /// Starts as many jobs as may be in progress. Rows are only claimed when those of the last claim have begun, so
+    /// that a worker holds no more of them than it can soon process.
     async fn fill(&mut self) {
-        while self.tasks.len() < self.room()
-            && self.parked < MAX_PARKED
-            && !self.shared.state.stop.is_stopped()
-        {
-            if self.shared.state.health.paused_until(Instant::now()).is_some() {
-                return;
-            }
+        while self.may_begin() {
             if self.ready.is_empty() {
                 if !self.has_more {
                     return;
                 }
-                match self.claim().await {
-                    Ok(claimed) => self.ready.extend(claimed),
-                    Err(err) => self.shared.state.stop.stop(StopCause::Store(err)),
-                }
-                self.has_more = !self.ready.is_empty();
-                if self.has_more && (self.sharing.is_none() || self.was_idle) {
-                    self.sharing = self.sharing.take().or_else(|| self.shared.limit_sharing());
-                    self.share_limits().await;
-                }
+                self.refill().await;
             }
             if let Some(claimed) = self.ready.pop_front() {
                 self.begin(claimed);
             }
+        }
+    }
+
+    /// Returns whether one more job may begin now: there is room, the run was not stopped, and the provider asked for
+    /// no pause.
+    fn may_begin(&self) -> bool {
+        let state = &self.shared.state;
+        self.tasks.len() < self.room()
+            && self.parked < MAX_PARKED
+            && !state.stop.is_stopped()
+            && state.health.paused_until(Instant::now()).is_none()
+    }
+
+    /// Claims rows for the next jobs. With the first of them, or the first after idle time, also requests a part of the
+    /// provider's limits without waiting for the next heartbeat.
+    async fn refill(&mut self) {
+        match self.claim().await {
+            Ok(claimed) => self.ready.extend(claimed),
+            Err(err) => self.shared.state.stop.stop(StopCause::Store(err)),
+        }
+        self.has_more = !self.ready.is_empty();
+        if self.has_more && (self.sharing.is_none() || self.was_idle) {
+            self.sharing = self.sharing.take().or_else(|| self.shared.limit_sharing());
+            self.share_limits().await;
         }
     }
 
@@ -216,6 +257,7 @@ impl Dispatch {
         at_once + self.shared.queue.sleeping().min(MAX_SLEEPING)
     }
 
+    /// Starts a job, or parks it while a job with the same prompt is in progress.
     fn begin(&mut self, claimed: ClaimedJob) {
         let key = match &claimed.request {
             Ok(asked) if asked.shares && asked.cached.is_none() => Some(asked.key),
@@ -234,31 +276,34 @@ impl Dispatch {
     }
 
     /// Passes the answer or the failure of a job on to the rows with the same prompt, or lets them send it themselves.
+    /// They are put at the front of the queue, in their order. A job that panicked stops the run.
     async fn ended(&mut self, done: Result<(Option<[u8; 32]>, Ended), JoinError>) {
         let (key, ended) = match done {
             Ok(done) => done,
             Err(err) => return self.shared.state.stop.stop(defect(&err)),
         };
-        let Some(mut others) = key.and_then(|key| self.flights.remove(&key)) else { return };
-        if others.is_empty() {
-            return;
-        }
+        let waiting = key.and_then(|key| Some((key, self.flights.remove(&key)?)));
+        let Some((key, mut others)) = waiting.filter(|(_, others)| !others.is_empty()) else { return };
         self.parked -= others.len();
-        match (key, ended) {
-            (Some(key), Ended::Accepted) => {
-                let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
-                let known = known.flatten();
-                for asked in others.iter_mut().filter_map(|claimed| claimed.request.as_mut().ok()) {
-                    asked.cached.clone_from(&known);
-                    asked.shares = false;
-                }
+        match ended {
+            Ended::Accepted => self.share_answer(key, &mut others).await,
+            Ended::Failed(failed) => {
+                others.iter_mut().for_each(|claimed| claimed.request = Err(failed.clone()));
             }
-            (_, Ended::Failed(failed)) => {
-                others.iter_mut().for_each(|claimed| claimed.request = Err(failed.clone()))
-            }
-            _ => {}
+            Ended::Left => {}
         }
         others.into_iter().rev().for_each(|claimed| self.ready.push_front(claimed));
+    }
+
+    /// Gives rows the answer to their prompt from the cache. Where none is cached, since the answer was not worth it or
+    /// the store failed, each of the rows sends the prompt itself.
+    async fn share_answer(&self, key: [u8; 32], rows: &mut [ClaimedJob]) {
+        let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
+        let known = known.flatten();
+        for asked in rows.iter_mut().filter_map(|claimed| claimed.request.as_mut().ok()) {
+            asked.cached.clone_from(&known);
+            asked.shares = false;
+        }
     }
 
     /// Claims the next rows, with their prompts and cached answers.
@@ -277,27 +322,27 @@ impl Dispatch {
         Ok(claimed)
     }
 
+    /// Adds the prompt to a claimed job, and the time of the claim.
     fn prepare(&self, job: Job) -> ClaimedJob {
-        let request = match bad_row(&job.row) {
-            Some(reason) => Err(JobFailure::bad_row(reason)),
-            None => match self.shared.state.work.prompt(&job.row) {
-                Ok(prompt) => {
-                    let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
-                    self.shared.asks(&prompt.model);
-                    Ok(Box::new(JobRequest {
-                        prompt: Arc::new(prompt),
-                        key,
-                        cached: None,
-                        shares: self.shared.state.options.cache,
-                    }))
-                }
-                Err(err) => Err(JobFailure::bad_row(err.to_string())),
-            },
-        };
+        let request = self.request(&job.row);
         ClaimedJob { job, request, since: Instant::now() }
+    }
+
+    /// Makes the prompt of a row and its cache key, or returns the failure of a row that has no prompt.
+    fn request(&self, row: &str) -> Result<Box<JobRequest>, JobFailure> {
+        if let Some(reason) = bad_row(row) {
+            return Err(JobFailure::bad_row(reason));
+        }
+        let prompt = self.shared.state.work.prompt(row);
+        let prompt = prompt.map_err(|err| JobFailure::bad_row(err.to_string()))?;
+        let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
+        self.shared.asks(&prompt.model);
+        let shares = self.shared.state.options.cache;
+        Ok(Box::new(JobRequest { prompt: Arc::new(prompt), key, cached: None, shares }))
     }
 }
 
+/// Returns the cause of a stop for a task that panicked or was aborted.
 fn defect(err: &JoinError) -> StopCause {
     StopCause::Internal(format!("a defect of this program: {err}"))
 }

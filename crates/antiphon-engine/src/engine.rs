@@ -1,10 +1,22 @@
+//! The engine: one worker of a run, with its options, its journal and the outcomes of its jobs.
+//!
+//! The parts behind it, from the outside in:
+//!
+//! | part | does |
+//! |---|---|
+//! | `dispatch` | claims rows, starts a task for each job, sends heartbeats |
+//! | `feed` | enqueues the rows of the input ahead of the claims |
+//! | `job` | decides what a job does next (a state machine), and does it (a driver) |
+//! | `run_state` | the state that decisions are based on: accounts, health of the provider, stop signal |
+//! | `shared` | the services that carry them out: calls, store, permits, channels |
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_llm::{Calls, Completion, Head, Price, Usage};
 use antiphon_resilience::RetryPolicy;
-use antiphon_store::{Run, Store};
+use antiphon_store::{Run, Store, Tally};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,6 +37,9 @@ use crate::usage::UsageQuantiles;
 use crate::work::Work;
 
 /// A price list: returns the model's price for a prompt of this many tokens; `None` if the price is not known.
+///
+/// The price depends on the length since some vendors charge more for long prompts. The function is called for every
+/// call, by many jobs concurrently, and must not block.
 pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 
 /// The default maximum number of retries of a failed call in a run. With only 3, one row in 5,000 failed for good at a provider
@@ -35,6 +50,15 @@ pub const MAX_RETRIES: u32 = 5;
 ///
 /// Options are created with [`Options::default`], and changed by setting fields. They are not stored with the run: a run may be
 /// resumed with other limits, for example with a higher budget.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{Options, RunLimits, usd_micros};
+/// let mut options = Options::default();
+/// options.limits = RunLimits::default().max_cost(usd_micros(2.5)).max_concurrency(16);
+/// options.allow_cut = true;
+/// assert_eq!((options.limits.max_cost, options.cache), (Some(2_500_000), true));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
@@ -48,9 +72,13 @@ pub struct Options {
     pub limits: RunLimits,
     /// The retry policy for failed calls. Default: [`RetryPolicy::default`] with [`MAX_RETRIES`] retries.
     pub retry: RetryPolicy,
-    /// Whether equal prompts are sent once (deduplication) and their answers are cached in the store. Default: yes.
+    /// Whether equal prompts are sent once (deduplication) and their answers are cached in the store. Prompts are equal
+    /// if the model, the messages, the output and the sampling parameters are, at the same provider with the same
+    /// settings. Turn this off where each row needs an answer of its own, such as for several samples of one prompt.
+    /// Default: yes.
     pub cache: bool,
-    /// Whether an answer that was cut at the token limit is accepted as a result if it is valid. Default: no.
+    /// Whether an answer that was cut at the token limit is accepted as a result if it is valid. An answer that the
+    /// budget cut is never accepted as it is: the rest is requested, or the prompt is sent again. Default: no.
     pub allow_cut: bool,
     /// The longest pause (`Retry-After`) that the run waits for when a provider asks for one; a longer one stops the run with
     /// [`StopCause::Saturated`]. Default: 15 minutes.
@@ -98,7 +126,8 @@ pub struct JobOutcome {
     pub index: u64,
     /// The row: the text of a JSON object.
     pub row: String,
-    /// The result as JSON, or the reason why there is none.
+    /// The result as JSON text, or the reason why there is none. For a prompt without structured output it is a JSON
+    /// string.
     pub result: Result<String, JobFailure>,
     /// The details of the answers that the job got in this process.
     pub seen: JobDetails,
@@ -112,13 +141,14 @@ pub struct JobDetails {
     pub usage: Option<Usage>,
     /// The provider's metadata of the last answer.
     pub head: Head,
-    /// The time from the start of the last call to its first token.
+    /// The time from the start of the last call to its first token; `None` if it is not known, as for a cached answer.
     pub first_token: Option<Duration>,
     /// Remarks of the recipe: see [`Accepted::notes`](crate::Accepted::notes).
     pub notes: Vec<Value>,
 }
 
 impl JobDetails {
+    /// Adds an answer: its tokens are added up, and its metadata replaces that of the answer before.
     pub(crate) fn see(&mut self, answer: &Completion) {
         match &mut self.usage {
             Some(usage) => *usage += answer.usage,
@@ -131,8 +161,9 @@ impl JobDetails {
 
 /// The journal of a run: where an engine records calls before they are sent, and results before they are reported.
 ///
-/// With a store in memory ([`Store::in_memory`]) the run cannot outlive the process; with one in a file it can be resumed after a
-/// crash at any instant.
+/// With a store in memory ([`Store::in_memory`]) the run cannot outlive the process; with one in a file it can be
+/// resumed after a crash at any instant. [`run`](Self::run) has to be a worker of the run: opened with `open_run` or
+/// `join_run` of the store, not with `read_run`.
 #[derive(Debug, Clone)]
 pub struct Journal {
     /// The store, for cached answers.
@@ -159,14 +190,29 @@ impl Journal {
 ///
 /// For a whole table with results in a file use [`Mapping`](crate::Mapping); for a few rows in memory [`Engine::run_all`] on the
 /// run of a [`JobBatch`](crate::JobBatch).
+///
+/// The life of a job, with the phases of its time in brackets:
+///
+/// ```text
+/// row ─► prompt ─► answer in the cache? ─────────────────── yes ──┐
+///                      └ no ─► permit ─► budget ─► intent ─► call ─► checks ─► settlement ─► outcome
+///                              [queue]   [budget]  [commit]          [check]   [commit]
+/// ```
+///
+/// After a failed call the job pauses without a permit, and begins again there. An invalid answer leads to a schema
+/// retry, and one that was cut to a call for the rest; both have an intent and a settlement of their own.
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
 }
 
 impl Engine {
-    /// Creates an engine for a run. The outcome of each job is sent to `ended` once its settlement is durable; while that channel
-    /// is full, jobs wait (backpressure).
+    /// Creates an engine for a run. The outcome of each job is sent to `ended` once its settlement is durable; while
+    /// that channel is full, jobs wait (backpressure). If the receiver is dropped, the run continues, and its results
+    /// are in the store alone.
+    ///
+    /// `calls` has to send each call only once, as [`Stack::calls`](antiphon_llm::Stack::calls) does: the engine
+    /// retries by itself, so that each attempt has its own intent, and a job that pauses holds no permit.
     ///
     /// # Errors
     /// The store's error, if the run cannot be read.
@@ -181,13 +227,7 @@ impl Engine {
         ended: mpsc::Sender<JobOutcome>,
     ) -> Result<Self, antiphon_store::Error> {
         let tally = journal.run.tally().await?;
-        if options.limits.max_cost.is_some() && (tally.cost_unknown || tally.unbounded > 0) {
-            tracing::warn!(
-                "earlier calls of this run whose cost is not known count as $0 in the budget: those without a price, \
-                 and {} that broke off",
-                tally.unbounded
-            );
-        }
+        warn_of_unknown_costs(&options.limits, &tally);
         // A cancelled run aborts its own calls, not those of other runs with the same token.
         options.cancel = options.cancel.child_token();
         Ok(Self {
@@ -195,7 +235,10 @@ impl Engine {
         })
     }
 
-    /// Returns the counters of the run.
+    /// Returns the counters of the run. The call is cheap, does no I/O, and may be made at any time, also while
+    /// [`work`](Self::work) is in progress.
+    ///
+    /// The counters are read one by one, so sums of two of them may be off by the jobs that end in between.
     #[must_use]
     pub fn status(&self) -> Status {
         let (state, limits) = (&self.shared.state, self.shared.limits());
@@ -239,8 +282,12 @@ impl Engine {
         self.shared.state.accounts.remember(usual);
     }
 
-    /// Processes jobs until every row has ended or the run stops. Returns the cause of the stop; `None` if every row has ended.
-    /// `rows` is the input, whose rows are appended to those that the run already has; pass `None` if it has all of them.
+    /// Processes jobs until every row has ended or the run stops. Returns the cause of the stop; `None` if every row
+    /// has ended. `rows` is the input, whose rows are appended to those that the run already has; pass `None` if it has
+    /// all of them. An input is always read from its start: rows that the run has already are skipped by their number.
+    ///
+    /// Call this once. A stop leaves the rows that have not ended in the store, for a later process or for one that
+    /// works on the run at present.
     ///
     /// # Cancel safety
     /// A dropped call aborts the calls in progress, which count as possibly billed when the run is opened again.
@@ -253,5 +300,16 @@ impl Engine {
         }
         Dispatch::new(shared.clone()).run(&mut feeding).await;
         shared.state.stop.reason()
+    }
+}
+
+/// Warns if the budget cannot include the cost of all earlier calls of the run, since some of it is not known.
+fn warn_of_unknown_costs(limits: &RunLimits, tally: &Tally) {
+    if limits.max_cost.is_some() && (tally.cost_unknown || tally.unbounded > 0) {
+        tracing::warn!(
+            "earlier calls of this run whose cost is not known count as $0 in the budget: those without a price, \
+             and {} that broke off",
+            tally.unbounded
+        );
     }
 }

@@ -1,3 +1,9 @@
+//! The error of this crate, and the conversions into it.
+//!
+//! Errors are wrapped where the crate knows their meaning: the same error of a file is [`ErrorKind::Place`] before the
+//! first call, when nothing was paid for, and [`ErrorKind::Files`] after it. The text of the wrapped error becomes the
+//! text of this one, so `source` returns the next cause, and no text appears twice in a report with all causes.
+
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -11,6 +17,13 @@ use crate::stop::StopCause;
 ///
 /// The error of a run that stopped with partial progress does not lose it: accepted results stay in the store, and the run can be
 /// resumed.
+///
+/// # Examples
+/// ```
+/// use antiphon_engine::{ErrorKind, Recipe};
+/// let err = Recipe::parse("towns.toml", "prompt = 1").unwrap_err();
+/// assert_eq!(err.kind(), ErrorKind::Config);
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -21,6 +34,7 @@ struct Inner {
     source: Option<Source>,
 }
 
+/// The wrapped error. Its type is kept, so that callers can reach the details of a provider's or a loader's error.
 #[derive(Debug)]
 enum Source {
     Input(antiphon_data::Error),
@@ -30,6 +44,16 @@ enum Source {
 }
 
 /// The kinds of [`Error`], by what a caller can do.
+///
+/// | kinds | reaction |
+/// |---|---|
+/// | `Config`, `Input`, `Place`, `Exists` | correct the request or the input |
+/// | `Changed` | restore what changed, or start fresh |
+/// | `Budget`, `Deadline` | resume with a higher limit |
+/// | `Cancelled` | resume, unless the run was cancelled in the store |
+/// | `Provider`, `Store` | as their own kinds say; resume once the cause is fixed |
+/// | `Files` | free space or correct the path; results are in the store |
+/// | `Internal` | report the defect; the run can be resumed |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -53,7 +77,7 @@ pub enum ErrorKind {
     Deadline,
     /// The store cannot be used.
     Store(antiphon_store::ErrorKind),
-    /// The run was cancelled.
+    /// The run was interrupted or cancelled before it had its result.
     Cancelled,
     /// A defect of this program: a task panicked.
     Internal,
@@ -66,11 +90,12 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), source: None }))
     }
 
+    /// Creates an error with the wrapped one, whose text `message` is.
     fn caused(kind: ErrorKind, message: String, source: Source) -> Self {
         Self(Box::new(Inner { kind, message, source: Some(source) }))
     }
 
-    /// Wraps an error of loading documents or rows.
+    /// Wraps an error of loading documents or rows: `Cancelled` if the loading was cancelled, otherwise `Input`.
     #[must_use]
     pub fn input(err: antiphon_data::Error) -> Self {
         let kind = match err.kind() {
@@ -80,7 +105,8 @@ impl Error {
         Self::caused(kind, err.to_string(), Source::Input(err))
     }
 
-    /// Wraps a provider's error.
+    /// Wraps a provider's error: `Cancelled` if the call was cancelled, otherwise `Provider` with the kind of that
+    /// error.
     #[must_use]
     pub fn from_provider(err: antiphon_llm::Error) -> Self {
         let kind = match err.kind() {
@@ -90,7 +116,7 @@ impl Error {
         Self::caused(kind, err.to_string(), Source::Provider(err))
     }
 
-    /// Wraps an error of a file.
+    /// Wraps an error of a file. For a destination that is checked before the first call use [`place`](Self::place).
     #[must_use]
     pub fn files(err: antiphon_fs::Error) -> Self {
         Self::caused(ErrorKind::Files, err.to_string(), Source::Files(err))
@@ -102,7 +128,7 @@ impl Error {
         Self::caused(ErrorKind::Place, err.to_string(), Source::Files(err))
     }
 
-    /// Wraps an error of the store.
+    /// Wraps an error of the store, whose kind becomes a part of this one's.
     #[must_use]
     pub fn store(err: antiphon_store::Error) -> Self {
         Self::caused(ErrorKind::Store(err.kind()), err.to_string(), Source::Store(err))
@@ -121,6 +147,9 @@ impl Error {
     }
 
     /// Creates the error of a run that stopped before it had its result, with the partial answer if any.
+    ///
+    /// An interruption or a saturated provider becomes an error of the provider, since only those carry a partial
+    /// answer. A partial answer that the provider's error has already is kept, and `partial` is ignored.
     #[must_use]
     pub fn stopped(stop: StopCause, partial: Option<String>) -> Self {
         let message = stop.to_string();
@@ -164,7 +193,8 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the wrapped provider's error, with its partial answer and its cost; `None` for other kinds.
+    /// Returns the wrapped provider's error, with its partial answer and its cost; `None` if another error or none is
+    /// wrapped.
     #[must_use]
     pub fn provider(&self) -> Option<&antiphon_llm::Error> {
         match &self.0.source {
@@ -173,7 +203,7 @@ impl Error {
         }
     }
 
-    /// Converts this error into the wrapped provider's error; `None` for other kinds.
+    /// Converts this error into the wrapped provider's error; `None` if another error or none is wrapped.
     #[must_use]
     pub fn into_provider(self) -> Option<antiphon_llm::Error> {
         match self.0.source {

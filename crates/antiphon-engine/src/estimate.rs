@@ -1,3 +1,15 @@
+//! Estimates of a run: the calls, tokens, cost and time that it is likely to take.
+//!
+//! An estimate reads the whole input and makes every prompt, so its counts are exact; only the answers are unknown. The
+//! range of a sum is not the sum of the ranges of its calls, which would be far too wide: deviations of single calls
+//! cancel each other out. With the mean μ and the standard deviation σ of n seen calls, the sum of N calls lies within
+//!
+//! ```text
+//! N·μ ± 2.5·σ·√(N + N²/n)      (the N calls themselves, and the error of μ)
+//! ```
+//!
+//! with a probability of about 99 % for a normal distribution; the test below takes log-normal lengths.
+
 use std::collections::HashSet;
 
 use antiphon_data::Row;
@@ -6,7 +18,7 @@ use antiphon_store::{Run, RunStatus, Store};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Opened};
 use crate::usage::{UsageMeans, UsageQuantiles};
 use crate::work::InvalidRow;
 
@@ -15,6 +27,14 @@ use crate::work::InvalidRow;
 /// After at least 20 calls of the same recipe with the same model, the ranges are based on the measured means; before, they
 /// follow from the parameters, with at most `attempts` calls per row. An estimate is no limit: to cap the cost, set
 /// [`RunLimits::max_cost`](crate::RunLimits::max_cost).
+///
+/// ```json
+/// {
+///   "schema": "antiphon.estimate/1", "rows": 1000, "done": 0, "cached": 20, "bad": 1, "calls": [979, 1050],
+///   "input_tokens": [210000, 236000], "output_tokens": [98000, 121000],
+///   "cost_usd_micros": [79800, 97200], "millis": [24000, 310000], "based_on_calls": 412
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Estimate {
@@ -45,11 +65,15 @@ pub struct Estimate {
 
 /// The number of earlier calls from which their means are used.
 const ENOUGH: u64 = 20;
-/// The maximum number of tokens of an answer, where the recipe sets none.
+/// The maximum number of tokens of an answer, where the recipe sets none. A budget bounds such answers by the same
+/// number.
 const MAX_USUAL: u64 = 4_096;
 
 impl Mapping {
     /// Estimates the calls, tokens, cost and time of the run without sending a call.
+    ///
+    /// The whole input is read, up to `max_rows`, and each prompt is looked up in the answer cache. Rows that an
+    /// earlier process of the run has ended take nothing. The run is neither created nor joined.
     ///
     /// # Errors
     /// The errors of [`run`](Self::run) that can be found without a call.
@@ -60,44 +84,9 @@ impl Mapping {
         let mut opened = self.open(calls).await?;
         let identity = self.identity_of(&opened, store).await?;
         let earlier = self.earlier(store, identity.as_ref()).await?;
-        let mut ended = HashSet::new();
-        if let Some(run) = &earlier {
-            ended = super::mapping::ended(run).await?;
-        }
         let usual = store.note(self.usual_name(&opened.scope)).await.map_err(Error::store)?;
         let usual: Option<UsageQuantiles> = usual.and_then(|note| serde_json::from_str(&note).ok());
-        let mut sum = Sum { distinct: HashSet::new(), found: Estimate::empty(), bytes: 0 };
-        let mut left = self.options.limits.max_rows.unwrap_or(u64::MAX);
-        while left > 0 {
-            let batch = match &mut opened.rows {
-                Some(rows) => rows.next().await.map_err(Error::input)?,
-                None => stored(earlier.as_ref(), sum.found.rows).await?,
-            };
-            if batch.is_empty() {
-                break;
-            }
-            let batch = batch.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
-            let mut asked = Vec::new();
-            for row in batch {
-                let index = sum.found.rows;
-                sum.found.rows += 1;
-                left -= 1;
-                match row
-                    .map_err(|err| InvalidRow::new(err.to_string()))
-                    .and_then(|row| opened.work.prompt(&row))
-                {
-                    _ if ended.contains(&index) => sum.found.done += 1,
-                    Ok(prompt) => asked.push((CacheKey::of(&opened.scope, &prompt).bytes(), prompt)),
-                    Err(_) => sum.found.bad += 1,
-                }
-            }
-            let keys = asked.iter().map(|(key, _)| *key).filter(|_| self.uses_cache()).collect();
-            let mut known = store.answers(keys).await.map_err(Error::store)?.into_iter();
-            for (key, prompt) in &asked {
-                let is_known = known.next().flatten().is_some();
-                sum.add(*key, prompt, is_known, self.uses_cache());
-            }
-        }
+        let sum = self.count(&mut opened, earlier.as_ref(), store).await?;
         if sum.found.rows == 0 {
             return Err(self.no_rows());
         }
@@ -105,39 +94,86 @@ impl Mapping {
         Ok(self.with_usage(if is_finished { sum.found } else { self.ranges(sum, usual, calls) }, usual))
     }
 
+    /// Counts the rows of the input, by whether they have ended, need a call, or have an answer already.
+    async fn count(&self, opened: &mut Opened, earlier: Option<&Run>, store: &Store) -> Result<Sum, Error> {
+        let mut sum = Sum::begin(earlier).await?;
+        loop {
+            let rows = self.next_rows(opened, earlier, sum.found.rows).await?;
+            if rows.is_empty() {
+                return Ok(sum);
+            }
+            let prompts = sum.add_rows(rows, opened);
+            sum.add_prompts(&prompts, store, self.uses_cache()).await?;
+        }
+    }
+
+    /// Reads the next rows of the input, or of the run that has them, behind the first `from`; none at the end, or at
+    /// `max_rows`.
+    async fn next_rows(
+        &self,
+        opened: &mut Opened,
+        earlier: Option<&Run>,
+        from: u64,
+    ) -> Result<Vec<Row>, Error> {
+        let left = self.options.limits.max_rows.unwrap_or(u64::MAX).saturating_sub(from);
+        if left == 0 {
+            return Ok(Vec::new());
+        }
+        let mut rows = match &mut opened.rows {
+            Some(rows) => rows.next().await.map_err(Error::input)?,
+            None => stored(earlier, from).await?,
+        };
+        rows.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    /// Sets the number of calls that the estimate is based on.
     fn with_usage(&self, estimate: Estimate, usual: Option<UsageQuantiles>) -> Estimate {
         Estimate { based_on_calls: usual.map_or(0, |usual| usual.calls), ..estimate }
     }
 
+    /// Completes an estimate of a run that still needs calls with the ranges of its calls, tokens, cost and time.
     fn ranges(&self, sum: Sum, usual: Option<UsageQuantiles>, calls: &Calls) -> Estimate {
-        let Sum { found, bytes, .. } = sum;
-        let fewest = found.calls.0;
+        let fewest = sum.found.calls.0;
+        let takes = self.takes(&sum, usual);
+        Estimate {
+            calls: (fewest, takes.most),
+            input_tokens: takes.input,
+            output_tokens: takes.output,
+            cost_usd_micros: self.cost(fewest, &takes),
+            millis: usual.map(|usual| self.time(fewest, takes.most, usual, calls)),
+            ..sum.found
+        }
+    }
+
+    /// Estimates the usage of all calls: from the means of earlier calls if there were enough, otherwise from the
+    /// parameters. At most `attempts` calls are made for a row.
+    fn takes(&self, sum: &Sum, usual: Option<UsageQuantiles>) -> Takes {
+        let fewest = sum.found.calls.0;
         let tries = u64::from(self.options.limits.attempts.unwrap_or(self.recipe.attempts));
         let limit = self.recipe.parameters.max_tokens.unwrap_or(MAX_USUAL);
         let likely = usual
             .filter(|usual| usual.calls >= ENOUGH)
-            .and_then(|usual| usual.mean.map(|mean| likely(fewest, bytes, &mean, usual.calls)));
-        let Takes { most, input, output } =
-            likely.unwrap_or_else(|| possible(fewest, bytes, usual, tries, limit));
-        let most = most.min(fewest * tries);
-        let cost = |input: u64, output: u64, rows: u64| {
-            let price = (self.options.pricing)(input.checked_div(rows).unwrap_or(0))?;
+            .and_then(|usual| usual.mean.map(|mean| likely(fewest, sum.bytes, &mean, usual.calls)));
+        let takes = likely.unwrap_or_else(|| possible(fewest, sum.bytes, usual, tries, limit));
+        Takes { most: takes.most.min(fewest * tries), ..takes }
+    }
+
+    /// Returns the cost of the fewest calls with the fewest tokens, and of the most with the most, in millionths of a
+    /// US dollar. The upper end has one millionth for each of the fewest calls on top, for rounding. `None` if the
+    /// price is not known.
+    fn cost(&self, fewest: u64, takes: &Takes) -> Option<(u64, u64)> {
+        let cost = |input: u64, output: u64, calls: u64| {
+            // A price may depend on the length of the prompt: the mean is used.
+            let price = (self.options.pricing)(input.checked_div(calls).unwrap_or(0))?;
             price.cost_usd_micros(Usage::new(Some(input), Some(output)))
         };
-        let cost =
-            cost(input.0, output.0, fewest).zip(cost(input.1, output.1, most).map(|cost| cost + fewest));
-        let millis = usual.map(|usual| self.time(fewest, most, usual, calls));
-        Estimate {
-            calls: (fewest, most),
-            input_tokens: input,
-            output_tokens: output,
-            cost_usd_micros: cost,
-            millis,
-            ..found
-        }
+        let least = cost(takes.input.0, takes.output.0, fewest);
+        least.zip(cost(takes.input.1, takes.output.1, takes.most).map(|cost| cost + fewest))
     }
 
     /// Estimates the time in milliseconds: at best at the concurrency limit, at worst at the concurrency with which a run begins.
+    /// A request rate that the limiter has learned bounds the lower end from below, and twice that time the upper end.
     fn time(&self, fewest: u64, most: u64, usual: UsageQuantiles, calls: &Calls) -> (u64, u64) {
         const BEGINNING: u64 = 8;
         const AT_ONCE: u64 = 4_096;
@@ -169,11 +205,16 @@ async fn stored(run: Option<&Run>, from: u64) -> Result<Vec<Row>, Error> {
 struct Takes {
     /// The maximum number of calls.
     most: u64,
+    /// The tokens of all prompts, schema retries included at the upper end.
     input: (u64, u64),
+    /// The tokens of all answers.
     output: (u64, u64),
 }
 
 /// Estimates calls for `rows` with prompts of `bytes` in all, from the parameters and the usage of a few calls, if any.
+///
+/// Without usage, 1,000 bytes of a prompt have 100 to 1,000 tokens: a token has at least one byte, and rarely more than
+/// ten. An answer then has 1 to `limit` tokens. The upper ends are for `tries` calls per row.
 fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, tries: u64, limit: u64) -> Takes {
     let most = rows * tries;
     let (low, high) = usual.map_or((100, 1_000), |usual| usual.input_tokens_per_kilobyte);
@@ -218,18 +259,66 @@ const THREE: f64 = 3.0;
 /// The square root of three.
 const ROOT: f64 = 1.732_050_807_568_877_2;
 
+/// Converts a number of tokens to an integer: negative numbers become 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
 fn to_tokens(number: f64) -> u64 {
     number as u64
 }
 
+/// The counts of the rows that were read so far.
 struct Sum {
+    /// The indices of the rows that have ended in an earlier process.
+    ended: HashSet<u64>,
+    /// The cache keys of the prompts that need a call.
     distinct: HashSet<[u8; 32]>,
     found: Estimate,
+    /// The bytes of the prompts that need a call.
     bytes: u64,
 }
 
 impl Sum {
+    /// Begins with the rows of an earlier run that have ended.
+    async fn begin(earlier: Option<&Run>) -> Result<Self, Error> {
+        let ended = match earlier {
+            Some(run) => crate::mapping::ended(run).await?,
+            None => HashSet::new(),
+        };
+        Ok(Self { ended, distinct: HashSet::new(), found: Estimate::empty(), bytes: 0 })
+    }
+
+    /// Counts rows, and returns the prompts of those that have not ended, each with its cache key.
+    fn add_rows(&mut self, rows: Vec<Row>, opened: &Opened) -> Vec<([u8; 32], Prompt)> {
+        let mut prompts = Vec::new();
+        for row in rows {
+            let index = self.found.rows;
+            self.found.rows += 1;
+            let row = row.map_err(|err| InvalidRow::new(err.to_string()));
+            match row.and_then(|row| opened.work.prompt(&row)) {
+                _ if self.ended.contains(&index) => self.found.done += 1,
+                Ok(prompt) => prompts.push((CacheKey::of(&opened.scope, &prompt).bytes(), prompt)),
+                Err(_) => self.found.bad += 1,
+            }
+        }
+        prompts
+    }
+
+    /// Counts prompts as calls, except for those whose answers are cached. `shares` is whether equal prompts have one
+    /// answer.
+    async fn add_prompts(
+        &mut self,
+        prompts: &[([u8; 32], Prompt)],
+        store: &Store,
+        shares: bool,
+    ) -> Result<(), Error> {
+        let keys = prompts.iter().map(|(key, _)| *key).filter(|_| shares).collect();
+        let mut known = store.answers(keys).await.map_err(Error::store)?.into_iter();
+        for (key, prompt) in prompts {
+            self.add(*key, prompt, known.next().flatten().is_some(), shares);
+        }
+        Ok(())
+    }
+
+    /// Counts a prompt: as a call, or as cached if its answer is known or an equal prompt was counted before.
     fn add(&mut self, key: [u8; 32], prompt: &Prompt, is_known: bool, shares: bool) {
         if is_known || (shares && !self.distinct.insert(key)) {
             self.found.cached += 1;
@@ -241,6 +330,7 @@ impl Sum {
 }
 
 impl Estimate {
+    /// Creates the estimate of a run without rows: all ranges are 0, as they stay where no call is needed.
     fn empty() -> Self {
         Self {
             schema: "antiphon.estimate/1".to_owned(),

@@ -1,8 +1,17 @@
+//! The events of a run: the one source of all progress displays, whether a terminal, a log or a stream over HTTP.
+//!
+//! Events are data, and survive JSON both ways. Each is an object with its name in `event`, beside its fields:
+//!
+//! ```json
+//! {"event": "started", "run_id": "0198c0de-…", "resumed": false}
+//! {"event": "progress", "rows": 1000, "is_all": true, "accepted": 240, "failed": 1, "calls": 252, "in_flight": 16}
+//! ```
+
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
 
-/// The name and version of the JSON schema of [`RunEvent`].
+/// The name and version of the JSON schema of [`RunEvent`]. The number grows with each incompatible change.
 pub const EVENT_SCHEMA: &str = "antiphon.event/2";
 
 /// An event of a run, from which every progress display is driven. Events come in order, and may come from any thread.
@@ -29,7 +38,8 @@ pub enum RunEvent {
         /// Whether an earlier process worked on the run.
         resumed: bool,
     },
-    /// Files are being read.
+    /// Files are being read. Only runs over documents have this event; a run over rows reads its input during the
+    /// calls.
     Loading {
         /// Files that were read so far.
         done: u64,
@@ -58,7 +68,7 @@ pub enum RunEvent {
     },
     /// The only job of a single-job run, such as a persona generation, has begun.
     JobStarted,
-    /// A chunk of a streamed answer has arrived.
+    /// A chunk of a streamed answer has arrived. The text itself is not in the event: displays only need its length.
     Text {
         /// The length of the piece in bytes.
         bytes: u64,

@@ -1,3 +1,16 @@
+//! Rows that failed: the notes that replace unreadable rows, and the file in which failed rows can be corrected.
+//!
+//! A line of the input that cannot be read still has to count as a row, so that indices match the input and the run can
+//! report it. It is enqueued as an object with a note, and fails as `bad_row` without a call. In `failed.jsonl`, each
+//! failed row has its own fields, and a note with its error:
+//!
+//! ```json
+//! {"name": "Ulm", "_antiphon": {"index": 7, "error": "schema_mismatch", "message": "the answer does not fit: …",
+//!   "attempts": 2, "answer": "…", "possibly_billed_calls": 0, "cost_usd_micros": 120}}
+//! ```
+//!
+//! The file is an input again: a corrected row may keep its note, which templates can ignore.
+
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Failure;
@@ -5,7 +18,7 @@ use antiphon_fs::Writer;
 use antiphon_store::{JobRecord, Run};
 use serde_json::{Map, Value, json};
 
-/// The key of the note in a row.
+/// The key of the note in a row. Recipes must not use it for a field of their own.
 const NOTE: &str = "_antiphon";
 
 /// Returns the row that replaces one that cannot be read, so that it is counted and reported: a note with the reason and the
@@ -21,7 +34,8 @@ pub(super) fn note_of(failure: &Failure) -> String {
     json!({ NOTE: note }).to_string()
 }
 
-/// Returns the reason why a row could not be read, if it is the note of a bad one.
+/// Returns the reason why a row could not be read, if it is the note of a bad one. The prefix is compared first, so
+/// that other rows are not parsed. A row of `failed.jsonl` is no bad one, since its note has no `bad_row`.
 pub(super) fn bad_row(row: &str) -> Option<String> {
     if !row.starts_with("{\"_antiphon\":") {
         return None;
@@ -32,6 +46,9 @@ pub(super) fn bad_row(row: &str) -> Option<String> {
 
 /// Writes the failed rows, each with its error, so that they can be corrected and run again. Returns the path, or `None` if no
 /// row failed.
+///
+/// The file is written atomically, and only created with the first failed row. The rows are read from the store in
+/// pages, with those of other processes.
 pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
     let (mut writer, mut pages) = (None, run.failed());
     loop {
@@ -47,11 +64,16 @@ pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBu
             writer.insert(open).write_line(&failed_line(job)).await.map_err(|err| err.to_string())?;
         }
     }
+    finish(writer, path).await.map_err(|err| err.to_string())
+}
+
+/// Renames the file of the failed rows to its final name. Without failed rows, removes the file of an earlier part of
+/// the run: its rows have results now.
+async fn finish(writer: Option<Writer>, path: &Path) -> Result<Option<PathBuf>, antiphon_fs::Error> {
     match writer {
-        Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
-        // The rows in the file of an earlier part of the run have results now.
+        Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())),
         None if antiphon_fs::exists(path).await.unwrap_or(false) => {
-            antiphon_fs::remove(path).await.map(|_| None).map_err(|err| err.to_string())
+            antiphon_fs::remove(path).await.map(|_| None)
         }
         None => Ok(None),
     }

@@ -1,3 +1,10 @@
+//! Output to a path that a user has named: a file, a device or a pipe.
+//!
+//! A file appears under its name only when it is complete: until then it has a random name in the same folder, so that
+//! a crash leaves an older file as it was. Two cases need care. The name may be taken when the run begins, which is an
+//! error before the first call; or another process may take it during the run, and then the paid results get a similar
+//! name instead of being lost.
+
 use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +17,9 @@ use crate::results::Unwritten;
 /// The treatment of a file that already has the name of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
+    /// The file is kept: it is an error, or another name is used if it appeared during the run.
     Kept,
+    /// The file is replaced when the output is complete.
     Replaced,
 }
 
@@ -21,11 +30,12 @@ pub(super) struct FileOutput {
     writer: Writer,
     path: PathBuf,
     existing: Existing,
+    /// Whether this is a device or a pipe, whose reader gets each block without delay.
     is_direct: bool,
 }
 
 impl FileOutput {
-    /// Opens the output, and creates the folder of a file if it does not exist.
+    /// Opens the output, and creates the folder of a file if it does not exist. For a pipe, this waits for its reader.
     ///
     /// # Errors
     /// `Place` where it cannot be written.
@@ -38,6 +48,7 @@ impl FileOutput {
         Ok(Self { writer, path: path.to_owned(), existing, is_direct })
     }
 
+    /// Returns the path that the user has named, under which a file appears with [`finish`](Self::finish).
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -52,7 +63,10 @@ impl FileOutput {
         Error::new(ErrorKind::Exists, format!("{}: file exists already", self.path.display()))
     }
 
-    /// Adds whole lines. A device or a pipe is flushed at once, so that its reader sees them.
+    /// Adds whole lines. A device or a pipe is flushed, so that its reader sees them without delay.
+    ///
+    /// # Errors
+    /// `Unread` if the other end of a pipe was closed, `Failed` for any other error.
     pub(super) async fn write(&mut self, block: String) -> Result<(), Unwritten> {
         self.writer.write(block).await.map_err(unwritten)?;
         if self.is_direct { self.writer.flush().await.map_err(unwritten) } else { Ok(()) }
@@ -60,6 +74,9 @@ impl FileOutput {
 
     /// Renames the file to its final name. If another file that must not be replaced took that name meanwhile, the output gets a
     /// similar name, which is returned.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
     pub(super) async fn finish(self) -> Result<Option<PathBuf>, Unwritten> {
         let Self { writer, path, existing, .. } = self;
         match existing {
@@ -78,6 +95,7 @@ pub(super) fn is_beside(path: &Path, beside: &Path) -> String {
     format!("{path}: another file took this name meanwhile; the results are in {beside}")
 }
 
+/// Converts an error of a file: a broken pipe means that the reader has gone, which is no failure of the run.
 fn unwritten(err: antiphon_fs::Error) -> Unwritten {
     let source = err.source().and_then(|source| source.downcast_ref::<io::Error>());
     match source {

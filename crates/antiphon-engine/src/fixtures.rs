@@ -1,4 +1,7 @@
 //! The recipe of the crate's tests, and a provider that answers from a script.
+//!
+//! One row is one prompt for three integers, `{"items": [1, 2, 3]}`. An answer costs $1 per million tokens, prompt and
+//! answer alike, so that a cost in millionths of a dollar equals the number of tokens: 50 for the usual answer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,6 +71,7 @@ pub(crate) fn options() -> Options {
     }
 }
 
+/// Returns the state of a run without earlier calls.
 pub(crate) fn run_state(options: Options) -> RunState {
     RunState::new(Arc::new(Numbers), options, &Tally::default())
 }
@@ -88,6 +92,7 @@ pub(crate) async fn finished(store: &Store, rows: u64) -> Run {
     run
 }
 
+/// Returns an error of one call that was not billed.
 pub(crate) fn error(kind: ErrorKind) -> Error {
     Error::new(kind, "no answer")
 }
@@ -125,11 +130,14 @@ pub(crate) fn all_errors() -> Vec<ErrorKind> {
 /// A provider whose calls each take a fixed time and end with the results of a script; further calls never end.
 #[derive(Debug)]
 pub(crate) struct Scripted {
+    /// The time of each call, on the paused clock of the test.
     takes: Duration,
+    /// The results that are left, the next one last.
     results: Mutex<Vec<Result<Completion, Error>>>,
 }
 
 impl Scripted {
+    /// Creates a provider whose calls end with `results`, in this order.
     pub(crate) fn new(takes: Duration, results: impl IntoIterator<Item = Result<Completion, Error>>) -> Self {
         let mut results: Vec<_> = results.into_iter().collect();
         results.reverse();

@@ -1,3 +1,16 @@
+//! The health of a run's provider, on which pauses and stops are based.
+//!
+//! Each job decides for itself; this state is what the jobs of a run know together. With it, a run
+//!
+//! | decides | by |
+//! |---|---|
+//! | whether a failure is worth a long pause | the share of answers among the last calls |
+//! | whether any call may begin | the end of the pause that the provider asked for |
+//! | whether to stop as saturated | the length of that pause, and the number of pauses in a row |
+//! | whether the provider can be used at all | whether any call was answered, and the failures until then |
+//!
+//! It is kept apart from the adaptive limiter and the circuit breaker, which all runs of a process share.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,25 +25,31 @@ use crate::timings::Phase;
 /// It is a state machine without I/O; callers pass the time.
 #[derive(Debug)]
 pub(crate) struct ProviderHealth {
+    /// The longest pause that the run waits for.
     max_pause: Duration,
     state: Mutex<State>,
 }
 
+/// The state behind the lock, which is held for a few instructions at a time.
 #[derive(Debug, Default)]
 struct State {
+    /// Whether any call was answered in this process. It never becomes false again.
     has_answered: bool,
     /// The share of the last calls that were answered, as an exponential moving average in units of 1 / [`WHOLE`].
     share: u32,
     /// The number of pauses in a row that the provider asked for.
     throttles: u32,
+    /// The time until which no call begins; a time in the past has no effect.
     paused_until: Option<Instant>,
     /// The end of the longest wait of a job for the provider or the circuit breaker, and the phase of that wait.
     waiting: Option<(Instant, Phase)>,
+    /// The last error that counted as a failure, for the message of a stop while the circuit breaker is open.
     last_error: Option<Error>,
     /// Failures of one kind that no retry can fix, while no call was answered.
     hopeless: Option<(ErrorKind, u64)>,
 }
 
+/// The unit of shares: all of the last calls.
 const WHOLE: u32 = 1 << 16;
 /// The share of answers above which a provider is healthy.
 const WELL: u32 = WHOLE / 2;
@@ -47,7 +66,7 @@ impl ProviderHealth {
         Self { max_pause, state: Mutex::default() }
     }
 
-    /// Counts a call that was answered.
+    /// Counts a call that was answered. The next pause that the provider asks for is then the first in a row again.
     pub(crate) fn answered(&self) {
         let mut state = self.lock();
         state.mix(WHOLE / 16);
@@ -55,7 +74,8 @@ impl ProviderHealth {
         state.has_answered = true;
     }
 
-    /// Counts a call that failed, and remembers its error.
+    /// Counts a call that failed, and remembers its error. Only failures that a retry may fix are counted, and of those
+    /// no call that was throttled (429) without a bill.
     pub(crate) fn failed(&self, err: &Error) {
         let mut state = self.lock();
         state.mix(0);
@@ -67,11 +87,13 @@ impl ProviderHealth {
         self.lock().has_answered
     }
 
-    /// Returns whether most of the last calls were answered, and more than a few were made.
+    /// Returns whether most of the last calls were answered, and more than a few were made: 11 answers in a row
+    /// suffice. The weight of a call falls by a sixteenth with each later one.
     pub(crate) fn is_well(&self) -> bool {
         self.lock().share > WELL
     }
 
+    /// Returns the error of the last failed call; `None` if none has failed.
     pub(crate) fn last_error(&self) -> Option<Error> {
         self.lock().last_error.clone()
     }
@@ -106,6 +128,9 @@ impl ProviderHealth {
     }
 
     /// Pauses all calls for as long as the provider asked. Returns the cause of a stop if the pause is too long, or one too many.
+    ///
+    /// Many calls may be throttled at the same moment. They extend one pause, and only a pause that begins when none
+    /// was in effect counts as another in a row.
     pub(crate) fn throttled(&self, pause: Duration, now: Instant) -> Option<StopCause> {
         let mut state = self.lock();
         state.wait(pause, Phase::Limiter, now);
@@ -125,13 +150,15 @@ impl ProviderHealth {
         stop
     }
 
+    /// Locks the state. A panic of another holder is ignored: no combination of the fields is invalid.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Adds a call to the moving average, in which the newest calls weigh most.
+    /// Adds a call to the moving average, in which the newest calls weigh most: `gain` is a sixteenth of [`WHOLE`] for
+    /// an answer, and 0 for a failure.
     fn mix(&mut self, gain: u32) {
         self.share = self.share - self.share / 16 + gain;
     }

@@ -1,3 +1,16 @@
+//! The amount of a budget that is held for calls whose bill never came.
+//!
+//! For a call with a prompt of p tokens whose answer broke off after r bytes, the expected cost is
+//!
+//! ```text
+//! p · price_in + E[tokens | tokens ≥ r · density] · price_out
+//! ```
+//!
+//! with the conditional mean over the answers that were seen (`Histogram::at_least`), and at most the bound of the
+//! call. For all such calls together the sum of these is held, plus three standard deviations of it: by the central
+//! limit theorem the margin grows with the square root of their number only. So the amount per call falls as their
+//! number grows.
+
 use antiphon_llm::Price;
 
 use crate::accounts::cost_of_call;
@@ -13,18 +26,24 @@ use crate::usage::UsageStats;
 pub(crate) struct Held {
     /// Calls before enough was learned; they are held at their bounds.
     early: Vec<Broken>,
+    /// The sum of the expected costs of the other calls.
     expected: f64,
+    /// The variance of that sum; the calls count as independent.
     variance: f64,
     /// The sum of the bounds of the calls that are held at their expected cost.
     bounds: u64,
+    /// The amount that is held for these calls. It never falls, since it is a part of bills that are stored.
     held: u64,
 }
 
 /// A call that ended without a bill. Amounts are in millionths of a US dollar.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Broken {
+    /// The length of the prompt.
     pub(crate) prompt_bytes: u64,
+    /// The length of the text that arrived.
     pub(crate) received_bytes: u64,
+    /// The price; without one, the bound is held for good.
     pub(crate) price: Option<Price>,
     /// The most that it may have cost.
     pub(crate) bound: u64,
@@ -34,7 +53,8 @@ pub(crate) struct Broken {
 const MARGIN: f64 = 3.0;
 
 impl Held {
-    /// Adds a call. Returns the additional amount to hold, at most its bound.
+    /// Adds a call. Returns the additional amount to hold, at most its bound. That is the bound itself while too few
+    /// answers were seen, which [`review`](Self::review) corrects later.
     pub(crate) fn add(&mut self, call: Broken, seen: &UsageStats) -> u64 {
         if self.estimate(call, seen) {
             let before = self.held;

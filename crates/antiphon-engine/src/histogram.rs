@@ -1,21 +1,35 @@
+//! A histogram of constant size, for the tokens and times of any number of calls.
+//!
+//! Bucket `b` has the integers above 2^((b − 1) / 8), up to 2^(b / 8): eight buckets for each doubling. So the relative
+//! error of a quantile is at most 2^(1/8) − 1, about 9 %, whatever the size of the values. The 320 buckets reach nearly
+//! 2^40; larger values are in the last one. Mean and standard deviation do not depend on the buckets: they come from
+//! sums beside them.
+
 /// A histogram of integers with logarithmic buckets, each 9 % wide.
 #[derive(Debug, Clone)]
 pub(crate) struct Histogram {
+    /// The number of values in each bucket.
     counts: Vec<u32>,
+    /// The number of all values.
     total: u64,
+    /// The sum of the values.
     sum: f64,
+    /// The sum of their squares.
     squares: f64,
 }
 
 /// The number of buckets for each doubling.
 const STEPS: f64 = 8.0;
+/// The number of buckets: 40 doublings.
 const BUCKETS: usize = 40 * 8;
 
 impl Histogram {
+    /// Creates a histogram without values.
     pub(crate) fn new() -> Self {
         Self { counts: vec![0; BUCKETS], total: 0, sum: 0.0, squares: 0.0 }
     }
 
+    /// Adds a value; 0 counts as 1 in quantiles.
     pub(crate) fn record(&mut self, value: u64) {
         self.counts[bucket(value)] += 1;
         self.total += 1;
@@ -31,6 +45,7 @@ impl Histogram {
         (mean, (self.squares / count - mean * mean).max(0.0).sqrt())
     }
 
+    /// Returns the number of recorded values.
     pub(crate) fn seen(&self) -> u64 {
         self.total
     }
@@ -82,6 +97,7 @@ fn middle(bucket: usize) -> f64 {
     ((bucket as f64 - 0.5) / STEPS).exp2()
 }
 
+/// Returns the bucket of a value.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,3 +1,17 @@
+//! The identity of a run over rows: what decides whether a mapping resumes an earlier run or begins another.
+//!
+//! An identity is a JSON object, and its BLAKE3 digest the run's fingerprint, by which the store finds the run:
+//!
+//! ```json
+//! {"kind": "map/1", "recipe": {"prompt": "…"}, "model": "some-model", "provider": "openai", "base_url": "https://…",
+//!   "variant": null, "input": "9f86d081…", "format": null, "limit": null}
+//! ```
+//!
+//! Whatever can change a result is a part of it; limits, order and destination are not, except for `max_rows`, which
+//! decides which rows there are. The store keeps the object as a note, `identity/<run>`, so that a later mapping that
+//! is not equal can be compared part by part; `input/<run>` has the digest of the input, to resume a run from the store
+//! alone.
+
 use antiphon_llm::Scope;
 use antiphon_store::{ErrorKind as StoreErrorKind, NewRun, Run, RunStatus, Store};
 use serde_json::{Value, json};
@@ -12,13 +26,16 @@ use crate::mapping::{Mapping, Opened};
 pub(super) struct Identity(pub(super) Value);
 
 impl Identity {
-    /// Returns the fingerprint, which is the same for the same recipe over the same rows at the same provider.
+    /// Returns the fingerprint, which is the same for the same recipe over the same rows at the same provider. The text
+    /// of the object is hashed, so the order of its keys must never change: runs of earlier versions would not be
+    /// found.
     pub(super) fn fingerprint(&self) -> String {
         blake3::hash(self.0.to_string().as_bytes()).to_hex().to_string()
     }
 }
 
 impl Mapping {
+    /// Returns the identity of this mapping over an input at a provider.
     fn identity(&self, scope: &Scope, input: &InputIdentity) -> Identity {
         let (digest, format) = (&input.digest, &input.format);
         // Settings of the provider that change answers. As a digest, since a header may be among them.
@@ -48,7 +65,8 @@ impl Mapping {
         Ok(input.map(|input| self.identity(&opened.scope, &input)))
     }
 
-    /// Returns the run that would be resumed, without joining it.
+    /// Returns the run that would be resumed, without joining it: the one that is named, or the newest with the same
+    /// identity. `None` for a mapping that starts fresh, and for a run that was cancelled.
     pub(super) async fn earlier(
         &self,
         store: &Store,
@@ -66,7 +84,8 @@ impl Mapping {
     /// Opens the run, and stores its identity so that it can be resumed.
     ///
     /// # Errors
-    /// `Changed` for a run with another identity: the error names what differs.
+    /// `Changed` for a run with another identity: the error names what differs. `Place` if the store's folder cannot be
+    /// written, otherwise `Store`.
     pub(super) async fn open_run(
         &self,
         store: &Store,
@@ -75,31 +94,40 @@ impl Mapping {
     ) -> Result<Run, Error> {
         let run = match &self.resume {
             None => self.open_same(store, identity).await?,
-            Some(id) => {
-                let run = store.join_run(id).await.map_err(Error::opening)?;
-                if let Some(identity) = identity
-                    && identity.fingerprint() != run.record().fingerprint
-                {
-                    return Err(self.differs(store, &run, identity, opened).await?);
-                }
-                if self.retry_failed {
-                    refuse_beside_others(&run).await?;
-                    run.retry_failed().await.map_err(Error::store)?;
-                }
-                run
-            }
+            Some(id) => self.open_by_id(store, id, identity, opened).await?,
         };
-        let id = &run.record().id;
         if let Some(input) = &opened.input {
-            store.set_note(input_name(id), input.note()).await.map_err(Error::store)?;
+            store.set_note(input_name(&run.record().id), input.note()).await.map_err(Error::store)?;
         }
-        if let Some(identity) = identity {
-            store.set_note(identity_name(id), identity.0.to_string()).await.map_err(Error::store)?;
+        if let Some(Identity(parts)) = identity {
+            store.set_note(identity_name(&run.record().id), parts.to_string()).await.map_err(Error::store)?;
         }
         Ok(run)
     }
 
-    /// Opens the newest run of the same identity, or a new one.
+    /// Joins the run with this id, whose identity has to be the same, and queues its failed rows again if that is
+    /// requested.
+    async fn open_by_id(
+        &self,
+        store: &Store,
+        id: &str,
+        identity: Option<&Identity>,
+        opened: &mut Opened,
+    ) -> Result<Run, Error> {
+        let run = store.join_run(id).await.map_err(Error::opening)?;
+        if let Some(identity) = identity
+            && identity.fingerprint() != run.record().fingerprint
+        {
+            return Err(self.differs(store, &run, identity, opened).await?);
+        }
+        if self.retry_failed {
+            queue_failed(&run).await?;
+        }
+        Ok(run)
+    }
+
+    /// Opens the newest run of the same identity, or a new one. A run that has not finished gets this mapping's
+    /// request.
     async fn open_same(&self, store: &Store, identity: Option<&Identity>) -> Result<Run, Error> {
         let identity = identity.ok_or_else(|| Error::internal("a new run needs an input"))?;
         let new = NewRun::new(identity.fingerprint()).request(&self.kind, &self.request).fresh(self.fresh);
@@ -112,7 +140,8 @@ impl Mapping {
         Ok(run)
     }
 
-    /// Returns an error that names what differs from a run that cannot be resumed.
+    /// Returns an error that names what differs from a run that cannot be resumed. The rows of the input are compared
+    /// only if its digest differs or is not known, and are then taken from `opened`.
     async fn differs(
         &self,
         store: &Store,
@@ -147,6 +176,13 @@ fn input_name(run: &str) -> String {
 /// Returns the name of the note with a run's identity.
 fn identity_name(run: &str) -> String {
     format!("identity/{run}")
+}
+
+/// Queues the failed rows of a run again, unless another process works on it.
+async fn queue_failed(run: &Run) -> Result<(), Error> {
+    refuse_beside_others(run).await?;
+    run.retry_failed().await.map_err(Error::store)?;
+    Ok(())
 }
 
 /// Returns an error if another process works on the run: it has written past the failed rows, and would leave out their new

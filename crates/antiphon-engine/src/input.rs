@@ -1,3 +1,10 @@
+//! The inputs of a run over rows, and their identity.
+//!
+//! The identity of an input is a digest of its content, not its path: a file that was moved is the same input, and a
+//! file that was edited is another. Rows in memory have the identity of a JSONL file with the same lines. The format of
+//! a file is a part of its identity only if the caller named it, since the same bytes read in another format are other
+//! rows.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,12 +16,22 @@ use crate::feed::RowSource;
 /// The source of a run's rows.
 ///
 /// Rows are read ahead of the calls only by a bounded number (backpressure), so an input may be larger than memory.
+///
+/// ```
+/// use antiphon_engine::{Input, Mapping, Recipe};
+/// let recipe = Recipe::parse("towns.toml", "prompt = \"In which country is {{ name }}?\"")?;
+/// let mapping = Mapping::new(Input::Path("towns.csv".into(), None), recipe, "some-model");
+/// assert_eq!(mapping.input_name, "towns.csv");
+/// # Ok::<(), antiphon_engine::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Input {
     /// A file of rows, or a folder of documents. Without a format, it is detected from the name or the first bytes of the file.
+    /// The file is read twice: for its digest, and for its rows. A row that cannot be read fails alone, as `bad_row`.
     Path(PathBuf, Option<RowFormat>),
-    /// Rows in memory: texts of JSON objects.
+    /// Rows in memory: texts of JSON objects. For a few of them, whose outcomes the caller needs directly, use
+    /// [`JobBatch`](crate::JobBatch).
     Rows(Arc<[String]>),
     /// The rows in the store: for a run that is resumed by its id and has all its rows already.
     Stored,
@@ -23,11 +40,14 @@ pub enum Input {
 /// The identity of an input: its digest, and the format that the caller named, if any.
 #[derive(Debug, Clone)]
 pub(super) struct InputIdentity {
+    /// The SHA-256 of the content, in hexadecimal.
     pub(super) digest: String,
+    /// The name of the format, such as `Csv`.
     pub(super) format: Option<String>,
 }
 
 impl InputIdentity {
+    /// Creates an identity. The format is stored by the name of its variant.
     fn new(digest: String, format: Option<RowFormat>) -> Self {
         Self { digest, format: format.map(|format| format!("{format:?}")) }
     }
@@ -51,6 +71,9 @@ impl InputIdentity {
 
 impl Input {
     /// Opens the rows and computes their identity; `None` for both where the rows are in the store.
+    ///
+    /// # Errors
+    /// `Input` for a path that cannot be read.
     pub(super) async fn open(&self) -> Result<(Option<RowSource>, Option<InputIdentity>), Error> {
         match self {
             Self::Path(path, format) => {

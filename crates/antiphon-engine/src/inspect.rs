@@ -1,3 +1,8 @@
+//! Views of a stored run for inspection: the run with its sums, and its rows with their results.
+//!
+//! Both read the store alone. They need neither a provider nor the recipe, and do not join the run as a worker, so they
+//! never disturb a run in progress.
+
 use antiphon_store::{JobRecord, JobState, Run, RunStatus};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,7 +11,19 @@ use serde_json::Value;
 /// A run in the store, with the sums over its jobs.
 ///
 /// In contrast to the report that a run writes at its end, this is read from the store at any time, also while other processes
-/// work on the run.
+/// work on the run. For a run that works in this process use [`Engine::status`](crate::Engine::status).
+///
+/// ```json
+/// {
+///   "schema": "antiphon.run-info/1", "run_id": "0198c0de-…", "kind": "map", "status": "stopped",
+///   "created_at": "2026-01-31T09:30:00Z", "ended_at": "2026-01-31T09:31:21Z",
+///   "input": "towns.csv", "recipe": "towns", "model": "some-model",
+///   "request": {"input": "towns.csv", "recipe": {"name": "towns"}, "model": "some-model"},
+///   "rows": 1000, "accepted": 240, "failed": 1, "calls": 252, "input_tokens": 51000, "output_tokens": 9800,
+///   "cost_usd_micros": 499000, "possibly_billed_calls": 0, "possibly_billed_usd_micros": 0,
+///   "possibly_billed_unbounded": 0, "report": null
+/// }
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RunInfo {
@@ -28,9 +45,9 @@ pub struct RunInfo {
     pub recipe: Option<String>,
     /// The model, where the request names one.
     pub model: Option<String>,
-    /// The stored request.
+    /// The stored request, from which the run can be repeated; `null` if none was stored, or one that is not JSON.
     pub request: Value,
-    /// Rows that were read.
+    /// Rows that were read so far, of an input that may have more while the run is in progress.
     pub rows: u64,
     /// Rows with a result.
     pub accepted: u64,
@@ -54,13 +71,13 @@ pub struct RunInfo {
     pub report: Option<Value>,
 }
 
-/// A row with its result or its error.
+/// A row with its result or its error; without both, it is still open.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ResultRow {
     /// The row's index in the input, from 0.
     pub index: u64,
-    /// The row.
+    /// The row; as a string if it is not JSON.
     pub row: Value,
     /// The result, if the row has one.
     pub result: Option<Value>,
@@ -69,8 +86,9 @@ pub struct ResultRow {
 }
 
 impl RunInfo {
-    /// Reads the state of a run. Its inputs, recipe and model are taken from the stored request: an object with `inputs` or
-    /// `input`, `recipe` and `model`.
+    /// Reads the state of a run. Its inputs, recipe and model are taken from the stored request: an object with
+    /// `inputs` or `input`, `recipe` and `model`. The sums are current; status, times and report are those of when
+    /// `run` was opened.
     ///
     /// # Errors
     /// The store's error, if the run cannot be read.
@@ -111,6 +129,7 @@ impl RunInfo {
 }
 
 impl From<JobRecord> for ResultRow {
+    /// Takes the result of an accepted job only; a partial one of a job that failed is left out.
     fn from(job: JobRecord) -> Self {
         let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         let result = job.result.as_deref().filter(|_| job.state == JobState::Accepted).map(value);
@@ -118,6 +137,8 @@ impl From<JobRecord> for ResultRow {
     }
 }
 
+/// Returns a time in milliseconds since 1970 (UTC) as RFC 3339, to the second; empty for a time that cannot be
+/// represented.
 fn at(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
         .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())

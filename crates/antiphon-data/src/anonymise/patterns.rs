@@ -1,3 +1,8 @@
+//! Patterns of personal data: regular expressions for addresses, accounts, numbers, words and introductions.
+//!
+//! Telephone numbers need the most rules, since dates, years and amounts are facts of an interview that have to be
+//! kept. The `regex` crate guarantees a run time linear in the length of the text, whatever the input.
+
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -11,6 +16,7 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a pattern of this file")
 }
 
+/// E-mail addresses: a local part, `@` and a host name with a top-level domain of letters, in any script.
 static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}"));
 /// The name of an account, as in `@ada_b`.
@@ -25,7 +31,10 @@ static NO_PHONE: LazyLock<Regex> = LazyLock::new(|| {
         r"^(?:\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{4}[-–/]\d{4}|\d{1,3}(?:[ .]\d{3})+|\d+\.\d+\.\d+\.\d+|\d+\.\d+)$|\d:\d",
     )
 });
+/// Words of letters, also with combining marks, apostrophes and hyphens; each is looked up in the known names.
 static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\p{L}[\p{L}\p{M}'’-]*"));
+/// Introductions: a phrase in any case, or a title, before one to three words with a capital letter, which are
+/// captured.
 static INTRODUCED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?:(?i:my name is|my name['’]s|i am called|i['’]m called|call me)[ \t]+|\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.?[ \t]+)(\p{Lu}[\p{L}'’-]+(?:[ \t]+\p{Lu}[\p{L}'’-]+){0,2})",
@@ -38,6 +47,8 @@ pub(super) fn introduced(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Adds a replacement for each e-mail address, account, telephone number and name in a text.
+///
+/// Addresses come first, so that a name within one is replaced with it. Ranges that overlap earlier ones are not added.
 pub(super) fn cut(text: &str, names: &Names, cuts: &mut Replacements, found: &mut ReplacementLog<'_>) {
     for place in EMAIL.find_iter(text) {
         cuts.add(place.range(), || found.substitute("email", place.as_str()));
@@ -55,7 +66,8 @@ pub(super) fn cut(text: &str, names: &Names, cuts: &mut Replacements, found: &mu
     }
 }
 
-/// Returns whether digits are a telephone number: 7 to 15 of them, with separators between them or a leading `0` or `+`.
+/// Returns whether digits are a telephone number: 7 to 15 of them, with separators between them or a leading `0` or
+/// `+`.
 fn is_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let is_marked = text.len() > digits || text.starts_with('0');

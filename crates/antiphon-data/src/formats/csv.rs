@@ -33,8 +33,8 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     Ok(body)
 }
 
-/// Returns the delimiter: a comma, or a semicolon or a tab, as spreadsheets write them in many countries, if the header has no
-/// comma.
+/// Returns the delimiter: a comma, or a semicolon or a tab, as spreadsheets write them in many countries, if the header
+/// has no comma.
 pub(crate) fn delimiter(text: &str) -> u8 {
     let header = text.lines().next().unwrap_or_default();
     match [';', '\t'].into_iter().find(|other| !header.contains(',') && header.contains(*other)) {

@@ -8,7 +8,8 @@ use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::plain::plain;
 
-/// The most bytes of a document's unpacked text part: an archive of a few kilobytes can unpack to gigabytes (a zip bomb).
+/// The most bytes of a document's unpacked text part: an archive of a few kilobytes can unpack to gigabytes (a zip
+/// bomb).
 const MAX_UNPACKED: u64 = 64 << 20;
 
 /// Reads the paragraphs of Word's main document part (ECMA-376, part 1, section 17.3), headings marked with `#`.
@@ -62,7 +63,8 @@ fn paragraphs(xml: &str) -> Result<Vec<String>, Malformed> {
     }
 }
 
-/// Returns the text that an empty element adds to a paragraph: a space for breaks and tabs, a `#` for a heading's style.
+/// Returns the text that an empty element adds to a paragraph: a space for breaks and tabs, a `#` for a heading's
+/// style.
 fn empty_tag(tag: &BytesStart<'_>) -> String {
     match tag.local_name().as_ref() {
         "tab" | "br" | "cr" => " ".to_owned(),

@@ -35,8 +35,8 @@ pub(crate) fn plain<S: AsRef<str>>(lines: impl Iterator<Item = (u32, S)>, person
     body.spoken(person)
 }
 
-/// Returns the lines of an Org file, headings marked with `#`; keywords, comments and drawers (Org's manual, "Syntax") become
-/// empty lines.
+/// Returns the lines of an Org file, headings marked with `#`; keywords, comments and drawers (Org's manual, "Syntax")
+/// become empty lines.
 fn org(text: &str) -> Vec<Cow<'_, str>> {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut read: Vec<Cow<'_, str>> = Vec::with_capacity(lines.len());

@@ -38,8 +38,8 @@ pub(crate) fn is_person_key(key: &str) -> bool {
     SPEAKER_KEYS.iter().chain(&ROLE_KEYS[..1]).any(|known| known.eq_ignore_ascii_case(key))
 }
 
-/// Adds a row: its text if it has a field for that, else every field as an answer to the question that is its key. Fields that
-/// are not speech become lines without a speaker.
+/// Adds a row: its text if it has a field for that, else every field as an answer to the question that is its key.
+/// Fields that are not speech become lines without a speaker.
 pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {
     let find = |keys: &[&str]| {
         let named = |key: &&str| fields.iter().position(|field| field.key.eq_ignore_ascii_case(key));

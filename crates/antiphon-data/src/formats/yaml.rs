@@ -7,8 +7,8 @@ use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::tree::{self, Node, Value};
 
-/// The most bytes of values that aliases may repeat in total: nine lines of nested aliases expand to 10⁹ values ("billion
-/// laughs").
+/// The most bytes of values that aliases may repeat in total: nine lines of nested aliases expand to 10⁹ values
+/// ("billion laughs").
 const MAX_REPEATED: usize = 1 << 20;
 
 /// Reads one YAML document or several.
@@ -135,7 +135,8 @@ fn empty<'a>(line: u32) -> Node<'a> {
     Node { line, value: Value::Plain("".into()) }
 }
 
-/// Returns the value of a scalar: text, unless it is plain and not a string in YAML's core schema (1.2.2, section 10.3.2).
+/// Returns the value of a scalar: text, unless it is plain and not a string in YAML's core schema (1.2.2, section
+/// 10.3.2).
 fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Value<'_> {
     let is_plain = style == ScalarStyle::Plain;
     match &*text {

@@ -1,3 +1,19 @@
+//! Bad rows: their source text, the reasons, and the note of an earlier run.
+//!
+//! A run writes the note of a bad row under the key `_antiphon` into the file of failed rows, so that a user can
+//! correct the text beside it and use the file as input:
+//!
+//! ```json
+//! { "_antiphon": { "error": "bad_row", "line": 7, "text": "{\"a\": ", "cut": true } }
+//! ```
+//!
+//! | object | result |
+//! |---|---|
+//! | no key `_antiphon` | a row, as it is written |
+//! | the key and other keys | a row without the key |
+//! | the key alone, with the text of a bad row | a failure with that text: no one has corrected it |
+//! | the key alone, with another note | an empty row |
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -6,7 +22,9 @@ use serde_json::{Map, Value};
 use super::Row;
 use crate::error::{Error, Failure};
 
-/// The source text of a row that could not be read, unchanged, so that a user can correct it.
+/// The source text of a row that could not be read, unchanged, so that a user can correct it. A part of [`Failure`].
+///
+/// Serialised with the keys `text`, `lossy` and `cut`; the last two are left out if they are false.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawRow {
     /// The line of the file; for CSV, all lines of the record.
@@ -25,7 +43,7 @@ impl RawRow {
         Self { text, is_lossy: false, is_cut: false }
     }
 
-    /// Keeps only the first 4 KiB.
+    /// Keeps only the first 4 KiB, up to a character boundary, and frees the rest.
     pub(super) fn cut(&mut self) {
         self.text.truncate(self.text.floor_char_boundary(EXCERPT));
         self.text.shrink_to_fit();
@@ -39,7 +57,7 @@ const EXCERPT: usize = 4 << 10;
 /// The key under which a run stores the note of a failed row.
 const NOTE: &str = "_antiphon";
 
-/// Returns the reason why a line is not a row, with its text.
+/// Returns the reason why a line is not a row, with its text: not UTF-8, or longer than the limit.
 ///
 /// # Errors
 /// `Io`, `NotFound` or `Cancelled` for a failure that ends the file.
@@ -59,7 +77,8 @@ pub(super) fn too_long(limit: usize) -> String {
     format!("this row is longer than {} MiB", limit >> 20)
 }
 
-/// Reads a row from a line of JSON.
+/// Reads a row from a line of JSON. An object without a note is returned as it is written, without another
+/// serialisation.
 pub(super) fn row_of_line(line: String, name: &str, number: u32) -> Row {
     match serde_json::from_str::<Value>(&line) {
         Ok(Value::Object(row)) if !row.contains_key(NOTE) => Ok(line),
@@ -72,7 +91,8 @@ pub(super) fn row_of_line(line: String, name: &str, number: u32) -> Row {
     }
 }
 
-/// Makes a row of a JSON value, without the note of an earlier run. The note of a bad line alone is not a row.
+/// Makes a row of a JSON value, without the note of an earlier run. The note of a bad line alone is not a row. A value
+/// that is not an object becomes `{"value": …}`.
 pub(super) fn row_of(value: Value, name: &str, line: Option<u32>) -> Row {
     let Value::Object(mut row) = value else {
         return Ok(Value::Object(Map::from_iter([("value".to_owned(), value)])).to_string());

@@ -1,11 +1,25 @@
+//! The records of a table, one by one, from the lines of a file.
+//!
+//! The `csv` crate reads fields, but not the boundaries of records: it would read a file with an unclosed quote to its
+//! end into memory, and would not keep the source text of a bad record. So this module joins lines until no quoted
+//! field is open, and the crate then splits the joined text into fields.
+//!
+//! | record | result |
+//! |---|---|
+//! | as many fields as the header has | an object of strings |
+//! | more or fewer fields, or a lone `\r` outside quotes | a failure; the next record begins on the next line |
+//! | a line that is not UTF-8 | a failure of that line's record |
+//! | longer than 16 MiB | a failure with the first 4 KiB; the rest is skipped |
+//! | a quoted field that is open at the end of the file | a failure with all lines from its beginning |
+
 use antiphon_fs::FileLines;
 use csv::{ReaderBuilder, StringRecord};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
 use super::bad::{RawRow, bad_line, too_long};
-use super::{BATCH_BYTES, Row};
-use crate::error::{Error, ErrorKind, Failure};
+use super::{Batch, Row, unreadable};
+use crate::error::{Error, Failure, Malformed};
 use crate::formats::delimiter;
 
 /// The longest row: only the beginning of a longer one, such as one with an unclosed quote, is kept.
@@ -14,7 +28,9 @@ const MAX_BYTES: usize = 16 << 20;
 /// The records of a table; only the lines of one record are in memory.
 pub(super) struct Records {
     lines: FileLines,
+    /// The names of the columns, which are the keys of each row; empty until the header is read.
     header: Vec<String>,
+    /// The separator of fields, by the header.
     delimiter: u8,
     /// Lines read so far.
     line: u32,
@@ -22,14 +38,23 @@ pub(super) struct Records {
 
 /// A record's text with the line on which it begins.
 struct Record {
+    /// The text so far: all lines, or only the first 4 KiB of a record over the limit.
     raw: RawRow,
+    /// The line on which the record begins, from 1; 0 before its first line.
     line: u32,
+    /// Whether a quoted field is open at the end of the text, so that the next line belongs to the record.
     is_open: bool,
     /// The line and the reason for rejecting the record.
     bad: Option<(u32, String)>,
 }
 
 impl Record {
+    /// Creates a record without lines.
+    fn new() -> Self {
+        Self { raw: RawRow::whole(String::new()), line: 0, is_open: false, bad: None }
+    }
+
+    /// Adds a line, which has this number in the file. Once the record was cut, further lines are not kept.
     fn add(&mut self, line: RawRow, number: u32) {
         if self.raw.is_cut {
             return;
@@ -48,6 +73,17 @@ impl Record {
         }
     }
 
+    /// Notes why a line makes the record bad, and returns the line's text. The first reason counts.
+    ///
+    /// # Errors
+    /// The error of the file, if the line could not be read at all.
+    fn reject(&mut self, err: antiphon_fs::Error, number: u32) -> Result<RawRow, Error> {
+        let (reason, raw) = bad_line(err)?;
+        self.bad.get_or_insert((number, reason));
+        Ok(raw)
+    }
+
+    /// Returns the record, or the failure if one of its lines is bad.
     fn whole(mut self, name: &str) -> Result<Self, Failure> {
         match self.bad.take() {
             None => Ok(self),
@@ -62,54 +98,49 @@ impl Record {
 
 impl Records {
     /// Reads the header.
+    ///
+    /// # Errors
+    /// `NothingReadable` if the file is empty, or if the header is a bad record, is never closed or has two equal
+    /// names; `Io`.
     pub(super) async fn begin(lines: FileLines, name: &str) -> Result<Self, Error> {
         let mut records = Self { lines, header: Vec::new(), delimiter: b',', line: 0 };
-        let failed = |line: Option<u32>, reason: String| {
-            let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            Error::new(ErrorKind::NothingReadable, format!("cannot read rows from {place}: {reason}"))
-        };
         let header = match records.record(name).await? {
-            Some(Ok(record)) if !record.is_open => record,
-            Some(Ok(record)) => {
-                return Err(failed(
-                    Some(record.line),
-                    "a quoted field of the header is never closed".to_owned(),
-                ));
+            Some(Ok(record)) if record.is_open => {
+                let reason = "a quoted field of the header is never closed";
+                return Err(unreadable(name, Malformed::at(record.line, reason)));
             }
-            Some(Err(failure)) => return Err(failed(failure.line, failure.reason)),
-            None => return Err(failed(None, "the file is empty".to_owned())),
+            Some(Ok(record)) => record,
+            Some(Err(Failure { line, reason, .. })) => {
+                return Err(unreadable(name, Malformed { line, reason }));
+            }
+            None => return Err(unreadable(name, Malformed::whole("the file is empty"))),
         };
         records.delimiter = delimiter(&header.raw.text);
         let fields = records.fields(&header.raw.text).unwrap_or_default();
-        for (number, field) in (1..).zip(&fields) {
-            let field = field.trim();
-            let key = if field.is_empty() { format!("column_{number}") } else { field.to_owned() };
-            if records.header.contains(&key) {
-                return Err(failed(Some(header.line), format!("two columns are called {key}")));
-            }
-            records.header.push(key);
-        }
+        records.header = column_names(&fields, header.line).map_err(|why| unreadable(name, why))?;
         Ok(records)
     }
 
-    pub(super) async fn next(&mut self, name: &str, most: usize) -> Result<Vec<Row>, Error> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while rows.len() < most && bytes < BATCH_BYTES {
+    /// Reads the next batch of rows; empty at the end of the file.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: records that were read and not yet returned are lost.
+    pub(super) async fn next(&mut self, name: &str) -> Result<Vec<Row>, Error> {
+        let mut batch = Batch::default();
+        while !batch.is_full() {
             match self.record(name).await? {
-                Some(Ok(record)) => {
-                    bytes += record.raw.text.len();
-                    rows.push(self.row(record, name));
-                }
+                Some(Ok(record)) => batch.push(record.raw.text.len(), self.row(record, name)),
                 Some(Err(failure)) => {
-                    bytes += failure.raw.as_ref().map_or(0, |raw| raw.text.len());
-                    rows.push(Err(failure));
+                    let bytes = failure.raw.as_ref().map_or(0, |raw| raw.text.len());
+                    batch.push(bytes, Err(failure));
                 }
                 None => break,
             }
         }
-        Ok(rows)
+        Ok(batch.rows)
     }
 
+    /// Makes a row of a record, or a failure with its text.
     fn row(&self, record: Record, name: &str) -> Row {
         let object = self.object(&record);
         object.map_err(|reason| Failure::of_row(name, Some(record.line), reason, record.raw))
@@ -142,25 +173,18 @@ impl Records {
         first.filter(|_| records.next().is_none())
     }
 
-    /// Reads a record, which ends with the line after which no quoted field is open.
+    /// Reads a record, which ends with the line after which no quoted field is open. Blank lines between records are
+    /// skipped.
     async fn record(&mut self, name: &str) -> Result<Option<Result<Record, Failure>>, Error> {
-        let mut record = Record { raw: RawRow::whole(String::new()), line: 0, is_open: false, bad: None };
+        let mut record = Record::new();
         while let Some(line) = self.lines.next().await {
             self.line += 1;
             let line = match line {
                 Ok(line) if !record.is_open && line.trim().is_empty() => continue,
                 Ok(line) => RawRow::whole(line),
-                Err(err) => {
-                    let (reason, raw) = bad_line(err)?;
-                    record.bad.get_or_insert((self.line, reason));
-                    raw
-                }
+                Err(err) => record.reject(err, self.line)?,
             };
-            let delimiter = if self.header.is_empty() { delimiter(&line.text) } else { self.delimiter };
-            // The end of a truncated line is not known: a field that was open before it stays open.
-            if !line.is_cut {
-                record.is_open = is_open_behind(&line.text, delimiter, record.is_open);
-            }
+            record.is_open = self.is_open_after(&line, record.is_open);
             record.add(line, self.line);
             if !record.is_open {
                 return Ok(Some(record.whole(name)));
@@ -168,10 +192,37 @@ impl Records {
         }
         Ok(record.is_open.then(|| record.whole(name)))
     }
+
+    /// Returns whether a quoted field is open after a line, if one `is_open` before it.
+    fn is_open_after(&self, line: &RawRow, is_open: bool) -> bool {
+        // The end of a truncated line is not known: a field that was open before it stays open.
+        if line.is_cut {
+            return is_open;
+        }
+        let delimiter = if self.header.is_empty() { delimiter(&line.text) } else { self.delimiter };
+        is_open_behind(&line.text, delimiter, is_open)
+    }
 }
 
-/// Returns whether a quoted field is open at the end of a line. A quote opens one only at the beginning of a field; elsewhere
-/// it is a literal quote (RFC 4180 does not allow that, but spreadsheets write it).
+/// Returns the names of the columns, trimmed; an empty name becomes `column_N`, with N from 1.
+///
+/// # Errors
+/// A failure of the header's `line` if two names are equal: one of them would hide the other in the rows' objects.
+fn column_names(fields: &StringRecord, line: u32) -> Result<Vec<String>, Malformed> {
+    let mut names: Vec<String> = Vec::with_capacity(fields.len());
+    for (number, field) in (1..).zip(fields) {
+        let field = field.trim();
+        let name = if field.is_empty() { format!("column_{number}") } else { field.to_owned() };
+        if names.contains(&name) {
+            return Err(Malformed::at(line, format!("two columns are called {name}")));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Returns whether a quoted field is open at the end of a line. A quote opens one only at the beginning of a field;
+/// elsewhere it is a literal quote (RFC 4180 does not allow that, but spreadsheets write it).
 fn is_open_behind(line: &str, delimiter: u8, is_open: bool) -> bool {
     let (mut is_open, mut at_start) = (is_open, !is_open);
     let mut bytes = line.bytes().peekable();

@@ -1,4 +1,15 @@
 //! The driver of a job: carries out the actions of its state machine.
+//!
+//! | action | driver | events |
+//! |---|---|---|
+//! | reserve | waits for a permit, then for the budget | granted, exhausted, halted |
+//! | call | commits the intent, sends the prompt | answered, failed, fenced, over budget |
+//! | commit | stores the settlement | committed, not committed, not unique, fenced |
+//! | sleep | releases the permit, waits | woke, halted |
+//! | end | counts the job, sends its outcome | none |
+//!
+//! A stop of the run ends waits, not calls: a call that was sent is paid for, so its answer is awaited and committed,
+//! unless it stalls after a drain, or `Options::cancel` aborts it. The driver also takes the time of each phase.
 
 #[cfg(test)]
 mod tests;
@@ -7,15 +18,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Completion, ErrorKind, Prompt, ProviderExt};
+use antiphon_llm::{CallContext, Completion, Error, ErrorKind, Prompt, ProviderExt};
 use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Settled, Settlement};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use super::machine::{Action, Ending, Event, JobMachine, Moment, phase_after};
-use super::{ClaimedJob, Ended};
+use super::{ClaimedJob, Ended, JobFailure, JobRequest};
 use crate::accounts::Bounds;
+use crate::budget::{Exhausted, Grant};
+use crate::engine::JobOutcome;
 use crate::shared::{Refusal, Sent, Shared, Sleeping};
 use crate::status::Counters;
 use crate::timings::{Phase, Spans};
@@ -23,6 +36,7 @@ use crate::timings::{Phase, Spans};
 /// A job in progress.
 struct Driver {
     shared: Arc<Shared>,
+    /// The time that the job took so far, by phase.
     spans: Spans,
     /// The permit of the concurrency limit, kept from one call to the next.
     permit: Option<OwnedSemaphorePermit>,
@@ -35,27 +49,11 @@ struct Driver {
 /// Dropped, it leaves the job for a later process; a call in progress counts as possibly billed.
 pub(crate) async fn drive(shared: Arc<Shared>, claimed: ClaimedJob) -> Ended {
     let ClaimedJob { job, request, since } = claimed;
-    let attempt = job.attempt;
-    let mut machine = JobMachine::new(job, shared.state.options.retry.pauses());
-    let mut driver = Driver { shared, spans: Spans::default(), permit: None, attempt };
-    driver.spans.add(Phase::Queue, since.elapsed());
-    let mut event = match request {
-        Err(failed) => Event::Rejected(failed),
-        Ok(mut asked) => match asked.cached.take() {
-            Some(answer) => Event::CacheHit(asked, answer),
-            None => Event::Started(asked),
-        },
-    };
+    let mut driver = Driver::begin(shared, job.attempt, since);
+    let mut machine = JobMachine::new(job, driver.shared.state.options.retry.pauses());
+    let mut event = first_event(request);
     loop {
-        let instant = Instant::now();
-        let now = Moment { instant, unix_millis: Timestamp::now().as_millisecond() };
-        let action = machine.on(event, &driver.shared.state, now);
-        driver.spans.add(Phase::Check, instant.elapsed());
-        driver.hold_less().await;
-        if let Some(notice) = machine.take_notice() {
-            driver.shared.warn(&notice);
-        }
-        event = match action {
+        event = match driver.decide(&mut machine, event).await {
             Action::Reserve(bounds) => driver.reserve(bounds).await,
             Action::Call(prompt, intent) => driver.call(&prompt, intent).await,
             Action::Commit(settlement) => driver.commit(*settlement).await,
@@ -65,43 +63,68 @@ pub(crate) async fn drive(shared: Arc<Shared>, claimed: ClaimedJob) -> Ended {
     }
 }
 
+/// Returns the event with which a job begins.
+fn first_event(request: Result<Box<JobRequest>, JobFailure>) -> Event {
+    match request {
+        Err(failed) => Event::Rejected(failed),
+        Ok(mut asked) => match asked.cached.take() {
+            Some(answer) => Event::CacheHit(asked, answer),
+            None => Event::Started(asked),
+        },
+    }
+}
+
 impl Driver {
-    /// Waits for a permit of the concurrency limit, then for the budget.
+    /// Creates the driver of a job that was claimed at `since`, and adds the time since then to the queue.
+    fn begin(shared: Arc<Shared>, attempt: u32, since: Instant) -> Self {
+        let mut spans = Spans::default();
+        spans.add(Phase::Queue, since.elapsed());
+        Self { shared, spans, permit: None, attempt }
+    }
+
+    /// Passes an event to the machine, and returns the action that it decides on. The time of the decision, in which
+    /// answers are parsed and checked, is added to the checks.
+    async fn decide(&mut self, machine: &mut JobMachine, event: Event) -> Action {
+        let instant = Instant::now();
+        let now = Moment { instant, unix_millis: Timestamp::now().as_millisecond() };
+        let action = machine.on(event, &self.shared.state, now);
+        self.spans.add(Phase::Check, instant.elapsed());
+        self.hold_less().await;
+        if let Some(notice) = machine.take_notice() {
+            self.shared.warn(&notice);
+        }
+        action
+    }
+
+    /// Waits for a permit of the concurrency limit, then for the budget. The permit comes first, so that the money of a
+    /// job that cannot begin is not withheld from those that can.
     async fn reserve(&mut self, bounds: Bounds) -> Event {
         let shared = self.shared.clone();
-        let halted = shared.state.stop.token().cancelled();
-        let granted = async {
-            let began = Instant::now();
-            if self.permit.is_none() {
-                self.permit = shared.permits.clone().acquire_owned().await.ok();
-                self.spans.add(Phase::Queue, began.elapsed());
-            }
-            let began = Instant::now();
-            let budget = &shared.state.accounts.budget;
-            let grant = budget.reserve(bounds.whole.unwrap_or(0), bounds.least, bounds.floor).await;
-            self.spans.add(Phase::Budget, began.elapsed());
-            grant
-        };
         tokio::select! {
-            granted = granted => granted.map_or(Event::Exhausted, Event::Granted),
-            () = halted => Event::Halted,
+            granted = self.grant(bounds) => granted.map_or(Event::Exhausted, Event::Granted),
+            () = shared.state.stop.token().cancelled() => Event::Halted,
         }
     }
 
-    /// Sends a prompt. Before each attempt its intent is made durable (write-ahead).
+    /// Waits for a permit, unless the job still has that of an earlier call, and then for a grant of the budget.
+    async fn grant(&mut self, bounds: Bounds) -> Result<Grant, Exhausted> {
+        let began = Instant::now();
+        if self.permit.is_none() {
+            self.permit = self.shared.permits.clone().acquire_owned().await.ok();
+            self.spans.add(Phase::Queue, began.elapsed());
+        }
+        let began = Instant::now();
+        let budget = &self.shared.state.accounts.budget;
+        let grant = budget.reserve(bounds.whole.unwrap_or(0), bounds.least, bounds.floor).await;
+        self.spans.add(Phase::Budget, began.elapsed());
+        grant
+    }
+
+    /// Sends a prompt. Before each attempt its intent is made durable (write-ahead), and the job's attempt is advanced,
+    /// which fences the settlement that follows.
     async fn call(&mut self, prompt: &Prompt, intent: Intent) -> Event {
         let (shared, sent) = (self.shared.clone(), Sent::begin(self.attempt));
-        let (journal, count) = (shared.clone(), sent.clone());
-        let options = &shared.state.options;
-        let context = CallContext::default()
-            .cancel(options.cancel.clone())
-            .drain(shared.state.stop.token().clone())
-            .hurry(options.drain.clone())
-            .priority(options.limits.priority.unwrap_or_default() as u8)
-            .before_send(move || {
-                let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
-                async move { journal.intend(intent, &count).await }
-            });
+        let context = self.context(intent, &sent);
         let in_flight = &shared.state.accounts.counters.in_flight;
         Counters::add(in_flight, 1);
         let answer = shared.calls.provider().complete(prompt, &context).await;
@@ -113,19 +136,40 @@ impl Driver {
                 self.time_answer(&answer, waited, took);
                 Event::Answered(Box::new(answer), sent.times())
             }
-            Err(err) => match sent.refusal() {
-                Some(Refusal::Fenced) => Event::Fenced(sent.times()),
-                Some(Refusal::OverBudget) => Event::OverBudget(err, sent.times()),
-                None => {
-                    let (waited, took) = sent.elapsed();
-                    self.time_failure(err.kind(), waited, took);
-                    Event::Failed(err, sent.times())
-                }
-            },
+            Err(err) => self.failed(err, &sent),
         }
     }
 
-    /// Adds the time of a failed call to its phases: the wait before it was sent, and the time after.
+    /// Returns the context of a call, whose before-send hook stores the intent each time the call is sent.
+    fn context(&self, intent: Intent, sent: &Arc<Sent>) -> CallContext {
+        let (journal, count) = (self.shared.clone(), sent.clone());
+        let options = &self.shared.state.options;
+        CallContext::default()
+            .cancel(options.cancel.clone())
+            .drain(self.shared.state.stop.token().clone())
+            .hurry(options.drain.clone())
+            .priority(options.limits.priority.unwrap_or_default() as u8)
+            .before_send(move || {
+                let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
+                async move { journal.intend(intent, &count).await }
+            })
+    }
+
+    /// Returns the event of a call that failed, or whose intent the store rejected, so that it was not sent again.
+    fn failed(&mut self, err: Error, sent: &Sent) -> Event {
+        match sent.refusal() {
+            Some(Refusal::Fenced) => Event::Fenced(sent.times()),
+            Some(Refusal::OverBudget) => Event::OverBudget(err, sent.times()),
+            None => {
+                let (waited, took) = sent.elapsed();
+                self.time_failure(err.kind(), waited, took);
+                Event::Failed(err, sent.times())
+            }
+        }
+    }
+
+    /// Adds the time of a failed call to its phases: the wait before it was sent, and the time after. Calls that timed
+    /// out are counted separately as well, since they hint at a provider that is stalled.
     fn time_failure(&mut self, kind: ErrorKind, waited: Duration, took: Duration) {
         let phase = phase_after(kind);
         self.spans.add(if phase == Phase::Breaker { phase } else { Phase::Limiter }, waited);
@@ -136,7 +180,8 @@ impl Driver {
         }
     }
 
-    /// Adds the time of an answered call to its phases.
+    /// Adds the time of an answered call to its phases. A provider that reports no times of its own has the whole call
+    /// as first byte.
     fn time_answer(&mut self, answer: &Completion, waited: Duration, took: Duration) {
         let timing = &answer.timing;
         let first_byte = timing.first_byte.unwrap_or(timing.total);
@@ -158,7 +203,8 @@ impl Driver {
         }
     }
 
-    /// Commits a settlement, fenced by the job's attempt.
+    /// Commits a settlement, fenced by the job's attempt. Nothing is awaited here but the store: also after a stop, a
+    /// call that was paid for is settled.
     async fn commit(&mut self, settlement: Settlement) -> Event {
         let began = Instant::now();
         let settlement = settlement.attempt(self.attempt).timings(self.spans.micros());
@@ -176,7 +222,8 @@ impl Driver {
         }
     }
 
-    /// Waits without a permit of the concurrency limit.
+    /// Waits without a permit of the concurrency limit, so that another job can send its call in the meantime. A stop
+    /// ends the wait.
     async fn sleep(&mut self, pause: Duration, phase: Phase) -> Event {
         self.permit = None;
         let _sleeping = Sleeping::new(&self.shared);
@@ -189,7 +236,8 @@ impl Driver {
         Event::Woke
     }
 
-    /// Counts the job, and sends its outcome to the caller.
+    /// Counts the job, and sends its outcome to the caller. A result that could not be stored is kept in memory
+    /// instead, and a job that is left has no outcome.
     async fn end(self, mut machine: JobMachine, ending: Ending) -> Ended {
         let shared = &self.shared;
         let counters = &shared.state.accounts.counters;
@@ -205,12 +253,18 @@ impl Driver {
         Counters::add(count, 1);
         Counters::add(&counters.asked, u64::from(machine.has_called()));
         counters.totals.add(&self.spans);
+        self.report(machine.outcome(result)).await;
+        ended
+    }
+
+    /// Sends an outcome to the caller. While the channel is full this waits (backpressure), unless the run is
+    /// cancelled.
+    async fn report(&self, outcome: JobOutcome) {
         tokio::select! {
             biased;
             // The receiver may have been dropped; the outcome is in the store.
-            _ = shared.ended.send(machine.outcome(result)) => {}
-            () = shared.state.options.cancel.cancelled() => {}
+            _ = self.shared.ended.send(outcome) => {}
+            () = self.shared.state.options.cancel.cancelled() => {}
         }
-        ended
     }
 }

@@ -1,3 +1,18 @@
+//! The state machine of a job, and the data that it exchanges with its driver.
+//!
+//! This file has the states, events and actions, and what all paths share: to start, to reserve, to send, to commit.
+//! The decisions after a call are in `answers` and `failures`.
+//!
+//! | after | the machine |
+//! |---|---|
+//! | a valid answer | accepts it |
+//! | an answer that was cut | keeps its whole elements, and requests the rest |
+//! | a partially valid answer | keeps the valid elements, and requests replacements |
+//! | an invalid answer | makes a schema retry, while attempts are left |
+//! | a failure that a retry may fix | commits the bill, and pauses |
+//! | a failure of the provider as a whole | stops the run, and leaves the job |
+//! | any other failure | fails the job, or settles for kept elements |
+
 mod answers;
 mod failures;
 #[cfg(test)]
@@ -43,17 +58,24 @@ use crate::work::{Accepted, Unique};
 pub(crate) struct JobMachine {
     job: Job,
     state: State,
+    /// The pauses of the retry policy. Progress of an answer renews them.
     pauses: Pauses,
     /// The minimum number of tokens of the next answer, after one was cut since the budget lowered its limit.
     least_tokens: Option<u64>,
+    /// The number of answers that used up an attempt: invalid ones, those that were cut at the recipe's own limit, and
+    /// failures that were possibly billed.
     invalid_answers: u32,
+    /// The number of partially valid answers, which use up no attempt and are limited separately.
     partial_answers: u32,
     /// The number of answers that broke off after new elements.
     breaks: u32,
+    /// The number of times that calls were sent for the job in this process.
     calls: u32,
     /// The kept elements of answers that were cut or partially valid.
     kept: Vec<Value>,
+    /// The details of the answers, for the outcome.
     seen: JobDetails,
+    /// The warning about the last event, until the driver takes it.
     notice: Option<String>,
     /// The answer whose result is being committed, if the result has parts that no other row may have.
     contested: Option<Box<Contested>>,
@@ -134,15 +156,20 @@ pub(crate) struct Moment {
 /// The context of a decision, beside the job.
 #[derive(Debug, Clone, Copy)]
 struct Context<'a> {
+    /// The state that all jobs of the run share.
     run: &'a RunState,
+    /// The time of the event.
     now: Moment,
 }
 
 /// A row's own prompt, and the prompt that is sent next: the same, one for the rest of an answer, or that of a schema retry.
 #[derive(Debug, Clone)]
 struct Ask {
+    /// The row's own prompt, against which every answer is checked.
     question: Arc<Prompt>,
+    /// The cache key of the row's own prompt.
     key: [u8; 32],
+    /// The prompt that is sent next.
     next: Arc<Prompt>,
 }
 
@@ -150,13 +177,16 @@ struct Ask {
 #[derive(Debug)]
 struct Call {
     ask: Ask,
+    /// The reservation that pays for the call.
     reservation: Reservation,
 }
 
 /// An answer whose result is being committed, with the parts of it that no other row may have.
 #[derive(Debug)]
 struct Contested {
+    /// The unique parts, in the order of the settlement: the store reports one of them by its index.
     unique: Vec<Unique>,
+    /// The prompts, for a retry where another row has one of the parts.
     ask: Ask,
     /// `None` for a cached answer.
     billed: Option<Billed>,
@@ -171,21 +201,32 @@ struct Billed {
     held_to: Option<u64>,
 }
 
+/// The state of a job: the action whose end is awaited, with what is needed to continue after it.
 #[derive(Debug)]
 enum State {
+    /// No event came yet.
     New,
+    /// The budget is asked for money.
     Reserving(Ask, Bounds),
+    /// A call is in progress.
     Calling(Call),
+    /// A settlement is being stored.
     Committing(Then),
+    /// The job pauses before the next call.
     Sleeping(Ask),
+    /// The job has ended in this process. Also the state while an event is handled: a handler that sets no other one
+    /// ends the job.
     Ended,
 }
 
 /// The continuation after a settlement is durable.
 #[derive(Debug)]
 enum Then {
+    /// The job ends.
     End(Ending),
+    /// The next call is reserved.
     Ask(Ask),
+    /// The job pauses, and the time is added to a phase.
     Sleep(Ask, Duration, Phase),
 }
 
@@ -193,6 +234,7 @@ enum Then {
 const SETTLING: Duration = Duration::from_millis(50);
 
 impl JobMachine {
+    /// Creates the machine of a claimed job, for which no event came yet.
     pub(crate) fn new(job: Job, pauses: Pauses) -> Self {
         Self {
             job,
@@ -276,6 +318,7 @@ impl JobMachine {
         JobOutcome { index: self.job.index, row, result, seen }
     }
 
+    /// Starts with the row's prompt, or with one for the rest of an answer of which an earlier process kept elements.
     fn start(&mut self, cx: Context<'_>, asked: JobRequest) -> Action {
         let JobRequest { prompt, key, .. } = asked;
         let next = self.resume(cx, &prompt).map_or_else(|| prompt.clone(), Arc::new);
@@ -290,7 +333,8 @@ impl JobMachine {
         Some(rest)
     }
 
-    /// Starts with a cached answer, which is used only if it is valid.
+    /// Starts with a cached answer, which is used only if it is valid: the checks of the recipe may be newer than the
+    /// answer.
     fn start_cached(&mut self, cx: Context<'_>, asked: JobRequest, answer: Answer) -> Action {
         let mut cached = Completion::new(answer.text);
         cached.attempts = 0;
@@ -306,7 +350,8 @@ impl JobMachine {
         }
     }
 
-    /// Reserves money for the next call, unless the run has stopped.
+    /// Reserves money for the next call, unless the run has stopped. This is the only way to a call, so none is
+    /// reserved after the deadline.
     fn ask(&mut self, cx: Context<'_>, ask: Ask) -> Action {
         let Context { run, now } = cx;
         if run.stop.is_late(Duration::ZERO, now.instant) {
@@ -332,6 +377,7 @@ impl JobMachine {
         Action::Call(prompt, intent)
     }
 
+    /// Continues after a settlement is durable.
     fn proceed(&mut self, cx: Context<'_>, then: Then) -> Action {
         match then {
             Then::End(ending) => Action::End(ending),
@@ -340,6 +386,7 @@ impl JobMachine {
         }
     }
 
+    /// Pauses before the next call.
     fn sleep(&mut self, ask: Ask, pause: Duration, phase: Phase) -> Action {
         self.state = State::Sleeping(ask);
         Action::Sleep(pause, phase)
@@ -354,7 +401,7 @@ impl JobMachine {
         Action::Commit(Box::new(settlement))
     }
 
-    /// Commits the bill of a call, and sends the next prompt.
+    /// Commits the bill of a call, and sends the next prompt. The job stays with this worker, without a pause.
     fn ask_again(&mut self, bill: Bill, ask: Ask) -> Action {
         self.commit(Settlement::again(self.job.index, bill), Then::Ask(ask))
     }
@@ -373,7 +420,8 @@ impl JobMachine {
         self.commit(settlement, Then::End(Ending::Accepted(result)))
     }
 
-    /// Commits a failure, or the result of partially valid answers, where the recipe settles for one.
+    /// Commits a failure, or the result of partially valid answers, where the recipe settles for one. With the failure,
+    /// the text of the last answer is stored, which was paid for and helps to correct the recipe.
     fn fail(&mut self, cx: Context<'_>, failed: impl Into<JobFailure>, bill: Bill) -> Action {
         let kept = if self.partial_answers > 0 { cx.run.work.settle_for(&self.kept) } else { None };
         if let Some(value) = kept {
@@ -394,6 +442,7 @@ impl JobMachine {
     }
 }
 
+/// Returns the first line of a text, for a warning or an error message that has to stay short.
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }

@@ -1,3 +1,6 @@
+//! Whole jobs on the paused clock, through an engine with a store in memory and a scripted provider: exact times,
+//! permits, stops and other workers.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The results of the calls; each call takes a second.
 type Script = Vec<Result<Completion, Error>>;
 
+/// Returns a 429 with a `Retry-After` of two seconds.
 fn throttled() -> Error {
     error(ErrorKind::RateLimited { retry_after: Some(2 * SECOND) })
 }
@@ -28,6 +32,7 @@ fn timed() -> Completion {
     answer(THREE).timing(timing.first_byte(Some(Duration::from_millis(200))))
 }
 
+/// Creates a sealed run of these rows, as a worker.
 async fn run_of(store: &Store, rows: &[&str]) -> Arc<Run> {
     let run = store.open_run(NewRun::new("a run")).await.unwrap();
     run.enqueue(rows.iter().map(ToString::to_string).collect()).await.unwrap();

@@ -1,4 +1,9 @@
 //! Decisions after a call that was answered.
+//!
+//! An answer passes through three steps: it is billed, whatever it contains; read as JSON or text; and checked against
+//! the schema and by the recipe. Of a list that is cut or partially valid, the good elements are kept over several
+//! answers and joined with those of the next one, so that no element is paid for twice. Limits end the exchange:
+//! invalid answers use up the attempts, and of cut or partially valid ones there may be up to three more than attempts.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,44 +30,57 @@ impl JobMachine {
         self.seen.see(&answer);
         cx.run.health.answered();
         let held_to = reservation.held_to;
-        let end = CallEnd {
-            usage: answer.usage,
-            earlier: answer.earlier,
-            sent,
-            received_bytes: answer.text.len() as u64,
-            is_answer: true,
-        };
-        let bill = accounts.bill(&end, reservation);
+        let bill = accounts.bill(&end_of(&answer, sent), reservation);
         if answer.attempts > 0 {
             accounts.learn(&ask.question, &answer);
         }
         let is_cut = answer.finish == FinishReason::Length;
+        let billed = Billed { answer, bill, held_to };
         if is_cut && (held_to.is_some() || !cx.run.options.allow_cut) {
-            return self.cut(cx, ask, Billed { answer, bill, held_to });
+            return self.cut(cx, ask, billed);
         }
+        self.judge(cx, ask, billed)
+    }
+
+    /// Checks an answer, and accepts it, keeps a part of it, or rejects it.
+    fn judge(&mut self, cx: Context<'_>, ask: Ask, billed: Billed) -> Action {
         // The answer is parsed once, also where the recipe has its own schema.
-        let valid = read(&ask.question, &answer).and_then(|value| self.check(cx, &ask.question, value));
+        let value = read(&ask.question, &billed.answer);
+        let valid = value.and_then(|value| self.check(cx, &ask.question, value));
         match valid {
             Ok(accepted) => {
-                let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
-                let is_worth_caching = cx.run.options.cache && is_whole && self.kept.is_empty();
-                self.contest(cx, &accepted, &ask, || Some(Billed { answer: answer.clone(), bill, held_to }));
-                let cached = is_worth_caching.then(|| (ask.key, to_cache(answer)));
-                self.accept(accepted, bill, cached)
+                let is_worth_caching = self.is_worth_caching(cx, &billed.answer);
+                self.contest(cx, &accepted, &ask, || Some(billed.clone()));
+                let cached = is_worth_caching.then(|| (ask.key, to_cache(billed.answer)));
+                self.accept(accepted, billed.bill, cached)
             }
-            Err(Invalid::Truncated) => self.cut(cx, ask, Billed { answer, bill, held_to }),
-            Err(Invalid::Partial { kept, reasons, notes }) => {
-                self.seen.notes.extend(notes);
-                self.kept = kept;
-                self.partially_valid(cx, ask, &reasons, Billed { answer, bill, held_to })
-            }
-            Err(Invalid::Violations(complaint)) => {
-                self.invalid(cx, ask, &complaint, Billed { answer, bill, held_to })
-            }
+            Err(invalid) => self.not_valid(cx, ask, invalid, billed),
         }
     }
 
-    /// Keeps an answer whose result has unique parts, until the result is committed.
+    /// Returns whether a valid answer is cached for later calls with the same prompt: the requested model answered it
+    /// in full, and no elements of earlier answers were needed.
+    fn is_worth_caching(&self, cx: Context<'_>, answer: &Completion) -> bool {
+        let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
+        cx.run.options.cache && is_whole && self.kept.is_empty()
+    }
+
+    /// Requests what an invalid answer lacks: the rest of one that was cut, replacements for rejected elements, or a
+    /// whole one.
+    fn not_valid(&mut self, cx: Context<'_>, ask: Ask, invalid: Invalid, billed: Billed) -> Action {
+        match invalid {
+            Invalid::Truncated => self.cut(cx, ask, billed),
+            Invalid::Partial { kept, reasons, notes } => {
+                self.seen.notes.extend(notes);
+                self.kept = kept;
+                self.partially_valid(cx, ask, &reasons, billed)
+            }
+            Invalid::Violations(complaint) => self.invalid(cx, ask, &complaint, billed),
+        }
+    }
+
+    /// Keeps an answer whose result has unique parts, until the result is committed. `billed` is only called if there
+    /// are any, since it copies the answer.
     pub(super) fn contest(
         &mut self,
         cx: Context<'_>,
@@ -75,7 +93,8 @@ impl JobMachine {
         self.contested = (!unique.is_empty()).then(contested);
     }
 
-    /// Retries the prompt where another row has a unique part of the result.
+    /// Retries the prompt where another row has a unique part of the result. An answer from the cache was no attempt:
+    /// its row sends the prompt as if none had been cached.
     pub(super) fn not_unique(&mut self, cx: Context<'_>, contested: Contested, at: usize) -> Action {
         let Contested { unique, ask, billed } = contested;
         let complaint = unique.get(at).map(Unique::complaint).unwrap_or_default();
@@ -93,9 +112,7 @@ impl JobMachine {
         let Billed { answer, bill, .. } = billed;
         self.invalid_answers += 1;
         if self.invalid_answers >= cx.run.attempts() {
-            let message = format!("the answer does not fit: {complaint}");
-            let err = Error::new(ErrorKind::SchemaMismatch, message);
-            return self.fail(cx, err.with_partial(answer), bill);
+            return self.fail(cx, does_not_fit(complaint, answer), bill);
         }
         self.notice = Some(format!("invalid answer: {}", first_line(complaint)));
         // The retry is for a whole answer, unless earlier answers were partially valid.
@@ -106,28 +123,25 @@ impl JobMachine {
         self.ask_again(bill, ask)
     }
 
-    /// Keeps the whole elements of an answer that ends in the middle, and asks for the rest.
+    /// Keeps the whole elements of an answer that ends in the middle, and requests the rest. An answer without new
+    /// elements fails the job, unless the budget cut it: then the prompt is sent again with twice as many tokens.
     pub(super) fn cut(&mut self, cx: Context<'_>, mut ask: Ask, billed: Billed) -> Action {
-        let Billed { answer, bill, held_to } = billed;
-        match held_to {
+        match billed.held_to {
             // The budget lowered the limit: the next call gets twice as many tokens, or is not sent.
             Some(tokens) => self.least_tokens = Some(tokens.max(16) * 2),
             None => self.invalid_answers += 1,
         }
-        let (new, whole) = self.keep(cx, &ask.question, &answer.text);
-        let billed = Billed { answer, bill, held_to };
+        let (new, whole) = self.keep(cx, &ask.question, &billed.answer.text);
         if let Some(whole) = whole {
             return self.settle_whole(cx, ask, whole, billed);
         }
-        let may_continue = held_to.is_some() || new > 0;
+        let may_continue = billed.held_to.is_some() || new > 0;
         if !may_continue || self.invalid_answers > cx.run.attempts() + 3 {
-            return self.fail(cx, was_cut(billed.answer), bill);
+            return self.fail(cx, was_cut(billed.answer), billed.bill);
         }
-        ask.next = match self.rest(cx, &ask.question) {
-            Some(rest) => Arc::new(rest),
-            None => ask.question.clone(),
-        };
-        self.ask_again(bill, ask)
+        let rest = self.rest(cx, &ask.question);
+        ask.next = rest.map_or_else(|| ask.question.clone(), Arc::new);
+        self.ask_again(billed.bill, ask)
     }
 
     /// Keeps the whole elements of a text that ends in the middle. Returns the number of new ones, and the value of all kept ones
@@ -146,20 +160,16 @@ impl JobMachine {
         prompt_for_rest(question, list, &self.kept, MissingElements::Truncated)
     }
 
-    /// Checks and accepts a value that was joined from the parts of several answers.
+    /// Checks and accepts a value that was joined from the parts of several answers. Such a value is never cached,
+    /// since no single answer has it.
     pub(super) fn settle_whole(&mut self, cx: Context<'_>, ask: Ask, whole: Value, billed: Billed) -> Action {
         match self.check_whole(cx, &ask.question, whole) {
             Ok(accepted) => {
                 self.contest(cx, &accepted, &ask, || Some(billed.clone()));
                 self.accept(accepted, billed.bill, None)
             }
-            Err(Invalid::Partial { kept, reasons, notes }) => {
-                self.seen.notes.extend(notes);
-                self.kept = kept;
-                self.partially_valid(cx, ask, &reasons, billed)
-            }
-            Err(Invalid::Violations(complaint)) => self.invalid(cx, ask, &complaint, billed),
             Err(Invalid::Truncated) => self.fail(cx, was_cut(billed.answer), billed.bill),
+            Err(invalid) => self.not_valid(cx, ask, invalid, billed),
         }
     }
 
@@ -173,14 +183,9 @@ impl JobMachine {
     ) -> Action {
         let Billed { answer, bill, .. } = billed;
         self.partial_answers += 1;
-        let list = cx.run.work.list();
-        let rest = list.and_then(|list| {
-            prompt_for_rest(&ask.question, list, &self.kept, MissingElements::Rejected(reasons))
-        });
+        let rest = self.rest_after_partial(cx, &ask.question, reasons);
         let Some(rest) = rest.filter(|_| self.partial_answers <= cx.run.attempts() + 3) else {
-            let message = format!("the answer does not fit: {}", first_line(reasons));
-            let err = Error::new(ErrorKind::SchemaMismatch, message);
-            return self.fail(cx, err.with_partial(answer), bill);
+            return self.fail(cx, does_not_fit(first_line(reasons), answer), bill);
         };
         self.notice = Some(format!("partially valid answer: {}", first_line(reasons)));
         ask.next = Arc::new(rest);
@@ -199,7 +204,8 @@ impl JobMachine {
         self.check_whole(cx, question, whole)
     }
 
-    /// Checks a value of which nothing is missing.
+    /// Checks a value of which nothing is missing: first against the schema, since the recipe relies on the shape of
+    /// the value.
     fn check_whole(&self, cx: Context<'_>, question: &Prompt, whole: Value) -> Result<Accepted, Invalid> {
         let work = &cx.run.work;
         checked(work.schema(), question, &whole)?;
@@ -227,6 +233,24 @@ impl JobMachine {
     }
 }
 
+/// Returns the end of a call that was answered, for its bill.
+fn end_of(answer: &Completion, sent: u32) -> CallEnd {
+    CallEnd {
+        usage: answer.usage,
+        earlier: answer.earlier,
+        sent,
+        received_bytes: answer.text.len() as u64,
+        is_answer: true,
+    }
+}
+
+/// Returns the error of a job whose last answer is invalid, with that answer as the partial one.
+fn does_not_fit(complaint: &str, answer: Completion) -> Error {
+    let message = format!("the answer does not fit: {complaint}");
+    Error::new(ErrorKind::SchemaMismatch, message).with_partial(answer)
+}
+
+/// Returns the error of a job whose answers end in the middle, with the last one as the partial answer.
 fn was_cut(answer: Completion) -> Error {
     let (cause, message) = match answer.finish {
         FinishReason::Length => {

@@ -1,4 +1,18 @@
 //! Decisions after a call that failed.
+//!
+//! | error | decision |
+//! |---|---|
+//! | cancelled | the run was interrupted: the job is left |
+//! | rejected key, used-up quota, unknown model | the run stops: every other job would fail, too |
+//! | rate limit (429) without a bill | all jobs pause; no retry is used up |
+//! | circuit breaker open | all jobs pause until its trial |
+//! | disconnected after new elements | the rest is requested without a pause |
+//! | invalid response, timeout of a stream | the prompt is sent again, as often as after an invalid answer |
+//! | server error, overload, connection | a retry after a pause with jitter, as the retry policy allows |
+//! | refusal, filter, prompt too long | the job fails |
+//!
+//! Failures that no retry can fix end the run, rather than each job by itself, if no call was ever answered: then the
+//! cause is the configuration, and not a row.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,45 +43,60 @@ enum Progress {
     Whole(Value),
 }
 
-/// A failed call with its bill, and the number of times that it was sent.
+/// A failed call with its bill.
 struct Failure {
     err: Error,
     bill: Bill,
+    /// The number of times that the call was sent.
     sent: u32,
+    /// The maximum number of tokens of the answer, if the budget lowered it.
+    held_to: Option<u64>,
+    /// Whether new elements arrived before the failure.
+    has_progress: bool,
 }
 
 impl JobMachine {
-    /// Bills a failed call, and retries it, keeps its partial answer, or fails the job.
+    /// Bills a failed call, and keeps its partial answer. If nothing is missing from that, it is accepted or rejected
+    /// as a whole answer is; otherwise [`decide`](Self::decide) chooses the next action.
     pub(super) fn failed(&mut self, cx: Context<'_>, call: Call, err: Error, sent: u32) -> Action {
-        let Call { ask, reservation } = call;
+        let Call { mut ask, reservation } = call;
         self.calls += sent;
         if sent == 0 && cx.run.stop.is_stopped() {
             reservation.release();
             return Action::End(Ending::Left);
         }
-        let (kind, held_to) = (err.kind(), reservation.held_to);
+        let held_to = reservation.held_to;
         let bill = bill_of_failure(cx, &err, sent, reservation);
-        let mut ask = ask;
         let progress = self.keep_partial(cx, &mut ask, &err);
         if let Progress::Whole(whole) = progress {
             let answer = err.partial().cloned().unwrap_or_default();
             return self.settle_whole(cx, ask, whole, Billed { answer, bill, held_to });
         }
+        let has_progress = progress == Progress::More;
+        self.decide(cx, ask, Failure { err, bill, sent, held_to, has_progress })
+    }
+
+    /// Decides after a failed call, by the kind of its error: to retry, to request the rest, to fail the job, or to
+    /// stop the run.
+    fn decide(&mut self, cx: Context<'_>, ask: Ask, failure: Failure) -> Action {
+        let (kind, bill) = (failure.err.kind(), failure.bill);
         match kind {
             ErrorKind::Cancelled => {
                 // If the store failed, that was the first reason, and is kept.
                 cx.run.stop.stop(StopCause::Interrupted);
                 self.leave(bill)
             }
-            ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => self.give_up(cx, err, bill),
-            ErrorKind::Truncated { cause: TruncationCause::MaxTokens } => {
-                let mut answer = err.partial().cloned().unwrap_or_default();
-                answer.finish = FinishReason::Length;
-                self.cut(cx, ask, Billed { answer, bill, held_to })
+            ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => {
+                self.give_up(cx, failure.err, bill)
             }
-            // The rest is requested at once, unless the server asked for a pause.
-            _ if progress == Progress::More && !is_throttled(&err) => {
-                self.notice = Some(err.to_string());
+            ErrorKind::Truncated { cause: TruncationCause::MaxTokens } => {
+                let mut answer = failure.err.partial().cloned().unwrap_or_default();
+                answer.finish = FinishReason::Length;
+                self.cut(cx, ask, Billed { answer, bill, held_to: failure.held_to })
+            }
+            // The rest is requested without a pause, unless the server asked for one.
+            _ if failure.has_progress && !is_throttled(&failure.err) => {
+                self.notice = Some(failure.err.to_string());
                 self.ask_again(bill, ask)
             }
             // The call was possibly billed, so it is retried no more often than an invalid answer.
@@ -75,21 +104,22 @@ impl JobMachine {
                 if kind.verdict() == Verdict::Stop && self.may_ask_again(cx, kind) =>
             {
                 self.invalid_answers += 1;
-                self.notice = Some(err.to_string());
+                self.notice = Some(failure.err.to_string());
                 self.ask_again(bill, ask)
             }
-            _ => match self.pause(cx, &err) {
-                Some(pause) => self.put_back(cx, ask, Failure { err, bill, sent }, pause),
-                None if self.ends_run(cx, kind) => self.give_up(cx, err, bill),
+            _ => match self.pause(cx, &failure.err) {
+                Some(pause) => self.put_back(cx, ask, failure, pause),
+                None if self.ends_run(cx, kind) => self.give_up(cx, failure.err, bill),
                 None => {
-                    let err = self.with_calls(err);
+                    let err = self.with_calls(failure.err);
                     self.fail(cx, err, bill)
                 }
             },
         }
     }
 
-    /// Waits until other calls are settled. If the call was sent before, its bill is committed first.
+    /// Waits until other calls are settled, also those of other processes, and then reserves again. If the call was
+    /// sent before, its bill is committed first.
     pub(super) fn over_budget(&mut self, cx: Context<'_>, call: Call, err: &Error, sent: u32) -> Action {
         let Call { ask, reservation } = call;
         if sent == 0 {
@@ -102,16 +132,12 @@ impl JobMachine {
         self.commit(Settlement::again(self.job.index, bill), Then::Sleep(ask, SETTLING, Phase::Budget))
     }
 
-    /// Keeps the whole elements of a partial answer; the next call is then for the rest.
+    /// Keeps the whole elements of a partial answer; the next call is then for the rest. New elements renew the
+    /// retries, up to [`MAX_BREAKS`] times: a server that always breaks off is making progress as long as it sends
+    /// something.
     fn keep_partial(&mut self, cx: Context<'_>, ask: &mut Ask, err: &Error) -> Progress {
-        let is_over = matches!(
-            err.kind(),
-            // A cut answer is kept by `cut`; a refused or filtered one is dropped.
-            ErrorKind::Truncated { cause: TruncationCause::MaxTokens }
-                | ErrorKind::ModelRefusal
-                | ErrorKind::Filtered
-        );
-        let text = err.partial().filter(|_| !is_over).map_or("", |partial| &partial.text);
+        let partial = err.partial().filter(|_| may_keep_partial(err.kind()));
+        let text = partial.map_or("", |partial| &partial.text);
         let (new, whole) = self.keep(cx, &ask.question, text);
         if let Some(whole) = whole {
             return Progress::Whole(whole);
@@ -127,9 +153,10 @@ impl JobMachine {
         Progress::More
     }
 
-    /// Puts the job back: waits before the same prompt is sent again.
+    /// Puts the job back: waits before the same prompt is sent again. The due time is stored, so that another process
+    /// waits as long if this one ends before it. A pause past the deadline stops the run.
     fn put_back(&mut self, cx: Context<'_>, ask: Ask, failure: Failure, pause: Duration) -> Action {
-        let Failure { err, bill, sent } = failure;
+        let Failure { err, bill, sent, .. } = failure;
         if cx.run.stop.is_late(pause, cx.now.instant) {
             // The stop reports the last error to the caller.
             cx.run.stop.stop(StopCause::Deadline { last: Some(self.with_calls(err)) });
@@ -181,20 +208,23 @@ impl JobMachine {
 
     /// Returns the pause before the same prompt is sent again; `None` where a retry cannot help, or the retries are used up.
     fn pause(&mut self, cx: Context<'_>, err: &Error) -> Option<Duration> {
-        let verdict = match err.kind() {
-            ErrorKind::CircuitOpen { retry_after } => return Some(self.while_open(cx, err, retry_after)),
+        match err.kind() {
+            ErrorKind::CircuitOpen { retry_after } => Some(self.while_open(cx, err, retry_after)),
             // The call was not processed: no attempt is used up, and no other call begins before the end of the pause.
             ErrorKind::RateLimited { retry_after } if err.billed() == llm::Billed::No => {
                 let pause = self.pauses.after_unbilled(retry_after);
                 stop_if(cx, cx.run.health.throttled(pause, cx.now.instant));
-                return Some(pause);
+                Some(pause)
             }
             // This is not the provider's error: the machine is out of file descriptors for a while.
-            ErrorKind::Exhausted if cx.run.health.has_answered() => {
-                return Some(self.pauses.after_unbilled(None));
-            }
-            kind => kind.verdict(),
-        };
+            ErrorKind::Exhausted if cx.run.health.has_answered() => Some(self.pauses.after_unbilled(None)),
+            kind => self.pause_by_verdict(cx, err, kind.verdict()),
+        }
+    }
+
+    /// Returns the pause after a failure that counts against the provider and uses up a retry; `None` where a retry
+    /// cannot help, or none is left.
+    fn pause_by_verdict(&mut self, cx: Context<'_>, err: &Error, verdict: Verdict) -> Option<Duration> {
         if verdict == Verdict::Stop {
             return None;
         }
@@ -203,11 +233,17 @@ impl JobMachine {
             Verdict::Throttled { retry_after } => retry_after,
             _ => None,
         });
-        let Some(wait) = asked else {
-            let pause = self.pauses.after(verdict)?;
-            // While most calls are answered, a single failure does not call for a long pause.
-            return Some(if cx.run.health.is_well() { pause / 10 } else { pause });
-        };
+        if let Some(wait) = asked {
+            return self.pause_as_asked(cx, wait);
+        }
+        let pause = self.pauses.after(verdict)?;
+        // While most calls are answered, a single failure does not call for a long pause.
+        Some(if cx.run.health.is_well() { pause / 10 } else { pause })
+    }
+
+    /// Returns the pause of one job for as long as the server asked, with jitter on top. A wait of more than
+    /// `max_pause` stops the run.
+    fn pause_as_asked(&mut self, cx: Context<'_>, wait: Duration) -> Option<Duration> {
         if wait > cx.run.options.max_pause {
             // The row is not the cause: the run stops, whatever the status was.
             stop_if(cx, cx.run.health.throttled(wait, cx.now.instant));
@@ -233,12 +269,24 @@ impl JobMachine {
     }
 }
 
+/// Returns whether the whole elements of a partial answer may be kept after an error of this kind. An answer that was
+/// cut at the token limit is kept by `cut`; a refused or filtered one is dropped.
+fn may_keep_partial(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Truncated { cause: TruncationCause::MaxTokens }
+            | ErrorKind::ModelRefusal
+            | ErrorKind::Filtered
+    )
+}
+
 /// Returns whether the server throttled the call, or asked for a pause.
 fn is_throttled(err: &Error) -> bool {
     let is_busy = matches!(err.kind(), ErrorKind::RateLimited { .. } | ErrorKind::Overloaded { .. });
     is_busy || err.limits().retry_after.is_some()
 }
 
+/// Stops the run if there is a reason.
 fn stop_if(cx: Context<'_>, reason: Option<StopCause>) {
     if let Some(reason) = reason {
         cx.run.stop.stop(reason);
@@ -254,7 +302,7 @@ pub(crate) fn phase_after(kind: ErrorKind) -> Phase {
     }
 }
 
-/// Bills a call that failed, by what it may have used.
+/// Bills a call that failed, by what it may have used: the tokens that its error reports, or the text that arrived.
 fn bill_of_failure(cx: Context<'_>, err: &Error, sent: u32, reservation: Reservation) -> Bill {
     let mut spent = err.spent();
     if sent == 0 {

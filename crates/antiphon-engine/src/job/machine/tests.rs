@@ -38,6 +38,7 @@ struct Rig {
 }
 
 impl Rig {
+    /// Creates a machine in its first state, and a run with these options.
     fn new(options: Options) -> Self {
         let pauses = options.retry.pauses();
         Self { run: run_state(options), machine: JobMachine::new(job(), pauses) }
@@ -66,6 +67,7 @@ impl Rig {
         self.end_call(result)
     }
 
+    /// Ends the call in progress, which was sent once.
     fn end_call(&mut self, result: Result<Completion, Error>) -> Action {
         self.on(match result {
             Ok(answer) => Event::Answered(Box::new(answer), 1),
@@ -290,6 +292,7 @@ fn next_prompt(rig: &mut Rig) -> Arc<Prompt> {
     }
 }
 
+/// Returns the result, or the kept elements, that a settlement stores.
 fn kept_in(action: &Action) -> Option<&str> {
     let Action::Commit(settlement) = action else { panic!("no settlement: {action:?}") };
     settlement.result.as_deref()

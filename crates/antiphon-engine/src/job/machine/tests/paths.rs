@@ -1,4 +1,8 @@
-//! Random paths through the machine.
+//! Random paths through the machine: answers and errors of all kinds, a store that fails, and a run that is stopped at
+//! any step.
+//!
+//! Whatever happens, each call that is sent has an intent before it and a settlement after it, and the budget never
+//! exceeds its cap nor keeps a reservation.
 
 use antiphon_llm::{Billed, Completion, ErrorKind, FinishReason, Usage};
 use antiphon_store::Settlement;
@@ -12,7 +16,9 @@ use crate::stop::StopCause;
 /// A random end of a call.
 #[derive(Debug, Clone)]
 enum Fate {
+    /// An answer.
     Text(&'static str, FinishReason),
+    /// An error, with the text that arrived before it.
     Error(ErrorKind, Billed, &'static str),
 }
 
@@ -41,11 +47,15 @@ fn fate() -> impl Strategy<Value = Fate> {
 /// The sums over a path through the machine.
 #[derive(Debug, Default)]
 struct Path {
+    /// Calls that were sent.
     sent: u32,
+    /// Intents with the right job and a known bound.
     intended: u32,
+    /// Calls in the bills that were committed.
     billed: u32,
     held: u64,
     settled: u64,
+    /// Whether every settlement was stored.
     is_stored: bool,
 }
 
