@@ -19,6 +19,10 @@ pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> Pr
 }
 
 /// Builds the provider that settings describe.
+///
+/// # Errors
+/// A missing key, a provider that this build lacks, and an option that the kind does not have. If a file has an entry for the
+/// provider, a wrong setting is an error of the configuration and names the entry.
 pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Built, ConnectError> {
     let built = named.kind.build(&options(settings, named)).map_err(ConnectError::from);
     built.map_err(|err| match err {
@@ -54,12 +58,14 @@ pub(crate) async fn local(settings: &Settings) -> Result<Vec<(ProviderSettings, 
     found.map(|named| build(settings, &named).map(|built| (named, built))).collect()
 }
 
+/// Finds the engines that answer at the configured addresses or at their usual ports.
 async fn found(settings: &Settings) -> Vec<ProviderSettings> {
     let place = |name: &str| settings.engines.get(name).and_then(|named| named.base_url.as_deref());
     let found = discover(engines(place)).await;
     found.iter().filter_map(|engine| ProviderSettings::of_engine(engine, settings)).collect()
 }
 
+/// An unused option can only come from a file, so it is an error of the configuration.
 impl From<BuildError> for ConnectError {
     fn from(err: BuildError) -> Self {
         match err {

@@ -1,3 +1,5 @@
+//! The choice to record answers or to replay them, as an option of a process.
+
 use std::path::PathBuf;
 
 /// A folder of cassettes (recordings of answers), either to record or to replay. The cassette is an option of this process and is

@@ -1,3 +1,28 @@
+//! Configuration files, parsed strictly: an unknown key is an error with its line and a similar known key.
+//!
+//! ```text
+//! [defaults]
+//! provider = "lab"
+//! model = "small"
+//! fallback = ["anthropic/claude-haiku-4-5"]
+//! max_concurrency = 16
+//! max_cost = 2.5
+//!
+//! [providers.lab]
+//! kind = "compatible"
+//! base_url = "http://lab:8080/v1"
+//!
+//! [retry]
+//! max_retries = 7
+//!
+//! [output]
+//! dir = "antiphon-out"
+//!
+//! [prices.lab.small]
+//! input = 0.1
+//! output = 0.4
+//! ```
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -14,50 +39,72 @@ use crate::provider::ProviderEntry;
 ///
 /// The file has default settings, entries for providers and prices. An unknown key is an error, so that a misspelt setting is not
 /// ignored. Keys (secrets) belong in environment variables: an entry names the variable in `key_env`.
+///
+/// ```
+/// use antiphon_connect::ConfigFile;
+///
+/// let err = ConfigFile::parse("antiphon.toml", "[defaults]\nmodle = \"small\"\n").unwrap_err();
+/// assert_eq!(err.to_string(), "antiphon.toml:2: unknown key modle; did you mean model?");
+/// ```
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
+    /// The path, as the origin of values in messages.
     pub(crate) path: String,
+    /// The settings.
     pub(crate) content: Content,
+    /// The prices, taken out of the content and checked.
     pub(crate) prices: Prices,
 }
 
+/// The tables of a file, as they are written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Content {
     pub(crate) defaults: Defaults,
+    /// The entries by the names of providers.
     pub(crate) providers: BTreeMap<String, ProviderEntry>,
+    /// The prices by vendor and model; `None` after [`ConfigFile::parse`], which moves them.
     prices: Option<toml::Table>,
     pub(crate) retry: Retry,
     pub(crate) output: Output,
 }
 
+/// `[defaults]`: the values of runs that set none themselves.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Defaults {
     pub(crate) provider: Option<String>,
+    /// The model. Not used for a provider that a flag names, unless that is `provider`.
     pub(crate) model: Option<String>,
+    /// The fallbacks, each as `provider/model`.
     pub(crate) fallback: Option<Vec<String>>,
     /// Earlier name: `concurrency`.
     #[serde(alias = "concurrency")]
     pub(crate) max_concurrency: Option<usize>,
+    /// The most that a run may cost. US dollars.
     pub(crate) max_cost: Option<f64>,
 }
 
+/// `[retry]`: the retries of failed calls.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Retry {
+    /// The maximum number of retries of one call, not counting the first attempt.
     pub(crate) max_retries: Option<u32>,
 }
 
+/// `[output]`: the place of results.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Output {
+    /// The folder for results; a relative one is below the working folder.
     pub(crate) dir: Option<String>,
 }
 
 impl ConfigFile {
     /// Reads `antiphon.toml` in the working folder, then the user's file `antiphon/antiphon.toml` below `$XDG_CONFIG_HOME`, or
     /// below `$HOME/.config` if that variable is not set. A file that does not exist is skipped.
+    /// The order of the list is the order of precedence in which [`resolve`](crate::resolve) expects the files.
     ///
     /// # Errors
     /// The errors of [`parse`](Self::parse); also for a file that exists and cannot be read.

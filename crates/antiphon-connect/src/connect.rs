@@ -1,3 +1,8 @@
+//! The connection to the provider that the settings name, and the choice of one if they name none.
+//!
+//! The choice is careful with data: without a name, only engines on this machine are used, and offline drafts after them. A server
+//! on another machine or in a cloud receives prompts only if a flag or a file names it.
+
 use std::fmt;
 
 use antiphon_llm::{CallContext, Error as LlmError, ErrorKind, Model};
@@ -16,22 +21,37 @@ use crate::settings::{Origin, Settings};
 use crate::target::Target;
 
 /// The error of connecting to a provider.
+///
+/// No model has been called when this error is returned, so nothing was paid for. [`kind`](Self::kind) says what the caller can
+/// do; the message contains the cause, so the error has no `source`.
+///
+/// ```
+/// use antiphon_connect::{ConnectErrorKind, Environment, Flags, connect, resolve};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = resolve(&Flags::default().provider("openai"), &Environment::default(), &[])?;
+/// let err = connect(&settings).await.err().ok_or("connected without a key")?;
+/// assert_eq!((err.kind(), err.missing_key().len()), (ConnectErrorKind::Configuration, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// A key is missing. Contains the environment variables in which it is looked up.
+    /// A key is missing. Contains the environment variables in which it is looked up, the preferred one first.
     MissingKey(Vec<String>),
-    /// A setting is missing or invalid.
+    /// A setting is missing or invalid, such as a model that no engine here has. Contains the message.
     Setting(String),
-    /// A configuration file is invalid.
+    /// A configuration file is invalid: its entry for the provider has a wrong or an unused option. Contains the message.
     Config(String),
     /// This build has no such provider. Contains the Cargo feature that adds it.
     NotBuilt(&'static str),
-    /// The server failed to list its models.
+    /// The server failed to list its models, which is necessary only if no model was named and the provider has no default.
     Provider(LlmError),
-    /// A folder of cassettes cannot be written or read.
+    /// A folder of cassettes cannot be written or read, or has no answer of the provider. Contains the message.
     Cassette(String),
-    /// A fallback is not ready.
+    /// A fallback is not ready. All fallbacks are connected before the first call, so that a run does not fail when it needs one.
     Fallback {
         /// The fallback as it was named: `provider/model`.
         name: String,
@@ -100,6 +120,15 @@ impl std::error::Error for ConnectError {}
 /// uses offline drafts. A cloud provider is never used unless it is named, not even as a fallback. With [`Cassette::Replay`],
 /// recorded answers replace all providers.
 ///
+/// | settings name | session |
+/// |---|---|
+/// | a provider | that provider; an error if its key is missing or no model can be chosen |
+/// | no provider | the first engine on this machine that answers and has the model, else offline drafts |
+/// | no provider, but a flag names a model or a fallback | such an engine, else an error |
+/// | a cassette to replay | the recorded answers, without a network |
+///
+/// Connecting may ask a server for its models and its slots. It calls no model, and costs nothing.
+///
 /// # Errors
 /// An error for a setting, key or model that is missing or invalid, of the provider or of a fallback. It is reported before any
 /// model is called.
@@ -138,6 +167,8 @@ async fn fallbacks(settings: &Settings) -> Result<Vec<Target>, ConnectError> {
 }
 
 /// Returns all providers that can be named, with their settings: the built-in ones, then those of the files.
+///
+/// A provider whose entry is invalid is an error in the list, and does not hide the others.
 #[must_use]
 pub fn known_providers(
     env: &Environment,
@@ -155,6 +186,10 @@ pub fn known_providers(
 /// Creates a client for plain HTTP with these settings, for example to fetch documents. It retries, follows at most 10 redirects,
 /// and has timeouts for the first byte and between two chunks, but none for the whole response, so that a large file can be
 /// fetched slowly.
+///
+/// The connection pool has `pool_size` connections to one host, and the retries are those of `max_retries`. Of the timeouts only
+/// `ANTIPHON_TIMEOUT` applies, since one in a file belongs to a provider. The client is not limited to public addresses: set a
+/// network policy for addresses that come from users.
 #[must_use]
 pub fn http_client(settings: &Settings) -> antiphon_http::Client {
     let policy = RetryPolicy::default().max_retries(settings.max_retries.value);
@@ -168,6 +203,9 @@ pub fn http_client(settings: &Settings) -> antiphon_http::Client {
 
 /// Returns the provider's default model, else the first listed one that answers on this machine: never one that a local engine
 /// forwards to a cloud, since no one named that.
+///
+/// # Errors
+/// `Setting` if the provider has many models, such as a cloud, or lists none that can be used; `Provider` if the list fails.
 pub(crate) async fn default_model(built: &Built) -> Result<String, ConnectError> {
     if let Some(model) = &built.default_model {
         return Ok(model.clone());
@@ -184,6 +222,7 @@ pub(crate) async fn default_model(built: &Built) -> Result<String, ConnectError>
 }
 
 /// Returns whether a local engine forwards a model's calls to a cloud.
+/// Without a list of models, the name decides.
 pub(crate) async fn is_remote(built: &Built, model: &str) -> bool {
     if !built.is_local || !built.lists_what_it_has {
         return false;
@@ -193,40 +232,64 @@ pub(crate) async fn is_remote(built: &Built, model: &str) -> bool {
 }
 
 /// Returns whether the name of a local engine's model marks it as a cloud's.
+/// Ollama names its cloud models so, as in `gpt-oss:120b-cloud`.
 pub(crate) fn is_handed_on(model: &str) -> bool {
     model.ends_with("-cloud") || model.ends_with(":cloud")
 }
 
+/// Connects to the first engine on this machine that answers and has the wanted model; if none has, uses offline drafts.
 async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
-    let flagged = settings.model.as_ref().filter(|model| matches!(model.origin, Origin::Flag(_)));
     let fallbacks = fallbacks(settings).await?;
     let mut passed_over = Vec::new();
     // Only engines on this machine: one on another machine must be named explicitly.
     let found = crate::build::local(settings).await?.into_iter();
     for (named, built) in found.filter(|(_, built)| built.is_local) {
-        let place = built.provider.scope().to_string();
-        let of_file = named.entry.model.or(settings.model.as_ref().map(|model| model.value.clone()));
-        let wanted = flagged.map(|model| model.value.clone()).or(of_file);
-        // An engine without a model, or without the wanted one, is passed over; the next one may have it.
-        if let Some(wanted) = &wanted
-            && !has_at_hand(&built, wanted).await
-        {
-            passed_over.push(format!("{place} has no model {wanted}"));
-            continue;
-        }
-        match Target::live(settings, &built, wanted.as_deref()).await {
+        match engine_target(settings, &named, &built).await? {
             Ok(first) => {
                 let session = Session::of(settings, first, fallbacks);
-                let why = format!("{} (it answers on this machine)", session.why);
-                return Ok(Session { why, chosen_by_default: true, ..session });
+                return Ok(chosen_by_default(session, "it answers on this machine"));
             }
-            Err(err @ (ConnectError::Config(_) | ConnectError::Cassette(_))) => return Err(err),
-            Err(err) => passed_over.push(format!("{place}: {err}")),
+            Err(reason) => passed_over.push(reason),
         }
     }
     let why =
         if passed_over.is_empty() { "no local engine answers".to_owned() } else { passed_over.join("; ") };
     without_engine(settings, &why).await
+}
+
+/// Connects an engine on this machine. The inner error is the reason to pass it over, since the next one may be usable; the
+/// outer error is of the configuration, which no other engine would change.
+async fn engine_target(
+    settings: &Settings,
+    named: &ProviderSettings,
+    built: &Built,
+) -> Result<Result<Target, String>, ConnectError> {
+    let place = built.provider.scope();
+    let wanted = wanted_model(settings, named);
+    if let Some(wanted) = wanted
+        && !has_at_hand(built, wanted).await
+    {
+        return Ok(Err(format!("{place} has no model {wanted}")));
+    }
+    match Target::live(settings, built, wanted).await {
+        Ok(target) => Ok(Ok(target)),
+        Err(err @ (ConnectError::Config(_) | ConnectError::Cassette(_))) => Err(err),
+        Err(err) => Ok(Err(format!("{place}: {err}"))),
+    }
+}
+
+/// Returns the model to ask a discovered engine for: the flag's, else that of the engine's entry, else the default of a file.
+fn wanted_model<'a>(settings: &'a Settings, named: &'a ProviderSettings) -> Option<&'a str> {
+    let of_settings = settings.model.as_ref();
+    let flagged = of_settings.filter(|model| matches!(model.origin, Origin::Flag(_)));
+    let of_entry = named.entry.model.as_ref().or(of_settings.map(|model| &model.value));
+    flagged.map(|model| &model.value).or(of_entry).map(String::as_str)
+}
+
+/// Marks a session as chosen by default, for the given reason.
+fn chosen_by_default(session: Session, reason: &str) -> Session {
+    let why = format!("{} ({reason})", session.why);
+    Session { why, chosen_by_default: true, ..session }
 }
 
 /// Falls back to offline drafts by text statistics, unless a model or a fallback was named explicitly.
@@ -245,10 +308,11 @@ async fn without_engine(settings: &Settings, why: &str) -> Result<Session, Conne
     }
     let offline = Target::live(settings, &crate::build::offline()?, None).await?;
     let session = Session::of(settings, offline, Vec::new());
-    let why = format!("{} (no provider named and {why})", session.why);
-    Ok(Session { why, chosen_by_default: true, ..session })
+    Ok(chosen_by_default(session, &format!("no provider named and {why}")))
 }
 
+/// Returns whether a server has a model on its own machine. A name without a tag means the tag `latest`, as in Ollama. A server
+/// that cannot list its models counts as having none.
 async fn has_at_hand(built: &Built, wanted: &str) -> bool {
     let models = built.provider.models(&CallContext::default()).await.unwrap_or_default();
     let has_it = |model: &Model| model.id == wanted || model.id == format!("{wanted}:latest");

@@ -1,3 +1,8 @@
+//! The environment as a value: a snapshot that is passed to everything that depends on variables.
+//!
+//! No other module of the workspace reads variables of the process for configuration, so two configurations can be used in one
+//! process, and a test sets variables without affecting others.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -6,6 +11,15 @@ use secrecy::SecretString;
 /// A snapshot of the environment variables, read once. Its `Debug` output shows names only, never values.
 ///
 /// Tests and servers create one from pairs of names and values instead, so that a configuration does not depend on the process.
+///
+/// ```
+/// use antiphon_connect::Environment;
+///
+/// let environment: Environment = [("OPENAI_API_KEY", " sk-1 "), ("ANTIPHON_TIMEOUT", "")].into_iter().collect();
+/// assert_eq!(environment.get("OPENAI_API_KEY"), Some("sk-1"));
+/// assert_eq!(environment.get("ANTIPHON_TIMEOUT"), None, "an empty variable counts as not set");
+/// assert!(!format!("{environment:?}").contains("sk-1"));
+/// ```
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,

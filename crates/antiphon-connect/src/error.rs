@@ -1,17 +1,32 @@
+//! The error of an invalid configuration, which is found before anything is connected.
+
 use std::fmt;
 
-/// The error of an invalid configuration, in words for the user.
+/// The error of an invalid configuration, with a message for the user.
+///
+/// The message names the place (a file with its line, a variable or a flag) and the fix. It never contains a key.
+///
+/// ```
+/// use antiphon_connect::{Environment, Flags, resolve};
+///
+/// let err = resolve(&Flags::default().provider("opanai"), &Environment::default(), &[]).unwrap_err();
+/// assert!(err.is_of_flags());
+/// assert_eq!(err.to_string(), "unknown provider opanai; did you mean openai?");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,
+    /// Whether the user can fix it on the command line, so that a front end reports wrong usage (exit code 2).
     is_of_flags: bool,
 }
 
 impl ConfigError {
+    /// Creates an error that is fixed in a file or a variable.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_of_flags: false }
     }
 
+    /// Marks the error as one that is fixed by another flag.
     pub(crate) fn of_flags(self) -> Self {
         Self { is_of_flags: true, ..self }
     }

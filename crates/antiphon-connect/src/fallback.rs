@@ -1,3 +1,14 @@
+//! The fallbacks of a provider: which ones a run may call, resolved from flags and files.
+//!
+//! Fallbacks send the data of a run to further providers, so no fallback is ever chosen by default. The sources, each of which
+//! replaces those below it, even if its list is empty:
+//!
+//! | source | used for |
+//! |---|---|
+//! | `--fallback-model` | any provider |
+//! | `fallback` in `[providers.NAME]` | that provider |
+//! | `fallback` in `[defaults]` | any provider, but not one that a flag names if the file has another `provider` |
+
 use std::fmt;
 
 use crate::config_file::ConfigFile;
@@ -11,12 +22,24 @@ use crate::settings::{Origin, Sourced, in_files};
 ///
 /// A fallback has its own key, rate limits, circuit breaker and prices. It receives the same prompts as the provider before it,
 /// so only name providers that may see the data.
+///
+/// `Display` writes the form in which a fallback is named, `provider/model`:
+///
+/// ```
+/// use antiphon_connect::{Environment, Flags, resolve};
+///
+/// let flags = Flags::default().provider("openai").fallback(vec!["ollama/library/some-model".to_owned()]);
+/// let settings = resolve(&flags, &Environment::default(), &[])?;
+/// assert_eq!(settings.fallback.value[0].to_string(), "ollama/library/some-model");
+/// assert_eq!(settings.fallback.value[0].provider.name, "ollama");
+/// # Ok::<(), antiphon_connect::ConfigError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FallbackSettings {
-    /// The provider.
+    /// The provider, with its own address and key. A missing key is an error when the run connects, not when it is first needed.
     pub provider: ProviderSettings,
-    /// The model.
+    /// The model, by its name at this provider; it replaces the model of the prompt.
     pub model: String,
 }
 
@@ -39,15 +62,14 @@ pub(crate) fn fallbacks(
         return Ok(none);
     }
     let Some(Sourced { value: names, origin }) = named(flags, files, provider) else { return Ok(none) };
-    let found = names.iter().map(|name| fallback(name, &origin, env, files));
-    let found: Result<_, _> = found.collect();
-    match found {
-        Ok(found) => Ok(Sourced::new(found, origin)),
-        Err(err) if matches!(origin, Origin::Flag(_)) => Err(err.of_flags()),
-        Err(err) => Err(err),
-    }
+    let found: Result<Vec<_>, _> = names.iter().map(|name| fallback(name, &origin, env, files)).collect();
+    let is_flag = matches!(origin, Origin::Flag(_));
+    let found = found.map_err(|err: ConfigError| if is_flag { err.of_flags() } else { err })?;
+    Ok(Sourced::new(found, origin))
 }
 
+/// Returns the names of the fallbacks, each as `provider/model`, from the place that takes precedence; `None` if no place has
+/// any.
 fn named(
     flags: &Flags,
     files: &[ConfigFile],
@@ -60,35 +82,44 @@ fn named(
         let name = &provider?.value.name;
         file.content.providers.get(name)?.fallback.clone()
     };
-    // The fallbacks of a file's default provider are not used for another one that a flag names: it may be named because
-    // the others must not receive the data.
-    let flagged = provider.filter(|named| matches!(named.origin, Origin::Flag(_)));
-    let of_defaults = |file: &ConfigFile| {
-        let defaults = &file.content.defaults;
-        let is_for_it = match (flagged, &defaults.provider) {
-            (Some(flagged), Some(default)) => flagged.value.name == *default,
-            _ => true,
-        };
-        defaults.fallback.clone().filter(|_| is_for_it)
-    };
-    in_files(files, of_entry).or_else(|| in_files(files, of_defaults))
+    in_files(files, of_entry).or_else(|| in_files(files, |file| default_fallbacks(file, provider)))
 }
 
-/// Parses a fallback such as `openrouter/meta/some-model`: the provider's name ends at the first slash.
+/// Returns the default fallbacks of a file. Those of its default provider are not used for another one that a flag names: it may
+/// be named because the others must not receive the data.
+fn default_fallbacks(file: &ConfigFile, provider: Option<&Sourced<ProviderSettings>>) -> Option<Vec<String>> {
+    let defaults = &file.content.defaults;
+    let flagged = provider.filter(|named| matches!(named.origin, Origin::Flag(_)));
+    let is_for_it = match (flagged, &defaults.provider) {
+        (Some(flagged), Some(default)) => flagged.value.name == *default,
+        _ => true,
+    };
+    defaults.fallback.clone().filter(|_| is_for_it)
+}
+
+/// Splits a name such as `openrouter/meta/some-model` into provider and model: the provider's name ends at the first slash, since
+/// models have slashes and providers have none.
+fn parts<'a>(name: &'a str, origin: &Origin) -> Result<(&'a str, &'a str), ConfigError> {
+    let parts = name.split_once('/').map(|(provider, model)| (provider.trim(), model.trim()));
+    let whole = parts.filter(|(provider, model)| !provider.is_empty() && !model.is_empty());
+    whole.ok_or_else(|| {
+        ConfigError::new(format!(
+            "a fallback ({origin}) has no provider or no model: name both, as in anthropic/claude-haiku-4-5"
+        ))
+    })
+}
+
+/// Resolves one fallback with the settings of its provider.
+///
+/// # Errors
+/// A name without a provider or a model, the errors of [`named_provider`], and the offline provider, which has no model.
 fn fallback(
     name: &str,
     origin: &Origin,
     env: &Environment,
     files: &[ConfigFile],
 ) -> Result<FallbackSettings, ConfigError> {
-    let parts = name.split_once('/').map(|(provider, model)| (provider.trim(), model.trim()));
-    let Some((provider, model)) = parts.filter(|(provider, model)| !provider.is_empty() && !model.is_empty())
-    else {
-        let message = format!(
-            "a fallback ({origin}) has no provider or no model: name both, as in anthropic/claude-haiku-4-5"
-        );
-        return Err(ConfigError::new(message));
-    };
+    let (provider, model) = parts(name, origin)?;
     let provider = named_provider(provider, env, files)?;
     if provider.kind.is_offline {
         let message =

@@ -1,3 +1,8 @@
+//! The size of the connection pool to providers, bounded by the limit of open file descriptors.
+//!
+//! Over HTTP/1.1 each concurrent call needs a connection, and each connection a descriptor. A pool beyond the limit would fail calls
+//! with an error of the operating system (`EMFILE`), so the pool is smaller and calls wait; the user gets a warning instead.
+
 use std::fmt;
 
 use crate::settings::{Origin, Settings};
@@ -48,6 +53,7 @@ impl Settings {
         self.few_of(antiphon_fs::open_file_limit())
     }
 
+    /// Returns the warning for a limit of open files, which a test passes in place of the machine's.
     fn few_of(&self, open_files: Option<u64>) -> Option<FewConnections> {
         let concurrency = self.max_concurrency.as_ref().map(|most| most.value)?;
         let connections = self.connections_of(open_files);
@@ -62,6 +68,8 @@ impl Settings {
         self.connections_of(antiphon_fs::open_file_limit())
     }
 
+    /// Returns the size of the pool for a limit of open files. A size that was set is not raised to the concurrency: it may protect
+    /// a small server.
     fn connections_of(&self, open_files: Option<u64>) -> usize {
         let wanted = match self.pool_size.origin {
             Origin::Default => {

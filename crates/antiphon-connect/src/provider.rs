@@ -1,3 +1,14 @@
+//! The settings of one provider: the entries of files, merged by name and completed by the environment.
+//!
+//! A provider is named by a flag or a file, and its entry `[providers.NAME]` need not exist: the registry of
+//! `antiphon-providers` has the vendors that are built in. In the order of precedence:
+//!
+//! | setting | sources |
+//! |---|---|
+//! | kind | entry, registry |
+//! | address | `--base-url`, environment, entry, the kind's usual one |
+//! | key | the variables of the entry, else of the registry, else of the kind |
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +26,20 @@ use crate::flags::Flags;
 use crate::settings::{Origin, Settings, Sourced, in_files};
 
 /// The settings of one provider: its address, its key and its options.
+///
+/// Part of [`Settings`](crate::Settings), and listed for all providers by [`known_providers`](crate::known_providers). The key is
+/// a secret: `Debug` output hides it, and the names of variables in `key_env` are all that messages show.
+///
+/// ```
+/// use antiphon_connect::{Environment, known_providers};
+///
+/// let environment = Environment::from_iter([("OPENAI_API_KEY", "secret")]);
+/// let providers = known_providers(&environment, &[]);
+/// let (_, openai) = providers.into_iter().find(|(name, _)| name == "openai").ok_or("no such provider")?;
+/// let openai = openai?;
+/// assert!(openai.is_configured && openai.key.is_some() && openai.base_url.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProviderSettings {
@@ -25,23 +50,41 @@ pub struct ProviderSettings {
     /// The server's address; `None` for the kind's usual one.
     pub base_url: Option<String>,
     /// The environment variables in which the key is looked up, in this order; empty if the provider needs no key.
+    /// The first that is set is used; one that is empty counts as not set.
     pub key_env: Vec<String>,
     /// The key; `None` if it is not set.
     pub key: Option<SecretString>,
     /// Whether a key, an address or a kind is configured.
+    /// Other options, such as a timeout, do not count. The doctor reports a provider that is not configured as such, not as broken.
     pub is_configured: bool,
     /// Whether a configuration file has an entry for the provider.
+    /// If so, an error about the provider refers the user to that entry.
     pub is_entered: bool,
     /// The other options of the configuration.
     pub(crate) entry: ProviderEntry,
 }
 
 /// `[providers.NAME]` of a configuration file.
+///
+/// All fields are optional, so that entries of several files can be merged by [`over`](Self::over). An option that the kind does
+/// not have is found only when the provider is built, since the kind may be set in another file.
+///
+/// ```text
+/// [providers.lab]
+/// kind = "compatible"
+/// base_url = "http://lab:8080/v1"
+/// key_env = "LAB_KEY"
+/// timeout = 60
+/// headers = { x-team = "research" }
+/// ```
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderEntry {
+    /// The kind: the format of the API. Default: the registry's, for a name that it has.
     pub(crate) kind: Option<&'static Kind>,
+    /// The server's address. Default: the environment's, else the kind's usual one.
     pub(crate) base_url: Option<String>,
+    /// The environment variable that has the key, in place of the usual ones. Never the key itself.
     pub(crate) key_env: Option<String>,
     /// The model to ask when no flag names one.
     pub(crate) model: Option<String>,
@@ -57,15 +100,40 @@ pub(crate) struct ProviderEntry {
     pub(crate) context: Option<u64>,
     /// The scheme in which the key is sent, for the kind `compatible`.
     pub(crate) auth: Option<String>,
+    /// The headers that are added to each request.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
+    /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words`.
     pub(crate) schema: Option<String>,
+    /// The name of the request's field for the maximum number of tokens of an answer.
     pub(crate) token_limit: Option<String>,
+    /// The fields that are added to the body of each request.
     #[serde(default)]
     pub(crate) extra: BTreeMap<String, toml::Value>,
 }
 
 impl ProviderSettings {
+    /// Completes an entry by the environment: the address and the key of the variables. An address in the environment overrides
+    /// the entry's, but only for the provider that has the kind's own name, since the variable means that vendor.
+    fn of_entry(name: &str, kind: &'static Kind, entry: ProviderEntry, env: &Environment) -> Self {
+        let key_env = key_variables(name, kind, &entry);
+        let variable = kind.base_url_env.filter(|_| name == kind.name);
+        let of_env = variable.and_then(|variable| env.get(variable.name));
+        let base_url = of_env.map(str::to_owned).or(entry.base_url.clone());
+        let key = key_env.iter().find_map(|variable| env.secret(variable));
+        Self {
+            name: name.to_owned(),
+            kind,
+            // Other options, such as a timeout, do not mean that the provider is set up.
+            is_configured: entry.kind.is_some() || base_url.is_some() || key.is_some(),
+            is_entered: true,
+            base_url,
+            key,
+            key_env,
+            entry,
+        }
+    }
+
     /// Returns the settings of an engine that was discovered; `None` if this build has no kind for it.
     pub(crate) fn of_engine(engine: &EngineAddress, settings: &Settings) -> Option<Self> {
         let (kind, base_url) = (engine.kind()?, Some(engine.base_url()));
@@ -123,6 +191,7 @@ impl ProviderEntry {
     }
 
     /// Returns this entry, with the options that it leaves open from another one.
+    /// Maps are merged by key, so that a project can add one header to those of the user's file.
     fn over(self, below: &Self) -> Self {
         let (mut headers, mut extra) = (below.headers.clone(), below.extra.clone());
         headers.extend(self.headers);
@@ -146,24 +215,20 @@ impl ProviderEntry {
     }
 }
 
-/// Returns the settings of the named provider, if one is named.
+/// Returns the settings of the named provider, if one is named. The address of `--base-url` overrides that of environment and
+/// files.
+///
+/// # Errors
+/// The errors of [`named_provider`], marked as the flag's if a flag names the provider and no file has an entry for it; also
+/// `--base-url` without a provider.
 pub(crate) fn provider(
     flags: &Flags,
     env: &Environment,
     files: &[ConfigFile],
 ) -> Result<Option<Sourced<ProviderSettings>>, ConfigError> {
-    let named = match (&flags.provider, flags.offline) {
-        (_, true) => Some(Sourced::new("offline".to_owned(), Origin::Flag("--offline"))),
-        (Some(name), _) => Some(Sourced::new(name.clone(), Origin::Flag("--provider"))),
-        (None, _) => in_files(files, |file| file.content.defaults.provider.clone()),
-    };
-    let Some(Sourced { value: name, origin }) = named else {
-        return match &flags.base_url {
-            Some(_) => {
-                Err(ConfigError::new("--base-url needs a provider: add --provider compatible").of_flags())
-            }
-            None => Ok(None),
-        };
+    let Some(Sourced { value: name, origin }) = chosen_name(flags, files) else {
+        let message = "--base-url needs a provider: add --provider compatible";
+        return if flags.base_url.is_some() { Err(ConfigError::new(message).of_flags()) } else { Ok(None) };
     };
     let mut settings = named_provider(&name, env, files).map_err(|err| match origin {
         Origin::Flag(_) if entry_of(&name, files).is_none() => err.of_flags(),
@@ -171,6 +236,16 @@ pub(crate) fn provider(
     })?;
     settings.base_url = flags.base_url.clone().or(settings.base_url);
     Ok(Some(Sourced::new(settings, origin)))
+}
+
+/// Returns the name of the provider to use, with its origin: `--offline`, then `--provider`, then the nearest file with a
+/// default.
+fn chosen_name(flags: &Flags, files: &[ConfigFile]) -> Option<Sourced<String>> {
+    match (&flags.provider, flags.offline) {
+        (_, true) => Some(Sourced::new("offline".to_owned(), Origin::Flag("--offline"))),
+        (Some(name), _) => Some(Sourced::new(name.clone(), Origin::Flag("--provider"))),
+        (None, _) => in_files(files, |file| file.content.defaults.provider.clone()),
+    }
 }
 
 /// Returns all names by which providers can be chosen: those of the registry, then those of files.
@@ -192,59 +267,77 @@ pub(crate) fn entry_of(name: &str, files: &[ConfigFile]) -> Option<ProviderEntry
     entries.reduce(|nearer, below| nearer.over(&below))
 }
 
-/// Returns the settings of a provider from environment and files.
+/// Returns the settings of a provider from environment and files. A missing key is not an error here, since a listing or an
+/// estimate needs none; building the provider reports it.
+///
+/// # Errors
+/// An unknown name, with a similar one if there is one; an entry that has no kind, or another kind than the registry has for the
+/// name; a timeout that is not positive.
 pub(crate) fn named_provider(
     name: &str,
     env: &Environment,
     files: &[ConfigFile],
 ) -> Result<ProviderSettings, ConfigError> {
     let entry = entry_of(name, files);
-    let registered = registry::entry(name);
-    let entered_kind = entry.as_ref().and_then(|entry| entry.kind);
-    let Some(kind) = entered_kind.or(registered.map(|registered| registered.kind)) else {
-        let known = known_names(files);
-        let near = near_name(name, known.iter().map(String::as_str));
-        let advice =
-            near.map_or(format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
-        return Err(match entry {
-            Some(_) => ConfigError::new(format!("the provider {name} needs a kind in antiphon.toml")),
-            None => ConfigError::new(format!("unknown provider {name}; {advice}")),
-        });
+    let kind = kind_of(name, entry.as_ref(), files)?;
+    check_timeouts(name, entry.as_ref())?;
+    let is_entered = entry.is_some();
+    let settings = ProviderSettings::of_entry(name, kind, entry.unwrap_or_default(), env);
+    Ok(ProviderSettings { is_entered, ..settings })
+}
+
+/// Returns the kind of a provider: the entry's, which must agree with the registry's if the registry has the name, else the
+/// registry's.
+fn kind_of(
+    name: &str,
+    entry: Option<&ProviderEntry>,
+    files: &[ConfigFile],
+) -> Result<&'static Kind, ConfigError> {
+    let registered = registry::entry(name).map(|registered| registered.kind);
+    let Some(kind) = entry.and_then(|entry| entry.kind).or(registered) else {
+        return Err(without_kind(name, entry.is_some(), files));
     };
-    if registered.is_some_and(|registered| registered.kind != kind) {
+    if registered.is_some_and(|registered| registered != kind) {
         let message = format!(
             "the name {name} is taken: a provider of another kind needs another name in antiphon.toml"
         );
         return Err(ConfigError::new(message));
     }
+    Ok(kind)
+}
+
+/// Creates the error of a name without a kind: an entry that lacks it, or a name that is in no file and not in the registry.
+fn without_kind(name: &str, is_entered: bool, files: &[ConfigFile]) -> ConfigError {
+    if is_entered {
+        return ConfigError::new(format!("the provider {name} needs a kind in antiphon.toml"));
+    }
+    let known = known_names(files);
+    let near = near_name(name, known.iter().map(String::as_str));
+    let advice =
+        near.map_or(format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
+    ConfigError::new(format!("unknown provider {name}; {advice}"))
+}
+
+/// Checks both timeouts of an entry: a number of seconds above 0 that a [`Duration`] can hold, so neither infinite nor NaN.
+fn check_timeouts(name: &str, entry: Option<&ProviderEntry>) -> Result<(), ConfigError> {
     let is_positive = |seconds: &f64| *seconds > 0.0 && Duration::try_from_secs_f64(*seconds).is_ok();
-    let time_outs = entry.iter().flat_map(|entry| [entry.timeout, entry.call_timeout]).flatten();
-    if let Some(seconds) = time_outs.into_iter().find(|seconds| !is_positive(seconds)) {
+    let mut time_outs = entry.into_iter().flat_map(|entry| [entry.timeout, entry.call_timeout]).flatten();
+    if let Some(seconds) = time_outs.find(|seconds| !is_positive(seconds)) {
         let message = format!(
             "invalid timeout of {seconds} s (the provider {name} in antiphon.toml): it must be positive"
         );
         return Err(ConfigError::new(message));
     }
-    let is_entered = entry.is_some();
-    let entry = entry.unwrap_or_default();
-    let key_env = match (&entry.key_env, registered) {
+    Ok(())
+}
+
+/// Returns the variables in which the key is looked up: the entry's, else those of the vendor in the registry, else the kind's.
+fn key_variables(name: &str, kind: &Kind, entry: &ProviderEntry) -> Vec<String> {
+    match (&entry.key_env, registry::entry(name)) {
         (Some(variable), _) => vec![variable.clone()],
         (None, Some(registered)) => registered.key_env.clone(),
         (None, None) => kind.key_env.iter().map(|&variable| variable.to_owned()).collect(),
-    };
-    let of_env = kind.base_url_env.filter(|_| name == kind.name).and_then(|variable| env.get(variable.name));
-    let key = key_env.iter().find_map(|variable| env.secret(variable));
-    Ok(ProviderSettings {
-        name: name.to_owned(),
-        kind,
-        // Other options, such as a timeout, do not mean that the provider is set up.
-        is_configured: entry.kind.is_some() || entry.base_url.is_some() || of_env.is_some() || key.is_some(),
-        is_entered,
-        base_url: of_env.map(str::to_owned).or(entry.base_url.clone()),
-        key,
-        key_env,
-        entry,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,9 @@
+//! The replay of cassettes: a session whose provider and fallbacks are recordings.
+//!
+//! A replay needs neither network nor key, and costs nothing. It takes the provider and the model from the settings where these
+//! name a recorded one, and else from the recording, so that a folder can be replayed without repeating the flags with which it
+//! was recorded. Limiters are the session's own: they count calls in progress, and must not teach those of a live server.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,12 +20,15 @@ use crate::target::{PriceOf, Target};
 /// A folder of cassettes that replaces all providers.
 struct Replay<'a> {
     settings: &'a Settings,
+    /// The folder, for messages.
     folder: &'a Path,
+    /// The answers of all providers in the folder.
     all: Replayed,
 }
 
 /// The recorded answers of one provider, and its properties that are known without calling it.
 struct Tape {
+    /// The answers of this provider alone.
     answers: Replayed,
     /// The live provider; `None` if it cannot be built here.
     built: Option<Built>,
@@ -69,13 +78,7 @@ impl Replay<'_> {
             return Ok(tape);
         }
         if let Some(Sourced { value: named, origin: Origin::Flag(_) }) = named {
-            let scopes: Vec<String> = self.all.scopes().iter().map(ToString::to_string).collect();
-            let (folder, found) = (self.folder.display(), scopes.join(", "));
-            let message = format!(
-                "cannot replay {folder}: it has answers of {found}, and none of {}. Name that provider, or record again",
-                named.name
-            );
-            return Err(ConnectError::Cassette(message));
+            return Err(self.no_answers_of(&named.name));
         }
         let fallbacks = &self.settings.fallback.value;
         let is_fallback = |name: &str| fallbacks.iter().any(|fallback| fallback.provider.name == name);
@@ -86,6 +89,15 @@ impl Replay<'_> {
         let engine = engine.map(|engine| ProviderSettings { base_url: scope.base_url, ..engine.clone() });
         let built = engine.and_then(|engine| self.built(&engine));
         Ok(Tape { answers, built, is_named: false })
+    }
+
+    /// Creates the error of a provider that a flag names and that was not recorded.
+    fn no_answers_of(&self, name: &str) -> ConnectError {
+        let scopes: Vec<String> = self.all.scopes().iter().map(ToString::to_string).collect();
+        let (folder, found) = (self.folder.display(), scopes.join(", "));
+        ConnectError::Cassette(format!(
+            "cannot replay {folder}: it has answers of {found}, and none of {name}. Name that provider, or record again"
+        ))
     }
 
     /// Returns the answers of a provider: those of the same address and options, else the first under its name.
@@ -100,6 +112,7 @@ impl Replay<'_> {
     }
 
     /// Builds the live provider, without a key, since it is not called.
+    /// Built for its scope and its properties alone, such as whether it is local and which model is its default.
     fn built(&self, named: &ProviderSettings) -> Option<Built> {
         let mut named = named.clone();
         if !named.key_env.is_empty() {
@@ -109,12 +122,10 @@ impl Replay<'_> {
     }
 
     /// Returns the model that is named, else the one that was recorded.
+    /// Of several recorded models the provider's default is taken, else the only one that is not a fallback.
     async fn model(&self, tape: &Tape) -> Result<String, ConnectError> {
-        let is_its_own = |origin: &Origin| tape.is_named || matches!(origin, Origin::Flag(_));
-        let has_models = tape.built.as_ref().is_none_or(|built| built.has_models);
-        let named = self.settings.model.as_ref().filter(|named| has_models && is_its_own(&named.origin));
-        if let Some(named) = named {
-            return Ok(named.value.clone());
+        if let Some(named) = self.named_model(tape) {
+            return Ok(named);
         }
         let vendor = tape.answers.scope().vendor;
         let listed = tape.answers.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
@@ -124,19 +135,40 @@ impl Replay<'_> {
             return Ok(usual);
         }
         if recorded.len() > 1 {
-            let fallbacks = self.settings.fallback.value.iter();
-            let of_it: Vec<_> = fallbacks.filter(|fallback| fallback.provider.name == vendor).collect();
-            recorded.retain(|model| of_it.iter().all(|fallback| fallback.model != *model));
+            self.drop_fallbacks(&vendor, &mut recorded);
         }
+        match &recorded[..] {
+            [model] => Ok(model.clone()),
+            _ => Err(self.no_single_model(&vendor, &recorded)),
+        }
+    }
+
+    /// Returns the model that the settings name, unless it is meant for another provider than the recorded one.
+    fn named_model(&self, tape: &Tape) -> Option<String> {
+        let has_models = tape.built.as_ref().is_none_or(|built| built.has_models);
+        let is_its_own = |origin: &Origin| tape.is_named || matches!(origin, Origin::Flag(_));
+        let named = self.settings.model.as_ref()?;
+        (has_models && is_its_own(&named.origin)).then(|| named.value.clone())
+    }
+
+    /// Removes the models that the settings name as fallbacks at a vendor: the first provider was asked for another one.
+    fn drop_fallbacks(&self, vendor: &str, recorded: &mut Vec<String>) {
+        let fallbacks = self.settings.fallback.value.iter();
+        let of_it: Vec<_> = fallbacks.filter(|fallback| fallback.provider.name == vendor).collect();
+        recorded.retain(|model| of_it.iter().all(|fallback| fallback.model != *model));
+    }
+
+    /// Creates the error of a vendor with several recorded models, or with none.
+    fn no_single_model(&self, vendor: &str, recorded: &[String]) -> ConnectError {
         let (folder, found) = (self.folder.display(), recorded.join(", "));
-        match (recorded.pop(), recorded.is_empty()) {
-            (Some(model), true) => Ok(model),
-            (Some(_), false) => Err(ConnectError::Cassette(format!(
-                "cannot replay {folder}: several models of {vendor} were recorded. Name one with --model: {found}"
-            ))),
-            (None, _) => Err(ConnectError::Cassette(format!(
+        ConnectError::Cassette(if recorded.is_empty() {
+            format!(
                 "cannot replay {folder}: no answer of {vendor} was recorded. Name the model with --model, or record again"
-            ))),
-        }
+            )
+        } else {
+            format!(
+                "cannot replay {folder}: several models of {vendor} were recorded. Name one with --model: {found}"
+            )
+        })
     }
 }

@@ -1,6 +1,12 @@
+//! The session: a connected provider with its middleware, the last step from configuration to calls.
+//!
+//! Each session builds its own stack of middleware, while the state in it (limiters, circuit breakers) belongs to the process. The
+//! stack is built twice, with and without retries, because only one owner may retry: the engine, which journals each attempt, or
+//! the stack, where no engine is used.
+
 use std::sync::Arc;
 
-use antiphon_llm::{Calls, Price, Provider};
+use antiphon_llm::{Calls, Price, Provider, Stack};
 use antiphon_resilience::RetryPolicy;
 
 use crate::settings::Settings;
@@ -10,6 +16,22 @@ use crate::target::{PriceOf, Target};
 ///
 /// Limiters and circuit breakers are shared by all sessions of the process, so that each provider's limits are learned once
 /// (adaptive concurrency), however many runs use it. The offline provider is used without middleware.
+///
+/// Use `provider` for single calls, such as those of a chat, and `calls` with the engine: both reach the same server under the
+/// same limits, but only the first retries. Clones share the connections.
+///
+/// ```
+/// use antiphon_connect::{Environment, Flags, connect, resolve};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let flags = Flags::default().provider("compatible").model("tiny").base_url("http://127.0.0.1:8080/v1");
+/// let session = connect(&resolve(&flags, &Environment::default(), &[])?).await?;
+/// assert_eq!((session.name.as_str(), session.model.as_str()), ("compatible", "tiny"));
+/// assert!(session.fallbacks.is_empty() && !session.chosen_by_default);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Session {
@@ -20,6 +42,7 @@ pub struct Session {
     /// The same provider without retries, for the engine, which journals each call (write-ahead) and does its own retries.
     pub calls: Calls,
     /// The policy by which the engine retries a failed call.
+    /// Configured by `ANTIPHON_RETRY_MAX`, or by `max_retries` in `[retry]` of a file.
     pub retry: RetryPolicy,
     /// The model to call.
     pub model: String,
@@ -37,40 +60,29 @@ pub struct Session {
 
 impl Session {
     /// Creates a session. A provider without a server is used without middleware, and has no fallback.
+    /// A fallback that is the same provider, address, account and model as the first target is left out, since it would fail as
+    /// the first one did.
     pub(crate) fn of(settings: &Settings, first: Target, mut fallbacks: Vec<Target>) -> Self {
         let has_server = first.scope.base_url.is_some();
         fallbacks.retain(|other| has_server && (&other.scope, &other.model) != (&first.scope, &first.model));
-        let stack = || {
-            let others = fallbacks.iter().map(|other| (other.stack(settings), &other.model));
-            others.fold(first.stack(settings), |stack, (other, model)| stack.fallback(other, model))
-        };
-        let name_of = |target: &Target| format!("{}/{}", target.scope.vendor, target.model);
-        let names: Vec<String> = fallbacks.iter().map(name_of).collect();
-        let mut why = match &first.scope.base_url {
-            Some(place) => format!("{} at {place}, model {}", first.scope.vendor, first.model),
-            None => "offline: drafts by text statistics, no language model".to_owned(),
-        };
-        if !names.is_empty() {
-            why.push_str(&format!(", then {}", names.join(", ")));
-        }
+        let stack = || stack_of(settings, &first, &fallbacks);
+        let names: Vec<String> = fallbacks.iter().map(Target::name).collect();
         Self {
             name: first.scope.vendor.clone(),
             provider: if has_server { stack().build() } else { first.provider.clone() },
             calls: stack().calls(),
             retry: RetryPolicy::default().max_retries(settings.max_retries.value),
             model: first.model.clone(),
+            why: description(&first, &names),
             fallbacks: names,
-            why,
             chosen_by_default: false,
             is_replayed: false,
-            prices: std::iter::once(&first)
-                .chain(&fallbacks)
-                .map(|target| (target.model.clone(), target.price.clone()))
-                .collect(),
+            prices: std::iter::once(&first).chain(&fallbacks).map(Target::priced_model).collect(),
         }
     }
 
     /// Returns whether answers come from text statistics, which support only a few recipes.
+    /// Such a session has no model, so a chat or a map run fails with it; persona and content runs do not.
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.provider.scope().base_url.is_none()
@@ -86,9 +98,28 @@ impl Session {
     }
 
     /// Returns the first model whose price is not known; `None` if all prices are known.
+    /// A budget cannot be kept with such a model, so a run with `max_cost` should be refused.
     #[must_use]
     pub fn unpriced_model(&self) -> Option<&str> {
         let is_unknown = |(model, price): &&(String, PriceOf)| price.of(model, 0).is_none();
         self.prices.iter().find(is_unknown).map(|(model, _)| model.as_str())
     }
+}
+
+/// Creates the middleware of the first target, whose fallbacks are called in order; each target has its own limits and breaker.
+fn stack_of(settings: &Settings, first: &Target, fallbacks: &[Target]) -> Stack {
+    let others = fallbacks.iter().map(|other| (other.stack(settings), &other.model));
+    others.fold(first.stack(settings), |stack, (other, model)| stack.fallback(other, model))
+}
+
+/// Describes the targets in one line for the user: address, model and fallbacks.
+fn description(first: &Target, fallbacks: &[String]) -> String {
+    let mut why = match &first.scope.base_url {
+        Some(place) => format!("{} at {place}, model {}", first.scope.vendor, first.model),
+        None => "offline: drafts by text statistics, no language model".to_owned(),
+    };
+    if !fallbacks.is_empty() {
+        why.push_str(&format!(", then {}", fallbacks.join(", ")));
+    }
+    why
 }

@@ -1,3 +1,9 @@
+//! The resolution of settings: one value for each setting, from flags, environment, files and defaults.
+//!
+//! All of it is a pure function of its inputs, so that tests and servers resolve settings without a process environment. Values
+//! keep their origin: messages name the place to change, and some rules depend on it. A model or a fallback in the defaults of a
+//! file, for example, is meant for the provider of that file and not for one that a flag names.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -13,11 +19,24 @@ use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::fallback::{FallbackSettings, fallbacks};
 use crate::flags::Flags;
-use crate::provider::{ProviderSettings, known_names, named_provider, provider};
+use crate::provider::{ProviderEntry, ProviderSettings, known_names, named_provider, provider};
 
 /// The resolved configuration: flags over environment over files over defaults, each value with its origin.
 ///
 /// Created by [`resolve`], and passed to [`connect`](fn@crate::connect). `Debug` output shows no key.
+///
+/// | setting | flag | environment | file | default |
+/// |---|---|---|---|---|
+/// | `provider` | `--provider`, `--offline` | | `[defaults] provider` | a local engine, else offline drafts |
+/// | `model` | `--model` | | `[providers.NAME]`, `[defaults]` | the provider's |
+/// | `fallback` | `--fallback-model` | | `[providers.NAME]`, `[defaults]` | none |
+/// | `max_concurrency` | `--max-concurrency` | `ANTIPHON_WORKERS` | `[defaults] max_concurrency` | adaptive |
+/// | `max_cost` | `--max-cost` | | `[defaults] max_cost` | no limit |
+/// | `max_retries` | | `ANTIPHON_RETRY_MAX` | `[retry] max_retries` | [`MAX_RETRIES`] |
+/// | `pool_size` | | `ANTIPHON_POOL_SIZE` | | 100 |
+/// | `out` | `--out` | | `[output] dir` | `antiphon-out` |
+/// | `token_timeout` | | `ANTIPHON_TIMEOUT` | `[providers.NAME] timeout` | each provider's |
+/// | `prices` | | | `[prices]` | the shipped table |
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
@@ -56,6 +75,20 @@ pub struct Settings {
 }
 
 /// A value and its origin.
+///
+/// The origin is kept for messages, so that a user finds the place to change, and for precedence: a value of a flag is an explicit
+/// wish, which a default of the configuration is not.
+///
+/// ```
+/// use antiphon_connect::{Environment, Flags, Origin, resolve};
+///
+/// let environment = Environment::from_iter([("ANTIPHON_WORKERS", "8")]);
+/// let settings = resolve(&Flags::default(), &environment, &[])?;
+/// let most = settings.max_concurrency.ok_or("no concurrency limit")?;
+/// assert_eq!((most.value, most.origin.to_string().as_str()), (8, "environment variable ANTIPHON_WORKERS"));
+/// assert_eq!(settings.out.origin, Origin::Default);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Sourced<T> {
@@ -65,7 +98,7 @@ pub struct Sourced<T> {
     pub origin: Origin,
 }
 
-/// The origin of a value.
+/// The origin of a value, from the highest precedence to the lowest. `Display` writes it for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
@@ -92,6 +125,7 @@ impl fmt::Display for Origin {
 
 impl Settings {
     /// Returns the maximum number of concurrent runs of one command: 4, unless a concurrency limit is set.
+    /// Runs of one provider share its adaptive limiter, so more of them do not send more calls than it allows.
     #[must_use]
     pub fn concurrent_runs(&self) -> usize {
         self.max_concurrency.as_ref().map_or(4, |most| most.value)
@@ -112,6 +146,7 @@ impl Settings {
     }
 
     /// Returns the timeout that holds for all providers.
+    /// A timeout of a provider's entry is not one, although [`token_timeout`](Self::token_timeout) shows it for that provider.
     pub(crate) fn timeout_of_all(&self) -> Option<Duration> {
         let of_all = |timeout: &&Sourced<Duration>| matches!(timeout.origin, Origin::Environment(_));
         self.token_timeout.as_ref().filter(of_all).map(|timeout| timeout.value)
@@ -119,6 +154,7 @@ impl Settings {
 }
 
 impl<T> Sourced<T> {
+    /// Creates a value with its origin.
     pub(crate) fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }
     }
@@ -127,47 +163,28 @@ impl<T> Sourced<T> {
 /// Resolves the settings: a flag overrides the environment, which overrides files, which override the defaults. Of two files, the
 /// earlier one in the list overrides the later one. Reads nothing from the system.
 ///
+/// Each setting is resolved on its own, and entries of one provider in several files are merged field by field. The provider is
+/// not contacted, and whether it has the model or a key is found by [`connect`](fn@crate::connect).
+///
 /// # Errors
 /// An unknown provider, a number that is malformed or out of range, or an address without a provider.
 pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result<Settings, ConfigError> {
     let max_cost = max_cost(flags, files)?;
-    let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
-    let pool_size = number(env, "ANTIPHON_POOL_SIZE")?.unwrap_or(Sourced::new(100, Origin::Default));
-    if pool_size.value == 0 {
-        return Err(ConfigError::new("invalid ANTIPHON_POOL_SIZE \"0\": it must be a whole number from 1"));
-    }
+    let max_retries = max_retries(env, files)?;
+    let pool_size = pool_size(env)?;
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
     let provider = provider(flags, env, files)?;
-    let of_named = |file: &ConfigFile| {
-        let name = &provider.as_ref()?.value.name;
-        file.content.providers.get(name).cloned()
-    };
-    let named_model = in_files(files, |file| of_named(file)?.model);
-    let is_flagged = provider.as_ref().is_some_and(|named| matches!(named.origin, Origin::Flag(_)));
-    let model = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
-    let out = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
-    let named = in_files(files, |file| of_named(file)?.timeout);
+    let named = in_files(files, |file| entry_in(file, provider.as_ref())?.timeout);
     let token_timeout = seconds.or(named).map(duration).transpose()?;
-    // A file's default model belongs to its default provider, not to another one that a flag names.
-    let is_for_it = |file: &ConfigFile| {
-        let named = provider.as_ref().filter(|_| is_flagged).map(|provider| &provider.value.name);
-        named.is_none_or(|named| file.content.defaults.provider.as_ref() == Some(named))
-    };
-    let default_model =
-        in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file)));
     Ok(Settings {
-        model: model.or(named_model).or(default_model),
+        model: model(flags, files, provider.as_ref()),
         fallback: fallbacks(flags, env, files, provider.as_ref())?,
         cassette: flags.cassette.clone(),
         max_concurrency: max_concurrency(flags, env, files)?,
         max_cost,
-        max_retries: max_retries
-            .or_else(|| in_files(files, |file| file.content.retry.max_retries))
-            .unwrap_or(Sourced::new(MAX_RETRIES, Origin::Default)),
+        max_retries,
         pool_size,
-        out: out
-            .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
-            .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
+        out: out(flags, files),
         token_timeout,
         engines: engines(env, files)?,
         capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
@@ -176,6 +193,53 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         prices: prices(files)?,
         provider,
     })
+}
+
+/// Returns the maximum number of retries: that of the environment, else of the nearest file, else the default.
+fn max_retries(env: &Environment, files: &[ConfigFile]) -> Result<Sourced<u32>, ConfigError> {
+    let named = number(env, "ANTIPHON_RETRY_MAX")?;
+    let named = named.or_else(|| in_files(files, |file| file.content.retry.max_retries));
+    Ok(named.unwrap_or(Sourced::new(MAX_RETRIES, Origin::Default)))
+}
+
+/// Returns the size of the connection pool to one host. Files do not set it: the right size depends on the machine.
+fn pool_size(env: &Environment) -> Result<Sourced<usize>, ConfigError> {
+    let size = number(env, "ANTIPHON_POOL_SIZE")?.unwrap_or(Sourced::new(100, Origin::Default));
+    if size.value == 0 {
+        return Err(ConfigError::new("invalid ANTIPHON_POOL_SIZE \"0\": it must be a whole number from 1"));
+    }
+    Ok(size)
+}
+
+/// Returns the entry of the named provider in one file.
+fn entry_in<'a>(
+    file: &'a ConfigFile,
+    provider: Option<&Sourced<ProviderSettings>>,
+) -> Option<&'a ProviderEntry> {
+    file.content.providers.get(&provider?.value.name)
+}
+
+/// Returns the model: the flag's, else that of the provider's own entry, else the default of a file. A file's default model
+/// belongs to its default provider, not to another one that a flag names.
+fn model(
+    flags: &Flags,
+    files: &[ConfigFile],
+    provider: Option<&Sourced<ProviderSettings>>,
+) -> Option<Sourced<String>> {
+    let flag = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
+    let flagged = provider.filter(|named| matches!(named.origin, Origin::Flag(_)));
+    let is_for_it = |file: &ConfigFile| {
+        flagged.is_none_or(|named| file.content.defaults.provider.as_ref() == Some(&named.value.name))
+    };
+    flag.or_else(|| in_files(files, |file| entry_in(file, provider)?.model.clone()))
+        .or_else(|| in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file))))
+}
+
+/// Returns the folder for results: the flag's, else that of the nearest file, else the default.
+fn out(flags: &Flags, files: &[ConfigFile]) -> Sourced<PathBuf> {
+    let flag = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
+    flag.or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
+        .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default))
 }
 
 /// Returns the settings of the discoverable engines, from environment and files.
@@ -202,6 +266,7 @@ fn prices(files: &[ConfigFile]) -> Result<Prices, ConfigError> {
     }
 }
 
+/// Returns the first value that a file has, with the file as its origin. Files are sorted from the nearest to the farthest.
 pub(crate) fn in_files<T>(
     files: &[ConfigFile],
     value: impl Fn(&ConfigFile) -> Option<T>,
@@ -221,14 +286,12 @@ fn max_concurrency(
         flag => flag,
     };
     let most = named.or_else(|| in_files(files, |file| file.content.defaults.max_concurrency));
-    match most.as_ref().filter(|most| most.value == 0) {
-        Some(none) => {
-            let message =
-                format!("invalid max_concurrency 0 ({}): it must be a whole number from 1", none.origin);
-            Err(ConfigError::new(message))
-        }
-        None => Ok(most),
+    if let Some(none) = most.as_ref().filter(|most| most.value == 0) {
+        let message =
+            format!("invalid max_concurrency 0 ({}): it must be a whole number from 1", none.origin);
+        return Err(ConfigError::new(message));
     }
+    Ok(most)
 }
 
 /// Returns the budget in millionths of a US dollar.
@@ -262,6 +325,10 @@ impl Number for f64 {
     const EXPECTED: &'static str = "a number of seconds";
 }
 
+/// Parses a variable as a number; `None` if it is not set or empty.
+///
+/// # Errors
+/// A text that is not such a number, with the valid values.
 fn number<T: Number>(env: &Environment, name: &'static str) -> Result<Option<Sourced<T>>, ConfigError> {
     let Some(text) = env.get(name) else { return Ok(None) };
     let value = text
@@ -270,6 +337,10 @@ fn number<T: Number>(env: &Environment, name: &'static str) -> Result<Option<Sou
     Ok(Some(Sourced::new(value, Origin::Environment(name))))
 }
 
+/// Converts seconds, of which fractions are allowed, to a duration.
+///
+/// # Errors
+/// A number that is zero, negative, not finite or too large for a [`Duration`], with its origin.
 fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
     let value = Duration::try_from_secs_f64(seconds.value).ok().filter(|value| !value.is_zero());
     let value = value.ok_or_else(|| {
@@ -283,6 +354,7 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
 
 impl Settings {
     /// Returns these settings with a placeholder for each missing key: for an estimate, which makes no call.
+    /// Never use them for a run: the vendor would reject every call with an error of the key.
     #[must_use]
     pub fn without_missing_keys(mut self) -> Self {
         let named = self.provider.iter_mut().map(|provider| &mut provider.value);

@@ -1,3 +1,7 @@
+//! Questions to providers that make no model call: checkups, lists of models, and pulling of models.
+//!
+//! Servers are asked concurrently, so that one that does not answer delays a survey by its own timeout only.
+
 use antiphon_engine::near_name;
 use antiphon_llm::{CallContext, Error as LlmError, ErrorKind, Provider};
 use antiphon_providers::checkup::{Checkup, LocalEngine, ProviderModels, Subject};
@@ -13,6 +17,9 @@ use crate::settings::Settings;
 
 /// Checks all providers concurrently: keys, addresses, models and slots (the calls that a local server processes in parallel).
 /// Each provider has 5 seconds to answer. No model is called.
+///
+/// `providers` are usually those of [`known_providers`](crate::known_providers). The results are in the same order, one for each;
+/// a provider whose settings are invalid is reported as misconfigured. The provider of `settings` is marked as the chosen one.
 ///
 /// # Cancel safety
 /// A dropped call changes nothing.
@@ -33,6 +40,7 @@ pub async fn doctor(
 }
 
 /// Lists the models of the provider that the settings name; if they name none, those of each local engine that answers.
+/// A server that fails to list its models is an entry with the error, and does not hide the others.
 ///
 /// # Errors
 /// An error for a setting that is missing or invalid.
@@ -48,6 +56,7 @@ pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectE
 }
 
 /// Returns at most three models of the session's provider with names similar to the session's model, the most similar first.
+/// Empty if no name is similar (Jaro-Winkler similarity of at least 0.7), or if the server cannot list its models.
 ///
 /// # Cancel safety
 /// A dropped call changes nothing.
@@ -66,6 +75,7 @@ pub async fn near_models(session: &Session) -> Vec<String> {
 }
 
 /// Finds the engines on this machine that answer and identify themselves: at the configured addresses and the usual ports.
+/// A server of another kind at such a port is left out, since it does not identify itself as the engine.
 ///
 /// # Errors
 /// An error for a setting that is invalid.

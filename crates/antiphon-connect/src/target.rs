@@ -1,3 +1,14 @@
+//! A target of calls: one provider and one model, with everything that calls to it share.
+//!
+//! Limiters and circuit breakers live as long as the process and are shared by all sessions: a rate limit is learned once, and an
+//! outage that one run finds spares the others its timeouts. The key of each registry is as fine as the limit that it models:
+//!
+//! | state | shared by |
+//! |---|---|
+//! | adaptive limiters | all calls of the process, within the keys of the registry |
+//! | adaptive limiters of slots | calls to one address with the same number of slots |
+//! | circuit breaker | calls of one account to one model at one address |
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -17,11 +28,17 @@ use crate::settings::Settings;
 /// A provider and a model, with the state that their calls share: adaptive limiters, circuit breaker, price.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
+    /// The provider without middleware, but with its recorder if answers are recorded.
     pub(crate) provider: Arc<dyn Provider>,
+    /// The vendor, address and account of the calls, by which limiters and breakers are shared.
     pub(crate) scope: Scope,
+    /// The model to call.
     pub(crate) model: String,
+    /// The price of the model.
     pub(crate) price: PriceOf,
+    /// The adaptive limiters; `None` for a provider without a server.
     pub(crate) limiters: Option<LimiterRegistry>,
+    /// The circuit breaker; `None` for a provider without a server, and for a cassette.
     pub(crate) breaker: Option<CircuitBreaker>,
 }
 
@@ -32,13 +49,23 @@ pub(crate) enum PriceOf {
     Nothing,
     /// The answers were paid for when they were recorded.
     Prepaid,
-    /// The table has prices of this vendor.
+    /// The table has prices of this vendor, though not necessarily of the model.
     Table(Arc<Prices>, String),
-    /// No price is known.
+    /// No price is known: the address is not one of a vendor in the table.
     Unknown,
 }
 
 impl PriceOf {
+    /// Returns the prices of a live provider. A model that a local engine forwards to a cloud is not free; its price is known only
+    /// if the table has the vendor.
+    fn live(settings: &Settings, built: &Built, is_remote: bool) -> Self {
+        match (&built.price_vendor, built.is_local && !is_remote) {
+            (_, true) => Self::Nothing,
+            (Some(vendor), _) => Self::Table(Arc::new(settings.prices.clone()), vendor.clone()),
+            (None, _) => Self::Unknown,
+        }
+    }
+
     /// Returns the price of a model for a prompt of `prompt_tokens` tokens; `None` if it is not known.
     pub(crate) fn of(&self, model: &str, prompt_tokens: u64) -> Option<Price> {
         match self {
@@ -72,6 +99,14 @@ static BREAKERS: LazyLock<BreakerRegistry> = LazyLock::new(|| {
 static LIMITERS_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), LimiterRegistry>>> =
     LazyLock::new(Mutex::default);
 
+/// Returns the circuit breaker of a model at an address: each account has its own, since one may be blocked and the others not.
+fn breaker_of(scope: &Scope, model: &str) -> CircuitBreaker {
+    let account = scope.key_digest.as_deref().unwrap_or_default();
+    BREAKERS.get(&format!("{scope} {account} {model}"))
+}
+
+/// Returns the adaptive limiters for an address: those of the process, or for an engine with slots its own, whose limit is the
+/// number of slots. A different number, as after a restart of the engine, has new limiters.
 fn limiters_of(scope: &Scope, slots: Option<u32>) -> LimiterRegistry {
     let Some(slots) = slots else { return LIMITERS.clone() };
     let mut known = LIMITERS_OF_SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,43 +116,44 @@ fn limiters_of(scope: &Scope, slots: Option<u32>) -> LimiterRegistry {
 
 impl Target {
     /// Connects a live provider for `model`, or for its default one; its answers are recorded if the settings say so.
+    /// Asks the server for its models or its slots where the answer matters, but calls no model.
+    ///
+    /// # Errors
+    /// The errors of choosing a default model, and a folder of cassettes that cannot be written.
     pub(crate) async fn live(
         settings: &Settings,
         built: &Built,
         model: Option<&str>,
     ) -> Result<Self, ConnectError> {
-        let (model, is_remote) = match model {
-            // The offline provider has no models.
-            Some(model) if built.has_models => (model.to_owned(), is_remote(built, model).await),
-            _ => (default_model(built).await?, false),
-        };
+        let (model, is_remote) = chosen_model(built, model).await?;
         let scope = built.provider.scope();
-        let price = match (&built.price_vendor, built.is_local && !is_remote) {
-            (_, true) => PriceOf::Nothing,
-            (Some(vendor), _) => PriceOf::Table(Arc::new(settings.prices.clone()), vendor.clone()),
-            (None, _) => PriceOf::Unknown,
-        };
-        let slots = if built.reports_slots {
-            built.provider.capabilities(&model, &CallContext::default()).await.parallel
-        } else {
-            None
-        };
-        let account = scope.key_digest.as_deref().unwrap_or_default();
+        let slots = slots(built, &model).await;
         let has_server = scope.base_url.is_some();
         Ok(Self {
+            price: PriceOf::live(settings, built, is_remote),
             limiters: has_server.then(|| limiters_of(&scope, slots)),
-            breaker: has_server.then(|| BREAKERS.get(&format!("{scope} {account} {model}"))),
-            provider: match &settings.cassette {
-                Some(Cassette::Record(folder)) => recorded(built.provider.clone(), folder).await?,
-                _ => built.provider.clone(),
-            },
+            breaker: has_server.then(|| breaker_of(&scope, &model)),
+            provider: as_recorded(settings, built).await?,
             scope,
             model,
-            price,
         })
     }
 
+    /// Returns the target as people name it: `provider/model`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.scope.vendor, self.model)
+    }
+
+    /// Returns the model with its price.
+    pub(crate) fn priced_model(&self) -> (String, PriceOf) {
+        (self.model.clone(), self.price.clone())
+    }
+
     /// Returns the provider with its retries, limits and spans, to be built or used as a fallback.
+    ///
+    /// The caller decides by `build` or `calls` of the stack whether the retries are used: the engine has its own. The retry
+    /// budget keeps retries from adding much load to a server that fails. Spans have prompts and answers only if the settings
+    /// say so.
     pub(crate) fn stack(&self, settings: &Settings) -> Stack {
         let retry = RetryPolicy::default().max_retries(settings.max_retries.value);
         let stack = Stack::new(self.provider.clone()).retry(retry).retry_budget(RetryBudget::default());
@@ -130,6 +166,32 @@ impl Target {
             None => stack,
         };
         if settings.capture_content { stack.observe_content() } else { stack }
+    }
+}
+
+/// Returns the named model or the default one, and whether a local engine forwards its calls to a cloud.
+async fn chosen_model(built: &Built, named: Option<&str>) -> Result<(String, bool), ConnectError> {
+    match named {
+        // The offline provider has no models.
+        Some(model) if built.has_models => Ok((model.to_owned(), is_remote(built, model).await)),
+        _ => Ok((default_model(built).await?, false)),
+    }
+}
+
+/// Returns the slots of a server that reports them: the calls that it processes in parallel.
+async fn slots(built: &Built, model: &str) -> Option<u32> {
+    if built.reports_slots {
+        built.provider.capabilities(model, &CallContext::default()).await.parallel
+    } else {
+        None
+    }
+}
+
+/// Returns the live provider, which records its answers if the settings have a cassette to record.
+async fn as_recorded(settings: &Settings, built: &Built) -> Result<Arc<dyn Provider>, ConnectError> {
+    match &settings.cassette {
+        Some(Cassette::Record(folder)) => recorded(built.provider.clone(), folder).await,
+        _ => Ok(built.provider.clone()),
     }
 }
 

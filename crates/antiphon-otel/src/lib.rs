@@ -2,6 +2,10 @@
 //!
 //! [`Telemetry`] has a layer for spans of `tracing`, and is the process's recorder for the `metrics` facade.
 //!
+//! Spans and metrics are collected in memory and sent in the background, so that no call waits for the collector. A
+//! collector that does not answer costs the telemetry, never the work. Log lines are not exported.
+//!
+//! # Examples
 //! ```
 //! use antiphon_otel::Telemetry;
 //! use tracing_subscriber::layer::SubscriberExt;

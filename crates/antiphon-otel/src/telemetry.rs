@@ -1,3 +1,9 @@
+//! The exporter: providers of OpenTelemetry for spans and metrics, a bridge from the `metrics` facade, and the HTTP
+//! client.
+//!
+//! The SDK exports from threads of its own, which have no async runtime. The HTTP client spawns each request on the
+//! caller's runtime, and its span collection is switched off there, since each export would cause another one.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,14 +35,24 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// An exporter of spans and metrics to an OpenTelemetry collector, by OTLP over HTTP.
 ///
-/// `OTEL_EXPORTER_OTLP_ENDPOINT` sets the address of the collector; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` set the
-/// name and the attributes of this process. Metrics are those of the `metrics` facade, which these crates write to.
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` sets the address of the collector; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`
+/// set the name and the attributes of this process. Metrics are those of the `metrics` facade, which these crates write
+/// to.
+///
+/// | variable | default |
+/// |---|---|
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4318`, to which `/v1/traces` and `/v1/metrics` are added |
+/// | `OTEL_EXPORTER_OTLP_HEADERS` | none; a key of the collector, for example |
+/// | `OTEL_METRIC_EXPORT_INTERVAL` | 60,000 ms |
+///
+/// Finished spans are kept in a bounded queue and sent in batches. When the queue is full, spans are dropped; the traced
+/// code never waits. Only [`shutdown`](Self::shutdown) sends the rest reliably, and reports an error.
 pub struct Telemetry {
     spans: SdkTracerProvider,
     metrics: SdkMeterProvider,
 }
 
-/// The error for spans and metrics that cannot be exported.
+/// The error for spans and metrics that cannot be exported. The message has the cause as OpenTelemetry reports it.
 #[derive(Debug)]
 pub struct TelemetryError(String);
 
@@ -49,8 +65,8 @@ impl fmt::Display for TelemetryError {
 impl std::error::Error for TelemetryError {}
 
 impl Telemetry {
-    /// Starts to collect, and installs itself as the metrics recorder of the process. Requests to the collector run on the
-    /// runtime of `handle`, which has to run until [`shutdown`](Self::shutdown) returns.
+    /// Starts to collect, and installs itself as the metrics recorder of the process. Requests to the collector run on
+    /// the runtime of `handle`, which has to run until [`shutdown`](Self::shutdown) returns.
     ///
     /// # Errors
     /// If a setting in the environment is invalid, or the process already has a metrics recorder.
@@ -71,7 +87,8 @@ impl Telemetry {
         Ok(Self { spans, metrics })
     }
 
-    /// Returns a layer that collects the spans of `tracing`, for the caller's subscriber.
+    /// Returns a layer that collects the spans of `tracing`, for the caller's subscriber. Source locations, threads and
+    /// targets are left out, since they differ between builds and say nothing about a call.
     pub fn layer<S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync>(&self) -> impl Layer<S> + Send + Sync {
         tracing_opentelemetry::layer()
             .with_tracer(self.spans.tracer("antiphon"))
@@ -81,8 +98,8 @@ impl Telemetry {
             .with_tracked_inactivity(false)
     }
 
-    /// Sends the remaining spans and metrics, and stops. Blocks for up to 5 s for spans and 5 s for metrics: call it outside of
-    /// async code, while the runtime still runs.
+    /// Sends the remaining spans and metrics, and stops. Blocks for up to 5 s for spans and 5 s for metrics: call it
+    /// outside of async code, while the runtime still runs.
     ///
     /// # Errors
     /// If spans or metrics could not be sent.
@@ -93,7 +110,8 @@ impl Telemetry {
     }
 }
 
-/// The timeout of a request and of the shutdown, so that a collector that does not answer cannot block the end of a program.
+/// The timeout of a request and of the shutdown, so that a collector that does not answer cannot block the end of a
+/// program.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Telemetry {
@@ -125,6 +143,10 @@ impl HttpClient for HttpExporter {
     }
 }
 
+/// Sends a request and reads the whole response, within the timeout. Any status is a response: the exporter judges it.
+///
+/// # Cancel safety
+/// Dropping the future abandons the request; the collector may have received the batch.
 async fn exchange(client: &Client, outgoing: antiphon_http::Request) -> Result<Response<Bytes>, HttpError> {
     let answer = tokio::time::timeout(EXPORT_TIMEOUT, async {
         let answer = client.send(outgoing).await?;
@@ -136,6 +158,8 @@ async fn exchange(client: &Client, outgoing: antiphon_http::Request) -> Result<R
 }
 
 /// A recorder that forwards the `metrics` facade to OpenTelemetry instruments.
+///
+/// Counters are `u64`, gauges and histograms are `f64`. Counters and gauges are built without unit and description.
 struct MetricsRecorder {
     meter: Meter,
     instruments: Mutex<Instruments>,
@@ -144,6 +168,7 @@ struct MetricsRecorder {
 /// One instrument for each name. Its unit and description, if any, arrive before its first use.
 #[derive(Default)]
 struct Instruments {
+    /// The unit and the description of each name that was described.
     descriptions: HashMap<String, (Option<Unit>, SharedString)>,
     counters: HashMap<String, otel::Counter<u64>>,
     gauges: HashMap<String, otel::Gauge<f64>>,
@@ -156,21 +181,26 @@ struct Series<I> {
     labels: Vec<KeyValue>,
 }
 
-/// Returns the 14 histogram bounds that the semantic conventions advise, from `first` on: a factor of 2 for seconds, and of 4
-/// for tokens (<https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>).
+/// Returns the 14 histogram bounds that the semantic conventions advise, from `first` on: a factor of 2 for seconds,
+/// and of 4 for tokens
+/// (<https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>).
 fn bounds(first: f64, factor: f64) -> Vec<f64> {
     std::iter::successors(Some(first), |bound| Some(bound * factor)).take(14).collect()
 }
 
 impl MetricsRecorder {
+    /// Locks the instruments. A poisoned lock is used all the same: telemetry must not stop the program.
     fn instruments(&self) -> MutexGuard<'_, Instruments> {
         self.instruments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Remembers a unit and a description for the first use of the name.
     fn describe(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
         self.instruments().descriptions.insert(name.as_str().to_owned(), (unit, description));
     }
 
+    /// Builds a histogram: of tokens for the metric of that name, and of seconds for all others, unless a unit was
+    /// described.
     fn histogram(
         &self,
         name: &str,
@@ -198,6 +228,7 @@ fn series<I: Clone>(
     Arc::new(Series { instrument, labels: labels(key) })
 }
 
+/// Returns the labels of a key as attributes.
 fn labels(key: &Key) -> Vec<KeyValue> {
     key.labels().map(|label| KeyValue::new(label.key().to_owned(), label.value().to_owned())).collect()
 }

@@ -1,3 +1,19 @@
+//! The body of a response: an answer as hyper polls it, with its pace and its damage, and the report of its end.
+//!
+//! A body is a small state machine (`Pieces`). Each poll returns the next frame, waits for the time of the next one, or
+//! ends:
+//!
+//! ```text
+//! Words ──middle, by fate──▶ Never | Empty | Ended
+//!   └────────last word─────▶ Ended
+//! Drops ──last bytes───────▶ Ended
+//! Whole ──its only frame───▶ (no more frames; with the fault stall, no end either)
+//! ```
+//!
+//! The `Report` of a request travels with its body. It counts the words that were handed to hyper, and reports the end
+//! exactly once: when a fault has cut the answer, when the last byte is handed over, or on drop, which means that the
+//! client closed the connection before that.
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -7,38 +23,48 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::scenario::Fate;
-use crate::service::Shared;
+use crate::faults::Fate;
+use crate::shared::{Admission, Shared};
 use crate::wire::Answer;
+
+/// The result of polling a body.
+type Polled = Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>>;
 
 /// The body of an answer, sent whole or word by word, with its faults.
 pub(crate) struct AnswerBody {
     pieces: Pieces,
+    /// The fault that is still to come; `Fate::Answer` once it has been applied and the answer continues.
     fate: Fate,
     report: Report,
 }
 
+/// The rest of an answer.
 enum Pieces {
+    /// One frame; `None` once it was sent.
     Whole(Option<Bytes>),
+    /// An event for each word.
     Words {
         answer: Answer,
+        /// The index of the next word.
         next: u32,
+        /// The schedule; without one, all words are ready.
         pace: Option<Pace>,
     },
     /// The bytes of an answer a few at a time, cut anywhere.
     Drops {
+        /// The number of bytes at the start.
         all: usize,
+        /// The number of words in all bytes.
         tokens: u32,
+        /// The bytes that are still to be sent.
         bytes: Bytes,
         sleep: Pin<Box<Sleep>>,
     },
     /// The same event without output, repeated for ever.
-    Empty {
-        event: Bytes,
-        sleep: Pin<Box<Sleep>>,
-    },
+    Empty { event: Bytes, sleep: Pin<Box<Sleep>> },
     /// No data and no end.
     Never,
+    /// The end.
     Ended,
 }
 
@@ -47,23 +73,31 @@ struct Pace {
     started_at: Instant,
     /// The word that is sent at the start.
     first: u32,
+    /// The time between two words.
     gap: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// A guard that reports how the answer ended; dropped without a report, it reports that the client closed the connection.
+/// A guard that reports how the answer ended; dropped without a report, it reports that the client closed the
+/// connection.
 pub(crate) struct Report {
     shared: Arc<Shared>,
+    /// The fingerprint of the request.
     request: u64,
     epoch: u64,
+    /// The tokens of the prompt.
     input: u64,
     /// The number of words sent.
     tokens: u64,
+    /// Whether the end was reported. Later ends are ignored: the first one is the cause.
     ended: bool,
 }
 
 /// The size in bytes of a slow answer's pieces, chosen so that characters, words and events are cut.
 const DROP: usize = 31;
+
+/// The interval between the pieces of a slow answer, so that each is a frame, and usually a packet, of its own.
+const DROP_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The interval between events without output.
 const EMPTY_INTERVAL: Duration = Duration::from_millis(50);
@@ -80,9 +114,20 @@ impl std::fmt::Display for ConnectionBroken {
 
 impl std::error::Error for ConnectionBroken {}
 
+impl Pace {
+    /// Polls the time of a word, and sets the time of the next one.
+    fn poll_due(&mut self, word: u32, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.sleep.as_mut().poll(cx));
+        let due = self.started_at + self.gap.saturating_mul(word + 1 - self.first);
+        self.sleep.as_mut().reset(due);
+        Poll::Ready(())
+    }
+}
+
 impl Report {
-    /// Creates the report of a request that was counted in this epoch.
-    pub(crate) fn new(shared: Arc<Shared>, request: u64, epoch: u64, input: u64) -> Self {
+    /// Creates the report of an admitted request.
+    pub(crate) fn new(shared: Arc<Shared>, admission: &Admission) -> Self {
+        let Admission { fingerprint: request, epoch, prompt_tokens: input, .. } = *admission;
         Self { shared, request, epoch, input, tokens: 0, ended: false }
     }
 
@@ -91,6 +136,7 @@ impl Report {
         Self { shared, request: 0, epoch: 0, input: 0, tokens: 0, ended: true }
     }
 
+    /// Returns the pause between the words of a trickling answer.
     fn trickle_every(&self) -> Duration {
         self.shared.trickle_every()
     }
@@ -100,6 +146,7 @@ impl Report {
         (self.tokens > 0).then_some((self.input, self.tokens))
     }
 
+    /// Reports a complete answer.
     fn whole(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             self.shared.answered(self.request, self.epoch, self.input, self.tokens);
@@ -142,6 +189,7 @@ impl AnswerBody {
         Self { pieces: Pieces::Whole(Some(body.into())), fate: Fate::Answer, report }
     }
 
+    /// Creates a complete answer in one frame, replaced or cut in half by its fault.
     pub(crate) fn whole(answer: &Answer, fate: Fate, mut report: Report) -> Self {
         let body = answer.whole();
         // A web page is not billed.
@@ -155,6 +203,7 @@ impl AnswerBody {
         Self { pieces: Pieces::Whole(Some(pieces)), fate, report }
     }
 
+    /// Creates a streamed answer of `per_second` words per second. A rate that is not positive is no limit.
     pub(crate) fn words(answer: Answer, per_second: Option<f64>, fate: Fate, report: Report) -> Self {
         let gap = per_second.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
         let pace = gap.map(|gap| {
@@ -179,78 +228,50 @@ impl AnswerBody {
     }
 
     /// Polls the next word, which is ready when it is due.
-    fn word(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Polled {
         let Pieces::Words { answer, next, pace } = &mut self.pieces else { return Poll::Ready(None) };
         if let Some(pace) = pace {
-            ready!(pace.sleep.as_mut().poll(cx));
-            let due = pace.started_at + pace.gap.saturating_mul(*next + 1 - pace.first);
-            pace.sleep.as_mut().reset(due);
+            ready!(pace.poll_due(*next, cx));
         }
         if self.fate.is_mid_stream() && *next >= answer.tokens / 2 {
-            return self.middle(cx);
+            return self.poll_middle(cx);
         }
-        if *next < answer.tokens {
-            *next += 1;
-            self.report.tokens = u64::from(*next);
-            let piece = answer.piece(*next - 1);
-            // Where the format has the end in the last word, a client may close the connection after it.
-            if *next == answer.tokens && answer.end().is_empty() {
-                self.report.whole();
-                self.pieces = Pieces::Ended;
-            }
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        if *next >= answer.tokens {
+            return self.send_end();
         }
-        let end = answer.end();
+        *next += 1;
+        self.report.tokens = u64::from(*next);
+        let piece = answer.piece(*next - 1);
+        // Where the format has the end in the last word, a client may close the connection after it.
+        if *next == answer.tokens && answer.end().is_empty() {
+            self.report.whole();
+            self.pieces = Pieces::Ended;
+        }
+        frame(piece)
+    }
+
+    /// Sends the bytes after the last word, if the format has any, and reports a complete answer.
+    fn send_end(&mut self) -> Polled {
+        let end = match &self.pieces {
+            Pieces::Words { answer, .. } => answer.end(),
+            _ => Bytes::new(),
+        };
         self.pieces = Pieces::Ended;
         self.report.whole();
-        Poll::Ready((!end.is_empty()).then_some(Ok(Frame::data(end))))
+        if end.is_empty() { Poll::Ready(None) } else { frame(end) }
     }
 
     /// Applies the fault of a stream of which half of the words are sent.
-    fn middle(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
+    fn poll_middle(&mut self, cx: &Context<'_>) -> Polled {
         match self.fate {
-            Fate::Garbage => {
-                self.fate = Fate::Answer;
-                // The rest is still sent, but the answer is broken.
-                self.report.cut();
-                let garbage = match &self.pieces {
-                    Pieces::Words { answer, .. } => answer.wire.garbage(),
-                    _ => "",
-                };
-                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(garbage.as_bytes())))))
-            }
+            Fate::Garbage => self.send_garbage(),
             Fate::Stall => {
                 self.pieces = Pieces::Never;
                 Poll::Pending
             }
-            Fate::Empty => {
-                let event = match &self.pieces {
-                    Pieces::Words { answer, .. } => answer.wire.empty(answer).into(),
-                    _ => Bytes::new(),
-                };
-                let sleep = Box::pin(sleep_until(Instant::now() + EMPTY_INTERVAL));
-                self.pieces = Pieces::Empty { event: Bytes::clone(&event), sleep };
-                Poll::Ready(Some(Ok(Frame::data(event))))
-            }
-            Fate::Trickle => {
-                self.fate = Fate::Answer;
-                let (started_at, gap) = (Instant::now(), self.report.trickle_every());
-                if let Pieces::Words { next, pace, .. } = &mut self.pieces {
-                    let sleep = Box::pin(sleep_until(started_at + gap));
-                    *pace = Some(Pace { started_at: started_at + gap, first: *next, gap, sleep });
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Fate::Breaks => {
-                let error = match &self.pieces {
-                    Pieces::Words { answer, .. } => answer.wire.breaks(),
-                    _ => String::new(),
-                };
-                self.pieces = Pieces::Ended;
-                self.report.cut();
-                Poll::Ready(Some(Ok(Frame::data(error.into()))))
-            }
+            Fate::Empty => self.begin_keep_alives(),
+            Fate::Trickle => self.begin_trickle(cx),
+            Fate::Breaks => self.send_error(),
             _ => {
                 self.pieces = Pieces::Ended;
                 self.report.cut();
@@ -258,16 +279,95 @@ impl AnswerBody {
             }
         }
     }
+
+    /// Sends an event that breaks the format. The rest is still sent, but the answer is broken.
+    fn send_garbage(&mut self) -> Polled {
+        self.fate = Fate::Answer;
+        self.report.cut();
+        let garbage = match &self.pieces {
+            Pieces::Words { answer, .. } => answer.wire.garbage(),
+            _ => "",
+        };
+        frame(garbage)
+    }
+
+    /// Sends the first event without output, which is then repeated until the client closes the connection.
+    fn begin_keep_alives(&mut self) -> Polled {
+        let event = match &self.pieces {
+            Pieces::Words { answer, .. } => answer.wire.empty(answer).into(),
+            _ => Bytes::new(),
+        };
+        let sleep = Box::pin(sleep_until(Instant::now() + EMPTY_INTERVAL));
+        self.pieces = Pieces::Empty { event: Bytes::clone(&event), sleep };
+        frame(event)
+    }
+
+    /// Replaces the schedule by that of a trickle, of which the first word is due after one pause.
+    fn begin_trickle(&mut self, cx: &Context<'_>) -> Polled {
+        self.fate = Fate::Answer;
+        let (started_at, gap) = (Instant::now(), self.report.trickle_every());
+        if let Pieces::Words { next, pace, .. } = &mut self.pieces {
+            let sleep = Box::pin(sleep_until(started_at + gap));
+            *pace = Some(Pace { started_at: started_at + gap, first: *next, gap, sleep });
+        }
+        // The new timer is not registered yet: the next poll does it.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends an error event, and ends the answer with it.
+    fn send_error(&mut self) -> Polled {
+        let error = match &self.pieces {
+            Pieces::Words { answer, .. } => answer.wire.breaks(),
+            _ => String::new(),
+        };
+        self.pieces = Pieces::Ended;
+        self.report.cut();
+        frame(error)
+    }
+
+    /// Sends the only frame of a whole answer. After it, a stalled answer stays pending until the client gives up.
+    fn poll_whole(&mut self) -> Polled {
+        let Pieces::Whole(body) = &mut self.pieces else { return Poll::Ready(None) };
+        let body = body.take();
+        if body.is_none() && self.fate == Fate::Stall {
+            return Poll::Pending;
+        }
+        match self.fate {
+            Fate::Half | Fate::Garbage | Fate::WrongType => self.report.cut(),
+            Fate::Stall => {}
+            _ => self.report.whole(),
+        }
+        Poll::Ready(body.map(|body| Ok(Frame::data(body))))
+    }
+
+    /// Polls the next few bytes of a slow answer. Words count as sent in proportion to the bytes.
+    fn poll_drops(&mut self, cx: &mut Context<'_>) -> Polled {
+        let Pieces::Drops { all, tokens, bytes, sleep } = &mut self.pieces else { return Poll::Ready(None) };
+        ready!(sleep.as_mut().poll(cx));
+        sleep.as_mut().reset(Instant::now() + DROP_INTERVAL);
+        let drop = bytes.split_to(bytes.len().min(DROP));
+        let gone = *all - bytes.len();
+        self.report.tokens = u64::from(*tokens) * gone as u64 / (*all).max(1) as u64;
+        // A client that has read the end closes the connection without reading further.
+        if bytes.is_empty() {
+            self.report.whole();
+            self.pieces = Pieces::Ended;
+        }
+        if drop.is_empty() { Poll::Ready(None) } else { frame(drop) }
+    }
+}
+
+/// Returns a frame of data that is ready.
+fn frame(data: impl Into<Bytes>) -> Polled {
+    Poll::Ready(Some(Ok(Frame::data(data.into()))))
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = ConnectionBroken;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         match &mut this.pieces {
             Pieces::Ended => Poll::Ready(None),
@@ -276,34 +376,11 @@ impl Body for AnswerBody {
             Pieces::Empty { event, sleep } => {
                 ready!(sleep.as_mut().poll(cx));
                 sleep.as_mut().reset(Instant::now() + EMPTY_INTERVAL);
-                Poll::Ready(Some(Ok(Frame::data(event.clone()))))
+                frame(event.clone())
             }
-            Pieces::Whole(body) => {
-                let body = body.take().map(|body| Ok(Frame::data(body)));
-                if body.is_none() && this.fate == Fate::Stall {
-                    return Poll::Pending;
-                }
-                match this.fate {
-                    Fate::Half | Fate::Garbage | Fate::WrongType => this.report.cut(),
-                    Fate::Stall => {}
-                    _ => this.report.whole(),
-                }
-                Poll::Ready(body)
-            }
-            Pieces::Drops { all, tokens, bytes, sleep } => {
-                ready!(sleep.as_mut().poll(cx));
-                sleep.as_mut().reset(Instant::now() + Duration::from_millis(1));
-                let drop = bytes.split_to(bytes.len().min(DROP));
-                let gone = *all - bytes.len();
-                this.report.tokens = u64::from(*tokens) * gone as u64 / (*all).max(1) as u64;
-                // A client that has read the end closes the connection without reading further.
-                if bytes.is_empty() {
-                    this.report.whole();
-                    this.pieces = Pieces::Ended;
-                }
-                Poll::Ready((!drop.is_empty()).then_some(Ok(Frame::data(drop))))
-            }
-            Pieces::Words { .. } => this.word(cx),
+            Pieces::Whole(_) => this.poll_whole(),
+            Pieces::Drops { .. } => this.poll_drops(cx),
+            Pieces::Words { .. } => this.poll_word(cx),
         }
     }
 

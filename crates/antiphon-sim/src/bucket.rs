@@ -1,36 +1,57 @@
+//! The token bucket that enforces a rate limit.
+//!
+//! The level is computed when it is needed, from the time since the last look, so that the bucket needs no timer:
+//!
+//! ```text
+//! level(now) = min(burst, level(at) + (now - at) * per_second)
+//! ```
+//!
+//! Time is an argument, so that the bucket can be tested without waiting. Each operation takes constant time, but for
+//! `reached`, which is linear in the number of changes of the limit.
+
 use std::time::{Duration, Instant};
 
-use crate::scenario::Limit;
+use crate::limit::Limit;
 
 /// A token bucket as servers have it: a request that does not fit is refused and takes nothing.
+///
+/// The check ([`holds`](Self::holds)) and the charge ([`take`](Self::take)) are separate, since a request has to fit
+/// two buckets before it is charged to either.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     limit: Limit,
+    /// The level at the time `at`, in requests or tokens.
     level: f64,
     at: Instant,
-    /// The initial level, the sum of all costs taken since, and the refill rates per second with their start times.
+    /// The initial level, less what changes of the limit have cut off.
     first: f64,
+    /// The sum of all costs taken.
     taken: f64,
+    /// The refill rates per second, each with its start time, in order.
     rates: Vec<(Instant, f64)>,
 }
 
 /// The state of a bucket that a response reports.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Level {
+    /// The capacity.
     pub(crate) limit: u32,
+    /// The amount that the bucket holds, rounded down.
     pub(crate) remaining: f64,
+    /// The time until the bucket is full.
     pub(crate) full_in: Duration,
-    /// The time until the refused cost would fit.
+    /// The time until the refused cost would fit; zero if it fits.
     pub(crate) wait: Duration,
 }
 
 impl Bucket {
+    /// Creates a full bucket.
     pub(crate) fn new(limit: Limit, now: Instant) -> Self {
         let first = f64::from(limit.burst);
         Self { limit, level: first, at: now, first, taken: 0.0, rates: vec![(now, limit.per_second)] }
     }
 
-    /// Changes the limit; what the bucket holds beyond the new burst is lost.
+    /// Changes the limit; what the bucket holds beyond the new burst is lost. A higher burst adds nothing at first.
     pub(crate) fn change(&mut self, limit: Limit, now: Instant) {
         self.holds(0.0, now);
         let level = self.level.min(f64::from(limit.burst));
@@ -40,7 +61,12 @@ impl Bucket {
         self.rates.push((now, limit.per_second));
     }
 
-    /// Returns the costs taken beyond the initial level, as a part of the refill between two times; `None` without a refill.
+    /// Returns the costs taken beyond the initial level, as a part of the refill between two times; `None` without a
+    /// refill.
+    ///
+    /// This is the utilisation of the limit: 1 for a client that uses all that comes in. A client that has not used up
+    /// the initial level has a negative one. The refill is counted even while the bucket is full, since a client at the
+    /// limit does not let it fill.
     pub(crate) fn reached(&self, from: Instant, to: Instant) -> Option<f64> {
         let ends = self.rates.iter().skip(1).map(|(end, _)| *end).chain([to]);
         let came_in = |((begin, rate), end): (&(Instant, f64), Instant)| {
@@ -63,11 +89,14 @@ impl Bucket {
         cost <= f64::from(self.limit.burst)
     }
 
+    /// Takes a cost that the bucket [`holds`](Self::holds).
     pub(crate) fn take(&mut self, cost: f64) {
         self.level -= cost;
         self.taken += cost;
     }
 
+    /// Returns the level as of the last refill, with the wait of a request of this cost. A time that no refill reaches
+    /// is reported as one day.
     pub(crate) fn level(&self, cost: f64) -> Level {
         let seconds = |missing: f64| {
             let seconds = missing.max(0.0) / self.limit.per_second;
@@ -89,7 +118,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::Bucket;
-    use crate::scenario::Limit;
+    use crate::limit::Limit;
 
     #[test]
     fn the_used_part_follows_changes_of_the_limit() {

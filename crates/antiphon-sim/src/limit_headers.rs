@@ -1,3 +1,23 @@
+//! The headers that report rate limits, in the formats of the vendors.
+//!
+//! | signal | with each answer | with a 429 |
+//! |---|---|---|
+//! | `Headers` | limit, remaining, reset | the same, and `retry-after` |
+//! | `RetryAfter` | - | `retry-after` to the millisecond |
+//! | `RetryAfterSeconds` | - | `retry-after` in whole seconds |
+//! | `None` | - | - |
+//!
+//! OpenAI has durations until the bucket is full again, Anthropic has timestamps by RFC 3339. The remaining amount is
+//! what the bucket holds, rounded down:
+//!
+//! ```text
+//! x-ratelimit-limit-requests: 60                    anthropic-ratelimit-requests-limit: 60
+//! x-ratelimit-remaining-requests: 59                anthropic-ratelimit-requests-remaining: 59
+//! x-ratelimit-reset-requests: 1s                    anthropic-ratelimit-requests-reset: 2026-11-21T00:00:01Z
+//! ```
+//!
+//! A limit that the scenario does not have has no headers. Vendors without such headers (`Headers::Plain`) get none.
+
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -6,11 +26,37 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::answer::AnswerBody;
 use crate::bucket::Level;
-use crate::scenario::LimitSignal;
+use crate::limit::LimitSignal;
 use crate::wire::Headers;
+
+/// The names of a limit's headers: the limit, the amount that remains, and the reset.
+type Names = [&'static str; 3];
+
+/// Anthropic's headers, of requests and of tokens.
+const ANTHROPIC: [Names; 2] = [
+    [
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+    ],
+    [
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-reset",
+    ],
+];
+
+/// OpenAI's headers, of requests and of tokens, which many compatible vendors have, too.
+const OPENAI: [Names; 2] = [
+    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+    ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+];
 
 impl LimitSignal {
     /// Returns the wait as the client is to see it, rounded up; `None` if it is not reported.
+    ///
+    /// The result is always longer than the wait, so that a client that waits exactly as long is never refused for a
+    /// rounding error.
     pub(crate) fn rounded(self, wait: Duration) -> Option<Duration> {
         match self {
             Self::Headers | Self::RetryAfter => Some(Duration::from_millis(
@@ -25,11 +71,21 @@ impl LimitSignal {
 /// The levels of the token buckets of requests and of tokens.
 #[derive(Clone, Copy)]
 pub(crate) struct Levels {
+    /// The bucket of requests, if they are limited.
     pub(crate) requests: Option<Level>,
+    /// The bucket of tokens, if they are limited.
     pub(crate) tokens: Option<Level>,
 }
 
-/// Adds the rate limit headers in the vendor's format.
+impl Levels {
+    /// Returns the time until the refused request would fit both buckets; zero without limits.
+    pub(crate) fn longest_wait(self) -> Duration {
+        [self.requests, self.tokens].into_iter().flatten().map(|level| level.wait).max().unwrap_or_default()
+    }
+}
+
+/// Adds the rate limit headers in the vendor's format. `wait` is the time after which a refused request may be sent
+/// again.
 pub(crate) fn add_limit_headers(
     limit_signal: LimitSignal,
     headers: Headers,
@@ -37,43 +93,33 @@ pub(crate) fn add_limit_headers(
     wait: Option<Duration>,
     response: &mut Response<AnswerBody>,
 ) {
-    let mut set = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-    };
-    if headers == Headers::Plain {
+    if headers == Headers::Plain || limit_signal == LimitSignal::None {
         return;
     }
-    if let (Some(wait), true) = (wait, limit_signal != LimitSignal::None) {
-        set("retry-after", seconds(wait));
+    if let Some(wait) = wait {
+        set(response, "retry-after", seconds(wait));
     }
-    if limit_signal != LimitSignal::Headers {
-        return;
+    if limit_signal == LimitSignal::Headers {
+        add_levels(headers, levels, response);
     }
-    let names: [[&'static str; 3]; 2] = match headers {
-        Headers::Anthropic => [
-            [
-                "anthropic-ratelimit-requests-limit",
-                "anthropic-ratelimit-requests-remaining",
-                "anthropic-ratelimit-requests-reset",
-            ],
-            [
-                "anthropic-ratelimit-tokens-limit",
-                "anthropic-ratelimit-tokens-remaining",
-                "anthropic-ratelimit-tokens-reset",
-            ],
-        ],
-        _ => [
-            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
-            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
-        ],
-    };
+}
+
+/// Adds the headers of both limits, as far as they exist.
+fn add_levels(headers: Headers, levels: Levels, response: &mut Response<AnswerBody>) {
+    let is_anthropic = headers == Headers::Anthropic;
+    let names = if is_anthropic { ANTHROPIC } else { OPENAI };
     for (level, [limit, remaining, reset]) in [levels.requests, levels.tokens].into_iter().zip(names) {
         let Some(level) = level else { continue };
-        set(limit, level.limit.to_string());
-        set(remaining, level.remaining.to_string());
-        set(reset, if headers == Headers::Anthropic { moment(level.full_in) } else { span(level.full_in) });
+        set(response, limit, level.limit.to_string());
+        set(response, remaining, level.remaining.to_string());
+        set(response, reset, if is_anthropic { moment(level.full_in) } else { span(level.full_in) });
+    }
+}
+
+/// Sets a header. A value that no header can have is left out.
+fn set(response: &mut Response<AnswerBody>, name: &'static str, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
     }
 }
 
@@ -84,7 +130,7 @@ fn moment(after: Duration) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// Formats a wait in seconds: `2` or `0.037`.
+/// Formats a wait in seconds: `2` or `0.037`. Parts of a millisecond are cut off.
 fn seconds(wait: Duration) -> String {
     match wait.subsec_millis() {
         0 => wait.as_secs().to_string(),
@@ -92,7 +138,7 @@ fn seconds(wait: Duration) -> String {
     }
 }
 
-/// Formats a duration as OpenAI does: `6m0s`, `1.500s`, `20ms`.
+/// Formats a duration as OpenAI does: `6m0s`, `1.500s`, `20ms`. A part of a millisecond counts as a whole one.
 fn span(span: Duration) -> String {
     let millis = span.as_micros().div_ceil(1_000);
     if millis < 1_000 {

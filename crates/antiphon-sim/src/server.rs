@@ -1,3 +1,9 @@
+//! The server: a listener on the loopback interface, and a task for each connection.
+//!
+//! The tasks belong to the handle. A [`JoinSet`] has the task that accepts; that task has a [`JoinSet`] of the
+//! connections. A dropped set aborts its tasks, so that dropping the handle closes the listener and every connection.
+//! The streams of an HTTP/2 connection are tasks of hyper, which end when their connection is closed.
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,18 +16,47 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::scenario::{Faults, Limit, Scenario};
-use crate::service::{Shared, serve};
+use crate::faults::Faults;
+use crate::limit::Limit;
+use crate::scenario::Scenario;
+use crate::service::serve;
+use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::verdict::ClientVerdict;
 
-/// A simulated vendor on `127.0.0.1`, which serves in a background task of the Tokio runtime. Dropping the handle stops the
-/// server and closes every connection.
+/// A simulated vendor on `127.0.0.1`, which serves in a background task of the Tokio runtime. Dropping the handle stops
+/// the server and closes every connection.
+///
+/// HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge are served on one port, without TLS. The number of
+/// connections is not limited. All methods can be called while clients are connected: a change applies to requests that
+/// arrive later.
+///
+/// Latencies and limits use Tokio's clock. A test must not pause it (`start_paused`), since the sockets are real: a
+/// paused clock jumps to the next timer while the test waits for bytes.
+///
+/// # Examples
+/// ```
+/// use antiphon_sim::{Faults, Limit, Scenario, Server};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let server = Server::start(Scenario::default().models(["small", "large"]), 0).await?;
+/// let base_url = format!("{}/v1", server.url()); // for clients of OpenAI's formats
+/// assert!(base_url.ends_with("/v1"));
+/// // The vendor begins to limit its clients, and later has an outage:
+/// server.change_limits(Some(Limit::per_second(5.0, 5)), None);
+/// server.change_faults(Faults::default().overloaded(1.0));
+/// server.reset();
+/// assert_eq!(server.stats().requests, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
+    /// The address, with the port that was selected.
     address: SocketAddr,
     shared: Arc<Shared>,
-    // Aborted when the server is dropped.
+    /// The task that accepts connections. Aborted when the server is dropped.
     tasks: JoinSet<()>,
 }
 
@@ -29,7 +64,13 @@ pub struct Server {
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 impl Server {
-    /// Starts a server on `port`; 0 selects a free port.
+    /// Starts a server on `port`; 0 selects a free port, which [`url`](Self::url) returns.
+    ///
+    /// Clients can connect as soon as the call returns. The server runs on the current runtime: a current-thread
+    /// runtime serves only while something else on it waits.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, or in one without its I/O driver, by Tokio's own check. Latencies need the time driver.
     ///
     /// # Errors
     /// The operating system's error if the port cannot be bound, such as `AddrInUse`.
@@ -46,13 +87,14 @@ impl Server {
         Ok(Self { address, shared, tasks })
     }
 
-    /// Returns the base URL, such as `http://127.0.0.1:4010`.
+    /// Returns the base URL, such as `http://127.0.0.1:4010`. The paths below it are those of the vendors; many clients
+    /// of OpenAI's formats expect the prefix `/v1` as a part of their base URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns the counts since the start or the last reset.
+    /// Returns the counts since the start or the last reset: a consistent snapshot.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
@@ -66,22 +108,26 @@ impl Server {
 
     /// Changes the rate limits of requests and of tokens, for tests of adaptive clients. `None` removes a limit.
     /// [`reset`](Self::reset) restores the limits of the scenario.
+    ///
+    /// The bucket of a limit that existed before keeps its level, up to the new burst. The bucket of a new limit is
+    /// full.
     pub fn change_limits(&self, requests: Option<Limit>, tokens: Option<Limit>) {
         self.shared.change(requests, tokens);
     }
 
-    /// Changes the faults. [`reset`](Self::reset) restores those of the scenario.
+    /// Changes the faults of requests that arrive from now on. [`reset`](Self::reset) restores those of the scenario.
     pub fn change_faults(&self, faults: Faults) {
         self.shared.change_faults(faults);
     }
 
-    /// Resets the statistics, the verdict and the random generator, restores the limits and faults of the scenario, and fills
-    /// their token buckets. Requests in flight continue and are not counted.
+    /// Resets the statistics, the verdict and the random generator, restores the limits and faults of the scenario, and
+    /// fills their token buckets. Requests in flight continue and are not counted.
     pub fn reset(&self) {
         self.shared.reset();
     }
 
-    /// Serves until the future is dropped, for a program that has nothing else to do. Other callers only keep the handle.
+    /// Serves until the future is dropped, for a program that has nothing else to do. Other callers only keep the
+    /// handle.
     ///
     /// # Cancel safety
     /// Dropping the future stops the server.
@@ -90,6 +136,7 @@ impl Server {
     }
 }
 
+/// Accepts connections until it is dropped, and drops the connections with itself.
 async fn accept(listener: TcpListener, shared: Arc<Shared>, max_streams: u32) {
     let mut connections = JoinSet::new();
     loop {
@@ -106,6 +153,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, max_streams: u32) {
     }
 }
 
+/// Serves the requests of one connection until the client closes it, or a fault resets it.
 async fn connection(stream: TcpStream, shared: Arc<Shared>, max_streams: u32) {
     // Small writes are sent at once, without Nagle's delay.
     let _ = stream.set_nodelay(true);
@@ -128,7 +176,8 @@ mod tests {
     use super::Server;
     use crate::{Faults, Limit, LimitSignal, Scenario};
 
-    /// Sends a chat request over a new connection; returns the bytes until the connection ends, or those of half a second.
+    /// Sends a chat request over a new connection; returns the bytes until the connection ends, or those of half a
+    /// second.
     async fn ask(server: &Server, body: &str) -> String {
         // The fields that every request of the format needs.
         let body = match body.strip_prefix('{') {

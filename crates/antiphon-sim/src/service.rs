@@ -1,4 +1,15 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! The HTTP service: from a request to its response.
+//!
+//! A request is one of three kinds, tried in this order:
+//!
+//! 1. A prompt: a `POST` to a path of one of the formats (`wire`). It is checked, admitted, delayed and answered.
+//! 2. A request to the simulator itself, below `/_sim/`.
+//! 3. A request that real servers answer beside prompts, such as a model list (`wire::auxiliary`).
+//!
+//! Only prompts are counted, limited, delayed and given faults. The state that requests share is in `shared`; nothing
+//! here holds its lock.
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -6,292 +17,93 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::answer::{AnswerBody, ConnectionBroken, Report};
-use crate::bucket::Bucket;
+use crate::faults::Fate;
+use crate::limit::LimitSignal;
 use crate::limit_headers::{Levels, add_limit_headers};
-use crate::scenario::{Fate, Faults, Limit, LimitSignal, Scenario};
-use crate::stats::{Stats, count_of};
-use crate::verdict::{ClientVerdict, End, Judge};
+use crate::scenario::Scenario;
+use crate::shared::{Admission, Admitted, Arrival, Shared};
+use crate::verdict::Judge;
 use crate::wire::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, auxiliary, wire_of};
 
-/// The state that all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    scenario: Scenario,
-    state: Mutex<State>,
-}
+/// A response, or the error that makes hyper reset the connection.
+type Served = Result<Response<AnswerBody>, ConnectionBroken>;
 
-#[derive(Debug)]
-struct State {
-    stats: Stats,
-    judge: Judge,
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
-    faults: Faults,
-    rng: SmallRng,
-    started_at: Option<Instant>,
-    /// Incremented by each reset; requests of an earlier epoch are not counted.
-    epoch: u64,
-}
+/// The wait that an overloaded server reports.
+const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 
-/// The result of admission control for a request.
-enum Admitted {
-    Yes(Admission),
-    No { levels: Levels, wait: Duration },
-}
+/// The body of the response to an unknown path, with status 404, in OpenAI's format.
+const NOTHING_HERE: &str =
+    r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
 
-/// A request before admission: its fingerprint, HTTP version, bytes and cost in tokens.
-struct Arrival {
-    fingerprint: u64,
-    version: Version,
-    body: usize,
+/// A request with a prompt that passed all checks.
+struct Checked {
+    asked: ParsedRequest,
+    prompt_tokens: u64,
+    /// The charge to the rate limit of tokens.
     cost: f64,
 }
 
-/// An admitted request, with its fate.
-struct Admission {
-    id: u64,
-    epoch: u64,
-    fate: Fate,
-    latency: Duration,
-    levels: Levels,
-    /// The seed of its words.
-    words: u64,
-    prompt_tokens: u64,
-}
-
-impl State {
-    fn new(scenario: &Scenario) -> Self {
-        let now = Instant::now().into_std();
-        Self {
-            stats: Stats::default(),
-            judge: Judge::default(),
-            requests: scenario.requests.map(|limit| Bucket::new(limit, now)),
-            tokens: scenario.tokens.map(|limit| Bucket::new(limit, now)),
-            faults: scenario.faults,
-            rng: SmallRng::seed_from_u64(scenario.seed),
-            started_at: None,
-            epoch: 0,
-        }
-    }
-}
-
-impl Shared {
-    pub(crate) fn new(scenario: Scenario) -> Self {
-        Self { state: Mutex::new(State::new(&scenario)), scenario }
-    }
-
-    pub(crate) fn connected(&self) {
-        self.lock().stats.connections += 1;
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let state = self.lock();
-        let mut stats = state.stats.clone();
-        if let Some(started_at) = state.started_at.map(Instant::into_std) {
-            let reached = |bucket: &Bucket| bucket.reached(started_at, started_at + stats.wall);
-            let buckets = [&state.requests, &state.tokens].into_iter().flatten();
-            stats.limit_reached = buckets.filter_map(reached).reduce(f64::max);
-        }
-        stats
-    }
-
-    pub(crate) fn change(&self, requests: Option<Limit>, tokens: Option<Limit>) {
-        let now = Instant::now().into_std();
-        let state = &mut *self.lock();
-        for (bucket, limit) in [(&mut state.requests, requests), (&mut state.tokens, tokens)] {
-            match (bucket, limit) {
-                (Some(bucket), Some(limit)) => bucket.change(limit, now),
-                (bucket, limit) => *bucket = limit.map(|limit| Bucket::new(limit, now)),
-            }
-        }
-    }
-
-    pub(crate) fn change_faults(&self, faults: Faults) {
-        self.lock().faults = faults;
-    }
-
-    pub(crate) fn verdict(&self) -> ClientVerdict {
-        let state = self.lock();
-        state.judge.verdict(&state.stats)
-    }
-
-    pub(crate) fn reset(&self) {
-        let mut state = self.lock();
-        *state = State { epoch: state.epoch + 1, ..State::new(&self.scenario) };
-    }
-
-    pub(crate) fn trickle_every(&self) -> Duration {
-        self.scenario.trickle_every
-    }
-
-    pub(crate) fn answered(&self, request: u64, epoch: u64, input: u64, tokens: u64) {
-        self.end(request, epoch, End::Answered, |stats| {
-            stats.answered += 1;
-            stats.output_tokens += tokens;
-            stats.billed_input_tokens += input;
-            stats.billed_output_tokens += tokens;
-        });
-    }
-
-    /// Ends a refused request, which may be retried after `until`, if that was reported.
-    pub(crate) fn refused(&self, request: u64, epoch: u64, until: Option<Instant>) {
-        self.end(request, epoch, End::Refused(until.map(Instant::into_std)), |_| {});
-    }
-
-    pub(crate) fn out_of_money(&self, request: u64, epoch: u64) {
-        self.end(request, epoch, End::OutOfMoney(Instant::now().into_std()), |_| {});
-    }
-
-    pub(crate) fn cut(&self, request: u64, epoch: u64, billed: Option<(u64, u64)>) {
-        self.end(request, epoch, End::Failed, |stats| bill(stats, billed));
-    }
-
-    pub(crate) fn hung_up(&self, request: u64, epoch: u64, billed: Option<(u64, u64)>) {
-        self.end(request, epoch, End::Failed, |stats| {
-            stats.hung_up += 1;
-            bill(stats, billed);
-        });
-    }
-
-    fn end(&self, request: u64, epoch: u64, end: End, count: impl FnOnce(&mut Stats)) {
-        let mut state = self.lock();
-        if state.epoch != epoch {
-            return;
-        }
-        count(&mut state.stats);
-        state.stats.in_flight -= 1;
-        if let Some(started_at) = state.started_at {
-            state.stats.wall = started_at.elapsed();
-        }
-        state.judge.ended(request, end);
-    }
-
-    /// Counts a request that can never succeed.
-    fn hopeless(&self, request: u64, version: Version) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        let started_at = *state.started_at.get_or_insert(now);
-        state.stats.wall = now - started_at;
-        state.stats.requests += 1;
-        state.stats.errors += 1;
-        state.stats.http2 += u64::from(version == Version::HTTP_2);
-        state.judge.arrived(request, now.into_std());
-        state.judge.ended(request, End::Hopeless);
-    }
-
-    fn admit(&self, arrival: Arrival, wire: &dyn Wire) -> Admitted {
-        let Arrival { fingerprint: request, version, body, cost } = arrival;
-        let now = Instant::now();
-        let mut state = self.lock();
-        let State { stats, judge, requests, tokens, faults, rng, started_at, epoch } = &mut *state;
-        started_at.get_or_insert(now);
-        let now = now.into_std();
-        judge.arrived(request, now);
-        stats.requests += 1;
-        stats.http2 += u64::from(version == Version::HTTP_2);
-        let fits = requests.as_mut().is_none_or(|bucket| bucket.holds(1.0, now))
-            & tokens.as_mut().is_none_or(|bucket| bucket.holds(cost, now));
-        if fits {
-            requests.iter_mut().for_each(|bucket| bucket.take(1.0));
-            tokens.iter_mut().for_each(|bucket| bucket.take(cost));
-        }
-        let levels = Levels {
-            requests: requests.as_ref().map(|bucket| bucket.level(1.0)),
-            tokens: tokens.as_ref().map(|bucket| bucket.level(cost)),
-        };
-        if !fits {
-            stats.throttled += 1;
-            let wait = [levels.requests, levels.tokens].into_iter().flatten().map(|level| level.wait).max();
-            let wait = self.scenario.limit_signal.rounded(wait.unwrap_or_default());
-            // A client is not judged by a wait that was not reported.
-            let reported = wait.filter(|_| wire.has_retry_after());
-            judge.ended(request, End::Refused(reported.map(|wait| now + wait)));
-            return Admitted::No { levels, wait: wait.unwrap_or_default() };
-        }
-        let fate = match faults.draw(rng) {
-            // The format cannot report a filter.
-            Fate::Filter if !wire.filters() => Fate::Answer,
-            fate => fate,
-        };
-        if let Some(count) = count_of(stats, fate) {
-            *count += 1;
-        }
-        // The same seed produces the same words.
-        let words = rng.random();
-        stats.in_flight += 1;
-        stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);
-        stats.input_tokens += body as u64 / 4;
-        Admitted::Yes(Admission {
-            id: stats.requests,
-            epoch: *epoch,
-            fate,
-            latency: self.scenario.latency.draw(rng),
-            levels,
-            words,
-            prompt_tokens: body as u64 / 4,
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn bill(stats: &mut Stats, billed: Option<(u64, u64)>) {
-    if let Some((input, output)) = billed {
-        stats.billed_input_tokens += input;
-        stats.billed_output_tokens += output;
-    }
-}
+/// A request that can never succeed: the error to report, and its message.
+struct Hopeless(ErrorCase, &'static str);
 
 /// Serves one request.
-pub(crate) async fn serve(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, ConnectionBroken> {
-    let json = |status, body: Bytes| Ok(plain(&shared, status, body));
+///
+/// An error resets the connection, or the stream in HTTP/2: the fault `reset`, or a request whose body cannot be read.
+///
+/// # Cancel safety
+/// hyper drops the future when the client closes the connection. A prompt that was admitted is then counted as hung up.
+pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Served {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     if let Some(wire) = wire_of(&head.method, path) {
-        let Ok(body) = body.collect().await else { return Err(ConnectionBroken) };
-        return serve_prompt(&shared, wire, &head, body.to_bytes()).await;
+        return serve_prompt(&shared, wire, &head, &read(body).await?).await;
     }
+    let json = |body| Ok(plain(&shared, StatusCode::OK, body));
     match (&head.method, path) {
-        (_, "/_sim/stats") => json(StatusCode::OK, to_json(&shared.stats())),
-        (_, "/_sim/verdict") => json(StatusCode::OK, to_json(&shared.verdict())),
+        (_, "/_sim/stats") => json(to_json(&shared.stats())),
+        (_, "/_sim/verdict") => json(to_json(&shared.verdict())),
         (&Method::POST, "/_sim/reset") => {
             shared.reset();
-            json(StatusCode::OK, Bytes::from_static(b"{}"))
+            json(Bytes::from_static(b"{}"))
         }
-        (method, path) => {
-            let Ok(body) = body.collect().await else { return Err(ConnectionBroken) };
-            let is_public = matches!(path, "/health" | "/v1/health" | "/api/version");
-            let wire = wire_of(&Method::POST, prompt_path(path, &head.headers));
-            if let Some(wire) =
-                wire.filter(|wire| !is_public && !shared.scenario.is_authorised(*wire, &head.headers))
-            {
-                return Ok(error_response(&shared, wire, ErrorCase::WrongKey, "the key is wrong"));
-            }
-            match auxiliary(method, path, &head.headers, &body.to_bytes(), &shared.scenario.listed()) {
-                Some((kind, body)) => {
-                    let mut response = plain(&shared, StatusCode::OK, body.into());
-                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-                    Ok(response)
-                }
-                None => json(StatusCode::NOT_FOUND, Bytes::from_static(NOTHING_HERE.as_bytes())),
-            }
+        _ => Ok(serve_auxiliary(&shared, &head, &read(body).await?)),
+    }
+}
+
+/// Reads the whole body of a request.
+async fn read(body: Incoming) -> Result<Bytes, ConnectionBroken> {
+    body.collect().await.map(|body| body.to_bytes()).map_err(|_| ConnectionBroken)
+}
+
+/// Responds to a request that is neither a prompt nor one to the simulator itself. Needs the key, except for health
+/// checks.
+fn serve_auxiliary(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Response<AnswerBody> {
+    let (path, headers, scenario) = (head.uri.path(), &head.headers, shared.scenario());
+    let is_public = matches!(path, "/health" | "/v1/health" | "/api/version");
+    let wire = wire_of(&Method::POST, prompt_path(path, headers));
+    if let Some(wire) = wire.filter(|wire| !is_public && !scenario.is_authorised(*wire, headers)) {
+        return error_response(shared, wire, ErrorCase::WrongKey, "the key is wrong");
+    }
+    match auxiliary(&head.method, path, headers, body, &scenario.listed()) {
+        Some((kind, body)) => {
+            let mut response = plain(shared, StatusCode::OK, body.into());
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            response
         }
+        None => plain(shared, StatusCode::NOT_FOUND, Bytes::from_static(NOTHING_HERE.as_bytes())),
     }
 }
 
 /// Returns the path of prompts of the vendor that has this path, so that errors have its format.
-fn prompt_path(path: &str, headers: &hyper::HeaderMap) -> &'static str {
+///
+/// `/v1/` belongs to two vendors: the header `anthropic-version` decides.
+fn prompt_path(path: &str, headers: &HeaderMap) -> &'static str {
     match path {
         path if path.starts_with("/v1beta/") => "/v1beta/models/sim-1:generateContent",
         path if path.starts_with("/api/") => "/api/chat",
@@ -299,9 +111,6 @@ fn prompt_path(path: &str, headers: &hyper::HeaderMap) -> &'static str {
         _ => "/v1/chat/completions",
     }
 }
-
-const NOTHING_HERE: &str =
-    r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
 
 impl Scenario {
     /// Returns the models to list.
@@ -312,14 +121,19 @@ impl Scenario {
         }
     }
 
+    /// Returns whether a model exists. A request without a model is accepted.
+    fn has_model(&self, model: Option<&str>) -> bool {
+        self.models.is_empty() || model.is_none_or(|model| self.models.iter().any(|known| known == model))
+    }
+
     /// Returns whether a request has the required key, if there is one.
-    fn is_authorised(&self, wire: &dyn Wire, headers: &hyper::HeaderMap) -> bool {
+    fn is_authorised(&self, wire: &dyn Wire, headers: &HeaderMap) -> bool {
         self.key.as_ref().is_none_or(|key| key_of(wire, headers) == Some(key.as_bytes()))
     }
 }
 
 /// Returns the key of a request, from its vendor's header.
-fn key_of<'h>(wire: &dyn Wire, headers: &'h hyper::HeaderMap) -> Option<&'h [u8]> {
+fn key_of<'h>(wire: &dyn Wire, headers: &'h HeaderMap) -> Option<&'h [u8]> {
     match wire.key_header() {
         Some(name) => Some(headers.get(name)?.as_bytes()),
         None => headers.get("authorization")?.as_bytes().strip_prefix(b"Bearer "),
@@ -327,113 +141,156 @@ fn key_of<'h>(wire: &dyn Wire, headers: &'h hyper::HeaderMap) -> Option<&'h [u8]
 }
 
 /// Checks, admits and answers a prompt.
-async fn serve_prompt(
-    shared: &Arc<Shared>,
-    wire: &'static dyn Wire,
-    head: &Parts,
-    body: Bytes,
-) -> Result<Response<AnswerBody>, ConnectionBroken> {
-    let fingerprint = Judge::fingerprint(head.uri.path(), key_of(wire, &head.headers), &body);
-    let scenario = &shared.scenario;
-    let hopeless = |case, message| {
-        shared.hopeless(fingerprint, head.version);
-        Ok(error_response(shared, wire, case, message))
+async fn serve_prompt(shared: &Arc<Shared>, wire: &'static dyn Wire, head: &Parts, body: &[u8]) -> Served {
+    let fingerprint = Judge::fingerprint(head.uri.path(), key_of(wire, &head.headers), body);
+    let Checked { asked, prompt_tokens, cost } = match check(shared, wire, head, body) {
+        Ok(checked) => checked,
+        Err(Hopeless(case, message)) => {
+            shared.hopeless(fingerprint, head.version);
+            return Ok(error_response(shared, wire, case, message));
+        }
     };
-    if !scenario.is_authorised(wire, &head.headers) {
-        return hopeless(ErrorCase::WrongKey, "the key is wrong");
-    }
-    let Some(asked) = wire.parse(head.uri.path(), &body) else {
-        return hopeless(ErrorCase::Invalid, "this is no request of this format");
-    };
-    let known = asked
-        .model
-        .as_ref()
-        .is_none_or(|model| scenario.models.is_empty() || scenario.models.contains(model));
-    if !known {
-        return hopeless(ErrorCase::NoSuchModel, "there is no model of that name");
-    }
-    let prompt_tokens = body.len() as u64 / 4;
-    let most = asked.max_tokens.unwrap_or(scenario.answer_tokens);
-    #[expect(clippy::cast_precision_loss, reason = "no request has 2^52 tokens")]
-    let cost = prompt_tokens as f64 + f64::from(most);
-    if shared.lock().tokens.as_ref().is_some_and(|bucket| !bucket.can_hold(cost)) {
-        return hopeless(ErrorCase::TooLong, "it has more tokens than are allowed at once");
-    }
-    match shared.admit(Arrival { fingerprint, version: head.version, body: body.len(), cost }, wire) {
+    let arrival = Arrival { fingerprint, version: head.version, prompt_tokens, cost };
+    match shared.admit(&arrival, wire) {
         Admitted::Yes(admission) => {
-            let report = Report::new(shared.clone(), fingerprint, admission.epoch, prompt_tokens);
+            let report = Report::new(shared.clone(), &admission);
             respond(shared, wire, asked, admission, report).await
         }
-        Admitted::No { levels, wait } => {
-            let reported = (scenario.limit_signal != LimitSignal::None).then_some(wait.as_secs_f64());
-            let mut refusal = error_response(shared, wire, ErrorCase::Limited(reported), "too many");
-            add_limit_headers(scenario.limit_signal, wire.headers(), levels, Some(wait), &mut refusal);
-            Ok(refusal)
-        }
+        Admitted::No { levels, wait } => Ok(throttled(shared, wire, levels, wait)),
     }
 }
 
+/// Checks the key, the format, the model and the size of a prompt, in this order.
+fn check(shared: &Shared, wire: &dyn Wire, head: &Parts, body: &[u8]) -> Result<Checked, Hopeless> {
+    let scenario = shared.scenario();
+    if !scenario.is_authorised(wire, &head.headers) {
+        return Err(Hopeless(ErrorCase::WrongKey, "the key is wrong"));
+    }
+    let Some(asked) = wire.parse(head.uri.path(), body) else {
+        return Err(Hopeless(ErrorCase::Invalid, "this is no request of this format"));
+    };
+    if !scenario.has_model(asked.model.as_deref()) {
+        return Err(Hopeless(ErrorCase::NoSuchModel, "there is no model of that name"));
+    }
+    let prompt_tokens = tokens_of(body);
+    let cost = cost(prompt_tokens, asked.max_tokens.unwrap_or(scenario.answer_tokens));
+    if !shared.can_ever_admit(cost) {
+        return Err(Hopeless(ErrorCase::TooLong, "it has more tokens than are allowed at once"));
+    }
+    Ok(Checked { asked, prompt_tokens, cost })
+}
+
+/// Returns the tokens of a prompt: a quarter of the bytes of its request, the usual estimate for English text.
+fn tokens_of(body: &[u8]) -> u64 {
+    u64::try_from(body.len()).unwrap_or(u64::MAX) / 4
+}
+
+/// Returns the charge of a request to the rate limit of tokens: its prompt and the longest answer that it allows, as
+/// vendors charge it before they know the length of the answer.
+fn cost(prompt_tokens: u64, max_tokens: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "no request has 2^52 tokens")]
+    let prompt_tokens = prompt_tokens as f64;
+    prompt_tokens + f64::from(max_tokens)
+}
+
+/// Returns the response to a request that a rate limit refuses, with the wait if the scenario reports it.
+fn throttled(shared: &Arc<Shared>, wire: &dyn Wire, levels: Levels, wait: Duration) -> Response<AnswerBody> {
+    let signal = shared.scenario().limit_signal;
+    let reported = (signal != LimitSignal::None).then_some(wait.as_secs_f64());
+    let mut refusal = error_response(shared, wire, ErrorCase::Limited(reported), "too many");
+    add_limit_headers(signal, wire.headers(), levels, Some(wait), &mut refusal);
+    refusal
+}
+
 /// Answers an admitted prompt after its latency, with its fault.
+///
+/// # Cancel safety
+/// Dropping the future drops the report, which counts the request as hung up.
 async fn respond(
     shared: &Arc<Shared>,
     wire: &'static dyn Wire,
     asked: ParsedRequest,
     admission: Admission,
     mut report: Report,
-) -> Result<Response<AnswerBody>, ConnectionBroken> {
-    let scenario = &shared.scenario;
+) -> Served {
     let Admission { id, fate, latency, levels, .. } = admission;
     if !latency.is_zero() {
         sleep(latency).await;
     }
-    let case = match fate {
-        Fate::Error => Some(ErrorCase::Broken),
-        // A whole answer has no middle.
-        Fate::Breaks if !asked.stream => Some(ErrorCase::Broken),
-        Fate::Overloaded => Some(ErrorCase::Overloaded),
-        Fate::Money => Some(ErrorCase::NoMoney),
-        _ => None,
+    if fate == Fate::Reset {
+        report.cut();
+        return Err(ConnectionBroken);
+    }
+    let scenario = shared.scenario();
+    let mut response = match error_case(fate, asked.stream) {
+        Some(case) => failed(shared, wire, case, report),
+        None => answered(scenario, wire, asked, &admission, report),
     };
     // An overloaded server reports a wait.
     let wait = (fate == Fate::Overloaded).then_some(OVERLOADED_FOR);
-    match fate {
-        Fate::Money => report.out_of_money(),
-        Fate::Overloaded => {
-            let is_reported = scenario.limit_signal != LimitSignal::None && wire.headers() != Headers::Plain;
-            report.refused(wait.filter(|_| is_reported).map(|wait| Instant::now() + wait));
-        }
-        _ if case.is_some() || fate == Fate::Reset => report.cut(),
-        _ => {}
-    }
-    if fate == Fate::Reset {
-        return Err(ConnectionBroken);
-    }
-    let stream = asked.stream && fate != Fate::WrongType;
-    let mut response = match case {
-        Some(case) => error_response(shared, wire, case, "on purpose"),
-        None => {
-            let answer = answer(wire, asked, &admission, scenario.answer_tokens);
-            Response::new(match fate {
-                Fate::Slow => AnswerBody::drops(&answer, stream, report),
-                _ if stream => AnswerBody::words(answer, scenario.tokens_per_second, fate, report),
-                _ => AnswerBody::whole(&answer, fate, report),
-            })
-        }
-    };
-    let kind = match fate {
-        Fate::WrongType => "text/html",
-        _ if stream && case.is_none() => wire.stream_type(),
-        _ => "application/json",
-    };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     name(wire, &mut response, id);
     add_limit_headers(scenario.limit_signal, wire.headers(), levels, wait, &mut response);
     Ok(response)
 }
 
-/// The wait that an overloaded server reports.
-const OVERLOADED_FOR: Duration = Duration::from_secs(1);
+/// Returns the error that a fault has in place of an answer; `None` for an answer, even a damaged one.
+fn error_case(fate: Fate, is_stream: bool) -> Option<ErrorCase> {
+    match fate {
+        Fate::Error => Some(ErrorCase::Broken),
+        // A whole answer has no middle.
+        Fate::Breaks if !is_stream => Some(ErrorCase::Broken),
+        Fate::Overloaded => Some(ErrorCase::Overloaded),
+        Fate::Money => Some(ErrorCase::NoMoney),
+        _ => None,
+    }
+}
 
+/// Reports a request that fails on purpose, and returns its error.
+fn failed(
+    shared: &Arc<Shared>,
+    wire: &dyn Wire,
+    case: ErrorCase,
+    mut report: Report,
+) -> Response<AnswerBody> {
+    match case {
+        ErrorCase::NoMoney => report.out_of_money(),
+        ErrorCase::Overloaded => {
+            let is_silent = shared.scenario().limit_signal == LimitSignal::None;
+            let is_reported = !is_silent && wire.headers() != Headers::Plain;
+            report.refused(is_reported.then(|| Instant::now() + OVERLOADED_FOR));
+        }
+        _ => report.cut(),
+    }
+    error_response(shared, wire, case, "on purpose")
+}
+
+/// Returns an answer, streamed or whole, with the damage of its fate. Its body ends the report.
+fn answered(
+    scenario: &Scenario,
+    wire: &'static dyn Wire,
+    asked: ParsedRequest,
+    admission: &Admission,
+    report: Report,
+) -> Response<AnswerBody> {
+    let fate = admission.fate;
+    let is_stream = asked.stream && fate != Fate::WrongType;
+    let answer = answer(wire, asked, admission, scenario.answer_tokens);
+    let mut response = Response::new(match fate {
+        Fate::Slow => AnswerBody::drops(&answer, is_stream, report),
+        _ if is_stream => AnswerBody::words(answer, scenario.tokens_per_second, fate, report),
+        _ => AnswerBody::whole(&answer, fate, report),
+    });
+    let kind = match fate {
+        Fate::WrongType => "text/html",
+        _ if is_stream => wire.stream_type(),
+        _ => "application/json",
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// Returns the answer to a prompt: a value of its schema, or the default words, as far as the fate lets the model
+/// answer.
 fn answer(wire: &'static dyn Wire, mut asked: ParsedRequest, admission: &Admission, tokens: u32) -> Answer {
     let schema = asked.schema.take();
     let answer = Answer::new(wire, asked, admission.id, admission.prompt_tokens);
@@ -448,6 +305,7 @@ fn answer(wire: &'static dyn Wire, mut asked: ParsedRequest, admission: &Admissi
     }
 }
 
+/// Returns a JSON response that is not an answer to a prompt, and ends no request.
 fn plain(shared: &Arc<Shared>, status: StatusCode, body: Bytes) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::plain(body, Report::none(shared.clone())));
     *response.status_mut() = status;
@@ -455,6 +313,7 @@ fn plain(shared: &Arc<Shared>, status: StatusCode, body: Bytes) -> Response<Answ
     response
 }
 
+/// Returns an error in the vendor's format, with a request id.
 fn error_response(
     shared: &Arc<Shared>,
     wire: &dyn Wire,
@@ -464,7 +323,7 @@ fn error_response(
     let (status, body) = wire.error(case, message);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(shared, status, body.into());
-    name(wire, &mut response, shared.lock().stats.requests);
+    name(wire, &mut response, shared.request_count());
     response
 }
 
@@ -480,6 +339,7 @@ fn name(wire: &dyn Wire, response: &mut Response<AnswerBody>, id: u64) {
     }
 }
 
+/// Serialises a report of the simulator.
 fn to_json(value: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }

@@ -1,4 +1,21 @@
 //! The vendors' wire formats, as far as a client can see them.
+//!
+//! A format is a [`Wire`]: a stateless type that parses requests, and writes answers, events and errors as text. It
+//! knows nothing of limits and faults; `service` decides what happens to a request, and asks the format only for the
+//! bytes.
+//!
+//! | module | format | answers report a filter | wait after a 429 |
+//! |---|---|---|---|
+//! | `chat` | OpenAI, chat completions | yes | header |
+//! | `responses` | OpenAI, Responses | yes | header |
+//! | `anthropic` | Anthropic, Messages | as a refusal | header |
+//! | `gemini` | Gemini, `generateContent` | yes | body |
+//! | `ollama` | Ollama, `/api/chat` and `/api/generate` | no | none |
+//! | `llamacpp` | llama.cpp, `/completion` | no | none |
+//! | `auxiliary` | model lists and other requests that are not prompts | - | - |
+//!
+//! Answers are written with `format!` and not by serialising values, which keeps the server cheap beside the client
+//! that it measures, and fixes the order of the fields as the vendors have it.
 
 mod anthropic;
 mod auxiliary;
@@ -20,8 +37,12 @@ pub(crate) use auxiliary::auxiliary;
 use crate::example;
 
 /// A vendor's wire format of requests and answers.
+///
+/// A streamed answer is the concatenation of [`start`](Self::start), one [`piece`](Self::piece) for each word, and
+/// [`end`](Self::end). [`Answer`] joins `start` to the first piece, so that there is one frame for each word.
 pub(crate) trait Wire: Send + Sync {
-    /// Parses a request; `None` if the body is not a request of this format.
+    /// Parses a request; `None` if the body is not a request of this format. Only the fields that affect the answer,
+    /// and those that the vendor requires, are looked at.
     fn parse(&self, path: &str, body: &[u8]) -> Option<ParsedRequest>;
 
     /// Returns the content type of streamed answers.
@@ -29,34 +50,36 @@ pub(crate) trait Wire: Send + Sync {
         "text/event-stream"
     }
 
-    /// Returns the whole answer as one body.
+    /// Returns the whole answer as one body: that of a request without streaming.
     fn whole(&self, answer: &Answer) -> String;
 
-    /// Returns the bytes before the first word.
+    /// Returns the bytes before the first word. Default: none.
     fn start(&self, _: &Answer) -> String {
         String::new()
     }
 
-    /// Returns the event of one word.
+    /// Returns the event of one word, by its index from 0.
     fn piece(&self, answer: &Answer, at: u32) -> String;
 
-    /// Returns the bytes after the last word.
+    /// Returns the bytes after the last word: the reason of the end, the usage, and the vendor's end mark. Empty where
+    /// the event of the last word has all of it.
     fn end(&self, answer: &Answer) -> String;
 
     /// Returns an event without output: a keep-alive of the server that shows no progress of the model.
     fn empty(&self, answer: &Answer) -> String;
 
-    /// Returns a piece that breaks the format.
+    /// Returns a piece that breaks the format: a complete event whose JSON is cut.
     fn garbage(&self) -> &'static str {
         "data: {\"choices\": [{\"del\n\n"
     }
 
-    /// Returns an error within a stream that has begun.
+    /// Returns an error within a stream that has begun. Default: the error `Broken` as an event.
     fn breaks(&self) -> String {
         format!("data: {}\n\n", self.error(ErrorCase::Broken, "it broke in the middle").1)
     }
 
-    /// Returns the status and the body of an error.
+    /// Returns the status and the body of an error. A format may replace `message` by the text that its vendor is known
+    /// to send, since clients look for it.
     fn error(&self, case: ErrorCase, message: &str) -> (u16, String);
 
     /// Returns the style of the headers for rate limits and the request id.
@@ -92,14 +115,21 @@ pub(crate) enum Headers {
 /// The errors that a format can report.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ErrorCase {
+    /// A body that is not a request of the format.
     Invalid,
+    /// More tokens than the burst of the token limit: the simulator's context window.
     TooLong,
+    /// A model that is not in the scenario's list.
     NoSuchModel,
+    /// A missing or wrong API key.
     WrongKey,
     /// A rate limit, and the seconds to wait, if they are reported.
     Limited(Option<f64>),
+    /// An account without credit.
     NoMoney,
+    /// Too much load, worth a retry.
     Overloaded,
+    /// An internal error, worth a retry.
     Broken,
 }
 
@@ -108,17 +138,24 @@ pub(crate) enum ErrorCase {
 pub(crate) struct ParsedRequest {
     pub(crate) model: Option<String>,
     pub(crate) stream: bool,
+    /// The maximum number of answer tokens; larger numbers than `u32` can hold are its maximum.
     pub(crate) max_tokens: Option<u32>,
+    /// The JSON schema of structured output. A mode that asks for any JSON object has the schema of all objects.
     pub(crate) schema: Option<Value>,
+    /// Whether a stream ends with the usage. Only chat completions make it optional.
     pub(crate) include_usage: bool,
 }
 
 /// The reason why an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finish {
+    /// The natural end.
     Stop,
+    /// The request's limit on tokens.
     Length,
+    /// A model refusal.
     Refused,
+    /// A content filter.
     Filtered,
 }
 
@@ -127,8 +164,10 @@ pub(crate) struct Answer {
     pub(crate) wire: &'static dyn Wire,
     /// The model's name as a JSON string; it came from the client and may contain anything.
     pub(crate) model: String,
+    /// The number of the request, from which ids are formed.
     pub(crate) id: u64,
     pub(crate) prompt_tokens: u64,
+    /// The number of words. Until the words are set, the request's limit on tokens.
     pub(crate) tokens: u32,
     pub(crate) finish: Finish,
     pub(crate) include_usage: bool,
@@ -139,6 +178,7 @@ pub(crate) struct Answer {
 enum Words {
     /// The words of [`WORDS`], repeated.
     Default,
+    /// A value that fits a schema, in parts of four characters.
     Of(Vec<String>),
 }
 
@@ -158,6 +198,8 @@ const WORDS: [&str; 8] = [
 pub(crate) const REFUSAL: &str = "I cannot help with that.";
 
 impl Answer {
+    /// Creates an answer to a request. Its words are set by [`with_words`](Self::with_words) or
+    /// [`with_schema`](Self::with_schema).
     pub(crate) fn new(wire: &'static dyn Wire, asked: ParsedRequest, id: u64, prompt_tokens: u64) -> Self {
         let model = asked.model.as_deref().unwrap_or("sim-1");
         Self {
@@ -181,7 +223,8 @@ impl Answer {
         self
     }
 
-    /// Sets the words to a value that fits the schema, four characters per token, capped by the request's limit on tokens.
+    /// Sets the words to a value that fits the schema, four characters per token, capped by the request's limit on
+    /// tokens. A capped value is not valid JSON, as with real vendors.
     pub(crate) fn with_schema(mut self, schema: &Value, rng: &mut SmallRng) -> Self {
         let letters: Vec<char> = example::fitting(schema, rng).to_string().chars().collect();
         let words =
@@ -192,7 +235,8 @@ impl Answer {
         self.with_words(all)
     }
 
-    /// Sets the reason for the end: a refusal has no words, and a content filter stops in the middle.
+    /// Sets the reason for the end: a refusal has no words, and a content filter stops in the middle. To be called
+    /// after the words are set.
     pub(crate) fn with_finish(mut self, finish: Finish) -> Self {
         self.finish = finish;
         self.tokens = match finish {
@@ -203,7 +247,7 @@ impl Answer {
         self
     }
 
-    /// Returns one word as a JSON string.
+    /// Returns one word as a JSON string, quotes included. Beyond the last word of a schema's value it is empty.
     pub(crate) fn word(&self, at: u32) -> Cow<'_, str> {
         match &self.words {
             Words::Default => Cow::Borrowed(WORDS[at as usize % WORDS.len()]),
@@ -211,7 +255,7 @@ impl Answer {
         }
     }
 
-    /// Returns all words as one JSON string.
+    /// Returns all words as one JSON string, joined without their inner quotes.
     pub(crate) fn text(&self) -> String {
         let mut text = String::from('"');
         for at in 0..self.tokens {
@@ -222,6 +266,7 @@ impl Answer {
         text
     }
 
+    /// Returns the whole answer as one body.
     pub(crate) fn whole(&self) -> Bytes {
         self.wire.whole(self).into()
     }
@@ -244,6 +289,9 @@ impl Answer {
 }
 
 /// Returns the format of a prompt by its method and path; `None` for any other request.
+///
+/// Most paths are matched by their end, since vendors and gateways have the same formats below different prefixes.
+/// Those of Ollama and llama.cpp are matched whole: `/v1/completions` would be another format.
 pub(crate) fn wire_of(method: &Method, path: &str) -> Option<&'static dyn Wire> {
     if method != Method::POST {
         return None;
@@ -267,14 +315,17 @@ pub(crate) fn field<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
     body.get(key).filter(|value| !value.is_null())
 }
 
+/// Returns a field that is a whole number, capped at `u32`; `None` if it is missing or of another type.
 pub(crate) fn number(body: &Value, key: &str) -> Option<u32> {
     body.get(key)?.as_u64().map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+/// Returns a field that is a text; `None` if it is missing or of another type.
 pub(crate) fn text(body: &Value, key: &str) -> Option<String> {
     body.get(key)?.as_str().map(str::to_owned)
 }
 
+/// Returns a text as a JSON string, with quotes and escapes.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }

@@ -1,6 +1,13 @@
+//! The merge of two schemas, by which `allOf`, `anyOf`, `oneOf` and keywords beside a `$ref` become a single schema.
+//!
+//! Each keyword that both schemas have is combined by its meaning: properties by name, required names as a union,
+//! enumerations and types as an intersection, bounds as the tighter one. For all other keywords, the second schema
+//! replaces the first.
+
 use serde_json::{Map, Value, json};
 
-/// Merges the keywords of one schema into another, so that a value that fits the result fits both.
+/// Merges the keywords of one schema into another, so that a value that fits the result fits both, as far as possible:
+/// of two patterns, formats or `anyOf`, only the second is kept.
 pub(super) fn merge(into: &mut Map<String, Value>, from: &Value) {
     for (key, value) in from.as_object().into_iter().flatten() {
         let Some(known) = into.get_mut(key) else {
@@ -9,14 +16,7 @@ pub(super) fn merge(into: &mut Map<String, Value>, from: &Value) {
         };
         match (key.as_str(), &mut *known, value) {
             ("description" | "title", ..) => {}
-            ("properties" | "$defs", Value::Object(known), Value::Object(more)) => {
-                for (name, schema) in more {
-                    match known.get_mut(name) {
-                        Some(other) => both(other, schema),
-                        None => drop(known.insert(name.clone(), schema.clone())),
-                    }
-                }
-            }
+            ("properties" | "$defs", Value::Object(known), Value::Object(more)) => add_all(known, more),
             ("items" | "contains" | "propertyNames" | "additionalProperties", known, more) => {
                 both(known, more)
             }
@@ -38,6 +38,17 @@ pub(super) fn merge(into: &mut Map<String, Value>, from: &Value) {
     }
 }
 
+/// Adds named schemas to others. Schemas of the same name are combined.
+fn add_all(known: &mut Map<String, Value>, more: &Map<String, Value>) {
+    for (name, schema) in more {
+        match known.get_mut(name) {
+            Some(other) => both(other, schema),
+            None => drop(known.insert(name.clone(), schema.clone())),
+        }
+    }
+}
+
+/// Replaces a schema by one whose values fit a second schema, too. `false` allows no value, and `true` allows all.
 fn both(known: &mut Value, more: &Value) {
     match (&*known, more) {
         (Value::Bool(false), _) | (_, Value::Bool(true)) => {}
@@ -47,7 +58,8 @@ fn both(known: &mut Value, more: &Value) {
     }
 }
 
-/// Returns the types that both allow, or those of the second if they have none in common.
+/// Returns the types that both allow, or those of the second if they have none in common. `number` and `integer` have
+/// `integer` in common.
 fn types_of_both(known: &Value, more: &Value) -> Value {
     let list = |kinds: &Value| match kinds {
         Value::Array(kinds) => kinds.clone(),

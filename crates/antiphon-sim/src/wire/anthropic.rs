@@ -1,3 +1,18 @@
+//! Anthropic's Messages.
+//!
+//! ```text
+//! event: message_start          the message without content, and the input tokens
+//! event: content_block_start
+//! event: ping
+//! event: content_block_delta    one for each word
+//! event: content_block_stop
+//! event: message_delta          the stop reason, and the output tokens
+//! event: message_stop
+//! ```
+//!
+//! Each event has its name twice: as `event`, and as `type` of its data. A refusal has no content block. Structured
+//! output is asked for by `output_config.format`; there is no mode for any JSON object.
+
 use serde_json::Value;
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, field, number, quoted, text};
@@ -67,6 +82,8 @@ impl Wire for Messages {
         event("error", r#""error":{"type":"api_error","message":"it broke in the middle"}"#)
     }
 
+    /// Returns an error. Missing credit and prompts that are too long have the same type: only the message separates
+    /// them.
     fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
         let (status, kind) = match case {
             ErrorCase::Invalid => (400, "invalid_request_error"),
@@ -78,15 +95,7 @@ impl Wire for Messages {
             ErrorCase::Overloaded => (529, "overloaded_error"),
             ErrorCase::Broken => (500, "api_error"),
         };
-        let message = match case {
-            ErrorCase::TooLong => "prompt is too long: 11 tokens > 10 maximum",
-            ErrorCase::NoMoney => {
-                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
-            }
-            ErrorCase::NoSuchModel => "model: there is none of that name",
-            _ => message,
-        };
-        let message = quoted(message);
+        let message = quoted(vendor_message(case).unwrap_or(message));
         let body = format!(
             r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":"req_sim"}}"#
         );
@@ -102,11 +111,25 @@ impl Wire for Messages {
     }
 }
 
+/// Returns the text that the vendor is known to send, where clients recognise an error by it.
+fn vendor_message(case: ErrorCase) -> Option<&'static str> {
+    match case {
+        ErrorCase::TooLong => Some("prompt is too long: 11 tokens > 10 maximum"),
+        ErrorCase::NoMoney => {
+            Some("Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.")
+        }
+        ErrorCase::NoSuchModel => Some("model: there is none of that name"),
+        _ => None,
+    }
+}
+
+/// Returns an event, with its name in `event` and in the `type` of its data.
 fn event(name: &str, fields: &str) -> String {
     let comma = if fields.is_empty() { "" } else { "," };
     format!("event: {name}\ndata: {{\"type\":\"{name}\"{comma}{fields}}}\n\n")
 }
 
+/// Returns a message; `stop` is the fields of [`stop`], or those of a message that has not ended.
 fn message(answer: &Answer, content: &str, stop: &str, tokens: u32) -> String {
     let (id, model, input) = (answer.id, &answer.model, answer.prompt_tokens);
     format!(
@@ -114,6 +137,7 @@ fn message(answer: &Answer, content: &str, stop: &str, tokens: u32) -> String {
     )
 }
 
+/// Returns the fields with the reason of the end.
 fn stop(answer: &Answer) -> String {
     let (reason, details) = match answer.finish {
         Finish::Stop => ("end_turn", "null".to_owned()),

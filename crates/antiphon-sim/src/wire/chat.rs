@@ -1,3 +1,18 @@
+//! OpenAI's chat completions, which most vendors and local servers are compatible with.
+//!
+//! A stream has a chunk for each word, one with the reason of the end, one with the usage if the request asked for it
+//! (`stream_options.include_usage`), and the end mark:
+//!
+//! ```text
+//! data: {"id":"sim-1","object":"chat.completion.chunk","created":0,"model":"m","choices":[
+//!        {"index":0,"delta":{"role":"assistant","content":"The "},"finish_reason":null}]}
+//! data: {…,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
+//! data: {…,"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":16,"total_tokens":36,…}}
+//! data: [DONE]
+//! ```
+//!
+//! Ids have the number of the request, and `created` is always 0, so that answers are reproducible.
+
 use std::fmt::Write;
 
 use serde::Deserialize;
@@ -8,18 +23,23 @@ use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, qu
 /// The format of OpenAI's chat completions.
 pub(super) struct Chat;
 
+/// A request, as far as it affects the answer. A field of the wrong type makes the request invalid; unknown fields are
+/// ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Request {
     model: Option<String>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
+    /// The older name, which `max_completion_tokens` overrides.
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
     response_format: Option<Value>,
+    /// Required, and not empty. Their content does not matter.
     messages: Option<Vec<serde::de::IgnoredAny>>,
 }
 
+/// The options of a streamed request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct StreamOptions {
@@ -56,6 +76,7 @@ impl Wire for Chat {
         text
     }
 
+    /// Returns the refusal, which has a field of its own. Other answers begin with their first word.
     fn start(&self, answer: &Answer) -> String {
         match answer.finish {
             Finish::Refused => {
@@ -66,6 +87,7 @@ impl Wire for Chat {
         }
     }
 
+    /// Returns a chunk with one word; the first one has the role, too.
     fn piece(&self, answer: &Answer, at: u32) -> String {
         let role = if at == 0 { r#""role":"assistant","# } else { "" };
         let word = answer.word(at);
@@ -76,6 +98,7 @@ impl Wire for Chat {
         )
     }
 
+    /// Returns a chunk with an empty delta, which is valid and shows no progress.
     fn empty(&self, answer: &Answer) -> String {
         event(answer, r#"[{"index":0,"delta":{},"finish_reason":null}]"#, false)
     }
@@ -100,7 +123,8 @@ impl Wire for Chat {
     }
 }
 
-/// Returns the schema of a `response_format`.
+/// Returns the schema of a `response_format`: within `json_schema` as OpenAI has it, or beside `type` as some
+/// compatible servers have it. `json_object` is any object; `text` and unknown types have none.
 fn schema(format: Value) -> Option<Value> {
     match format["type"].as_str()? {
         "json_schema" => format.pointer("/json_schema/schema").or_else(|| format.get("schema")).cloned(),
@@ -109,7 +133,8 @@ fn schema(format: Value) -> Option<Value> {
     }
 }
 
-/// Returns an error in OpenAI's format, where missing credit is a 429, too.
+/// Returns an error in OpenAI's format, where missing credit is a 429, too: only `code` separates it from a rate limit,
+/// and only the latter is worth a retry.
 pub(super) fn openai_error(case: ErrorCase, message: &str) -> (u16, String) {
     let (status, kind, code) = match case {
         ErrorCase::Invalid => (400, "invalid_request_error", "null"),
@@ -125,6 +150,7 @@ pub(super) fn openai_error(case: ErrorCase, message: &str) -> (u16, String) {
     (status, format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{code}}}}}"#))
 }
 
+/// Returns the `finish_reason`. A refusal has the natural one, since its field shows it.
 fn finish(answer: &Answer) -> &'static str {
     match answer.finish {
         Finish::Stop | Finish::Refused => "stop",
@@ -133,6 +159,7 @@ fn finish(answer: &Answer) -> &'static str {
     }
 }
 
+/// Returns the start of an answer that is not streamed, up to its choices.
 fn begin(answer: &Answer, object: &str) -> String {
     let mut text = String::with_capacity(512);
     let (id, model) = (answer.id, &answer.model);
@@ -150,6 +177,7 @@ fn usage(answer: &Answer, text: &mut String) {
     );
 }
 
+/// Returns a chunk of a stream as an event.
 fn event(answer: &Answer, choices: &str, has_usage: bool) -> String {
     let mut text = String::with_capacity(256);
     let (id, model) = (answer.id, &answer.model);

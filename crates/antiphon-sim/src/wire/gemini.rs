@@ -1,3 +1,17 @@
+//! Google's `generateContent` and `streamGenerateContent`.
+//!
+//! The model and the method are in the path: `/v1beta/models/{model}:streamGenerateContent?alt=sse`. A stream consists
+//! of the same objects as a whole answer, one for each word. The last one has the reason of the end, so that no bytes
+//! follow it:
+//!
+//! ```text
+//! data: {"candidates":[{"content":{"parts":[{"text":"The "}],"role":"model"},"index":0}],
+//!        "usageMetadata":{"promptTokenCount":20,"candidatesTokenCount":1,"totalTokenCount":21},…}
+//! data: {"candidates":[{…,"finishReason":"STOP","index":0}],"usageMetadata":{…},…}
+//! ```
+//!
+//! The format has no headers for rate limits: the wait after a 429 is in the details of the error (`RetryInfo`).
+
 use serde_json::{Value, json};
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, quoted};
@@ -55,16 +69,8 @@ impl Wire for Generate {
             .to_owned()
     }
 
+    /// Returns an error. A quota for a day counts as missing credit: the wait that it reports is of no use.
     fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
-        let quota = |id: &str, wait: f64| {
-            json!([
-                {
-                    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                    "violations": [{ "quotaMetric": "generativelanguage.googleapis.com/requests", "quotaId": id }],
-                },
-                { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{wait:.3}s") },
-            ])
-        };
         let (status, name, message, details) = match case {
             ErrorCase::Invalid => (400, "INVALID_ARGUMENT", message, json!([])),
             ErrorCase::TooLong => (
@@ -114,20 +120,34 @@ impl Wire for Generate {
     }
 }
 
+/// Returns the details of an exhausted quota: the id of the quota, whose name has its period, and the seconds to wait.
+fn quota(id: &str, wait: f64) -> Value {
+    json!([
+        {
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{ "quotaMetric": "generativelanguage.googleapis.com/requests", "quotaId": id }],
+        },
+        { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{wait:.3}s") },
+    ])
+}
+
+/// Returns the vendor's name for the reason of the end.
+fn finish_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "STOP",
+        Finish::Length => "MAX_TOKENS",
+        Finish::Refused => "PROHIBITED_CONTENT",
+        Finish::Filtered => "SAFETY",
+    }
+}
+
 /// Returns a chunk; `tokens` counts all words so far.
 fn chunk(answer: &Answer, text: &str, tokens: u32, is_last: bool) -> String {
     let (id, model, prompt) = (answer.id, &answer.model, answer.prompt_tokens);
-    let finish = match (is_last, answer.finish) {
-        (false, _) => String::new(),
-        (true, finish) => {
-            let reason = match finish {
-                Finish::Stop => "STOP",
-                Finish::Length => "MAX_TOKENS",
-                Finish::Refused => "PROHIBITED_CONTENT",
-                Finish::Filtered => "SAFETY",
-            };
-            format!(r#","finishReason":{}"#, quoted(reason))
-        }
+    let finish = if is_last {
+        format!(r#","finishReason":{}"#, quoted(finish_reason(answer.finish)))
+    } else {
+        String::new()
     };
     let total = prompt + u64::from(tokens);
     format!(

@@ -1,3 +1,12 @@
+//! llama.cpp's own `/completion`, beside which its server also has OpenAI's formats.
+//!
+//! ```text
+//! data: {"index":0,"content":"The ","tokens":[1],"stop":false,"id_slot":0}
+//! data: {"index":0,"content":"",…,"stop":true,…,"tokens_predicted":16,"tokens_evaluated":20,"stop_type":"eos",…}
+//! ```
+//!
+//! The limit on tokens is `n_predict`, or `max_tokens`. The format reports no rate limits, refusals or filters.
+
 use serde_json::Value;
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, field, number, quoted, text};
@@ -39,6 +48,7 @@ impl Wire for Completion {
         "data: {\"index\":0,\"cont\n\n"
     }
 
+    /// Returns an error. The server itself has no accounts: the status 402 is that of gateways in front of it.
     fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
         let (status, kind) = match case {
             ErrorCase::Invalid => (400, "invalid_request_error"),
@@ -64,6 +74,7 @@ impl Wire for Completion {
     }
 }
 
+/// Returns the object that ends an answer: all of it, or the last event of a stream, which has no text.
 fn last(answer: &Answer, text: &str) -> String {
     let (model, prompt, tokens) = (&answer.model, answer.prompt_tokens, answer.tokens);
     let stop = if answer.finish == Finish::Length { "limit" } else { "eos" };

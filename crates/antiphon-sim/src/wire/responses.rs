@@ -1,3 +1,19 @@
+//! OpenAI's Responses, whose streams are named events with sequence numbers.
+//!
+//! ```text
+//! response.created, response.in_progress          0, 1
+//! response.output_item.added                      2
+//! response.content_part.added                     3
+//! response.output_text.delta                      4, one for each word
+//! response.output_text.done                       after the last word
+//! response.content_part.done
+//! response.output_item.done
+//! response.completed | response.incomplete        with the whole response and its usage
+//! ```
+//!
+//! A refusal has `response.refusal.delta` and `response.refusal.done` in place of the text. There is no end mark such
+//! as `[DONE]`: a stream without its last event was cut.
+
 use serde_json::{Value, json};
 
 use super::chat::openai_error;
@@ -14,16 +30,11 @@ impl Wire for Responses {
         if number(&body, "max_output_tokens").is_some_and(|most| most < 16) {
             return None;
         }
-        let schema = body.pointer("/text/format").and_then(|format| match format["type"].as_str()? {
-            "json_schema" => Some(format["schema"].clone()),
-            "json_object" => Some(json!({ "type": "object" })),
-            _ => None,
-        });
         Some(ParsedRequest {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),
             max_tokens: number(&body, "max_output_tokens"),
-            schema,
+            schema: schema(&body),
             include_usage: true,
         })
     }
@@ -43,28 +54,14 @@ impl Wire for Responses {
             "response.output_item.added",
             &format!(r#""item":{item},"output_index":0,"sequence_number":2"#),
         );
-        let part = match answer.finish {
-            Finish::Refused => r#"{"type":"refusal","refusal":""}"#,
-            _ => r#"{"type":"output_text","annotations":[],"logprobs":[],"text":""}"#,
-        };
-        start += &event(
-            "response.content_part.added",
-            &format!(
-                r#""content_index":0,"item_id":"msg_1","output_index":0,"part":{part},"sequence_number":3"#
-            ),
-        );
+        start += &part_added(answer.finish);
         if answer.finish == Finish::Refused {
-            let refusal = quoted(REFUSAL);
-            start += &event(
-                "response.refusal.delta",
-                &format!(
-                    r#""content_index":0,"delta":{refusal},"item_id":"msg_1","output_index":0,"sequence_number":4"#
-                ),
-            );
+            start += &refusal_delta();
         }
         start
     }
 
+    /// Returns the delta of one word. Words are numbered from 4, after the events of the start.
     fn piece(&self, answer: &Answer, at: u32) -> String {
         let (word, number) = (answer.word(at), at + 4);
         event(
@@ -75,35 +72,22 @@ impl Wire for Responses {
         )
     }
 
+    /// Returns a keep-alive event.
     fn empty(&self, _: &Answer) -> String {
         event("keepalive", r#""sequence_number":4"#)
     }
 
     fn end(&self, answer: &Answer) -> String {
         let (part, number) = (content(answer), answer.tokens + 5);
-        let admission = r#""content_index":0,"item_id":"msg_1","output_index":0"#;
-        let said = match answer.finish {
-            Finish::Refused => {
-                let fields =
-                    format!(r#"{admission},"sequence_number":{number},"refusal":{}"#, quoted(REFUSAL));
-                event("response.refusal.done", &fields)
-            }
-            _ => {
-                let fields = format!(
-                    r#"{admission},"logprobs":[],"sequence_number":{number},"text":{}"#,
-                    answer.text()
-                );
-                event("response.output_text.done", &fields)
-            }
-        };
-        let part = format!(r#"{admission},"part":{part},"sequence_number":{}"#, number + 1);
+        let part = format!(r#"{PLACE},"part":{part},"sequence_number":{}"#, number + 1);
         let item = format!(r#""item":{},"output_index":0,"sequence_number":{}"#, item(answer), number + 2);
         let name = match answer.finish {
             Finish::Stop | Finish::Refused => "response.completed",
             Finish::Length | Finish::Filtered => "response.incomplete",
         };
         let whole = format!(r#""response":{},"sequence_number":{}"#, response(answer, true), number + 3);
-        said + &event("response.content_part.done", &part)
+        output_done(answer, number)
+            + &event("response.content_part.done", &part)
             + &event("response.output_item.done", &item)
             + &event(name, &whole)
     }
@@ -127,13 +111,62 @@ impl Wire for Responses {
     }
 }
 
+/// The fields of an event that name the only part of the only message.
+const PLACE: &str = r#""content_index":0,"item_id":"msg_1","output_index":0"#;
+
+/// Returns the schema of the request's text format. `json_object` is any object.
+fn schema(body: &Value) -> Option<Value> {
+    let format = body.pointer("/text/format")?;
+    match format["type"].as_str()? {
+        "json_schema" => Some(format["schema"].clone()),
+        "json_object" => Some(json!({ "type": "object" })),
+        _ => None,
+    }
+}
+
+/// Returns the event that opens the part of the text or of the refusal.
+fn part_added(finish: Finish) -> String {
+    let part = match finish {
+        Finish::Refused => r#"{"type":"refusal","refusal":""}"#,
+        _ => r#"{"type":"output_text","annotations":[],"logprobs":[],"text":""}"#,
+    };
+    event("response.content_part.added", &format!(r#"{PLACE},"part":{part},"sequence_number":3"#))
+}
+
+/// Returns the refusal as a single delta.
+fn refusal_delta() -> String {
+    let refusal = quoted(REFUSAL);
+    event(
+        "response.refusal.delta",
+        &format!(
+            r#""content_index":0,"delta":{refusal},"item_id":"msg_1","output_index":0,"sequence_number":4"#
+        ),
+    )
+}
+
+/// Returns the event with the whole text or refusal.
+fn output_done(answer: &Answer, number: u32) -> String {
+    match answer.finish {
+        Finish::Refused => {
+            let fields = format!(r#"{PLACE},"sequence_number":{number},"refusal":{}"#, quoted(REFUSAL));
+            event("response.refusal.done", &fields)
+        }
+        _ => {
+            let text = answer.text();
+            let fields = format!(r#"{PLACE},"logprobs":[],"sequence_number":{number},"text":{text}"#);
+            event("response.output_text.done", &fields)
+        }
+    }
+}
+
 /// Returns an event, with its name in `event` and in the `type` of its data.
 fn event(name: &str, fields: &str) -> String {
     format!("event: {name}\ndata: {{\"type\":\"{name}\",{fields}}}\n\n")
 }
 
+/// Returns the response object: as it is at the start, without output and usage, or as it is at the end.
 fn response(answer: &Answer, is_over: bool) -> String {
-    let (id, model, input, tokens) = (answer.id, &answer.model, answer.prompt_tokens, answer.tokens);
+    let (id, model) = (answer.id, &answer.model);
     let (status, details) = match (is_over, answer.finish) {
         (false, _) => ("in_progress", "null"),
         (true, Finish::Stop | Finish::Refused) => ("completed", "null"),
@@ -141,12 +174,7 @@ fn response(answer: &Answer, is_over: bool) -> String {
         (true, Finish::Filtered) => ("incomplete", r#"{"reason":"content_filter"}"#),
     };
     let (output, usage) = if is_over {
-        let message = format!("[{}]", item(answer));
-        let total = input + u64::from(tokens);
-        let usage = format!(
-            r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
-        );
-        (message, usage)
+        (format!("[{}]", item(answer)), usage(answer))
     } else {
         ("[]".to_owned(), "null".to_owned())
     };
@@ -155,6 +183,16 @@ fn response(answer: &Answer, is_over: bool) -> String {
     )
 }
 
+/// Returns the usage of a finished response.
+fn usage(answer: &Answer) -> String {
+    let (input, tokens) = (answer.prompt_tokens, answer.tokens);
+    let total = input + u64::from(tokens);
+    format!(
+        r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
+    )
+}
+
+/// Returns the finished part of the message.
 fn content(answer: &Answer) -> String {
     match answer.finish {
         Finish::Refused => format!(r#"{{"type":"refusal","refusal":{}}}"#, quoted(REFUSAL)),
