@@ -222,7 +222,7 @@ pub(crate) async fn default_model(built: &Built) -> Result<String, ConnectError>
 }
 
 /// Returns whether a local engine forwards a model's calls to a cloud.
-/// Without a list of models, the name decides.
+/// The list of models or the name says so.
 pub(crate) async fn is_remote(built: &Built, model: &str) -> bool {
     if !built.is_local || !built.lists_what_it_has {
         return false;
@@ -258,7 +258,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
 }
 
 /// Connects an engine on this machine. The inner error is the reason to pass it over, since the next one may be usable; the
-/// outer error is of the configuration, which no other engine would change.
+/// outer error is of the configuration or of the folder for recordings, which no other engine would change.
 async fn engine_target(
     settings: &Settings,
     named: &ProviderSettings,

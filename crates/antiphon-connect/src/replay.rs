@@ -1,7 +1,7 @@
 //! The replay of cassettes: a session whose provider and fallbacks are recordings.
 //!
-//! A replay needs neither network nor key, and costs nothing. It takes the provider and the model from the settings where these
-//! name a recorded one, and else from the recording, so that a folder can be replayed without repeating the flags with which it
+//! A replay needs neither network nor key, and costs nothing. It takes the provider and the model from the settings if these
+//! name them (a provider that was not recorded is an error), and otherwise from the recording, so that a folder can be replayed without repeating the flags with which it
 //! was recorded. Limiters are the session's own: they count calls in progress, and must not teach those of a live server.
 
 use std::path::Path;

@@ -25,7 +25,8 @@ use crate::rows::RawRow;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The file's name, in the form of [`Document::name`](crate::Document::name); for a row, the path that was opened.
+    /// The file's name, in the form of [`Document::name`](crate::Document::name); for a row, the path that was
+    /// opened, or of a folder the document's name.
     pub document: String,
     /// The line, from 1; for a DOCX the paragraph. `None` if the failure concerns the whole file.
     pub line: Option<u32>,
@@ -122,8 +123,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The path does not exist.
     NotFound,
-    /// The folder has no file of a supported format. The message has the supported extensions, or the number of other
-    /// files.
+    /// The folder has no file of a supported format. The message says whether it is empty, or how many other files
+    /// it has.
     Empty,
     /// None of the files could be used; [`Error::failures`] has the reasons. For rows: the file does not have the
     /// format, such as a table without a header; the message has the reason.

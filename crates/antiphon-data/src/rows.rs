@@ -32,7 +32,8 @@ pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
 use csv::Records;
 
-/// A row as the text of a JSON object, or the [`Failure`] if it could not be read. The object has no `_antiphon` key.
+/// A row as the text of a JSON object, or the [`Failure`] if it could not be read. Of JSON, the object has no
+/// `_antiphon` key, which notes on failed rows use.
 pub type Row = Result<String, Failure>;
 
 /// The format of a file of rows. Serialised by the lower-case name of the variant.
@@ -203,8 +204,8 @@ impl Rows {
     /// If `format` is `None`, the file's extension selects the format; for an unknown extension, the first bytes do
     /// ([`RowFormat::from_beginning`]). For a folder, `format` is ignored.
     ///
-    /// Opening reads the header of a table, the whole of a JSON array, and the list of the files in a folder; nothing
-    /// is read of JSON Lines.
+    /// Opening reads the header of a table, the whole of a JSON array, and the list of the files in a folder; of
+    /// JSON Lines, at most the first block, to detect the format.
     ///
     /// # Errors
     /// `NotFound`; `Empty` for a folder without documents; `NothingReadable` for a file that does not have the format;

@@ -316,7 +316,7 @@ impl Accounts {
         self.learned().seen.seconds_of_a_call()
     }
 
-    /// Returns the quantiles of the calls of this process; `None` while none was answered.
+    /// Returns the quantiles of the calls of this process; `None` while no answer reported its output tokens.
     pub(crate) fn usual(&self) -> Option<UsageQuantiles> {
         self.learned().seen.usual(Counters::get(&self.counters.asked))
     }

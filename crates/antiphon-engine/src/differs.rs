@@ -96,8 +96,8 @@ impl Before {
         )
     }
 
-    /// Compares an input with the stored rows of a run, up to the first difference. If all rows are the same, that is a
-    /// difference only if the digest of the earlier input is known, and another one.
+    /// Compares an input with the stored rows of a run, up to the first difference. If all rows of a sealed run are
+    /// the same, the inputs differ only if the digest of the earlier input is known, and another one.
     ///
     /// Both are read in pages, so the memory that this takes does not grow with the input. Of a run whose input was not
     /// read to its end, only the rows that it has can be compared.

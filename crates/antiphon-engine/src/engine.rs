@@ -270,7 +270,8 @@ impl Engine {
         }
     }
 
-    /// Returns quantiles of the tokens and times of the calls in this process; `None` while none was answered.
+    /// Returns quantiles of the tokens and times of the calls in this process; `None` while no answer reported its
+    /// output tokens.
     #[must_use]
     pub fn usual(&self) -> Option<UsageQuantiles> {
         self.shared.state.accounts.usual()

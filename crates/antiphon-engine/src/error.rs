@@ -148,8 +148,8 @@ impl Error {
 
     /// Creates the error of a run that stopped before it had its result, with the partial answer if any.
     ///
-    /// An interruption or a saturated provider becomes an error of the provider, since only those carry a partial
-    /// answer. A partial answer that the provider's error has already is kept, and `partial` is ignored.
+    /// An interruption (of the kind [`ErrorKind::Cancelled`]) or a saturated provider has an error of the provider as
+    /// its source, since only those carry a partial answer. A partial answer that the provider's error has already is kept, and `partial` is ignored.
     #[must_use]
     pub fn stopped(stop: StopCause, partial: Option<String>) -> Self {
         let message = stop.to_string();

@@ -1,7 +1,7 @@
 //! The feed: reads the input of a run, and enqueues its rows ahead of the claims.
 //!
-//! An input may be larger than memory, and a run longer than a process. So rows go into the store as they are read, at
-//! most `MAX_AHEAD` ahead of the claims, and the run is sealed at the end of the input. A process that resumes the run
+//! An input may be larger than memory, and a run longer than a process. So rows go into the store in blocks as they are
+//! read, at most `MAX_AHEAD` and a block ahead of the claims, and the run is sealed at the end of the input. A process that resumes the run
 //! reads the input from its start and skips as many rows as the store has; the identity of the run ensures that they
 //! are the same.
 

@@ -75,7 +75,8 @@ impl ProviderHealth {
     }
 
     /// Counts a call that failed, and remembers its error. Only failures that a retry may fix are counted, and of those
-    /// no call that was throttled (429) without a bill.
+    /// no call that was throttled (429) without a bill, that broke off after new elements, or for which this machine had
+    /// no file descriptor.
     pub(crate) fn failed(&self, err: &Error) {
         let mut state = self.lock();
         state.mix(0);
@@ -93,7 +94,7 @@ impl ProviderHealth {
         self.lock().share > WELL
     }
 
-    /// Returns the error of the last failed call; `None` if none has failed.
+    /// Returns the error of the last call that counted as a failure; `None` if none has.
     pub(crate) fn last_error(&self) -> Option<Error> {
         self.lock().last_error.clone()
     }

@@ -85,7 +85,7 @@ impl Mapping {
     ///
     /// # Errors
     /// `Changed` for a run with another identity: the error names what differs. `Place` if the store's folder cannot be
-    /// written, otherwise `Store`.
+    /// written, `Input` if rows cannot be read for the comparison, otherwise `Store`.
     pub(super) async fn open_run(
         &self,
         store: &Store,

@@ -1,7 +1,8 @@
 //! The inputs of a run over rows, and their identity.
 //!
 //! The identity of an input is a digest of its content, not its path: a file that was moved is the same input, and a
-//! file that was edited is another. Rows in memory have the identity of a JSONL file with the same lines. The format of
+//! file that was edited is another. Rows in memory have the identity of a file with the same lines that was
+//! opened as JSONL by name. The format of
 //! a file is a part of its identity only if the caller named it, since the same bytes read in another format are other
 //! rows.
 

@@ -231,8 +231,8 @@ impl Output {
     /// slow one shows each result as it comes.
     ///
     /// # Errors
-    /// The first failure of the sink or of the store. Outcomes that are sent later are lost to the output, not to the
-    /// store.
+    /// The first failure of the sink or of the store. After a failure of the sink, later outcomes are in
+    /// the store only.
     pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
         let mut rows = Vec::new();
         let (mut looks, mut seen) = (interval(LOOK), self.cursor);

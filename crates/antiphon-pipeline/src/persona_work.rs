@@ -84,7 +84,7 @@ impl Work for PersonaWork {
 fn reasons(duplicates: &[Duplicate]) -> String {
     let reason = |duplicate: &Duplicate| {
         let Duplicate { name, like, similarity, .. } = duplicate;
-        format!("{name} is a near duplicate of {like}: {:.0} % similar", similarity * 100.0)
+        format!("{name} is too much like {like}: {:.0} % is the same", similarity * 100.0)
     };
     duplicates.iter().map(reason).collect::<Vec<_>>().join("\n")
 }

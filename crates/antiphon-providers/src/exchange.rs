@@ -14,7 +14,8 @@
 //! | read | `reader`, `watchdog` | deltas for the caller, time limits, the end of the answer |
 //! | fail | `fault` | the kind of an error, and whether the call may be billed |
 //!
-//! Nothing here retries a call that has left the machine: that is the task of `antiphon_llm::Stack`.
+//! Nothing here retries a failed call, except in a weaker structured output mode (`structured_mode`): retries are
+//! the task of `antiphon_llm::Stack`.
 
 mod answer;
 #[cfg(feature = "_cloud")]

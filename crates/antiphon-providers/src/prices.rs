@@ -241,8 +241,8 @@ impl Entry {
     }
 
     /// Returns this entry, with the fields that it leaves out taken from `below`. A new input price also
-    /// replaces the prices of cached tokens, since vendors state them relative to it, and any new price
-    /// replaces those for long prompts.
+    /// replaces the prices of cached tokens, since vendors state them relative to it, and a new input or
+    /// output price replaces those for long prompts.
     fn over(self, below: Self) -> Self {
         // A new price replaces those for long prompts, too.
         let long = if self.input.is_some() || self.output.is_some() { self } else { below };

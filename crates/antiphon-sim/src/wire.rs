@@ -138,7 +138,8 @@ pub(crate) enum ErrorCase {
 pub(crate) struct ParsedRequest {
     pub(crate) model: Option<String>,
     pub(crate) stream: bool,
-    /// The maximum number of answer tokens; larger numbers than `u32` can hold are its maximum.
+    /// The maximum number of answer tokens. Numbers that do not fit are the maximum of `u32`, or an invalid request in
+    /// the format of chat completions.
     pub(crate) max_tokens: Option<u32>,
     /// The JSON schema of structured output. A mode that asks for any JSON object has the schema of all objects.
     pub(crate) schema: Option<Value>,

@@ -14,7 +14,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::ReplacementLog;
 use crate::speakers;
 
-/// Words of labels that are no person's name, folded: titles, roles, and days, which begin with a capital letter.
+/// Words of labels that are no person's name, folded: an article, titles, roles, and some days.
 const NO_NAMES: [&str; 24] = [
     "dr",
     "mr",

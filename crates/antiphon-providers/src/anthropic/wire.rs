@@ -236,7 +236,7 @@ impl From<WireUsage> for Usage {
 /// |---|---|
 /// | `end_turn`, `stop_sequence` | `Stop` |
 /// | `max_tokens`, `model_context_window_exceeded` | `Length` |
-/// | `refusal` | none: an error, see the decoder |
+/// | `refusal` | not mapped here: the decoder reports a refusal |
 /// | `pause_turn`, `tool_use` and later ones | `Unknown` |
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {

@@ -2,8 +2,9 @@
 //!
 //! The format has three labels for one error (`type`, `code`, and the status), and servers fill them
 //! differently: OpenAI reports a used-up quota as a rate limit with status 429, llama.cpp has the status as its
-//! code, and routers pass on the errors of the hosts behind them. The kind is therefore decided in this order:
-//! quota, context, model, filter, overload, and only then the status.
+//! code, and routers pass on the errors of the hosts behind them. Labels and messages
+//! therefore decide before the bare status: quota first, then context, model, filter and overload, with a few exceptions
+//! that the code names.
 //!
 //! | shape | of |
 //! |---|---|

@@ -268,7 +268,7 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
 /// Reads a list of models, with their context window where the server reports it: vLLM in `max_model_len`, llama.cpp in
 /// `meta.n_ctx`, OpenRouter in `context_length`, LM Studio in `loaded_context_length`.
 ///
-/// `None` for an answer without the list `data`. A name that ends in `-cloud` is a model that Ollama forwards
+/// `None` for an answer without the list `data`. A name that ends in `-cloud` or `:cloud` is a model that Ollama forwards
 /// to its cloud.
 pub(crate) fn models(body: &Value) -> Option<Vec<Model>> {
     let model = |entry: &Value| {

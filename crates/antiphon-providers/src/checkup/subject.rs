@@ -168,7 +168,7 @@ impl<'s> Subject<'s> {
         Some(advice.to_owned())
     }
 
-    /// Returns the advice for a provider that answers: to load a model, or to raise a concurrency limit of 1.
+    /// Returns the advice for a provider that answers: to load a model, or to raise its concurrency limit (slots).
     fn advice_for(&self, health: &Health) -> Option<String> {
         let slots = self.kind.server(self.name).and_then(|server| server.slots);
         match (&self.kind.pull, slots) {

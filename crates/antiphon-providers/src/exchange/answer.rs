@@ -11,7 +11,7 @@ use super::framing::Framing;
 
 /// The answer as far as it has been received.
 ///
-/// Fields only grow while pieces arrive: a decoder appends to the texts and counts, and replaces `usage` by a
+/// `text` only grows while pieces arrive: a decoder appends to texts and counts, and replaces `usage` by a
 /// newer total. The reader derives the deltas from the growth of `text`.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {

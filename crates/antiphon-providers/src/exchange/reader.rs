@@ -16,7 +16,8 @@
 //! | the body ends | complete | `Truncated` |
 //! | the connection breaks | complete | `Unavailable` before the first text, then `Truncated` |
 //! | a time-out | complete | `Timeout`, or `Cancelled` in a hurry |
-//! | an error in a piece | the error | the error |
+//! | an error in a piece | the error; `Unavailable` after the first text becomes `Truncated` | the same |
+//! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
 //! Every error that ends the stream carries the partial answer, with its timing and the usage so far.
 
@@ -366,7 +367,7 @@ impl<D: Decode> Reader<D> {
         Poll::Ready(Some(Err(self.with_request_id(err.with_billed(billed).with_partial(partial)))))
     }
 
-    /// Maps an error of the connection: after the first token it truncates the answer; before it, the call is
+    /// Maps an error of the connection or of the server: after the first token it truncates the answer; before it, the call is
     /// simply unavailable.
     fn as_truncation(&self, err: Error) -> Error {
         if err.kind() != ErrorKind::Unavailable || self.emitted == 0 {

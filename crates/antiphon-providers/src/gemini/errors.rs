@@ -13,7 +13,10 @@
 //! | `FAILED_PRECONDITION`, `UNAUTHENTICATED`, `PERMISSION_DENIED` | `Auth` |
 //! | `NOT_FOUND` | `ModelNotFound` |
 //! | `UNAVAILABLE` | `Overloaded` |
-//! | `INTERNAL`, `DEADLINE_EXCEEDED`, `CANCELLED`, `UNKNOWN` | `Unavailable`, or `ContextTooLong` by its message |
+//! | `INTERNAL` | `Unavailable`, or `ContextTooLong` by its message |
+//! | `DEADLINE_EXCEEDED`, `CANCELLED`, `UNKNOWN` | `Unavailable` |
+//!
+//! Signs of an exceeded quota (HTTP status 402, phrases in the message, a daily quota) are `Quota` under every status.
 
 use std::time::Duration;
 

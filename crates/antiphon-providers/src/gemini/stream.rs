@@ -67,7 +67,8 @@ impl GenerateDecoder {
 /// Takes a chunk: its error, or the first candidate and the token counts.
 ///
 /// # Errors
-/// The error in the chunk, `Filtered` for a blocked prompt, or `InvalidResponse` for other JSON.
+/// The error in the chunk, `Filtered` for a blocked prompt, or `InvalidResponse` for text that is not JSON of this
+/// shape. Unknown fields are ignored.
 fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
     if let Some(fault) = chunk.error.and_then(|_| Fault::within(data, fault)) {

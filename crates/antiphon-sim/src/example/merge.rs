@@ -1,8 +1,8 @@
 //! The merge of two schemas, by which `allOf`, `anyOf`, `oneOf` and keywords beside a `$ref` become a single schema.
 //!
 //! Each keyword that both schemas have is combined by its meaning: properties by name, required names as a union,
-//! enumerations and types as an intersection, bounds as the tighter one. For all other keywords, the second schema
-//! replaces the first.
+//! enumerations and types as an intersection, bounds as the tighter one. `title` and `description` are those of
+//! the first schema; for all other keywords, the second schema replaces the first.
 
 use serde_json::{Map, Value, json};
 

@@ -85,7 +85,7 @@ fn whole(value: &Value, is_up: bool) -> Option<i128> {
     })
 }
 
-/// Returns `multipleOf` as a fraction, from its decimal digits; `None` if it is missing, 0, or has too many digits.
+/// Returns `multipleOf` as a fraction, from its decimal digits; `None` if it is missing, not positive, or has too many digits.
 fn step(object: &Map<String, Value>) -> Option<Step> {
     let text = object.get("multipleOf")?.to_string();
     let (before, after) = text.split_once('.').unwrap_or((&text, ""));

@@ -124,7 +124,8 @@ impl JobMachine {
     }
 
     /// Keeps the whole elements of an answer that ends in the middle, and requests the rest. An answer without new
-    /// elements fails the job, unless the budget cut it: then the prompt is sent again with twice as many tokens.
+    /// elements fails the job, unless the budget cut it: then the request is sent again with a reservation
+    /// for at least twice as many tokens.
     pub(super) fn cut(&mut self, cx: Context<'_>, mut ask: Ask, billed: Billed) -> Action {
         match billed.held_to {
             // The budget lowered the limit: the next call gets twice as many tokens, or is not sent.

@@ -5,9 +5,9 @@
 //! | cancelled | the run was interrupted: the job is left |
 //! | rejected key, used-up quota, unknown model | the run stops: every other job would fail, too |
 //! | rate limit (429) without a bill | all jobs pause; no retry is used up |
-//! | circuit breaker open | all jobs pause until its trial |
-//! | disconnected after new elements | the rest is requested without a pause |
-//! | invalid response, timeout of a stream | the prompt is sent again, as often as after an invalid answer |
+//! | circuit breaker open | all jobs pause until its trial; before the first answer of the run, it stops |
+//! | any other error after new elements | the rest is requested without a pause |
+//! | invalid response, timeout after the first token or of the whole call | the prompt is sent again, as often as after an invalid answer |
 //! | server error, overload, connection | a retry after a pause with jitter, as the retry policy allows |
 //! | refusal, filter, prompt too long | the job fails |
 //!
