@@ -219,7 +219,7 @@ impl Accounts {
         let answered = self.picos_of_answer(end);
         let earlier = end.earlier.usage.map_or(Some(0), |usage| self.picos_of(usage));
         let cost = answered.zip(earlier).map(|(picos, more)| self.round(picos.saturating_add(more)));
-        let possible = self.possible_cost(end, cost, &reservation);
+        let possible = self.possible_cost(end, cost, &reservation, answered);
         let held = self.held_after(end, &reservation.bounds, possible);
         reservation.grant.settle(cost.unwrap_or(0).saturating_add(held));
         let (input, output) = (end.tokens(|usage| usage.input), end.tokens(|usage| usage.output));
@@ -239,16 +239,23 @@ impl Accounts {
     }
 
     /// Returns the most that calls without a bill may have cost in addition to `cost`; `None` without an upper bound.
+    /// `answered` is the cost of the answer in picodollars, which is a part of `cost`.
     ///
     /// With fallbacks one grant pays for the answer and for the calls before it, so the cost of the answer is
     /// subtracted: the lost calls can only have used the rest of the grant.
-    fn possible_cost(&self, end: &CallEnd, cost: Option<u64>, reservation: &Reservation) -> Option<u64> {
+    fn possible_cost(
+        &self,
+        end: &CallEnd,
+        cost: Option<u64>,
+        reservation: &Reservation,
+        answered: Option<u64>,
+    ) -> Option<u64> {
         let bound = reservation.amount();
         match cost {
             // An unknown cost may be as high as the whole reservation.
             None if bound.is_some() => bound,
             _ if end.earlier.possibly_billed > 0 => {
-                let answered = self.picos_of_answer(end).filter(|_| self.fallbacks > 0);
+                let answered = answered.filter(|_| self.fallbacks > 0);
                 let of_answer = answered.map_or(0, |picos| picos.div_ceil(PICOS));
                 bound.map(|amount| amount.saturating_sub(of_answer))
             }

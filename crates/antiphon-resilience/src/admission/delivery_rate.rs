@@ -239,6 +239,16 @@ mod tests {
         start + Duration::from_millis(millis)
     }
 
+    fn paced(start: Instant, anchor: Refusal, pace: Pace) -> DeliveryRate {
+        DeliveryRate {
+            has_paced: true,
+            started_at: Some(start),
+            pace: Some(pace),
+            anchor: Some(anchor),
+            next_at: None,
+        }
+    }
+
     #[test]
     fn requests_whose_refusal_is_known_later_do_not_count_as_admitted() {
         let (start, mut delivery) = (Clock::now().into_std(), DeliveryRate::default());
@@ -257,13 +267,7 @@ mod tests {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(100.0, 100.0, 50.0);
-        let mut delivery = DeliveryRate {
-            has_paced: true,
-            started_at: Some(start),
-            pace: Some(pace),
-            anchor: Some(anchor),
-            next_at: None,
-        };
+        let mut delivery = paced(start, anchor, pace);
         let pause = delivery.refused(Refusal::new(102, at(start, 1_000), 100.0), None, 0);
         delivery.pause(pause, at(start, 1_000));
         let back = at(start, 600_000);
@@ -280,13 +284,7 @@ mod tests {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(1_000.0, 1_000.0, 50.0);
-        let mut delivery = DeliveryRate {
-            has_paced: true,
-            started_at: Some(start),
-            pace: Some(pace),
-            anchor: Some(anchor),
-            next_at: None,
-        };
+        let mut delivery = paced(start, anchor, pace);
         // A hundred requests, which are refilled in a pause of a second and used up in a tenth of one.
         for round in 1..=8_u32 {
             let (started_at, number) = (1_100 * u64::from(round - 1), u64::from(round) * 101);
@@ -306,13 +304,7 @@ mod tests {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(40.0, 41.0, 20.0);
-        let mut delivery = DeliveryRate {
-            has_paced: true,
-            started_at: Some(start),
-            pace: Some(pace),
-            anchor: Some(anchor),
-            next_at: None,
-        };
+        let mut delivery = paced(start, anchor, pace);
         let (mut now, mut level, mut number, mut through) = (start, 0.0_f64, 1, 0.0);
         loop {
             let next = delivery.ready_at(now).max(now);

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// The migrations, each from one version of the file format to the next. Never change one that was released: add another.
-const MIGRATIONS: [&str; 6] = ["
+const MIGRATIONS: [&str; 7] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -186,16 +186,17 @@ const MIGRATIONS: [&str; 6] = ["
         worker INTEGER PRIMARY KEY,
         scope TEXT NOT NULL,
         demand REAL NOT NULL,
-        part REAL NOT NULL,
-        -- What the worker measured, and within which part.
-        rate REAL,
-        rate_part REAL
+        part REAL NOT NULL
     );
     CREATE TABLE limits (
         scope TEXT PRIMARY KEY,
         rate REAL NOT NULL,
         at INTEGER NOT NULL
     ) WITHOUT ROWID;
+", "
+    -- The calls per second that the worker measured, and the part of the limit within which it did.
+    ALTER TABLE limit_parts ADD COLUMN rate REAL;
+    ALTER TABLE limit_parts ADD COLUMN rate_part REAL;
 "];
 
 /// The longest wait for another process that keeps the file busy.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use antiphon_store::{Bill, ErrorKind, NewRun, RunFilter, RunStatus, Settlement, Store};
+use antiphon_store::{Bill, ErrorKind, LimitDemand, NewRun, RunFilter, RunStatus, Settlement, Store};
 
 /// A temporary folder with the path of a store.
 pub(crate) struct File {
@@ -34,7 +34,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(6);
+    newer(7);
     assert!(place.open().await.runs().await.unwrap().is_empty());
 }
 
@@ -47,7 +47,15 @@ async fn file_of_format(version: u32) -> File {
     drop(run);
     let old = rusqlite::Connection::open(&place.path).unwrap();
     old.execute_batch("UPDATE jobs SET lost = 1, possible = 7, held = 7").unwrap();
-    old.execute_batch("DROP TABLE limit_parts; DROP TABLE limits").unwrap();
+    if version < 7 {
+        old.execute_batch(
+            "ALTER TABLE limit_parts DROP COLUMN rate; ALTER TABLE limit_parts DROP COLUMN rate_part",
+        )
+        .unwrap();
+    }
+    if version < 6 {
+        old.execute_batch("DROP TABLE limit_parts; DROP TABLE limits").unwrap();
+    }
     if version < 5 {
         before_workers(&old);
     }
@@ -79,7 +87,7 @@ fn before_workers(file: &rusqlite::Connection) {
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_migrated() {
-    for version in [1, 2, 3, 4, 5] {
+    for version in [1, 2, 3, 4, 5, 6] {
         let place = file_of_format(version).await;
         let store = place.open().await;
         let run = store.open_run(NewRun::new("f")).await.unwrap();
@@ -90,6 +98,8 @@ async fn a_file_of_an_older_version_is_migrated() {
             "the greatest possible cost is held"
         );
         assert_eq!(run.jobs(0, 1).await.unwrap()[0].settled_at, None);
+        let share = run.share_limit(LimitDemand::new("vendor model", 1.0).measured(60.0, 1.0)).await.unwrap();
+        assert_eq!((share.part, share.rate), (1.0, Some(60.0)));
         run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
         assert!(run.jobs(0, 1).await.unwrap()[0].settled_at.is_some());
         let stopped = RunFilter::default().status(RunStatus::Stopped);
@@ -97,7 +107,7 @@ async fn a_file_of_an_older_version_is_migrated() {
         assert_eq!(store.cancel("latest").await.unwrap().status, RunStatus::Cancelled);
         let file = rusqlite::Connection::open(&place.path).unwrap();
         let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(format, 6);
+        assert_eq!(format, 7);
     }
 }
 
@@ -126,6 +136,9 @@ async fn several_open_a_new_file_at_once() {
             let store = Store::open(path).await.unwrap();
             let run = store.open_run(NewRun::new(format!("{n}"))).await.unwrap();
             run.enqueue(vec!["row".to_owned()]).await.unwrap();
+            let share =
+                run.share_limit(LimitDemand::new("vendor model", 1.0).measured(60.0, 1.0)).await.unwrap();
+            assert_eq!((share.part, share.rate), (1.0, Some(60.0)));
             run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
         });
     }
