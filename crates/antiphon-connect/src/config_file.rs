@@ -188,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn the_earlier_name_of_the_concurrency_limit_is_understood() {
+        let most = |text| ConfigFile::parse("a.toml", text).unwrap().content.defaults.max_concurrency;
+        assert_eq!(
+            (most("[defaults]\nmax_concurrency = 3"), most("[defaults]\nconcurrency = 3")),
+            (Some(3), Some(3))
+        );
+        check(
+            "[defaults]\nconcurrency = 3\nmax_concurrency = 4\n",
+            "a.toml:1: duplicate field `max_concurrency`",
+        );
+    }
+
+    #[test]
     fn errors_have_their_line_and_no_value() {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(

@@ -48,6 +48,12 @@ impl CommandError {
         Self::new(INTERNAL, message)
     }
 
+    /// Creates the error of a run that `repeat` resumes.
+    pub(super) fn of_run(err: &OperationError, repeat: Repeat) -> Self {
+        let hints = err.hints().iter().map(|hint| advice(hint, repeat)).collect();
+        Self { code: exit_code(err.kind()), message: err.to_string(), hints }
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -73,8 +79,36 @@ impl CommandError {
     }
 }
 
+/// The command by which a user resumes the run of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// The same command.
+    Same,
+    /// The same command without `--fresh`, with which it would start another run.
+    WithoutFresh,
+}
+
+impl Repeat {
+    /// Returns the command of a run that may have been started with `--fresh`.
+    pub(super) fn of(fresh: bool) -> Self {
+        if fresh { Self::WithoutFresh } else { Self::Same }
+    }
+
+    /// Returns the command in words, as the object of "run".
+    pub(super) fn command(self) -> &'static str {
+        match self {
+            Self::Same => "the same command again",
+            Self::WithoutFresh => "the same command without --fresh",
+        }
+    }
+}
+
+/// The way to try a recipe without a provider: the address is the default one of `antiphon simulate`.
+const TRY_SIMULATOR: &str = "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1";
+
 /// Returns the text of a hint.
-pub(super) fn advice(hint: &Hint) -> String {
+pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
+    let command = repeat.command();
     let text = match hint {
         Hint::CheckKey => {
             "check the key and its permissions; antiphon doctor names the variable of this provider"
@@ -84,9 +118,7 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::NameModel => "name a model of the server with --model; antiphon models lists them",
         Hint::SimilarModels { models } => return format!("similar models: {}", models.join(", ")),
         Hint::NameProvider => "name a provider, such as --provider ollama or --provider openai --model NAME",
-        Hint::TrySimulator => {
-            "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
-        }
+        Hint::TrySimulator => TRY_SIMULATOR,
         Hint::TryOffline => "use --offline to draft without key and network",
         Hint::CheckServer => "check that the server is running (ollama serve), and its address (--base-url)",
         Hint::CheckAddress => {
@@ -96,7 +128,7 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::ChangeParameters => {
             "change the parameter that the message names, such as --count, --model or --temperature"
         }
-        Hint::RaiseDeadline => "raise --deadline, and run the same command again to resume",
+        Hint::RaiseDeadline => return format!("raise --deadline, and run {command} to resume"),
         Hint::RaiseOpenFiles => "raise the limit of open files (ulimit -n), or lower --max-concurrency",
         Hint::RaiseCallTimeout => "raise the time-out of an answer: call_timeout in antiphon.toml",
         Hint::RaiseTokenTimeout => {
@@ -106,17 +138,17 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::StartFresh => "use --fresh to start a new run",
         Hint::Overwrite => "use --overwrite to replace it, or name another file",
         Hint::RunAgain => "run the same command again",
-        Hint::RunAgainLater => "wait, then run the same command again to resume",
+        Hint::RunAgainLater => return format!("wait, then run {command} to resume"),
         Hint::UseLargerModel => "use a larger model, or lower --count to ask for fewer personas",
         Hint::RaiseContext => {
             "use --offline, which has no such limit, or raise the context window of a local engine, up to the maximum of its model: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
         }
         Hint::ProviderFailing => "the provider fails too often: wait, and check it with antiphon doctor",
-        Hint::RaiseMaxCost => "raise --max-cost, and run the same command again to resume",
+        Hint::RaiseMaxCost => return format!("raise --max-cost, and run {command} to resume"),
         Hint::SetMaxCost => "set a budget with --max-cost, or allow any cost with --yes",
-        Hint::Resumes => "run the same command again to resume",
+        Hint::Resumes => return format!("run {command} to resume"),
         Hint::ResumesWhenFixed => {
-            "stored results are kept; fix the cause, then run the same command again to resume"
+            return format!("stored results are kept; fix the cause, then run {command} to resume");
         }
         Hint::ResumeRun { run } => return format!("to resume, run antiphon runs resume {run}"),
         Hint::StartAgain => "run the same command again to start a new run",
@@ -143,8 +175,7 @@ impl From<OperationError> for CommandError {
 
 impl From<&OperationError> for CommandError {
     fn from(err: &OperationError) -> Self {
-        let hints = err.hints().iter().map(advice).collect();
-        Self { code: exit_code(err.kind()), message: err.to_string(), hints }
+        Self::of_run(err, Repeat::Same)
     }
 }
 

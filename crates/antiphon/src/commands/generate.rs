@@ -11,7 +11,7 @@ use antiphon_pipeline::{
 use serde_json::{Value, json};
 
 use super::cli::{GenerateArgs, GenerationArgs};
-use super::error::{ALL_FAILED, CONFIG, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
+use super::error::{ALL_FAILED, CONFIG, CommandError, OK, Repeat, SOME_FAILED, USAGE, advice, exit_code};
 use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
@@ -63,7 +63,7 @@ async fn fetch_inputs(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Ve
         let address = input.to_string_lossy();
         if args.how.run.provider.is_offline() {
             let message = format!("{}: --offline uses no network", operations::without_secrets(&address));
-            return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst)));
+            return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst, Repeat::Same)));
         }
         let path = operations::fetch_document(&address, out, network_policy).await;
         let path = path.map_err(|err| match network_policy {
@@ -110,7 +110,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
         &outcomes,
         &Ending {
             as_json: how.run.json,
-            fresh: how.run.fresh,
+            repeat: Repeat::of(how.run.fresh),
             is_resume: false,
             interrupts: &interrupts,
             talk,
@@ -122,7 +122,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
 pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> Result<u8, CommandError> {
     let outcomes = [outcome];
     output::result(&as_list(&outcomes))?;
-    Ok(end(&outcomes, &Ending { as_json: false, fresh: false, is_resume: true, interrupts, talk }))
+    Ok(end(&outcomes, &Ending { as_json: false, repeat: Repeat::Same, is_resume: true, interrupts, talk }))
 }
 
 /// Prints an estimate of all plans.
@@ -265,15 +265,14 @@ fn end(outcomes: &[Outcome], ending: &Ending<'_>) -> u8 {
                 }
             }
             Err(err) => {
-                talk.error(&in_context(err, outcomes.len()));
+                talk.error(&in_context(err, outcomes.len(), ending));
                 worst.push(exit_code(err.kind()));
             }
         }
     }
     if let Some(code) = ending.interrupts.code() {
         if !worst.is_empty() {
-            let without = if ending.fresh { " without --fresh" } else { "" };
-            talk.line(&format!("run the same command{without} again to resume unfinished runs"));
+            talk.line(&format!("run {} to resume unfinished runs", ending.repeat.command()));
             return code;
         }
         talk.line("everything was finished despite the interruption");
@@ -347,14 +346,22 @@ fn print_validation(report: &Report, talk: Talk) {
     }
 }
 
-fn in_context(err: &OperationError, runs: usize) -> CommandError {
-    let named = match (runs, err.input()) {
-        (2.., Some(input)) => CommandError::from(err).about(&input.display().to_string()),
-        _ => CommandError::from(err),
-    };
+/// Returns the error of one of `runs` runs, with its input and folder.
+fn in_context(err: &OperationError, runs: usize, ending: &Ending<'_>) -> CommandError {
+    // Before it has a folder, a run does not exist: there is nothing to resume.
+    let repeat = if err.folder().is_some() { ending.repeat } else { Repeat::Same };
+    let mut named = CommandError::of_run(err, repeat);
+    if let (2.., Some(input)) = (runs, err.input()) {
+        named = named.about(&input.display().to_string());
+    }
+    // An interruption has this advice once for all runs.
+    let is_said = named.hints().iter().any(|hint| hint.contains(repeat.command()));
+    if repeat == Repeat::WithoutFresh && !is_said && ending.interrupts.code().is_none() {
+        named = named.hint(advice(&Hint::Resumes, repeat));
+    }
     match err.folder() {
         _ if err.unwritten().is_some() => named.hint("the personas are printed instead"),
-        Some(folder) => named.hint(advice(&Hint::SeeFolder { folder: folder.clone() })),
+        Some(folder) => named.hint(advice(&Hint::SeeFolder { folder: folder.clone() }, repeat)),
         None => named,
     }
 }

@@ -6,7 +6,7 @@ use antiphon_engine::{LONG_RUN, MapReport, Meter, Order};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
-use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice};
+use super::error::{ALL_FAILED, CommandError, OK, Repeat, SOME_FAILED, USAGE, advice};
 use super::front::{Front, fill, results, source, watch};
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted, in_tokens};
@@ -20,9 +20,6 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let talk = *talk;
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
     not_over_its_own(args, results.as_deref()).await?;
-    if args.run.provider.is_offline() {
-        return Err(offline());
-    }
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spool_stdin = spool_stdin(args).await?;
@@ -69,7 +66,9 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
     };
     let (most, allow) = match plan.max_cost_usd_micros() {
         Some(most) if most < CONFIRM_ABOVE => return Ok(()),
-        Some(most) => (format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost)),
+        Some(most) => {
+            (format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost, Repeat::Same))
+        }
         // Without a price, a budget cannot be enforced.
         None => ("has an unknown cost".to_owned(), "use --yes to allow it".to_owned()),
     };
@@ -86,13 +85,6 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
     } else {
         Err(CommandError::new(USAGE, "not started: the run was not confirmed"))
     }
-}
-
-/// Returns the error of `map --offline`.
-fn offline() -> CommandError {
-    CommandError::new(USAGE, "cannot run a recipe offline: map needs a language model")
-        .hint(advice(&Hint::NameProvider))
-        .hint(advice(&Hint::TrySimulator))
 }
 
 /// Fails if the results would overwrite the rows or the recipe.

@@ -3,19 +3,19 @@
 use antiphon_engine::Estimate;
 
 use super::cli::RunArgs;
-use super::error::{CommandError, OK, advice, exit_code};
+use super::error::{CommandError, OK, Repeat, advice, exit_code};
 use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
-use crate::operations::{Hint, Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
+use crate::operations::{Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
 
 /// The way in which the end of a run is reported.
 pub(super) struct Ending<'a> {
     /// Whether the result is one JSON document.
     pub(super) as_json: bool,
-    /// Whether the command said `--fresh`: repeated, it would start another run.
-    pub(super) fresh: bool,
+    /// The command that resumes the run.
+    pub(super) repeat: Repeat,
     /// Whether an existing run was named, by `runs resume` or `runs retry-failed`.
     pub(super) is_resume: bool,
     pub(super) interrupts: &'a Interrupts,
@@ -25,7 +25,7 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// Reports why a run stopped, and returns the exit code.
     pub(super) fn stopped(&self, stop: &StopNotice) -> u8 {
-        let advice: Vec<String> = stop.hints.iter().map(|hint| self.advice(hint)).collect();
+        let advice: Vec<String> = stop.hints.iter().map(|hint| advice(hint, self.repeat)).collect();
         let Some(kind) = stop.kind else {
             self.talk.line(&format!("stopped: {}; {}", stop.message, advice.join("; ")));
             return OK;
@@ -37,16 +37,6 @@ impl Ending<'_> {
         let error = CommandError::new(exit_code(kind), &*stop.message);
         self.talk.error(&advice.into_iter().fold(error, CommandError::hint));
         exit_code(kind)
-    }
-
-    /// Returns the text of a hint, for the command that this run was started with.
-    fn advice(&self, hint: &Hint) -> String {
-        let text = advice(hint);
-        if self.fresh {
-            text.replace("the same command again", "the same command without --fresh")
-        } else {
-            text
-        }
     }
 }
 
@@ -76,8 +66,13 @@ impl RowsRun<'_> {
         let done = Box::pin(workspace.start(&request, watch)).await;
         live.end();
         let outcome = closed(workspace, done).await?;
-        let ending =
-            Ending { as_json: how.json, fresh: how.fresh, is_resume: false, interrupts: &interrupts, talk };
+        let ending = Ending {
+            as_json: how.json,
+            repeat: Repeat::of(how.fresh),
+            is_resume: false,
+            interrupts: &interrupts,
+            talk,
+        };
         finish(&outcome, &ending)
     }
 }

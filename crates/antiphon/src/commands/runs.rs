@@ -6,7 +6,7 @@ use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
 use serde_json::json;
 
 use super::cli::{ExportArg, LimitArgs, OverwriteArgs, ProgressMode, RunsArgs, RunsCommand};
-use super::error::{CommandError, OK};
+use super::error::{CommandError, OK, Repeat};
 use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
@@ -235,7 +235,8 @@ async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8,
         return super::generate::resumed(done, &interrupts, talk);
     }
     let outcome: RunOutcome = closed(workspace, done).await?;
-    let ending = Ending { as_json: false, fresh: false, is_resume: true, interrupts: &interrupts, talk };
+    let ending =
+        Ending { as_json: false, repeat: Repeat::Same, is_resume: true, interrupts: &interrupts, talk };
     match outcome.result {
         RunResult::Content(_) => super::content::finish(&outcome, &ending),
         _ => super::map::finish(&outcome, &ending),

@@ -69,7 +69,7 @@ async fn mapping(
 ) -> Result<Mapping, OperationError> {
     let Connected { session, request, recipe } = connected;
     if session.is_offline() {
-        return Err(no_model());
+        return Err(no_model(session));
     }
     let recipe = recipe.clone().ok_or_else(|| OperationError::internal("the recipe was not read"))?;
     let input = input(workspace, request, opening, watch).await?;
@@ -146,8 +146,13 @@ async fn input(
     }
 }
 
-fn no_model() -> OperationError {
-    let message = "a recipe needs a language model, and no local engine answers";
+/// Returns the error of a recipe for the offline provider, which was named or is the default without a local engine.
+fn no_model(session: &Session) -> OperationError {
+    let message = if session.chosen_by_default {
+        "cannot run the recipe: it needs a language model, and no local engine answers"
+    } else {
+        "cannot run the recipe offline: it needs a language model"
+    };
     OperationError::new(OperationErrorKind::Request, message)
         .hint(Hint::NameProvider)
         .hint(Hint::TrySimulator)

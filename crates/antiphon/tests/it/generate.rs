@@ -64,6 +64,17 @@ fn the_same_command_again_shows_the_finished_run_without_a_call() {
 }
 
 #[test]
+fn a_fresh_run_that_failed_is_resumed_without_the_flag() {
+    let server = Server::start([Reply::new(400, "text/plain", "no")]);
+    let lab = Lab::new();
+    let ran = lab.ask(&server.url("/v1"), "--fresh");
+    ran.ends_with(5, &["run the same command without --fresh to resume"]);
+    assert!(!ran.stderr.contains("same command again"), "it would start another run: {}", ran.stderr);
+    let again = lab.ask(&server.url("/v1"), "");
+    assert_eq!((again.code, again.stderr.contains("--fresh")), (Some(5), false), "{}", again.stderr);
+}
+
+#[test]
 fn one_failed_input_loses_no_other() {
     let lab = Lab::new();
     let ran = lab.run("generate in missing --offline --count 1 --json");

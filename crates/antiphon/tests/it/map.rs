@@ -410,7 +410,8 @@ fn mistakes_in_a_recipe_are_reported_before_any_call() {
     bench.lab.file("r.toml", RECIPE);
     bench.lab.run("map nowhere.csv -r r.toml --provider sim --model m").ends_with(2, &["nowhere.csv"]);
     bench.lab.run("map towns.csv -r none.toml --provider sim").ends_with(2, &["none.toml"]);
-    bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["map needs a language model"]);
+    bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["offline: it needs a language model"]);
+    bench.lab.run("map towns.csv -r r.toml --provider offline").ends_with(2, &["offline: it needs"]);
     bench.map("--max-concurrency many").ends_with(2, &["expected auto or a number of at least 1"]);
     bench.map("--no-input").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 3);
