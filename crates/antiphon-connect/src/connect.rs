@@ -244,12 +244,12 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     // Only engines on this machine: one on another machine must be named explicitly.
     let found = crate::build::local(settings).await?.into_iter();
     for (named, built) in found.filter(|(_, built)| built.is_local) {
-        match engine_target(settings, &named, &built).await? {
-            Ok(first) => {
-                let session = Session::of(settings, first, fallbacks);
+        match try_engine(settings, &named, &built).await? {
+            Engine::Usable(first) => {
+                let session = Session::of(settings, *first, fallbacks);
                 return Ok(chosen_by_default(session, "it answers on this machine"));
             }
-            Err(reason) => passed_over.push(reason),
+            Engine::PassedOver(reason) => passed_over.push(reason),
         }
     }
     let why =
@@ -257,24 +257,35 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     without_engine(settings, &why).await
 }
 
-/// Connects an engine on this machine. The inner error is the reason to pass it over, since the next one may be usable; the
-/// outer error is of the configuration or of the folder for recordings, which no other engine would change.
-async fn engine_target(
+/// An engine on this machine that answers.
+enum Engine {
+    /// A connected target.
+    Usable(Box<Target>),
+    /// The reason why the engine cannot be used; the next one may be usable.
+    PassedOver(String),
+}
+
+/// Connects an engine on this machine.
+///
+/// # Errors
+/// `Config` or `Cassette`: a wrong configuration, or a folder for recordings that cannot be used, which no other engine would
+/// change.
+async fn try_engine(
     settings: &Settings,
     named: &ProviderSettings,
     built: &Built,
-) -> Result<Result<Target, String>, ConnectError> {
+) -> Result<Engine, ConnectError> {
     let place = built.provider.scope();
     let wanted = wanted_model(settings, named);
     if let Some(wanted) = wanted
         && !has_at_hand(built, wanted).await
     {
-        return Ok(Err(format!("{place} has no model {wanted}")));
+        return Ok(Engine::PassedOver(format!("{place} has no model {wanted}")));
     }
     match Target::live(settings, built, wanted).await {
-        Ok(target) => Ok(Ok(target)),
+        Ok(target) => Ok(Engine::Usable(Box::new(target))),
         Err(err @ (ConnectError::Config(_) | ConnectError::Cassette(_))) => Err(err),
-        Err(err) => Ok(Err(format!("{place}: {err}"))),
+        Err(err) => Ok(Engine::PassedOver(format!("{place}: {err}"))),
     }
 }
 

@@ -115,7 +115,9 @@ pub(crate) struct ProviderEntry {
 impl ProviderSettings {
     /// Completes an entry by the environment: the address and the key of the variables. An address in the environment overrides
     /// the entry's, but only for the provider that has the kind's own name, since the variable means that vendor.
-    fn of_entry(name: &str, kind: &'static Kind, entry: ProviderEntry, env: &Environment) -> Self {
+    fn of_entry(name: &str, kind: &'static Kind, entry: Option<ProviderEntry>, env: &Environment) -> Self {
+        let is_entered = entry.is_some();
+        let entry = entry.unwrap_or_default();
         let key_env = key_variables(name, kind, &entry);
         let variable = kind.base_url_env.filter(|_| name == kind.name);
         let of_env = variable.and_then(|variable| env.get(variable.name));
@@ -126,7 +128,7 @@ impl ProviderSettings {
             kind,
             // Other options, such as a timeout, do not mean that the provider is set up.
             is_configured: entry.kind.is_some() || base_url.is_some() || key.is_some(),
-            is_entered: true,
+            is_entered,
             base_url,
             key,
             key_env,
@@ -281,9 +283,7 @@ pub(crate) fn named_provider(
     let entry = entry_of(name, files);
     let kind = kind_of(name, entry.as_ref(), files)?;
     check_timeouts(name, entry.as_ref())?;
-    let is_entered = entry.is_some();
-    let settings = ProviderSettings::of_entry(name, kind, entry.unwrap_or_default(), env);
-    Ok(ProviderSettings { is_entered, ..settings })
+    Ok(ProviderSettings::of_entry(name, kind, entry, env))
 }
 
 /// Returns the kind of a provider: the entry's, which must agree with the registry's if the registry has the name, else the

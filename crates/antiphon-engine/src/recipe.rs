@@ -286,9 +286,11 @@ struct Compiled {
 impl Compiled {
     /// Renders a template. The error for an undefined variable lists the fields of the row, since the usual cause is a
     /// name that is spelt differently in the recipe and in the input.
-    fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, String> {
-        let template =
-            self.templates.get_template(name).map_err(|err| format!("the {name}{}", template_error(&err)))?;
+    fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, InvalidRow> {
+        let invalid = |err: &minijinja::Error, hint: &str| {
+            InvalidRow::new(format!("the {name}{}{hint}", template_error(err)))
+        };
+        let template = self.templates.get_template(name).map_err(|err| invalid(&err, ""))?;
         template.render(context).map_err(|err| {
             let hint = match err.kind() {
                 TemplateErrorKind::UndefinedError => {
@@ -296,14 +298,15 @@ impl Compiled {
                 }
                 _ => String::new(),
             };
-            format!("the {name}{}{hint}", template_error(&err))
+            invalid(&err, &hint)
         })
     }
 }
 
 /// Parses a row, and adds the whole row as its field `row`, for templates that need all fields.
-fn with_whole_row(row: &str) -> Result<Value, String> {
-    let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
+fn with_whole_row(row: &str) -> Result<Value, InvalidRow> {
+    let mut row: Value =
+        serde_json::from_str(row).map_err(|err| InvalidRow::new(format!("not valid JSON: {err}")))?;
     if let Value::Object(fields) = &mut row {
         // A field with the name `row` has precedence.
         let whole = Value::Object(fields.clone());
@@ -313,9 +316,10 @@ fn with_whole_row(row: &str) -> Result<Value, String> {
 }
 
 /// Returns the text of a row's field as a document. Its name is the row's field `name`, or else that of the field.
-fn document_of(row: &Value, field: &str) -> Result<DocumentPart, String> {
+fn document_of(row: &Value, field: &str) -> Result<DocumentPart, InvalidRow> {
     let document = row[field].as_str().ok_or_else(|| {
-        format!("the document: the field {field} is not text{}", missing(row, vec![field.to_owned()]))
+        let fields = missing(row, vec![field.to_owned()]);
+        InvalidRow::new(format!("the document: the field {field} is not text{fields}"))
     })?;
     let name = row["name"].as_str().unwrap_or(field);
     Ok(DocumentPart::new("d1", name, document))

@@ -140,13 +140,13 @@ impl Scenario {
             let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
             ScenarioError(format!("{path}:{line}: {}", err.message().trim_end()))
         })?;
-        file.scenario().map_err(|why| ScenarioError(format!("{path}: {why}")))
+        file.scenario().map_err(|err| ScenarioError(format!("{path}: {err}")))
     }
 }
 
 impl File {
     /// Checks the values and converts them. The error is the message without the path.
-    fn scenario(self) -> Result<Scenario, String> {
+    fn scenario(self) -> Result<Scenario, ScenarioError> {
         let faults = self.faults.checked()?;
         let mut scenario = Scenario::default().latency(self.latency()?).faults(faults).seed(self.seed);
         scenario.tokens_per_second = positive("tokens_per_second", self.tokens_per_second)?;
@@ -164,10 +164,12 @@ impl File {
     }
 
     /// Returns the latency model that the keys select.
-    fn latency(&self) -> Result<Latency, String> {
+    fn latency(&self) -> Result<Latency, ScenarioError> {
         let latency = millis("latency_ms", self.latency_ms)?;
         match (positive("spread", self.spread)?, self.latency_max_ms) {
-            (Some(_), Some(_)) => Err("spread and latency_max_ms exclude each other. Remove one".to_owned()),
+            (Some(_), Some(_)) => {
+                Err(ScenarioError("spread and latency_max_ms exclude each other. Remove one".to_owned()))
+            }
             (Some(sigma), None) => Ok(Latency::LogNormal { median: latency, sigma }),
             (None, Some(most)) => Ok(Latency::Uniform(latency, millis("latency_max_ms", most)?.max(latency))),
             (None, None) => Ok(Latency::Fixed(latency)),
@@ -175,7 +177,7 @@ impl File {
     }
 
     /// Returns the rate limit of requests, if there is one.
-    fn requests(&self) -> Result<Option<Limit>, String> {
+    fn requests(&self) -> Result<Option<Limit>, ScenarioError> {
         let Some(rate) = positive("requests_per_minute", self.requests_per_minute)? else { return Ok(None) };
         // Vendors allow a burst of one minute's requests.
         #[expect(
@@ -189,16 +191,16 @@ impl File {
 }
 
 /// Converts a number of milliseconds. The error names the key.
-fn millis(name: &str, value: f64) -> Result<Duration, String> {
+fn millis(name: &str, value: f64) -> Result<Duration, ScenarioError> {
     Duration::try_from_secs_f64(value / 1_000.0)
-        .map_err(|_| format!("invalid {name}: must be 0 or more, not {value}"))
+        .map_err(|_| ScenarioError(format!("invalid {name}: must be 0 or more, not {value}")))
 }
 
 /// Checks that a number, if there is one, is finite and above 0. The error names the key.
-fn positive(name: &str, value: Option<f64>) -> Result<Option<f64>, String> {
+fn positive(name: &str, value: Option<f64>) -> Result<Option<f64>, ScenarioError> {
     match value {
         Some(value) if !(value.is_finite() && value > 0.0) => {
-            Err(format!("invalid {name}: must be above 0, not {value}"))
+            Err(ScenarioError(format!("invalid {name}: must be above 0, not {value}")))
         }
         value => Ok(value),
     }
@@ -218,13 +220,13 @@ impl LimitSignalFile {
 
 impl FaultsFile {
     /// Checks each fraction and their sum.
-    fn checked(&self) -> Result<Faults, String> {
+    fn checked(&self) -> Result<Faults, ScenarioError> {
         if let Some((name, part)) = self.named().iter().find(|(_, part)| !(0.0..=1.0).contains(part)) {
-            return Err(format!("invalid faults.{name}: must be from 0 to 1, not {part}"));
+            return Err(ScenarioError(format!("invalid faults.{name}: must be from 0 to 1, not {part}")));
         }
         let faults = self.faults();
         if faults.sum() > 1.0 {
-            Err("invalid faults: the fractions add up to more than 1".to_owned())
+            Err(ScenarioError("invalid faults: the fractions add up to more than 1".to_owned()))
         } else {
             Ok(faults)
         }
