@@ -40,9 +40,9 @@ fn shown(settings: &Settings, with_origin: bool) -> String {
     let mut line = |name: &str, value: Option<(String, &Origin)>, otherwise: &str| {
         let (value, origin) = value.unwrap_or_else(|| (otherwise.to_owned(), &Origin::Default));
         text.push_str(&if with_origin {
-            format!("{name:<12} {value:<32} {origin}\n")
+            format!("{name:<15} {value:<32} {origin}\n")
         } else {
-            format!("{name:<12} {value}\n")
+            format!("{name:<15} {value}\n")
         });
     };
     let provider = of(settings.provider.as_ref(), |provider| provider.name.clone());

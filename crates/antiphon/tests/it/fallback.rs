@@ -155,7 +155,7 @@ fn what_is_named_behind_one_provider_gets_nothing_of_another() {
     map(&lab, "").ends_with(5, &["provider: down"]);
     assert!(server.requests().is_empty(), "data that is for one provider goes to no other");
     let shown = lab.run("config show --origin").stdout;
-    assert!(shown.contains("fallback     lab/other                        antiphon.toml"), "{shown}");
+    assert!(shown.contains("fallback        lab/other                        antiphon.toml"), "{shown}");
 }
 
 #[test]

@@ -65,6 +65,8 @@ fn keys_and_configuration() {
         "{}",
         shown.stdout
     );
+    let is_in_column = |line: &str| line[..16].ends_with(' ') && !line[16..].starts_with(' ');
+    assert!(shown.stdout.lines().all(is_in_column), "{}", shown.stdout);
     let lab = Lab::new().with("OPENAI_API_KEY", "sk-planted-in-the-environment");
     lab.file(
         "antiphon.toml",
