@@ -1,8 +1,19 @@
+//! One attempt of a request, from the queue to the head of the response, and the verdict on its failure.
+//!
+//! | step | limited by | on failure |
+//! |---|---|---|
+//! | wait for the rate limiter, then for a connection | the deadline | `Timeout` in the phase `Queue` |
+//! | client with TLS for the host | nothing | `Tls` |
+//! | circuit breaker | does not wait | `CircuitOpen` |
+//! | send, and wait for the head | `first_byte_timeout` and the deadline | `Timeout`, `Connect` and others |
+//!
+//! The breaker is asked last, so that a half-open one does not spend a trial on an attempt that still waits.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_resilience::{BreakerPermit, Cost, Deadline, RateLimiter, RatePermit, Verdict};
+use antiphon_resilience::{BreakerPermit, CircuitBreaker, Cost, Deadline, RateLimiter, RatePermit, Verdict};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, field, info_span};
 
@@ -16,6 +27,7 @@ use crate::response::Response;
 
 /// The reason why an attempt did not succeed.
 pub(crate) enum Failure {
+    /// An error, with or without a response.
     Error(Error),
     /// A response with a status that can be retried.
     Status(Box<Response>),
@@ -26,9 +38,11 @@ const RETRYABLE: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
 
 /// The maximum length in bytes of an error body that is read so that its connection can be reused.
 const MAX_DRAIN: u64 = 64 << 10;
+/// The maximum time for that.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Failure {
+    /// Returns the outcome of the last attempt for the caller: a response with any status is a success of sending.
     pub(crate) fn into_result(self) -> Result<Response, Error> {
         match self {
             Self::Error(err) => Err(err),
@@ -40,28 +54,36 @@ impl Failure {
     /// retried only if `may_be_repeated`.
     pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
         match self {
-            Self::Status(response) => {
-                let retry_after = response.limits().retry_after;
-                match response.status() {
-                    429 | 503 | 529 => Verdict::Throttled { retry_after },
-                    _ if retry_after.is_some() => Verdict::Throttled { retry_after },
-                    _ => Verdict::Retry,
-                }
-            }
-            Self::Error(err) => match err.kind() {
-                ErrorKind::Connect
-                | ErrorKind::Exhausted
-                | ErrorKind::Timeout { phase: RequestPhase::Connect } => Verdict::Retry,
-                ErrorKind::Timeout { phase: RequestPhase::FirstByte }
-                | ErrorKind::Interrupted
-                | ErrorKind::InvalidResponse
-                    if may_be_repeated =>
-                {
-                    Verdict::Retry
-                }
-                _ => Verdict::Stop,
-            },
+            Self::Status(response) => status_verdict(response),
+            Self::Error(err) => error_verdict(err.kind(), may_be_repeated),
         }
+    }
+}
+
+/// Returns the verdict on a status that can be retried. A wait that the server asked for is honoured with any of them.
+fn status_verdict(response: &Response) -> Verdict {
+    let retry_after = response.limits().retry_after;
+    match response.status() {
+        429 | 503 | 529 => Verdict::Throttled { retry_after },
+        _ if retry_after.is_some() => Verdict::Throttled { retry_after },
+        _ => Verdict::Retry,
+    }
+}
+
+/// Returns the verdict on an attempt without a response. If nothing was sent, it is retried in any case.
+fn error_verdict(kind: ErrorKind, may_be_repeated: bool) -> Verdict {
+    match kind {
+        ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Timeout { phase: RequestPhase::Connect } => {
+            Verdict::Retry
+        }
+        ErrorKind::Timeout { phase: RequestPhase::FirstByte }
+        | ErrorKind::Interrupted
+        | ErrorKind::InvalidResponse
+            if may_be_repeated =>
+        {
+            Verdict::Retry
+        }
+        _ => Verdict::Stop,
     }
 }
 
@@ -106,6 +128,11 @@ pub(crate) async fn send(
     }
 }
 
+/// Sends a request once: the waits in the queue, the circuit breaker, and the request itself, in this order.
+///
+/// The response holds the connection slot and the rate limiter's permit until its body has been read. The result is
+/// reported to the breaker as soon as the head has arrived: the rest of a body shows little about the health of a
+/// server.
 async fn send_once(
     inner: &Inner,
     prepared: Box<PreparedRequest>,
@@ -119,10 +146,7 @@ async fn send_once(
         return Err(Error::timeout(RequestPhase::Queue, endpoint));
     };
     let client = inner.transport.client(options, &slot, &endpoint).await?;
-    let guard = options.breaker.as_ref().map(|breaker| breaker.permit()).transpose().map_err(|rejected| {
-        let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
-        Error::new(kind, RequestPhase::Queue, endpoint.clone(), rejected.to_string())
-    })?;
+    let guard = breaker_permit(options.breaker.as_ref(), &endpoint)?;
     let timeout = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
     let is_out_of_time = !deadline.allows(timeout, Instant::now().into_std());
     let secrets = Secrets::of(&prepared.request.headers);
@@ -134,6 +158,17 @@ async fn send_once(
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
     let response = Response::new(answer, Guards::new(slot, rate), endpoint, limits);
     Ok(response.with_secrets(secrets).sent_at(sent))
+}
+
+/// Asks the circuit breaker, if there is one.
+fn breaker_permit(
+    breaker: Option<&CircuitBreaker>,
+    endpoint: &Endpoint,
+) -> Result<Option<BreakerPermit>, Error> {
+    breaker.map(CircuitBreaker::permit).transpose().map_err(|rejected| {
+        let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
+        Error::new(kind, RequestPhase::Queue, endpoint.clone(), rejected.to_string())
+    })
 }
 
 /// Sends the request and returns the response's head.
@@ -169,6 +204,7 @@ async fn acquire_slot(
     (rate, host.slot().await)
 }
 
+/// Runs `work` until it ends or the deadline passes; `None` in the latter case. Without a deadline no timer is created.
 async fn before_deadline<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
     if deadline.instant().is_none() {
         return Some(work.await);

@@ -1,3 +1,9 @@
+//! The body of a response: pieces with timeouts and limits, and the permits that it holds.
+//!
+//! A request counts as in flight until its body has been read. So the body owns the connection slot and the rate
+//! limiter's permit, and gives them back at its end, with an error, or when it is dropped. The timeouts are checked
+//! here and not by reqwest, so that they end with an error of this crate in the right phase.
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,8 +22,11 @@ use crate::hosts::ConnectionSlot;
 /// The limits on a body's time and size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
+    /// Maximum time between two pieces.
     pub(crate) idle: Duration,
+    /// Maximum size in bytes, after decompression, of a body that is read as a whole, or of an event or line.
     pub(crate) max_body: usize,
+    /// Deadline of the whole request.
     pub(crate) deadline: Deadline,
 }
 
@@ -49,6 +58,7 @@ pub enum StreamEnd {
 /// A response body that is being received.
 pub(crate) struct Body {
     inner: reqwest::Body,
+    /// Permits; `None` once the body has ended.
     guards: Option<Guards>,
     /// The error to return after the rest of `inner`.
     failure: Option<Error>,
@@ -57,6 +67,7 @@ pub(crate) struct Body {
     /// The time of the last piece. The timer is reset only when it fires, because a reset for each piece would cost more than
     /// reading the piece.
     last_chunk_at: Option<Instant>,
+    /// Timer, created when a piece is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -73,6 +84,7 @@ impl Body {
         }
     }
 
+    /// Returns the exact length of the body if it is known: not for a compressed or chunked one.
     pub(crate) fn size_hint(&self) -> Option<u64> {
         self.inner.size_hint().exact()
     }
@@ -83,6 +95,7 @@ impl Body {
         self.guards = None;
     }
 
+    /// Polls the next piece, and releases the permits at the end of the body or with an error.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let chunk = ready!(self.poll_inner(cx));
         if !matches!(chunk, Ok(Some(_))) {
@@ -91,10 +104,11 @@ impl Body {
         Poll::Ready(chunk)
     }
 
+    /// Polls the next piece of data, with the timeouts. Trailers are skipped.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         // A reader that is slower than the network always finds data, so the deadline is checked before the data.
         if self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at) {
-            return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.endpoint.clone())));
+            return Poll::Ready(Err(self.timed_out()));
         }
         loop {
             match Pin::new(&mut self.inner).poll_frame(cx) {
@@ -115,7 +129,7 @@ impl Body {
                 Poll::Ready(None) => return Poll::Ready(self.failure.take().map_or(Ok(None), Err)),
                 Poll::Pending => {
                     ready!(self.poll_timeout(cx));
-                    return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.endpoint.clone())));
+                    return Poll::Ready(Err(self.timed_out()));
                 }
             }
         }
@@ -123,11 +137,7 @@ impl Body {
 
     /// Waits until the idle timeout or the deadline has passed.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        let last_chunk_at = *self.last_chunk_at.get_or_insert(now);
-        let idle_at = last_chunk_at.checked_add(self.limits.idle);
-        let deadline = self.limits.deadline.instant().map(Instant::from_std);
-        let Some(expires_at) = idle_at.into_iter().chain(deadline).min() else { return Poll::Pending };
+        let Some(expires_at) = self.expires_at() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(expires_at)));
         loop {
             // The timer may fire too early, because a piece came since it was set. It is too late only for a nearer deadline.
@@ -142,6 +152,25 @@ impl Body {
         }
     }
 
+    /// Returns the earlier of the idle timeout and the deadline; `None` if there is neither. The idle time begins with
+    /// the first call after a piece.
+    fn expires_at(&mut self) -> Option<Instant> {
+        let last_chunk_at = *self.last_chunk_at.get_or_insert(Instant::now());
+        let idle_at = last_chunk_at.checked_add(self.limits.idle);
+        let deadline = self.limits.deadline.instant().map(Instant::from_std);
+        idle_at.into_iter().chain(deadline).min()
+    }
+
+    /// Creates the error for a piece that did not arrive in time.
+    fn timed_out(&self) -> Error {
+        Error::timeout(RequestPhase::NextByte, self.endpoint.clone())
+    }
+
+    /// Returns the next piece; `None` at the end. After that, or an error, there are no more pieces, and the connection
+    /// is released.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing: the next call returns the piece.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await
     }
@@ -150,22 +179,26 @@ impl Body {
     pub(crate) async fn collect(mut self) -> Result<Bytes, Error> {
         let limit = self.limits.max_body;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let too_large =
-            |endpoint| Error::new(ErrorKind::TooLarge { limit }, RequestPhase::NextByte, endpoint, "");
         if first.len() > limit {
-            return Err(too_large(self.endpoint));
+            return Err(self.too_large());
         }
         let Some(second) = self.chunk().await? else { return Ok(first) };
         let mut body = BytesMut::from(first);
         let mut next = Some(second);
         while let Some(chunk) = next {
             if body.len() + chunk.len() > limit {
-                return Err(too_large(self.endpoint));
+                return Err(self.too_large());
             }
             body.extend_from_slice(&chunk);
             next = self.chunk().await?;
         }
         Ok(body.freeze())
+    }
+
+    /// Creates the error for a body that exceeds `max_body`.
+    fn too_large(&self) -> Error {
+        let kind = ErrorKind::TooLarge { limit: self.limits.max_body };
+        Error::new(kind, RequestPhase::NextByte, self.endpoint.clone(), "")
     }
 }
 

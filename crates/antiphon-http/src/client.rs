@@ -18,17 +18,39 @@ use crate::transport::Transport;
 
 /// An HTTP client with a connection pool; a clone is another handle to the same pool.
 ///
-/// Each request is sent once, unless the client has a [retry policy](ClientBuilder::retry). The default client has the timeouts
-/// and limits that [`ClientBuilder`] lists, and no retry policy, circuit breaker or rate limiter.
+/// Each request is sent once, unless the client has a [retry policy](ClientBuilder::retry). The default client has the
+/// timeouts and limits that [`ClientBuilder`] lists, and no retry policy, circuit breaker or rate limiter. Create one
+/// client and clone it: each new one has a connection pool of its own.
+///
+/// | method | checks the status | with a retry policy, retried without a response |
+/// |---|---|---|
+/// | [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) | yes | yes |
+/// | [`post`](Self::post) | yes | no |
+/// | [`send`](Self::send), for a [`Request`] with headers and body | no | if the request is idempotent |
+///
+/// # Examples
+/// ```no_run
+/// use antiphon_http::{Client, Error, Request};
+/// # async fn example() -> Result<(), Error> {
+/// let client = Client::default();
+/// let request = Request::post("https://example.org/orders").idempotency_key("order-7").json(&[1, 2]);
+/// let response = client.send(request).await?;
+/// println!("{} after {} attempts", response.status(), response.attempts());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// The client behind all handles.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) options: ClientBuilder,
+    /// Hosts that requests were sent to, with their connections in use.
     pub(crate) hosts: Hosts,
+    /// Clients of reqwest that own the connections.
     pub(crate) transport: Transport,
 }
 
@@ -136,11 +158,7 @@ impl Client {
         let mut prepared = request.prepared()?;
         let mut left = self.inner.options.max_redirects;
         loop {
-            if self.inner.options.network_policy.excludes(&prepared.url) {
-                let host = &prepared.url[Position::BeforeHost..Position::AfterPort];
-                let endpoint = Endpoint::new(prepared.request.method.clone(), host.into());
-                return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, endpoint, NOT_PUBLIC));
-            }
+            self.check_policy(&prepared)?;
             let repeat = (left > 0 && prepared.request.method.is_safe()).then(|| prepared.clone());
             let response = self.send_once(prepared).await?;
             let to = repeat.and_then(|repeat| Some((redirect(&response, &repeat.url)?, repeat)));
@@ -148,6 +166,16 @@ impl Client {
             left -= 1;
             prepared = repeat.redirected(to);
         }
+    }
+
+    /// Refuses an address that the network policy excludes. Each target of a redirect is checked, too.
+    fn check_policy(&self, prepared: &PreparedRequest) -> Result<(), Error> {
+        if !self.inner.options.network_policy.excludes(&prepared.url) {
+            return Ok(());
+        }
+        let host = &prepared.url[Position::BeforeHost..Position::AfterPort];
+        let endpoint = Endpoint::new(prepared.request.method.clone(), host.into());
+        Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, endpoint, NOT_PUBLIC))
     }
 
     /// Sends a request, with its retries and without redirects.
@@ -169,6 +197,8 @@ impl Client {
         result
     }
 
+    /// Sends a request under the retry policy and the host's retry budget. A body that can be sent only once is not
+    /// retried.
     async fn with_retries(&self, prepared: Box<PreparedRequest>, host: Arc<Host>) -> Result<Response, Error> {
         let policy = self.inner.options.retry.as_ref().filter(|_| prepared.request.can_be_repeated());
         let Some(policy) = policy else {
@@ -225,6 +255,7 @@ pub(crate) fn record(span: &Span, result: Result<u16, &Error>) {
     }
 }
 
+/// Returns the name of a kind for the attribute `error.type`; `_OTHER` is OpenTelemetry's fallback.
 fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidRequest => "invalid_request",

@@ -1,3 +1,8 @@
+//! Streams of decoded items: server-sent events and NDJSON lines.
+//!
+//! Both are a body with a decoder. A piece of the body may complete any number of items, which are returned one at a
+//! time before the next piece is read (backpressure). An error comes after all items that were complete before it.
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -29,13 +34,17 @@ pub struct BodyLines(Decoded<ndjson::NdjsonDecoder>);
 struct Decoded<D: Decode> {
     body: Body,
     decoder: D,
+    /// Items that were decoded and not returned yet.
     items: VecDeque<D::Item>,
     /// The error to return after the items.
     failure: Option<Error>,
+    /// The end of the body, which the items may come after.
     end: Option<StreamEnd>,
 }
 
+/// An incremental decoder of items from bytes.
 trait Decode {
+    /// A complete item, such as an event or a line.
     type Item;
 
     /// Takes the next bytes; the error is the limit in bytes.
@@ -71,6 +80,7 @@ impl Decode for ndjson::NdjsonDecoder {
 }
 
 impl<D: Decode> Decoded<D> {
+    /// Polls the next item: those that were decoded, then the error that ended the stream, then `None`.
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<D::Item, Error>>> {
         loop {
             if let Some(item) = self.items.pop_front() {
@@ -80,17 +90,22 @@ impl<D: Decode> Decoded<D> {
                 return Poll::Ready(self.failure.take().map(Err));
             }
             let chunk = ready!(self.body.poll_chunk(cx));
-            self.end = ended(&chunk);
-            match chunk {
-                Ok(Some(chunk)) => {
-                    if let Err(limit) = self.decoder.push(&chunk, &mut self.items) {
-                        self.fail(ErrorKind::TooLarge { limit }, StreamEnd::Failed);
-                    }
+            self.decode(chunk);
+        }
+    }
+
+    /// Decodes a piece of the body, or ends the stream with the body.
+    fn decode(&mut self, chunk: Result<Option<Bytes>, Error>) {
+        self.end = ended(&chunk);
+        match chunk {
+            Ok(Some(chunk)) => {
+                if let Err(limit) = self.decoder.push(&chunk, &mut self.items) {
+                    self.fail(ErrorKind::TooLarge { limit }, StreamEnd::Failed);
                 }
-                Ok(None) if self.decoder.finish(&mut self.items) => {}
-                Ok(None) => self.fail(ErrorKind::Truncated, StreamEnd::Truncated),
-                Err(err) => self.failure = Some(err),
             }
+            Ok(None) if self.decoder.finish(&mut self.items) => {}
+            Ok(None) => self.fail(ErrorKind::Truncated, StreamEnd::Truncated),
+            Err(err) => self.failure = Some(err),
         }
     }
 

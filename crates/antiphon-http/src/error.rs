@@ -9,7 +9,27 @@ use crate::endpoint::Endpoint;
 
 /// The reason why a request failed, or why only a part of its response arrived.
 ///
-/// The message names method and host, never a path, a query or a header's value, since those may hold secrets.
+/// The message names method and host, never a path, a query or a header's value, since those may hold secrets. There is
+/// no `source`, for the same reason: reqwest's errors print the address.
+///
+/// | question | answer |
+/// |---|---|
+/// | what can the caller do? | [`kind`](Self::kind) |
+/// | may the server have acted on the request? | [`phase`](Self::phase): not before `FirstByte` |
+/// | when is another request worth while? | [`retry_after`](Self::retry_after) |
+/// | by what can the server's log be searched? | [`request_id`](Self::request_id) |
+///
+/// # Examples
+/// ```
+/// use antiphon_http::{Client, ErrorKind, RequestPhase};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let err = Client::default().get("not an address").await.unwrap_err();
+/// assert_eq!((err.kind(), err.phase()), (ErrorKind::InvalidRequest, RequestPhase::Queue));
+/// assert_eq!((err.method(), err.attempts()), ("GET", 1));
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -20,7 +40,9 @@ struct Inner {
     endpoint: Endpoint,
     attempts: u32,
     request_id: Option<String>,
+    /// The server's `Retry-After`; that of a circuit breaker is in the kind.
     retry_after: Option<Duration>,
+    /// The cause, without secrets; empty where the kind says all.
     reason: String,
 }
 
@@ -116,33 +138,23 @@ impl Error {
         if let Some(failed) = causes(&err).find_map(|cause| cause.downcast_ref::<BodyError>()) {
             return Self::new(failed.kind, RequestPhase::FirstByte, endpoint, &failed.reason);
         }
-        let reason = root_cause(&err);
-        let (kind, phase) = match () {
-            () if is_exhausted(&err) => (ErrorKind::Exhausted, RequestPhase::Connect),
-            () if err.is_builder() => (ErrorKind::InvalidRequest, RequestPhase::Queue),
-            () if err.is_timeout() && err.is_connect() => {
-                (ErrorKind::Timeout { phase: RequestPhase::Connect }, RequestPhase::Connect)
-            }
-            () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
-            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, RequestPhase::Connect),
-            () if err.is_connect() => (ErrorKind::Connect, RequestPhase::Connect),
-            () if is_corrupt(&err) => (ErrorKind::InvalidResponse, phase),
-            () if is_parse(&err) && phase == RequestPhase::FirstByte => (ErrorKind::InvalidResponse, phase),
-            () => (ErrorKind::Interrupted, phase),
-        };
-        Self::new(kind, phase, endpoint, reason)
+        let (kind, phase) = classify(&err, phase);
+        Self::new(kind, phase, endpoint, root_cause(&err))
     }
 
+    /// Sets the number of attempts.
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
         self
     }
 
+    /// Sets the wait that the server asked for.
     pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait;
         self
     }
 
+    /// Sets the server's request id.
     pub(crate) fn with_request_id(mut self, id: Option<String>) -> Self {
         self.0.request_id = id;
         self
@@ -248,10 +260,30 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
+/// Returns the kind of a reqwest error, and the phase: `phase`, unless the error shows an earlier one. The order
+/// matters, since reqwest's predicates overlap: a failed handshake, for one, is a connect error.
+fn classify(err: &reqwest::Error, phase: RequestPhase) -> (ErrorKind, RequestPhase) {
+    match () {
+        () if is_exhausted(err) => (ErrorKind::Exhausted, RequestPhase::Connect),
+        () if err.is_builder() => (ErrorKind::InvalidRequest, RequestPhase::Queue),
+        () if err.is_timeout() && err.is_connect() => {
+            (ErrorKind::Timeout { phase: RequestPhase::Connect }, RequestPhase::Connect)
+        }
+        () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
+        () if err.is_connect() && is_tls(err) => (ErrorKind::Tls, RequestPhase::Connect),
+        () if err.is_connect() => (ErrorKind::Connect, RequestPhase::Connect),
+        () if is_corrupt(err) => (ErrorKind::InvalidResponse, phase),
+        () if is_parse(err) && phase == RequestPhase::FirstByte => (ErrorKind::InvalidResponse, phase),
+        () => (ErrorKind::Interrupted, phase),
+    }
+}
+
+/// Returns an error and the errors behind it, the outermost first.
 fn causes<'a>(err: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(err), |err| (**err).source())
 }
 
+/// Returns the text of the innermost cause, which names the system's or the peer's reason.
 fn root_cause(err: &reqwest::Error) -> String {
     let mut text = causes(err).last().map(ToString::to_string).unwrap_or_default();
     // The system's error number adds nothing to its text.
@@ -270,6 +302,7 @@ fn is_exhausted(err: &(dyn StdError + 'static)) -> bool {
     cfg!(unix) && io.filter_map(std::io::Error::raw_os_error).any(|code| matches!(code, ENFILE | EMFILE))
 }
 
+/// Returns whether rustls is among the causes, also where it is wrapped in I/O errors.
 fn is_tls(err: &reqwest::Error) -> bool {
     causes(err).any(|cause| {
         // `io::Error::source` skips the error that it wraps, and one `io::Error` may wrap another.
@@ -290,7 +323,9 @@ fn is_corrupt(err: &reqwest::Error) -> bool {
 /// An error while a request's body was produced.
 #[derive(Debug)]
 pub(crate) struct BodyError {
+    /// `File` for a file, `InvalidRequest` for a stream of the caller.
     pub(crate) kind: ErrorKind,
+    /// The message.
     pub(crate) reason: String,
 }
 

@@ -1,3 +1,12 @@
+//! The hosts of a client: which connection a request goes to, and how many are in use (connection pool, backpressure).
+//!
+//! | version | limit | a further request |
+//! |---|---|---|
+//! | HTTP/1.1 | `max_connections` in flight for each host | waits (semaphore, in the order of arrival) |
+//! | HTTP/2 | `max_streams_per_connection` in flight on each connection | opens another connection, up to 32 |
+//!
+//! The version is known with the first response. Until then a host counts as HTTP/1.1.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,9 +27,12 @@ pub(crate) struct Hosts {
     hosts: Mutex<HashMap<Box<str>, Arc<Host>>>,
 }
 
+/// The limits of each host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostLimits {
+    /// Maximum number of requests in flight on one HTTP/2 connection; 0 counts as 1.
     pub(crate) max_streams: usize,
+    /// Maximum number of HTTP/1.1 connections; 0 counts as 1.
     pub(crate) max_connections: usize,
     /// Whether HTTP/2 is used with unencrypted servers without negotiation.
     pub(crate) speaks_http2: bool,
@@ -35,8 +47,11 @@ pub(crate) struct HostLimits {
 /// connection with the fewest requests in flight, and another connection is opened once all are full.
 #[derive(Debug)]
 pub(crate) struct Host {
+    /// Host and port, for errors.
     pub(crate) name: Arc<str>,
+    /// Kind of client that its requests need.
     pub(crate) route: Route,
+    /// Budget for the retries of all requests to the host.
     pub(crate) retry_budget: Option<RetryBudget>,
     max_streams: usize,
     shards: Mutex<Shards>,
@@ -44,18 +59,25 @@ pub(crate) struct Host {
     connections: Arc<Semaphore>,
 }
 
+/// The clients of a host, each with one HTTP/2 connection or any number of HTTP/1.1 ones.
 #[derive(Debug)]
 struct Shards {
+    /// Requests in flight, by client.
     in_flight: Vec<usize>,
+    /// Whether the host answered in HTTP/2, or is to be spoken to in it.
     speaks_http2: bool,
 }
 
 /// The kind of client that a host needs. Hosts on this machine are never reached over a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
+    /// `https`, over a proxy if one is configured.
     Secure,
+    /// `https` on this machine.
     SecureLoopback,
+    /// `http`, over a proxy if one is configured.
     Plain,
+    /// `http` on this machine.
     Loopback,
 }
 
@@ -144,6 +166,8 @@ impl Host {
 }
 
 impl Shards {
+    /// Returns the client with the fewest requests in flight, or another one if all HTTP/2 connections are full, and
+    /// counts the request.
     fn acquire(&mut self, max_streams: usize) -> usize {
         let least = self.in_flight.iter().enumerate().min_by_key(|(_, in_flight)| **in_flight);
         // With HTTP/1.1 a client opens a connection for each concurrent request, so only HTTP/2 can be full.
@@ -187,6 +211,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
+/// Returns whether an address is on this machine, as it is written. `.localhost` is reserved for that (RFC 6761).
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Name::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

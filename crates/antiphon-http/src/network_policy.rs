@@ -5,6 +5,22 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// The hosts that a client may connect to; `Public` protects against server-side request forgery (SSRF).
+///
+/// An address is checked three times: as it is written, in any notation of an IP address; each address that its name
+/// resolves to, at the moment of the connection, so that a name cannot change in between (DNS rebinding); and the
+/// target of each redirect.
+///
+/// # Examples
+/// ```
+/// use antiphon_http::{Client, ErrorKind, NetworkPolicy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let client = Client::builder().network_policy(NetworkPolicy::Public).build();
+/// let err = client.get("http://169.254.169.254/latest/meta-data/").await.unwrap_err();
+/// assert_eq!(err.kind(), ErrorKind::InvalidRequest);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum NetworkPolicy {
@@ -58,6 +74,7 @@ impl Resolve for PublicOnly {
     }
 }
 
+/// Returns whether an address is globally reachable, by IANA's registries of special-purpose addresses.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -65,6 +82,9 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Returns whether an IPv4 address is public. Excluded are, by RFC: this network, private (1918), shared (6598),
+/// loopback, link-local with the metadata services of clouds (3927), protocol assignments (6890), documentation (5737),
+/// benchmarks (2544), multicast and reserved addresses.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let is_shared = a == 100 && (64..128).contains(&b);
@@ -79,6 +99,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || is_special)
 }
 
+/// Returns whether an IPv6 address is public: global unicast without documentation and protocol assignments, where an
+/// embedded IPv4 address has to be public, too.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     let embedded = |high: u16, low: u16| {

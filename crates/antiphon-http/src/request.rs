@@ -30,11 +30,13 @@ use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 #[derive(Clone)]
 pub struct Request {
     pub(crate) method: Method,
+    /// The address, or the reason why it cannot be parsed.
     url: Result<Url, String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Payload,
     pub(crate) first_byte_timeout: Option<Duration>,
     pub(crate) deadline: Deadline,
+    /// The last value that a setter could not use.
     problem: Option<String>,
 }
 
@@ -64,7 +66,9 @@ impl PreparedRequest {
 /// The body of a request.
 #[derive(Clone)]
 pub(crate) enum Payload {
+    /// No body.
     Nothing,
+    /// Bytes in memory, which can be sent any number of times.
     Bytes(Bytes),
     /// A stream, which can be sent once.
     Stream(Arc<Mutex<Option<reqwest::Body>>>, SendActivity),
@@ -78,14 +82,17 @@ pub(crate) enum Payload {
 pub(crate) struct SendActivity(Arc<Mutex<Instant>>);
 
 impl SendActivity {
+    /// Creates an activity at the present time.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
+    /// Returns the time of the last activity.
     pub(crate) fn last(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records that a piece is taken now.
     pub(crate) fn note(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -287,6 +294,7 @@ impl Request {
         self.method.is_idempotent() || self.headers.contains_key("idempotency-key")
     }
 
+    /// Returns whether the body can be sent again: not if it is a stream.
     pub(crate) fn can_be_repeated(&self) -> bool {
         !matches!(self.body, Payload::Stream(..))
     }

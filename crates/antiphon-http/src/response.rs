@@ -14,6 +14,30 @@ use crate::error::{Error, ErrorKind, RequestPhase, Secrets, excerpt};
 
 /// A response: its head, and its body, which may still be arriving. Dropping the response before its body has been read closes
 /// the connection.
+///
+/// | to read the body | use | size limit |
+/// |---|---|---|
+/// | as a whole | [`bytes`](Self::bytes), [`text`](Self::text), [`json`](Self::json) | `max_body` |
+/// | in pieces | [`chunk`](Self::chunk), [`chunks`](Self::chunks) | none |
+/// | as server-sent events | [`events`](Self::events) | `max_body` for each event |
+/// | as lines (NDJSON) | [`lines`](Self::lines) | `max_body` for each line |
+///
+/// The limit is [`max_body`](crate::ClientBuilder::max_body), in bytes after decompression. Until the body has been
+/// read, the request takes part in the limits on connections and in the rate limiter's concurrency limit: read or drop
+/// it soon.
+///
+/// # Examples
+/// ```no_run
+/// use antiphon_http::{Client, Error};
+/// # async fn example() -> Result<(), Error> {
+/// let mut response = Client::default().get("https://example.org/large.bin").await?;
+/// let mut bytes = 0;
+/// while let Some(chunk) = response.chunk().await? {
+///     bytes += chunk.len();
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Response {
     status: u16,
@@ -21,9 +45,11 @@ pub struct Response {
     headers: HeaderMap,
     body: Body,
     attempts: u32,
+    /// The time at which the last attempt was sent.
     sent: Instant,
     /// The secrets to remove from the excerpt of an error's body.
     secrets: Secrets,
+    /// The address, which may hold secrets, too; `None` for a success, which is not quoted in errors.
     url: Option<Box<Url>>,
 }
 
@@ -82,14 +108,8 @@ impl Response {
             Ok(())
         };
         let ended = timeout(max_time, reading).await;
-        let failure = match ended {
-            Ok(Ok(())) => None,
-            Ok(Err(err)) => Some(err),
-            // The body is marked as truncated: the connection is worth more than the rest of an error.
-            Err(_) => {
-                Some(Error::new(ErrorKind::Truncated, RequestPhase::NextByte, self.body.endpoint.clone(), ""))
-            }
-        };
+        // The body is marked as truncated: the connection is worth more than the rest of an error.
+        let failure = ended.unwrap_or_else(|_| Err(self.truncated())).err();
         self.body.replace(read.freeze(), failure);
         self
     }
@@ -173,6 +193,17 @@ impl Response {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
+        let read = self.beginning().await;
+        let kind = ErrorKind::Status { status: self.status };
+        let reason = match self.status {
+            300..400 => "the redirect was not followed".to_owned(),
+            _ => excerpt(&read, &self.secrets, self.url.as_deref()),
+        };
+        Err(self.error(kind, reason))
+    }
+
+    /// Reads the beginning of the body: up to about 1,000 bytes, or what arrives within 1 s.
+    async fn beginning(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         let reading = async {
             while read.len() < 1_000
@@ -182,12 +213,7 @@ impl Response {
             }
         };
         let _ = timeout(Duration::from_secs(1), reading).await;
-        let kind = ErrorKind::Status { status: self.status };
-        let reason = match self.status {
-            300..400 => "the redirect was not followed".to_owned(),
-            _ => excerpt(&read, &self.secrets, self.url.as_deref()),
-        };
-        Err(self.error(kind, reason))
+        read
     }
 
     /// Returns the next piece of the body, decompressed; `None` at its end.
@@ -258,6 +284,12 @@ impl Response {
         BodyLines::new(self.body)
     }
 
+    /// Creates the error for a body that was not received as a whole.
+    fn truncated(&self) -> Error {
+        Error::new(ErrorKind::Truncated, RequestPhase::NextByte, self.body.endpoint.clone(), "")
+    }
+
+    /// Creates an error with what is known of the response: attempts, request id and `Retry-After`.
     fn error(&self, kind: ErrorKind, reason: String) -> Error {
         let id = self.request_id().map(str::to_owned);
         let error = Error::new(kind, RequestPhase::NextByte, self.body.endpoint.clone(), reason);

@@ -1,5 +1,25 @@
 //! Server-sent events (SSE), decoded as by a browser (WHATWG HTML, section 9.2, "Server-sent events").
 //!
+//! A stream is UTF-8 text. Its lines end with a line feed, a carriage return, or both; an empty line ends an event:
+//!
+//! ```text
+//! event: delta
+//! data: {"text": "hel"}
+//! id: 7
+//!
+//! : a comment, as servers send to keep the connection open
+//! ```
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `data` | a line of the event's data; an event without any is discarded |
+//! | `event` | the event's type |
+//! | `id` | the last event id, for this event and all later ones; ignored if it has a NUL |
+//! | `retry` | the reconnection time in milliseconds; ignored unless it has digits only |
+//!
+//! Reconnecting, after the reconnection time and with `Last-Event-ID`, is left to the caller.
+//!
+//! # Examples
 //! ```
 //! let mut decoder = antiphon_http::sse::SseDecoder::new(1024);
 //! let mut events = Vec::new();
@@ -52,13 +72,18 @@ impl std::error::Error for EventTooLarge {}
 #[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
+    /// Bytes of a line that has not ended yet.
     partial: Vec<u8>,
-    // A line feed right after a carriage return belongs to the same line ending, even in the next piece.
+    /// Whether a line feed is skipped: right after a carriage return it belongs to the same line ending, even in the
+    /// next piece.
     skip_line_feed: bool,
+    /// Whether no line was decoded yet: only before the first one a byte order mark is allowed.
     at_start: bool,
+    /// Type, data and presence of data of the event that is being decoded.
     event: String,
     data: String,
     has_data: bool,
+    /// Last event id and reconnection time of the stream, which outlive an event.
     id: Arc<str>,
     retry: Option<Duration>,
 }
@@ -112,18 +137,24 @@ impl SseDecoder {
                 self.skip_line_feed = rest.is_empty();
                 rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             }
-            if self.partial.is_empty() {
-                self.line(line, events)?;
-            } else {
-                let mut whole = std::mem::take(&mut self.partial);
-                whole.extend_from_slice(line);
-                self.line(&whole, events)?;
-                whole.clear();
-                self.partial = whole;
-            }
+            self.end_line(line, events)?;
         }
         self.partial.extend_from_slice(rest);
         self.check(0)
+    }
+
+    /// Decodes a line whose end has arrived, after the part of it that came in earlier pieces, if any. The buffer of
+    /// that part is kept for later lines.
+    fn end_line(&mut self, line: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
+        if self.partial.is_empty() {
+            return self.line(line, events);
+        }
+        let mut whole = std::mem::take(&mut self.partial);
+        whole.extend_from_slice(line);
+        self.line(&whole, events)?;
+        whole.clear();
+        self.partial = whole;
+        Ok(())
     }
 
     /// Ends the input and resets the decoder. An incomplete event is discarded, as the standard requires, and reported.
@@ -138,12 +169,9 @@ impl SseDecoder {
         if in_data { Err(Incomplete) } else { Ok(()) }
     }
 
+    /// Decodes a complete line: an empty one ends the event, any other one is a field or a comment.
     fn line(&mut self, line: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
-        let line = if std::mem::take(&mut self.at_start) {
-            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
-        } else {
-            line
-        };
+        let line = self.without_byte_order_mark(line);
         if line.is_empty() {
             self.dispatch(events);
             return Ok(());
@@ -153,29 +181,44 @@ impl SseDecoder {
             Some(colon) => (&line[..colon], &line[colon + 1..]),
             None => (line, &[][..]),
         };
-        let value = text(value.strip_prefix(b" ").unwrap_or(value));
+        self.field(name, text(value.strip_prefix(b" ").unwrap_or(value)));
+        Ok(())
+    }
+
+    /// Removes a byte order mark before the first line of the input.
+    fn without_byte_order_mark<'l>(&mut self, line: &'l [u8]) -> &'l [u8] {
+        if std::mem::take(&mut self.at_start) {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+        } else {
+            line
+        }
+    }
+
+    /// Takes a field of the event; comments, whose name is empty, and fields of later versions are ignored.
+    fn field(&mut self, name: &[u8], value: Cow<'_, str>) {
         match name {
-            b"data" => {
-                if self.has_data {
-                    self.data.push('\n');
-                    self.data.push_str(&value);
-                } else {
-                    // Most events have one line of data.
-                    self.data = value.into_owned();
-                }
-                self.has_data = true;
-            }
+            b"data" => self.add_data(value),
             b"event" => self.event = value.into_owned(),
             b"id" if !value.contains('\0') => self.id = value.into(),
             b"retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry = value.parse().ok().map(Duration::from_millis).or(self.retry);
             }
-            // Comments, and fields of later versions.
             _ => {}
         }
-        Ok(())
     }
 
+    /// Adds a line of data. Most events have one line, which is not copied twice.
+    fn add_data(&mut self, value: Cow<'_, str>) {
+        if self.has_data {
+            self.data.push('\n');
+            self.data.push_str(&value);
+        } else {
+            self.data = value.into_owned();
+        }
+        self.has_data = true;
+    }
+
+    /// Ends the event. An event without data is discarded, with its type; the last id and the reconnection time stay.
     fn dispatch(&mut self, events: &mut impl Extend<Event>) {
         let event = std::mem::take(&mut self.event);
         let data = std::mem::take(&mut self.data);
@@ -184,6 +227,7 @@ impl SseDecoder {
         }
     }
 
+    /// Refuses an event that exceeds the limit with `more` bytes.
     fn check(&self, more: usize) -> Result<(), EventTooLarge> {
         if self.data.len() + self.event.len() + self.id.len() + self.partial.len() + more > self.limit {
             Err(EventTooLarge { limit: self.limit })

@@ -1,3 +1,8 @@
+//! The reqwest clients below a [`Client`](crate::Client), and their TLS configuration.
+//!
+//! reqwest opens one HTTP/2 connection for each client and host. Several clients are therefore kept, one for each
+//! connection that a host may have at the same time, as `Host` counts them. A client serves all hosts of its route.
+
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,11 +19,14 @@ use crate::tls;
 pub(crate) enum Transport {
     /// The caller's custom client.
     Given(reqwest::Client),
+    /// Clients of this crate.
     Own(Box<Own>),
 }
 
+/// The clients that this crate creates.
 #[derive(Default)]
 pub(crate) struct Own {
+    /// The TLS configuration for `https` addresses, once it was needed.
     tls: OnceCell<ClientConfig>,
     /// The clients by [`Route`], one for each of a host's connections.
     clients: [Mutex<Vec<reqwest::Client>>; 4],
@@ -42,35 +50,50 @@ impl Transport {
         slot: &ConnectionSlot,
         endpoint: &Endpoint,
     ) -> Result<reqwest::Client, Error> {
-        let own = match self {
-            Self::Given(client) => return Ok(client.clone()),
-            Self::Own(own) => own,
-        };
+        match self {
+            Self::Given(client) => Ok(client.clone()),
+            Self::Own(own) => own.client(options, slot, endpoint).await,
+        }
+    }
+}
+
+impl Own {
+    /// Returns the client for a slot, and creates it and those before it if it does not exist yet.
+    async fn client(
+        &self,
+        options: &ClientBuilder,
+        slot: &ConnectionSlot,
+        endpoint: &Endpoint,
+    ) -> Result<reqwest::Client, Error> {
         let route = slot.host().route;
-        let clients = &own.clients[route as usize];
+        let clients = &self.clients[route as usize];
         // The lock is not held while TLS is set up.
         let there = clients.lock().unwrap_or_else(PoisonError::into_inner).get(slot.shard()).cloned();
         if let Some(client) = there {
             return Ok(client);
         }
-        let tls = if route.is_secure() {
-            own.tls(options, endpoint).await?.clone()
-        } else {
-            tls::without_roots().map_err(|err| {
-                Error::new(ErrorKind::Tls, RequestPhase::Queue, endpoint.clone(), err.to_string())
-            })?
-        };
+        let tls = self.tls_for(options, route, endpoint).await?;
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
-        while clients.len() <= slot.shard() {
-            let client = make(options, tls.clone(), route);
-            clients
-                .push(client.map_err(|err| Error::of_reqwest(err, endpoint.clone(), RequestPhase::Queue))?);
-        }
-        Ok(clients[slot.shard()].clone())
+        client_at(&mut clients, slot.shard(), || make(options, tls.clone(), route))
+            .map_err(|err| Error::of_reqwest(err, endpoint.clone(), RequestPhase::Queue))
     }
-}
 
-impl Own {
+    /// Returns the TLS configuration for a route; one without trusted roots for an unencrypted one, which needs none.
+    async fn tls_for(
+        &self,
+        options: &ClientBuilder,
+        route: Route,
+        endpoint: &Endpoint,
+    ) -> Result<ClientConfig, Error> {
+        if route.is_secure() {
+            return Ok(self.tls(options, endpoint).await?.clone());
+        }
+        tls::without_roots()
+            .map_err(|err| Error::new(ErrorKind::Tls, RequestPhase::Queue, endpoint.clone(), err.to_string()))
+    }
+
+    /// Returns the configuration with the platform's root certificates. They are read once, on a blocking thread, when
+    /// the first `https` address is requested; a failure is not kept, and the next request reads them again.
     async fn tls(&self, options: &ClientBuilder, endpoint: &Endpoint) -> Result<&ClientConfig, Error> {
         let read = || async {
             let roots = options.roots.clone();
@@ -83,6 +106,20 @@ impl Own {
     }
 }
 
+/// Returns the client at an index, after adding those that are missing up to it.
+fn client_at(
+    clients: &mut Vec<reqwest::Client>,
+    index: usize,
+    make: impl Fn() -> reqwest::Result<reqwest::Client>,
+) -> reqwest::Result<reqwest::Client> {
+    while clients.len() <= index {
+        clients.push(make()?);
+    }
+    Ok(clients[index].clone())
+}
+
+/// Creates a client, which opens no connection yet. Redirects are followed by this crate instead, which checks each
+/// target.
 fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Result<reqwest::Client> {
     let mut client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

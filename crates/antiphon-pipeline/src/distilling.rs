@@ -1,6 +1,20 @@
+//! The calls of a distillation: one for each part of documents that exceed the model's context, in a run of their own.
+//!
+//! The run is shared. Its fingerprint is made from the prompts about the parts, so that persona runs over the same
+//! documents find its results, whatever their count and instructions, and pay only for what is missing. That needs some
+//! accounting, by notes in the store under the id of the persona run:
+//!
+//! | note | content | purpose |
+//! |---|---|---|
+//! | `distil-baseline/<run>` | the expense of the shared run before this run used it | the rest is this run's own |
+//! | `distilled/<run>` | outcome, failures and expense | the report of a resumed run that has its answer already |
+//!
+//! The parts, the prompts and the choice of findings are in `crate::persona::distil`.
+
 use std::pin::pin;
 use std::sync::Arc;
 
+use antiphon_data::Document;
 use antiphon_engine::{Engine, InvalidRow, JobBatch, JobOutcome, Journal, Options, StopCause, Work};
 use antiphon_llm::{
     Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, TruncationCause,
@@ -10,21 +24,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::blocking::blocking;
 use crate::call_summary::Expense;
-use crate::config::Distil;
+use crate::config::{Distil, GenerationConfig};
 use crate::error::Error;
-use crate::persona::distil::{
-    Digest, MIN_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema,
-};
+use crate::persona::digest::Digest;
+use crate::persona::distil::{MIN_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema};
 use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
 
 /// The parts of documents that do not fit into the model's context window, with the prompt about each.
 pub(crate) struct Parts {
+    /// The size of the context window, in tokens.
     window: u64,
     /// Maximum tokens of an answer about one part, roughly.
     answer_tokens: u64,
     portions: Vec<Portion>,
+    /// One prompt for each portion.
     pub(crate) prompts: Vec<Prompt>,
 }
 
@@ -32,7 +48,9 @@ pub(crate) struct Parts {
 pub(crate) struct PartAnswers {
     /// The answer about each part, or the reason why there is none.
     pub(crate) answers: Vec<Result<Value, LlmError>>,
+    /// All calls of the shared run, those of other persona runs included.
     pub(crate) calls: u32,
+    /// The cost of those calls; `None` if a price is not known.
     pub(crate) cost_usd_micros: Option<u64>,
 }
 
@@ -45,18 +63,22 @@ impl Prepared {
         answer.saturating_add(instructions.div_ceil(4) as u64)
     }
 
-    /// Returns the parts to distil first; `None` if everything fits, or distilling is off or impossible.
+    /// Returns the size of the parts for a context of `window` tokens; `None` if everything fits into it, or if not
+    /// even the answer fits: then no part of the documents does.
+    fn part_size(&self, window: u64) -> Option<PartSize> {
+        let answer = self.reserved_tokens();
+        let fits = self.estimated_tokens.saturating_add(answer) <= window;
+        let is_enough = digest_bytes(window, answer) >= MIN_BYTES;
+        PartSize::of(window).filter(|_| !fits && is_enough)
+    }
+
+    /// Returns the parts to distil first; `None` if everything fits, or distilling is off or impossible. Documents that
+    /// do not fit and cannot be distilled are refused before the call, by `check_context`.
     pub(crate) fn parts(&self, capabilities: Capabilities) -> Result<Option<Parts>, Error> {
         let Some(window) = capabilities.context_window.filter(|_| self.config.distil == Distil::Auto) else {
             return Ok(None);
         };
-        let answer = self.reserved_tokens();
-        let fits = self.estimated_tokens.saturating_add(answer) <= window;
-        // If not even the answer fits, no part of the documents does.
-        let is_enough = digest_bytes(window, answer) >= MIN_BYTES;
-        let Some(size) = PartSize::of(window).filter(|_| !fits && is_enough) else {
-            return Ok(None);
-        };
+        let Some(size) = self.part_size(window) else { return Ok(None) };
         let portions = portions(&self.documents, size.bytes);
         let schema = schema(size.findings).map_err(Error::from_provider)?;
         let output = Output::Json(schema);
@@ -78,45 +100,21 @@ impl Prepared {
         Ok((calls, asked + digest, count * parts.answer_tokens + answer))
     }
 
-    /// Replaces the documents in the prompt by the most significant of the verified findings.
+    /// Replaces the documents in the prompt by the most significant of the verified findings. The documents themselves
+    /// stay: the citations of the personas are verified against them.
+    ///
+    /// # Errors
+    /// The error of the first part without an answer, or `SchemaMismatch`, if there is not one verified finding.
+    /// Otherwise a part without an answer is a failure in the report.
     pub(crate) async fn condense(&mut self, parts: Parts, noted: PartAnswers) -> Result<(), Error> {
-        let Parts { window, portions, .. } = parts;
-        let (documents, config) = (self.documents.clone(), self.config.clone());
-        let answer = self.reserved_tokens();
         let PartAnswers { answers, calls, cost_usd_micros } = noted;
-        let count = portions.len();
-        let condensed = tokio::task::spawn_blocking(move || {
-            let (mut noted, mut failures) = (Vec::new(), Vec::new());
-            let mut first = None;
-            for (number, (portion, answer)) in (1..).zip(portions.iter().zip(answers)) {
-                match answer {
-                    Ok(answer) => noted.extend(portion.noted(answer)),
-                    Err(err) => {
-                        let why = err.to_string();
-                        let why = why.lines().next().unwrap_or_default();
-                        failures.push(FailureReport::of_job(format!(
-                            "part {number} of {count} of the documents was not distilled: {why}"
-                        )));
-                        first.get_or_insert(err);
-                    }
-                }
-            }
-            let (findings, unverified) = findings(noted, &documents);
-            let bytes = digest_bytes(window, answer);
-            let digest = Digest::of(findings, &documents, config.count.likely(), bytes);
-            let (used, distinct) = (digest.used, digest.distinct);
-            (digest.prompt(&config), (used, distinct, unverified), failures, first)
-        });
-        let (prompt, (used, findings, unverified), failures, first) = match condensed.await {
-            Ok(condensed) => condensed,
-            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-            Err(_) => return Err(Error::internal("the runtime is shutting down")),
-        };
+        let count = parts.portions.len();
+        let condensing = self.condensing(parts, answers);
+        let condensed = blocking(move || condensing.condense()).await;
+        let Condensed { prompt, used, findings, unverified, failures, first_error } =
+            condensed.ok_or_else(|| Error::internal("the runtime is shutting down"))?;
         if used == 0 {
-            let message =
-                format!("nothing that a participant said was found in {count} parts of the documents");
-            let err = first.unwrap_or_else(|| LlmError::new(LlmErrorKind::SchemaMismatch, message));
-            return Err(Error::from_provider(err));
+            return Err(Error::from_provider(first_error.unwrap_or_else(|| without_findings(count))));
         }
         self.failures.extend(failures);
         self.estimated_tokens = prompt.estimated_tokens();
@@ -124,6 +122,73 @@ impl Prepared {
         self.distilled = Some(Distilled { parts: count, findings, used, unverified, calls, cost_usd_micros });
         Ok(())
     }
+
+    /// Collects what is needed to condense the answers about all parts on a blocking thread.
+    fn condensing(&self, parts: Parts, answers: Vec<Result<Value, LlmError>>) -> Condensing {
+        let Parts { window, portions, .. } = parts;
+        let (documents, config) = (self.documents.clone(), self.config.clone());
+        let most_bytes = digest_bytes(window, self.reserved_tokens());
+        Condensing { portions, answers, documents, config, most_bytes }
+    }
+}
+
+/// The answers about all parts, with what is needed to build the prompt over their findings.
+struct Condensing {
+    portions: Vec<Portion>,
+    /// One answer for each portion.
+    answers: Vec<Result<Value, LlmError>>,
+    documents: Arc<[Document]>,
+    config: GenerationConfig,
+    /// The space for findings in the prompt.
+    most_bytes: u64,
+}
+
+/// The prompt over the verified findings, and their numbers.
+struct Condensed {
+    prompt: Prompt,
+    /// Number of findings in the prompt.
+    used: usize,
+    /// Number of different verified findings.
+    findings: usize,
+    unverified: usize,
+    /// The parts without an answer.
+    failures: Vec<FailureReport>,
+    /// The error of the first part without an answer.
+    first_error: Option<LlmError>,
+}
+
+impl Condensing {
+    /// Verifies the findings in the answers, and builds the prompt over the most representative ones. CPU-bound.
+    fn condense(self) -> Condensed {
+        let count = self.portions.len();
+        let (mut noted, mut failures, mut first_error) = (Vec::new(), Vec::new(), None);
+        for (number, (portion, answer)) in (1..).zip(self.portions.iter().zip(self.answers)) {
+            match answer {
+                Ok(answer) => noted.extend(portion.noted(answer)),
+                Err(err) => {
+                    failures.push(part_failure(number, count, &err));
+                    first_error.get_or_insert(err);
+                }
+            }
+        }
+        let (findings, unverified) = findings(noted, &self.documents);
+        let digest = Digest::of(findings, &self.documents, self.config.count.likely(), self.most_bytes);
+        let (used, findings) = (digest.used, digest.distinct);
+        Condensed { prompt: digest.prompt(&self.config), used, findings, unverified, failures, first_error }
+    }
+}
+
+/// Returns the failure of a part, by its number from 1. Of the error only the first line is reported.
+fn part_failure(number: usize, count: usize, err: &LlmError) -> FailureReport {
+    let why = err.to_string();
+    let why = why.lines().next().unwrap_or_default();
+    FailureReport::of_job(format!("part {number} of {count} of the documents was not distilled: {why}"))
+}
+
+/// Creates the error for answers of which no finding could be verified.
+fn without_findings(count: usize) -> LlmError {
+    let message = format!("nothing that a participant said was found in {count} parts of the documents");
+    LlmError::new(LlmErrorKind::SchemaMismatch, message)
 }
 
 impl Pipeline {
@@ -184,23 +249,11 @@ impl Pipeline {
     ) -> Result<(Result<PartAnswers, Error>, Expense), Error> {
         self.report_parts(parts).await;
         let (work, total) = (Arc::new(DistilWork { prompts: parts.prompts.clone() }), parts.prompts.len());
-        let rows = (0..total).map(|part| json!({ "part": part }).to_string());
-        let mut batch = JobBatch::new(KIND, rows.collect());
-        batch.fresh = prepared.config.fresh;
-        batch.request =
-            json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model })
-                .to_string();
         // Other runs that distil the same documents share this run and its results.
-        let run = batch.open(store, &self.calls, &*work).await?;
+        let run = parts_batch(prepared, total).open(store, &self.calls, &*work).await?;
         let before = run.tally().await.map_err(Error::store)?;
         let baseline = baseline(prepared, &before, store).await.map_err(Error::store)?;
-        let mut options = self.options(prepared);
-        options.cache = !prepared.config.fresh;
-        if let Some(most) = &mut options.limits.max_cost {
-            // The engine counts everything that was ever spent on the shared run. The baseline was spent by other runs, and
-            // does not count against this budget.
-            *most = most.saturating_sub(paid.most()).saturating_add(baseline.most());
-        }
+        let options = self.parts_options(prepared, paid, &baseline);
         let progress = PartProgress { done: usize::try_from(before.accepted).unwrap_or(usize::MAX), total };
         let stop = self.run_parts(Journal::new(store.clone(), run.clone()), work, options, progress).await?;
         let tally = run.tally().await.map_err(Error::store)?;
@@ -209,14 +262,21 @@ impl Pipeline {
             return Ok((Err(antiphon_engine::Error::stopped(stop, None).into()), spent));
         }
         self.step(2, format!("{} of {total} parts distilled", tally.accepted)).await;
-        let noted = PartAnswers {
-            answers: answers(&run, total).await.map_err(Error::store)?,
-            calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
-            cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
-        };
-        let report = json!({ "schema": "antiphon.distil/1", "parts": total, "failed": tally.failed });
-        run.finish(RunStatus::Finished, report.to_string()).await.map_err(Error::store)?;
+        let noted = finish_parts(&run, &tally, total).await.map_err(Error::store)?;
         Ok((Ok(noted), spent))
+    }
+
+    /// Returns the engine's options for the parts, with the budget that is left for them.
+    ///
+    /// The engine counts everything that was ever spent on the shared run. The baseline was spent by other runs, and
+    /// does not count against the budget of this one; `paid`, the expense of this run so far, does.
+    fn parts_options(&self, prepared: &Prepared, paid: &Expense, baseline: &Expense) -> Options {
+        let mut options = self.options(prepared);
+        options.cache = !prepared.config.fresh;
+        if let Some(most) = &mut options.limits.max_cost {
+            *most = most.saturating_sub(paid.most()).saturating_add(baseline.most());
+        }
+        options
     }
 
     /// Runs the jobs of all parts, and reports the number of finished ones.
@@ -257,6 +317,29 @@ impl Pipeline {
     }
 }
 
+/// Returns the batch with one row for each part. Its prompts are its identity in the store.
+fn parts_batch(prepared: &Prepared, total: usize) -> JobBatch {
+    let rows = (0..total).map(|part| json!({ "part": part }).to_string());
+    let mut batch = JobBatch::new(KIND, rows.collect());
+    batch.fresh = prepared.config.fresh;
+    let request = json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model });
+    batch.request = request.to_string();
+    batch
+}
+
+/// Reads the answers about all parts, and finishes their run. Parts without an answer do not keep it from being
+/// finished.
+async fn finish_parts(run: &Run, tally: &Tally, total: usize) -> Result<PartAnswers, antiphon_store::Error> {
+    let noted = PartAnswers {
+        answers: answers(run, total).await?,
+        calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
+        cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
+    };
+    let report = json!({ "schema": "antiphon.distil/1", "parts": total, "failed": tally.failed });
+    run.finish(RunStatus::Finished, report.to_string()).await?;
+    Ok(noted)
+}
+
 /// The number of distilled parts, and of all parts.
 #[derive(Debug, Clone, Copy)]
 struct PartProgress {
@@ -273,6 +356,7 @@ struct DistilOutcome {
     spent: Expense,
 }
 
+/// Returns the name of the note with the outcome of the distillation for a run.
 fn outcome_name(prepared: &Prepared) -> String {
     format!("distilled/{}", prepared.run_id)
 }
@@ -309,7 +393,8 @@ async fn answers(run: &Run, total: usize) -> Result<Vec<Result<Value, LlmError>>
     Ok(jobs.into_iter().map(answer).collect())
 }
 
-/// Returns the error kind for the stored name of a failure.
+/// Returns the error kind for the stored name of a failure. Names that say nothing about the documents count as
+/// unavailable.
 fn kind_of(name: &str) -> LlmErrorKind {
     match name {
         "context_too_long" => LlmErrorKind::ContextTooLong,

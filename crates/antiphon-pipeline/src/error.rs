@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use antiphon_data::Failure;
-use antiphon_engine::ErrorKind;
+use antiphon_engine::{ErrorKind, JobFailure};
 use antiphon_runtime::TaskError;
 
 use crate::report::Report;
@@ -11,6 +11,20 @@ use crate::report::Report;
 ///
 /// The report has the cost so far, and an error of the provider has its partial answer. A run whose store outlives the process
 /// can be resumed.
+///
+/// | error | [`report`](Self::report) | [`provider`](Self::provider) |
+/// |---|---|---|
+/// | before the documents are loaded | no | no |
+/// | of the store | only after the report was begun | no |
+/// | of a call, of an answer, or of a limit | yes | if the provider is the reason |
+///
+/// # Examples
+/// ```
+/// use antiphon_pipeline::{Error, ErrorKind};
+/// let err = Error::new(ErrorKind::Config, "unknown theme");
+/// assert_eq!((err.kind(), err.to_string().as_str()), (ErrorKind::Config, "unknown theme"));
+/// assert!(err.report().is_none() && err.provider().is_none());
+/// ```
 #[derive(Debug)]
 pub struct Error {
     inner: antiphon_engine::Error,
@@ -30,8 +44,18 @@ impl Error {
         antiphon_engine::Error::input(err).into()
     }
 
+    /// Wraps a provider's error. A cancelled call is `Cancelled`, every other one `Provider` with its kind.
     pub(crate) fn from_provider(err: antiphon_llm::Error) -> Self {
         antiphon_engine::Error::from_provider(err).into()
+    }
+
+    /// Wraps the failure of a job: the provider's error if there is one, otherwise `Internal`, since the rows are from
+    /// this crate.
+    pub(crate) fn from_job(failed: JobFailure) -> Self {
+        match failed.cause {
+            Some(err) => Self::from_provider(err),
+            None => Self::internal(failed.message),
+        }
     }
 
     /// Wraps an error of a file.
@@ -82,12 +106,14 @@ impl Error {
         self.inner.failures()
     }
 
+    /// Attaches the report of the run; an earlier one is replaced.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         self.report = Some(Box::new(report));
         self
     }
 
-    /// Returns the report of the run, with its progress and cost; `None` if no document was loaded.
+    /// Returns the report of the run, with its progress and cost; `None` if no document was loaded, or the store failed
+    /// before the first call.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.report.as_deref()

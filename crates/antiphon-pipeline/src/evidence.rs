@@ -3,6 +3,16 @@
 //! Each quote of an answer is looked up in the documents, so that a hallucination is never shown as evidence. Only words of
 //! participants count; words of the interviewer do not.
 //!
+//! | [`Match`] | requirement |
+//! |---|---|
+//! | `Exact` | the same characters, but for white space and marks around the passage |
+//! | `Normalised` | the same words in compatibility composition (NFKC), ignoring case, apostrophes and punctuation |
+//! | `Fuzzy` | at least five words, of which at most one in five differs, and none that negates or is a number |
+//!
+//! A quote of one or two words is verified only as a whole turn. Quotes, not claims, are verified: whether a claim
+//! follows from its quote is left to the reader.
+//!
+//! # Examples
 //! ```
 //! use antiphon_data::Document;
 //! use antiphon_pipeline::evidence::{Missing, Wanted, verify};
@@ -19,7 +29,7 @@
 mod matcher;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use antiphon_data::{Document, SpeakerRole};
 
@@ -103,56 +113,94 @@ impl Missing {
 /// This function is CPU-bound, in proportion to the size of the documents: in async code, call it on a blocking thread.
 #[must_use]
 pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Missing>> {
-    let mut vocabulary = Vocabulary::default();
-    let labels = labels(wanted, documents);
-    let words = wanted.iter().map(|wanted| without_label(&wanted.words, &labels));
-    let needles: Vec<Needle> = words.map(|words| vocabulary.needle(words)).collect();
-    let mut best: Vec<Option<Found>> = vec![None; wanted.len()];
-    let search = |document: usize, indices: &[usize], role: SpeakerRole, best: &mut [Option<Found>]| {
-        let some: Vec<&Needle> = indices.iter().map(|index| &needles[*index]).collect();
-        for (index, hit) in indices.iter().zip(in_document(&vocabulary, &some, &documents[document], role)) {
-            let better = |found: &Found| hit.as_ref().is_some_and(|(_, hit)| hit.matched < found.matched);
-            if let Some((speaker, hit)) = &hit
-                && best[*index].as_ref().is_none_or(better)
-            {
-                best[*index] = Some(Found {
-                    document,
-                    speaker: speaker.clone(),
-                    start: hit.start,
-                    end: hit.end,
-                    matched: hit.matched,
-                });
+    let mut search = Search::new(wanted, documents);
+    search.look_up_cited(wanted);
+    search.look_up_open();
+    search.outcomes()
+}
+
+/// A search for quotes, with the best passages so far.
+struct Search<'d> {
+    vocabulary: Vocabulary,
+    /// One needle for each quote.
+    needles: Vec<Needle>,
+    documents: &'d [Document],
+    /// The best passage of a participant for each quote.
+    best: Vec<Option<Found>>,
+    /// The best passage of an interviewer for each quote that no participant said, for the reason why it is not
+    /// verified.
+    interviewer: Vec<Option<Found>>,
+}
+
+impl<'d> Search<'d> {
+    /// Numbers the words of all quotes. Nothing is looked up yet.
+    fn new(wanted: &[Wanted], documents: &'d [Document]) -> Self {
+        let mut vocabulary = Vocabulary::default();
+        let labels = labels(wanted, documents);
+        let words = wanted.iter().map(|wanted| without_label(&wanted.words, &labels));
+        let needles: Vec<Needle> = words.map(|words| vocabulary.needle(words)).collect();
+        let (best, interviewer) = (vec![None; wanted.len()], vec![None; wanted.len()]);
+        Self { vocabulary, needles, documents, best, interviewer }
+    }
+
+    /// Looks up each quote in the document that it cites. An index without a document is ignored.
+    fn look_up_cited(&mut self, wanted: &[Wanted]) {
+        for (document, indices) in by_document(wanted) {
+            if document < self.documents.len() {
+                self.look_up(document, &indices, SpeakerRole::Participant);
             }
         }
-    };
-    for (document, indices) in by_document(wanted) {
-        if document < documents.len() {
-            search(document, &indices, SpeakerRole::Participant, &mut best);
+    }
+
+    /// Looks up the open quotes in one document after the other, until none is open.
+    fn look_up_open(&mut self) {
+        for document in 0..self.documents.len() {
+            let open = self.open();
+            if open.is_empty() {
+                break;
+            }
+            self.look_up(document, &open, SpeakerRole::Participant);
+            let still_open = self.open();
+            self.look_up(document, &still_open, SpeakerRole::Interviewer);
         }
     }
-    let mut interviewer: Vec<Option<Found>> = vec![None; wanted.len()];
-    for document in 0..documents.len() {
-        let left = |found: &[Option<Found>]| -> Vec<usize> {
-            let open =
-                |index: &usize| found[*index].as_ref().is_none_or(|found| found.matched == Match::Fuzzy);
-            (0..wanted.len()).filter(open).collect()
+
+    /// Returns the indices of the quotes without a passage, or with a fuzzy one: another document may have the exact
+    /// words.
+    fn open(&self) -> Vec<usize> {
+        let is_open =
+            |index: &usize| self.best[*index].as_ref().is_none_or(|found| found.matched == Match::Fuzzy);
+        (0..self.best.len()).filter(is_open).collect()
+    }
+
+    /// Looks up quotes, by their indices, in the turns of one side of a document. A passage replaces an earlier one
+    /// only if its match is better, so that of equally good ones the cited document's, or the first, is kept.
+    fn look_up(&mut self, document: usize, indices: &[usize], role: SpeakerRole) {
+        let needles: Vec<&Needle> = indices.iter().map(|index| &self.needles[*index]).collect();
+        let hits = in_document(&self.vocabulary, &needles, &self.documents[document], role);
+        let best = match role {
+            SpeakerRole::Participant => &mut self.best,
+            SpeakerRole::Interviewer => &mut self.interviewer,
         };
-        let indices = left(&best);
-        if indices.is_empty() {
-            break;
+        for (index, hit) in indices.iter().zip(hits) {
+            let Some((speaker, Hit { start, end, matched, .. })) = hit else { continue };
+            if best[*index].as_ref().is_none_or(|found| matched < found.matched) {
+                best[*index] = Some(Found { document, speaker, start, end, matched });
+            }
         }
-        search(document, &indices, SpeakerRole::Participant, &mut best);
-        search(document, &left(&best), SpeakerRole::Interviewer, &mut interviewer);
     }
-    let outcome = |index: usize, found: Option<Found>| {
-        found.ok_or(match (&needles[index], &interviewer[index]) {
+
+    /// Returns the passage of each quote, or the reason why there is none.
+    fn outcomes(self) -> Vec<Result<Found, Missing>> {
+        let Self { needles, best, interviewer, .. } = self;
+        let missing = |index: usize| match (&needles[index], &interviewer[index]) {
             (needle, _) if needle.is_empty() => Missing::NoWords,
             (needle, None) if needle.is_short() => Missing::TooShort,
             (_, Some(_)) => Missing::Interviewer,
             _ => Missing::Nowhere,
-        })
-    };
-    best.into_iter().enumerate().map(|(index, found)| outcome(index, found)).collect()
+        };
+        best.into_iter().enumerate().map(|(index, found)| found.ok_or_else(|| missing(index))).collect()
+    }
 }
 
 /// Returns the speakers' names, which a quote may begin with, as in a transcript. Empty if no quote has a colon.
@@ -176,8 +224,10 @@ pub(crate) fn passage(document: &Document, start: usize, end: usize) -> String {
     text::folded(document.text.get(start..end).unwrap_or_default())
 }
 
-fn by_document(wanted: &[Wanted]) -> std::collections::BTreeMap<usize, Vec<usize>> {
-    let mut by_document = std::collections::BTreeMap::<usize, Vec<usize>>::new();
+/// Returns the indices of the quotes that cite each document, so that a document is split into words once for all of
+/// them.
+fn by_document(wanted: &[Wanted]) -> BTreeMap<usize, Vec<usize>> {
+    let mut by_document = BTreeMap::<usize, Vec<usize>>::new();
     for (index, wanted) in wanted.iter().enumerate() {
         if let Some(document) = wanted.document {
             by_document.entry(document).or_default().push(index);

@@ -1,3 +1,5 @@
+//! Estimates, and the generation of many data sets or experiments with one configuration.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -153,33 +155,12 @@ impl PersonaGenerator {
     /// # Cancel safety
     /// A dropped call closes the connection to the provider. Each file that was written is complete.
     pub async fn generate_experiment(&self, experiment: &Experiment) -> Outcome {
-        let mut config = experiment.config(&self.config.model).await?;
-        config.count = config.recipe.count.unwrap_or(self.config.count);
-        (config.limits, config.cancel) = (self.config.limits, self.config.cancel.clone());
-        config.fresh = self.config.fresh;
-        (config.distil, config.anonymiser) = (self.config.distil, self.config.anonymiser.clone());
+        let config = self.config_of(experiment).await?;
         let prepared = self.pipeline.prepare(&config).await?;
         // Created before any call is paid for: without the folder the answer could not be stored.
         let folder = RunFolder::create(&experiment.outputs_path(), prepared.run_id).await?;
         let mut outcome = self.pipeline.run(prepared).await;
-        let written = match &outcome {
-            Ok(made) => {
-                let personas = Personas::new(&made.report.run_id, made.personas.clone());
-                match folder.write_personas(&personas).await {
-                    Ok(_) => folder.write_report(&made.report).await.map(drop),
-                    Err(err) => Err(err),
-                }
-            }
-            Err(err) => match err.report() {
-                Some(report) => folder.write_report(report).await.map(drop),
-                None => Ok(()),
-            },
-        };
-        let written = match written {
-            Ok(()) => experiment.write_readme().await,
-            Err(err) => Err(err),
-        };
-        if let Err(err) = written {
+        if let Err(err) = write_outputs(experiment, &folder, &outcome).await {
             tracing::warn!("could not write all outputs of an experiment: {err}");
             // The answer was paid for: it is returned even if it could not be written.
             if let Ok(made) = &mut outcome {
@@ -206,7 +187,36 @@ impl PersonaGenerator {
         outcomes.into_iter().map(flatten).collect()
     }
 
+    /// Returns the configuration for an experiment: data and recipe are the experiment's, everything else is this
+    /// generator's.
+    async fn config_of(&self, experiment: &Experiment) -> Result<GenerationConfig, Error> {
+        let mut config = experiment.config(&self.config.model).await?;
+        config.count = config.recipe.count.unwrap_or(self.config.count);
+        (config.limits, config.cancel) = (self.config.limits, self.config.cancel.clone());
+        config.fresh = self.config.fresh;
+        (config.distil, config.anonymiser) = (self.config.distil, self.config.anonymiser.clone());
+        Ok(config)
+    }
+
+    /// Returns the generator's configuration for one data path.
     fn config_for(&self, data: impl Into<PathBuf>) -> GenerationConfig {
         GenerationConfig { data_path: data.into(), ..self.config.clone() }
     }
+}
+
+/// Writes the files of an experiment's run, and its README. A failed run has its report alone, if it has one.
+async fn write_outputs(experiment: &Experiment, folder: &RunFolder, outcome: &Outcome) -> Result<(), Error> {
+    match outcome {
+        Ok(made) => {
+            let personas = Personas::new(&made.report.run_id, made.personas.clone());
+            folder.write_personas(&personas).await?;
+            folder.write_report(&made.report).await?;
+        }
+        Err(err) => {
+            if let Some(report) = err.report() {
+                folder.write_report(report).await?;
+            }
+        }
+    }
+    experiment.write_readme().await
 }

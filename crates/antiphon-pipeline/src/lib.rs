@@ -29,6 +29,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anonymised;
+mod blocking;
 mod call_summary;
 mod config;
 pub mod content;
@@ -36,7 +37,9 @@ mod distilling;
 mod error;
 pub mod evidence;
 pub mod experiment;
+mod finishing;
 mod generator;
+mod json_schema;
 mod persona;
 mod persona_work;
 mod pipeline;

@@ -3,6 +3,7 @@
 mod answer;
 mod count;
 mod coverage;
+pub(crate) mod digest;
 pub(crate) mod distil;
 mod distinct;
 mod preset;

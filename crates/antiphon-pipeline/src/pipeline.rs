@@ -1,3 +1,17 @@
+//! The entry point of persona generation: one configuration, one run.
+//!
+//! | method | loads | calls | stores |
+//! |---|---|---|---|
+//! | [`Pipeline::prepare`] | yes | no | no |
+//! | [`Pipeline::open`] | no | no | the run and its documents |
+//! | [`Pipeline::run_in`] | no | yes | intents and answers |
+//! | [`Pipeline::run`] | no | yes | all of it, in a run that it opens |
+//! | [`Pipeline::generate`] | yes | yes | all of it |
+//!
+//! The public methods create a lock group (`grouped`) and delegate to private ones without (`generate_once`,
+//! `run_once`): in a batch, equal requests have to share one group. Distillation, verification and the run itself are
+//! in modules of their own, as further `impl` blocks.
+
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
@@ -7,28 +21,26 @@ use antiphon_data::{Document, Replacement};
 use antiphon_engine::{Options, Pricing, RunEvent};
 use antiphon_llm::{
     CallContext, Calls, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
-    Provider, RetryPolicy, Schema, Scope, Stack, Usage,
+    Provider, RetryPolicy, Schema, Stack,
 };
 use antiphon_runtime::Runner;
 use antiphon_store::{Run, Store};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::call_summary::CallSummary;
 use crate::config::GenerationConfig;
 use crate::error::Error;
-use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
-use crate::report::{
-    self, Anonymised, Distilled, DocumentReport, FailureReport, Report, ReportStatus, Timings,
-};
+use crate::persona::{Count, Persona};
+use crate::report::{Distilled, FailureReport, Report};
 use crate::reporting::OnEvent;
 use crate::run::{finish, plain_request};
 use crate::run_locks::{RunGuard, RunLocks};
 use crate::runs::{Fingerprint, RunId};
 use antiphon_engine::ErrorKind;
 
+/// The callback for the start of a step: step number, number of steps, message.
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A pipeline that generates personas from documents with one provider.
@@ -38,14 +50,33 @@ type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send 
 /// A generation has these steps: load the documents, anonymise them if configured, distil them if they do not fit into the
 /// model's context, generate structured output in one call, verify each citation (grounding), and check the personas against
 /// rules.
+///
+/// Clones are cheap, and share calls, store and locks. One pipeline can run any number of generations concurrently.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// use antiphon_pipeline::{GenerationConfig, Pipeline};
+///
+/// # async fn made(provider: Arc<dyn antiphon_llm::Provider>) -> Result<(), antiphon_pipeline::Error> {
+/// let pipeline = Pipeline::new(provider);
+/// let made = pipeline.generate(&GenerationConfig::new("interviews/", "some-model").count(4)).await?;
+/// for persona in &made.personas {
+///     println!("{}: {} claims with evidence", persona.name, persona.evidence.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Pipeline {
     pub(crate) calls: Calls,
     pub(crate) options: Options,
     pub(crate) pricing: Pricing,
+    /// Cancelled once no new work may start.
     pub(crate) drain: CancellationToken,
     pub(crate) on_event: OnEvent,
     on_progress: OnProgress,
+    /// `None` for a separate in-memory store for each run.
     pub(crate) store: Option<Store>,
     locks: RunLocks,
 }
@@ -83,13 +114,18 @@ pub struct Prepared {
     pub(crate) config: GenerationConfig,
     pub(crate) prompt: Prompt,
     pub(crate) schema: Schema,
+    /// Files that could not be used, and parts that could not be distilled.
     pub(crate) failures: Vec<FailureReport>,
+    /// `None` before the distillation, and for documents that fit into the context.
     pub(crate) distilled: Option<Distilled>,
+    /// Names of the files of other kinds.
     pub(crate) skipped: Vec<String>,
     /// The number of names and numbers (PII) that were removed.
     pub(crate) replaced_count: usize,
     pub(crate) started_at: Timestamp,
+    /// Time to load and anonymise the documents; zero if they are from the store.
     pub(crate) load_time: Duration,
+    /// The end of the time that the configuration allows, counted from the moment at which the documents were loaded.
     pub(crate) deadline: Deadline,
 }
 
@@ -106,6 +142,7 @@ impl Prepared {
         self.failures.iter().map(ToString::to_string).collect()
     }
 
+    /// Returns a call context that ends with the configuration's cancellation token.
     pub(crate) fn context(&self) -> CallContext {
         CallContext::default().cancel(self.config.cancel.clone())
     }
@@ -204,6 +241,7 @@ impl Pipeline {
         Box::pin(self.grouped().generate_once(config)).await
     }
 
+    /// Generates without a new lock group: see the module.
     async fn generate_once(&self, config: &GenerationConfig) -> Outcome {
         let prepared = self.prepare(config).await?;
         self.run_once(prepared).await
@@ -241,6 +279,8 @@ impl Pipeline {
         Box::pin(self.grouped().run_once(prepared)).await
     }
 
+    /// Runs without a new lock group. The guard holds the lock until the end of the run is stored, so that an equal
+    /// request that waits for it finds the result.
     async fn run_once(&self, mut prepared: Prepared) -> Outcome {
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let request = plain_request(&prepared);
@@ -252,6 +292,8 @@ impl Pipeline {
 
     /// Opens the run of prepared documents as [`Prepared::open`] does, after waiting for the lock on its fingerprint. Of equal
     /// requests with the same [`locks`](Self::locks), only the first starts fresh.
+    ///
+    /// Keep the guard until the run is finished: dropping it lets an equal request open the same run.
     ///
     /// # Errors
     /// The errors of [`Prepared::open`].
@@ -269,6 +311,8 @@ impl Pipeline {
         Ok((prepared.open(store, request).await?, guard))
     }
 
+    /// Requests the capabilities of the configured model from the provider. A cancelled request counts as a model of
+    /// unknown capabilities; the call after it reports the cancellation.
     pub(crate) async fn capabilities(&self, prepared: &Prepared) -> Capabilities {
         let (model, context) = (&prepared.config.model, prepared.context());
         context.guard(self.calls.provider().capabilities(model, &context)).await.unwrap_or_default()
@@ -281,15 +325,8 @@ impl Pipeline {
         capabilities: Capabilities,
         report: &mut Report,
     ) -> Result<(), Error> {
-        if self.drain.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "run not started: it was asked to stop"));
-        }
-        let config = &prepared.config;
-        let message = match config.count {
-            Count::Exactly(1) => format!("asking {} for a persona", config.model),
-            count => format!("asking {} for {count} personas", config.model),
-        };
-        self.step(2, message).await;
+        self.check_drain()?;
+        self.step(2, call_message(&prepared.config)).await;
         (self.on_event)(RunEvent::JobStarted);
         check_context(prepared, capabilities).map_err(|err| {
             self.emit_report(report, CallSummary::nothing(), false);
@@ -297,114 +334,16 @@ impl Pipeline {
         })
     }
 
-    /// Turns an answer into personas with their report, or into an error with the report.
-    pub(crate) async fn end(
-        &self,
-        prepared: Prepared,
-        mut report: Report,
-        answer: Result<Value, Error>,
-    ) -> Outcome {
-        let result = match answer {
-            Ok(answer) => self.verify(&prepared, answer, &mut report).await,
-            Err(err) => Err(err),
-        };
-        report.finished_at = Timestamp::now().to_string();
-        match result {
-            Ok(personas) => {
-                self.step(4, "complete".to_owned()).await;
-                Ok(Generation { personas, report, documents: prepared.documents })
-            }
-            Err(err) => {
-                report.status = match err.kind() {
-                    ErrorKind::Cancelled => ReportStatus::Interrupted,
-                    _ => ReportStatus::Failed,
-                };
-                report.failures.push(FailureReport::of_job(err.to_string()));
-                Err(err.with_report(report))
-            }
+    /// Refuses new work once the drain token is cancelled (graceful shutdown).
+    pub(crate) fn check_drain(&self) -> Result<(), Error> {
+        if self.drain.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "run not started: it was asked to stop"));
         }
+        Ok(())
     }
 
-    /// Records the summary of the calls, and emits the end of the job.
-    pub(crate) fn emit_report(&self, report: &mut Report, took: CallSummary, ok: bool) {
-        let cost_usd_micros = took.cost_usd_micros;
-        Self::add_summary(report, took);
-        (self.on_event)(RunEvent::JobFinished { ok, cost_usd_micros });
-    }
-
-    pub(crate) fn add_summary(report: &mut Report, took: CallSummary) {
-        let CallSummary { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
-        (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
-        (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
-        report.timings.first_token_ms = first_token.map(millis);
-    }
-
-    pub(crate) async fn verify(
-        &self,
-        prepared: &Prepared,
-        answer: Value,
-        report: &mut Report,
-    ) -> Result<Vec<Persona>, Error> {
-        let began = now();
-        self.step(3, "verifying quotes".to_owned()).await;
-        // The schema was enforced, so an answer that does not fit here is a defect of the schema.
-        let answer: Answer = serde_json::from_value(answer).map_err(|err| {
-            Error::new(ErrorKind::Internal, format!("the schema let a wrong answer through: {err}"))
-        })?;
-        let (documents, grounding) = (prepared.documents.clone(), prepared.config.recipe.grounding);
-        let verified = tokio::task::spawn_blocking(move || answer.verified(&documents, grounding)).await;
-        report.timings.verify_ms = millis(now().duration_since(began));
-        match verified {
-            Ok(personas) => {
-                assess(&personas, &prepared.config, report)?;
-                Ok(personas)
-            }
-            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-            Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
-        }
-    }
-
-    pub(crate) fn report(&self, prepared: &Prepared, capabilities: Capabilities) -> Report {
-        let Scope { vendor, base_url, .. } = self.calls.provider().scope();
-        let config = &prepared.config;
-        Report {
-            schema: "antiphon.run/1".to_owned(),
-            run_id: prepared.run_id.to_string(),
-            status: ReportStatus::Finished,
-            fingerprint: prepared.fingerprint.to_string(),
-            recipe: persona::NAME.to_owned(),
-            started_at: prepared.started_at.to_string(),
-            finished_at: String::new(),
-            provider: vendor,
-            base_url,
-            model: config.model.clone(),
-            served_model: None,
-            model_used: !capabilities.without_model,
-            parameters: report::parameters(config.recipe.parameters),
-            count: config.count,
-            preset: config.recipe.name.clone(),
-            complexity: config.recipe.complexity,
-            detail: config.recipe.detail,
-            evidence: config.recipe.grounding,
-            documents: prepared.documents.iter().map(DocumentReport::from).collect(),
-            failures: prepared.failures.clone(),
-            skipped: prepared.skipped.clone(),
-            calls: 0,
-            usage: Usage::default().into(),
-            cost_usd_micros: None,
-            may_cost_more: false,
-            timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
-            anonymised: prepared.config.anonymiser.as_ref().map(|anonymiser| Anonymised {
-                strategy: anonymiser.strategy(),
-                replaced: prepared.replaced_count,
-            }),
-            distilled: prepared.distilled.clone(),
-            duplicates: Vec::new(),
-            coverage: Coverage::default(),
-            validation: Validation::default(),
-        }
-    }
-
+    /// Reports the start of a step to the progress callback, and waits for it. The steps are 1 loading, 2 generating
+    /// (with distillation), 3 verifying and 4 complete.
     pub(crate) async fn step(&self, step: u32, message: String) {
         const STEPS: u32 = 4;
         (self.on_progress)(step, STEPS, message).await;
@@ -417,40 +356,23 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// Records coverage and validation of the personas, and a failure if there are too few.
-fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) -> Result<(), Error> {
-    let recipe = &config.recipe;
-    let rules = Rules::new(&recipe.rules).map_err(|why| Error::new(ErrorKind::Config, why))?;
-    (report.preset, report.evidence) = (recipe.name.clone(), recipe.grounding);
-    report.coverage = Coverage::of(personas, &report.documents);
-    report.validation = validate(personas, recipe, &rules);
-    let (made, least) = (personas.len(), config.count.least());
-    if made < least {
-        let missing = FailureReport::of_job(format!(
-            "asked for {least} personas, got {made}: the others were near duplicates"
-        ));
-        if !report.failures.contains(&missing) {
-            report.failures.push(missing);
-        }
+/// Returns the progress message for the call that generates the personas.
+fn call_message(config: &GenerationConfig) -> String {
+    match config.count {
+        Count::Exactly(1) => format!("asking {} for a persona", config.model),
+        count => format!("asking {} for {count} personas", config.model),
     }
-    Ok(())
 }
 
-/// Refuses a prompt that cannot fit into the model's context, before any call is paid for.
+/// Refuses a prompt that cannot fit into the model's context, before any call is paid for. A model of unknown context
+/// takes every prompt.
 fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
     let Some(window) = capabilities.context_window else { return Ok(()) };
     let config = &prepared.config;
     let answer = config.recipe.parameters.max_tokens.unwrap_or(prepared.estimated_answer_tokens());
     let needed = prepared.estimated_tokens.saturating_add(answer);
     if needed <= window {
-        // The count is an estimate, and models read the end of a full context badly.
-        if needed > window / 100 * 85 {
-            let part = needed * 100 / window;
-            tracing::warn!(
-                "documents and answer need about {needed} tokens, {part} % of the {window} that {} takes",
-                config.model
-            );
-        }
+        warn_if_nearly_full(needed, window, &config.model);
         return Ok(());
     }
     let message = format!(
@@ -461,6 +383,18 @@ fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), 
     Err(LlmError::new(LlmErrorKind::ContextTooLong, message))
 }
 
+/// Warns if a prompt and its answer need more than 85 % of the context window: the count is an estimate, and models
+/// read the end of a full context badly.
+fn warn_if_nearly_full(needed: u64, window: u64, model: &str) {
+    if needed > window / 100 * 85 {
+        let part = needed * 100 / window;
+        tracing::warn!(
+            "documents and answer need about {needed} tokens, {part} % of the {window} that {model} takes"
+        );
+    }
+}
+
+/// Returns whole milliseconds, capped at the largest number.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,19 @@
 //! Preparation of a run: documents are loaded, anonymised, and put into a prompt.
+//!
+//! Documents have two sources: files, in [`Pipeline::prepare`], or the row of a stored run, in
+//! [`Pipeline::prepare_stored`]. Both become `Sources` and then, in `Pipeline::prepare_from`, a [`Prepared`]. So a run
+//! that is resumed from its store has the prompt that it had when it was started, even if the files changed or are
+//! gone. Anonymisation comes before the sources: neither the store nor a provider ever gets the original text.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_data::{Document, Loaded, Loader, Replacement};
+use antiphon_data::{Document, Failure, Loaded, Loader, Replacement};
 use antiphon_engine::{ErrorKind, RunEvent};
 use antiphon_llm::{CallContext, Deadline};
 use jiff::Timestamp;
 
+use crate::blocking::{blocking, shutting_down};
 use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::{self, Count, Rules};
@@ -26,52 +32,37 @@ impl Pipeline {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn prepare(&self, config: &GenerationConfig) -> Result<Prepared, Error> {
-        let wrong = |message: String| Error::new(ErrorKind::Config, message);
-        if !config.count.is_possible() {
-            return Err(wrong(format!(
-                "{} personas cannot be made: ask for 1 to {}",
-                config.count,
-                Count::MOST
-            )));
-        }
-        Rules::new(&config.recipe.rules).map_err(wrong)?;
-        if self.drain.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "run not started: it was asked to stop"));
-        }
+        check_request(config)?;
+        self.check_drain()?;
         let began = now();
         self.step(1, format!("loading {}", config.data_path.display())).await;
-        let on_event = self.on_event.clone();
-        let loader = Loader::new().cancel(config.cancel.clone()).on_progress(move |done, total| {
-            on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
-        });
-        let context = CallContext::default().cancel(config.cancel.clone());
-        let loaded =
-            context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
-        let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
+        let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
         let (documents, replaced) = anonymised(config, documents).await?;
-        let names = report::names(&skipped);
-        let event = RunEvent::Loaded {
-            documents: documents.len() as u64,
-            bytes: documents.iter().map(|document| document.text.len() as u64).sum(),
-            failures: failures.iter().map(ToString::to_string).collect(),
-            skipped: names.clone(),
-        };
-        let sources = Sources {
-            input: config.data_path.display().to_string(),
-            documents,
-            failures: left_out(config, failures.iter().map(FailureReport::from).collect()),
-            skipped: match config.anonymiser {
-                Some(_) => vec![format!("{} files of other kinds", skipped.len())],
-                None => names,
-            },
-            replaced: config.anonymiser.is_some().then_some(replaced.len()),
-        };
+        let skipped = report::names(&skipped);
+        let event = loaded_event(&documents, &failures, skipped.clone());
+        let input = config.data_path.display().to_string();
+        let failures = left_out(config, failures.iter().map(FailureReport::from).collect());
+        let skipped = skipped_names(config, skipped);
+        let replaced_count = config.anonymiser.is_some().then_some(replaced.len());
+        let sources = Sources { input, documents, failures, skipped, replaced: replaced_count };
         let prepared = self.prepare_from(config, sources)?;
         (self.on_event)(event);
         Ok(Prepared { replaced, load_time: now().duration_since(began), ..prepared })
     }
 
-    /// Builds the prompt and the schema for loaded documents.
+    /// Loads the documents under the configuration's data path, with an event for each step of the progress.
+    async fn load(&self, config: &GenerationConfig) -> Result<Loaded, Error> {
+        let on_event = self.on_event.clone();
+        let loader = Loader::new().cancel(config.cancel.clone()).on_progress(move |done, total| {
+            on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
+        });
+        let context = CallContext::default().cancel(config.cancel.clone());
+        let loaded = context.guard(loader.load_path(&config.data_path)).await;
+        loaded.map_err(Error::from_provider)?.map_err(Error::input)
+    }
+
+    /// Builds the prompt and the schema for loaded documents. The run gets a new id, which the store's replaces once
+    /// the run is opened, and its deadline begins.
     pub(crate) fn prepare_from(
         &self,
         config: &GenerationConfig,
@@ -102,6 +93,36 @@ impl Pipeline {
     }
 }
 
+/// Refuses a number of personas that cannot be met, and rules that cannot be compiled, before any file is read.
+fn check_request(config: &GenerationConfig) -> Result<(), Error> {
+    let wrong = |message: String| Error::new(ErrorKind::Config, message);
+    if !config.count.is_possible() {
+        let message = format!("{} personas cannot be made: ask for 1 to {}", config.count, Count::MOST);
+        return Err(wrong(message));
+    }
+    Rules::new(&config.recipe.rules).map(drop).map_err(wrong)
+}
+
+/// Returns the event for loaded documents. Unlike the report and the store, the event has the real names of unusable
+/// and skipped files even if the documents are anonymised: it is for the caller, who has the files.
+pub(crate) fn loaded_event(documents: &[Document], failures: &[Failure], skipped: Vec<String>) -> RunEvent {
+    RunEvent::Loaded {
+        documents: documents.len() as u64,
+        bytes: documents.iter().map(|document| document.text.len() as u64).sum(),
+        failures: failures.iter().map(ToString::to_string).collect(),
+        skipped,
+    }
+}
+
+/// Returns the skipped files for the report. With an anonymiser only their number is reported, since their names may be
+/// people's.
+fn skipped_names(config: &GenerationConfig, skipped: Vec<String>) -> Vec<String> {
+    match config.anonymiser {
+        Some(_) => vec![format!("{} files of other kinds", skipped.len())],
+        None => skipped,
+    }
+}
+
 /// Returns the files that could not be used. With an anonymiser they are numbered, since their names may be people's.
 fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<FailureReport> {
     if config.anonymiser.is_some() {
@@ -118,9 +139,5 @@ async fn anonymised(
     documents: Vec<Document>,
 ) -> Result<(Vec<Document>, Vec<Replacement>), Error> {
     let Some(anonymiser) = config.anonymiser.clone() else { return Ok((documents, Vec::new())) };
-    match tokio::task::spawn_blocking(move || anonymiser.apply(&documents)).await {
-        Ok(made) => Ok(made),
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
-    }
+    blocking(move || anonymiser.apply(&documents)).await.ok_or_else(shutting_down)
 }

@@ -1,3 +1,17 @@
+//! A persona run: opening it in a store, and the one job that it has.
+//!
+//! ```text
+//! open ──> accepted answer? ──yes──────────────────────────────> verify ──> report
+//!               │ no                                               ^
+//!               └──> distil, if needed ──> job on the engine ──────┘
+//! ```
+//!
+//! The job's row has the documents (`Sources`), so that any process with the store can continue the run without the
+//! files. The engine stores the intent of each call before it is sent and the answer before it is reported
+//! (write-ahead), so that a process that dies loses at most the answer of the call in flight. The distillation is a run
+//! of its own, which other persona runs over the same documents share; its expense is added to the report of the run
+//! that caused it.
+
 use std::sync::Arc;
 
 use antiphon_data::Document;
@@ -12,6 +26,7 @@ use crate::error::Error;
 use crate::persona::Duplicate;
 use crate::persona_work::{PersonaWork, duplicates};
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
+use crate::prepare::loaded_event;
 use crate::report::{FailureReport, Report};
 use crate::reporting::{PartialText, Reporting};
 use crate::runs::pretty;
@@ -24,8 +39,11 @@ pub(crate) const KIND: &str = "personas";
 pub(crate) struct Sources {
     /// The documents' path, as it was given.
     pub(crate) input: String,
+    /// The documents, anonymised if that was configured.
     pub(crate) documents: Vec<Document>,
+    /// Files that could not be used.
     pub(crate) failures: Vec<FailureReport>,
+    /// Files of other kinds.
     pub(crate) skipped: Vec<String>,
     /// Number of names and numbers that were taken out; `None` without an anonymiser.
     pub(crate) replaced: Option<usize>,
@@ -71,22 +89,29 @@ impl Prepared {
         self.take(run).await
     }
 
+    /// Takes over the id of a run, queues its failed job again, and adds the job if the run is new. Another process may
+    /// add it at the same time: the store has it once.
     async fn take(&mut self, run: Run) -> Result<Arc<Run>, Error> {
         self.run_id = run.record().id.parse().map_err(|_| unreadable(&run, "its id is not a UUID"))?;
         run.retry_failed().await.map_err(Error::store)?;
         if run.tally().await.map_err(Error::store)?.jobs() == 0 {
-            let sources = Sources {
-                input: self.input(),
-                documents: self.documents.to_vec(),
-                failures: self.failures.clone(),
-                skipped: self.skipped.clone(),
-                replaced: self.config.anonymiser.is_some().then_some(self.replaced.len()),
-            };
-            let row = serde_json::to_string(&sources).map_err(|err| Error::internal(err.to_string()))?;
+            let row = serde_json::to_string(&self.sources());
+            let row = row.map_err(|err| Error::internal(err.to_string()))?;
             run.enqueue_from(0, vec![row]).await.map_err(Error::store)?;
             run.seal().await.map_err(Error::store)?;
         }
         Ok(Arc::new(run))
+    }
+
+    /// Returns the row of the run's job.
+    fn sources(&self) -> Sources {
+        Sources {
+            input: self.input(),
+            documents: self.documents.to_vec(),
+            failures: self.failures.clone(),
+            skipped: self.skipped.clone(),
+            replaced: self.config.anonymiser.is_some().then_some(self.replaced.len()),
+        }
     }
 }
 
@@ -106,21 +131,12 @@ impl Pipeline {
     ) -> Result<Option<Prepared>, Error> {
         let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
         let sources = jobs.first().and_then(|job| serde_json::from_str::<Sources>(&job.row).ok());
-        match sources {
-            Some(sources) => {
-                let event = RunEvent::Loaded {
-                    documents: sources.documents.len() as u64,
-                    bytes: sources.documents.iter().map(|document| document.text.len() as u64).sum(),
-                    // They were reported when the run was started.
-                    failures: Vec::new(),
-                    skipped: Vec::new(),
-                };
-                let prepared = self.prepare_from(config, sources)?;
-                (self.on_event)(event);
-                Ok(Some(prepared))
-            }
-            None => Ok(None),
-        }
+        let Some(sources) = sources else { return Ok(None) };
+        // Failures and skipped files were reported when the run was started.
+        let event = loaded_event(&sources.documents, &[], Vec::new());
+        let prepared = self.prepare_from(config, sources)?;
+        (self.on_event)(event);
+        Ok(Some(prepared))
     }
 
     /// Generates personas from prepared documents, in a run that [`Prepared::open`] opened. The intent of each call is stored
@@ -188,7 +204,8 @@ impl Pipeline {
         options
     }
 
-    /// Returns the outcome of an answer that an earlier process received.
+    /// Returns the outcome of an answer that an earlier process received. The report is the one of a finished run, with
+    /// its original timings; of a run that was interrupted after its answer, a new one with the cost from the store.
     async fn generation_of_answer(
         &self,
         mut prepared: Prepared,
@@ -196,9 +213,7 @@ impl Pipeline {
         store: &Store,
         answer: Value,
     ) -> Outcome {
-        let earlier = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
-        let earlier = earlier.and_then(|report| serde_json::from_str::<Report>(report).ok());
-        if let Some(mut report) = earlier {
+        if let Some(mut report) = finished_report(run) {
             let timings = report.timings;
             let personas = self.verify(&prepared, answer, &mut report).await?;
             report.timings = timings;
@@ -213,6 +228,9 @@ impl Pipeline {
     }
 
     /// Runs the only job on the engine. The outer error is the store's.
+    ///
+    /// The calls are wrapped to report each chunk of the answer and to keep its text: if the run is stopped, that is
+    /// the partial answer of the error.
     async fn run_job(
         &self,
         prepared: &Prepared,
@@ -257,21 +275,27 @@ impl Pipeline {
 /// The result of a run's job.
 struct JobResult {
     answer: Result<Value, Error>,
+    /// All calls of the run, those of earlier processes included.
     took: CallSummary,
+    /// Personas that were rejected in this process.
     duplicates: Vec<Duplicate>,
 }
 
+/// Returns the report that a finished run has in the store; `None` for a run that is not finished.
+fn finished_report(run: &Run) -> Option<Report> {
+    let report = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
+    report.and_then(|report| serde_json::from_str(report).ok())
+}
+
+/// Returns the JSON of a job's result, or the error of its failure.
 fn result_of(result: Result<String, antiphon_engine::JobFailure>, run: &Run) -> Result<Value, Error> {
     match result {
         Ok(result) => serde_json::from_str(&result).map_err(|err| unreadable(run, &err.to_string())),
-        Err(failed) => Err(match failed.cause {
-            Some(err) => Error::from_provider(err),
-            None => Error::internal(failed.message),
-        }),
+        Err(failed) => Err(Error::from_job(failed)),
     }
 }
 
-/// Returns the JSON of an answer that is in the store.
+/// Returns the JSON of an answer that is in the store; `None` while the job has none.
 async fn accepted(run: &Run) -> Result<Option<Value>, Error> {
     let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
     let job = jobs.into_iter().find(|job| job.state == JobState::Accepted);
@@ -279,6 +303,7 @@ async fn accepted(run: &Run) -> Result<Option<Value>, Error> {
     serde_json::from_str(&result).map(Some).map_err(|err| unreadable(run, &err.to_string()))
 }
 
+/// Creates the error for a run whose record or result is not of the expected form.
 fn unreadable(run: &Run, why: &str) -> Error {
     Error::internal(format!("run {} cannot be read from the store: {why}", run.record().id))
 }

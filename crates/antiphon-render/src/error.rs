@@ -1,9 +1,22 @@
+//! Errors of rendering.
+//!
+//! Themes are written by users, so that most errors are mistakes in their files: the message has the file and the line,
+//! and then what to do.
+
 use std::error::Error as StdError;
 use std::fmt;
 
 /// The error of rendering or of writing pages.
 ///
-/// The kind is one of [`RenderErrorKind`], by what the caller can do: fix a theme, choose another folder, or report a defect.
+/// The kind is one of [`RenderErrorKind`], by what the caller can do: fix a theme, choose another folder, or report a
+/// defect. The source, if there is one, is the error of the template engine or of the operating system.
+///
+/// ```
+/// use antiphon_render::{RenderErrorKind, Theme};
+/// let err = Theme::built_in("brutal").unwrap_err();
+/// assert_eq!(err.kind(), RenderErrorKind::Theme);
+/// assert_eq!(err.to_string(), "unknown theme brutal; did you mean brutalist?");
+/// ```
 #[derive(Debug)]
 pub struct RenderError {
     kind: RenderErrorKind,
@@ -15,21 +28,24 @@ pub struct RenderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenderErrorKind {
-    /// The template of a theme has a syntax error, or fails when it is rendered.
+    /// The template of a theme has a syntax error, or fails when it is rendered, for example at an undefined variable.
     Template,
-    /// A theme does not exist, or is invalid.
+    /// A theme does not exist, or is invalid: its `theme.toml`, its style sheet, its template or the name of its
+    /// folder.
     Theme,
-    /// A file cannot be read or written.
+    /// A file cannot be read or written, or must not be overwritten.
     Files,
     /// A template of this crate is broken, which is a defect, or the runtime is shutting down.
     Internal,
 }
 
 impl RenderError {
+    /// Creates an error without a source.
     pub(crate) fn new(kind: RenderErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// Creates the error of a theme's template, with the template's name and the line.
     pub(crate) fn template(err: minijinja::Error) -> Self {
         let name = err.name().unwrap_or("a page").to_owned();
         let line = err.line().map(|line| format!(":{line}")).unwrap_or_default();
@@ -38,6 +54,7 @@ impl RenderError {
         Self { kind: RenderErrorKind::Template, message, source: Some(Box::new(err)) }
     }
 
+    /// Creates the error of a file operation. The source is kept as a text.
     pub(crate) fn files(err: antiphon_fs::Error) -> Self {
         Self {
             kind: RenderErrorKind::Files,
@@ -60,6 +77,7 @@ impl RenderError {
         Self { kind: RenderErrorKind::Internal, ..Self::template(err) }
     }
 
+    /// Creates the error of a rendering that a shutdown of the runtime prevented.
     pub(crate) fn interrupted() -> Self {
         Self::new(RenderErrorKind::Internal, "the runtime is shutting down")
     }

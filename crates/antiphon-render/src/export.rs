@@ -1,14 +1,29 @@
-use antiphon_pipeline::Persona;
-use serde_json::{Map, Value};
+//! Rows as tables: CSV for spreadsheets and Markdown for documents, row by row.
+//!
+//! A row is any JSON value. Nested objects become columns with dotted names, and lists become one cell:
+//!
+//! | value | CSV cell | Markdown cell |
+//! |---|---|---|
+//! | `"x"` | `"x"` | `x` |
+//! | `null`, or no such field | `""` | empty |
+//! | `["a", "b"]` | `a` and `b` on two lines | `a; b` |
+//! | `{"city": "Oslo"}` under `address` | column `address.city` | column `address.city` |
+//! | a value that is not an object | column `value` | column `value` |
+
+use antiphon_pipeline::{Persona, Quote};
+use serde_json::Value;
 
 use crate::markdown::{line, markdown};
 
-/// A writer of rows as CSV or Markdown. Rows are formatted one at a time, so that a table may be larger than memory. The columns
-/// have to be known before the header: call [`add`](Self::add) with every row first, then format each row.
+/// A writer of rows as CSV or Markdown. Rows are formatted one at a time, so that a table may be larger than memory.
+/// The columns have to be known before the header: call [`add`](Self::add) with every row first, then format each row.
 ///
 /// Spreadsheets run text that begins with `=`, `+`, `-` or `@` as a formula (OWASP, "CSV Injection"): such text gets an
 /// apostrophe before it, unless it is a number.
 ///
+/// Adding a row takes time proportional to its fields and to the columns; rows are not kept.
+///
+/// # Examples
 /// ```
 /// use antiphon_render::Table;
 /// let rows = [serde_json::json!({ "name": "Ada", "tags": ["a", "b"] }), serde_json::json!({ "name": "=1+1" })];
@@ -20,61 +35,84 @@ use crate::markdown::{line, markdown};
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
+    /// The names of the columns, in order of first appearance.
     columns: Vec<String>,
 }
 
 /// Returns a persona as one row of a [`Table`]: claims and quotes are lists of lines, each with its source.
+///
+/// The fields are `id`, `name`, `title`, `demographics`, `goals`, `pain_points`, `behaviours`, `motivations`, `quotes`
+/// and `unverified`, the number of citations that were not found. `demographics` always has `age_range`, `occupation`,
+/// `industry`, `location` and `experience`, so that the tables of all runs have the same columns, and then the other
+/// facts.
+///
+/// ```
+/// use antiphon_pipeline::Persona;
+/// let mut persona = Persona::default();
+/// persona.goals = vec!["Sleep".to_owned()];
+/// let row = antiphon_render::persona_row(&persona);
+/// assert_eq!(row["goals"][0], "Sleep");
+/// assert_eq!(row["unverified"], 0);
+/// assert!(row["demographics"]["location"].is_null());
+/// ```
 #[must_use]
 pub fn persona_row(persona: &Persona) -> Value {
-    let place = |document: &str, line: u32| format!("{document}:{line}");
-    let claims = |claims: &[String]| -> Value {
-        let format_cell = |claim: &String| {
-            let places: Vec<String> = persona
-                .evidence
-                .iter()
-                .filter(|found| found.claim == *claim)
-                .map(|found| place(&found.document, found.line))
-                .collect();
-            if places.is_empty() { claim.clone() } else { format!("{claim} ({})", places.join(", ")) }
-        };
-        claims.iter().map(format_cell).collect()
-    };
-    let quotes = persona
-        .quotes
-        .iter()
-        .map(|quote| format!("“{}” {}, {}", quote.text, quote.speaker, place(&quote.document, quote.line)));
-    // These columns exist even if no persona has the fact.
-    let known = ["age_range", "occupation", "industry", "location", "experience"];
-    let others = persona.demographics.keys().map(String::as_str).filter(|key| !known.contains(key));
-    let fact = |key: &str| (key.to_owned(), persona.demographics.get(key).cloned().into());
-    let demographics = Value::Object(known.into_iter().chain(others).map(fact).collect());
-    let mut row = Map::new();
-    for (key, value) in [
+    let claims = |claims: &[String]| claims.iter().map(|claim| claim_cell(persona, claim)).collect::<Value>();
+    let row: [(&str, Value); 10] = [
         ("id", persona.id.clone().into()),
         ("name", persona.name.clone().into()),
         ("title", persona.title.clone().into()),
-        ("demographics", demographics),
+        ("demographics", demographics(persona)),
         ("goals", claims(&persona.goals)),
         ("pain_points", claims(&persona.pain_points)),
         ("behaviours", claims(&persona.behaviours)),
         ("motivations", claims(&persona.motivations)),
-        ("quotes", quotes.collect()),
+        ("quotes", persona.quotes.iter().map(quote_cell).collect()),
         ("unverified", persona.unverified.len().into()),
-    ] {
-        row.insert(key.to_owned(), value);
-    }
-    Value::Object(row)
+    ];
+    Value::Object(row.map(|(key, value)| (key.to_owned(), value)).into_iter().collect())
 }
 
-/// Returns personas as one Markdown document.
+/// Returns a claim with the sources of its evidence: `Sleep longer (a.txt:3, b.txt:7)`.
+fn claim_cell(persona: &Persona, claim: &str) -> String {
+    let places: Vec<String> = persona
+        .evidence
+        .iter()
+        .filter(|found| found.claim == *claim)
+        .map(|found| place(&found.document, found.line))
+        .collect();
+    if places.is_empty() { claim.to_owned() } else { format!("{claim} ({})", places.join(", ")) }
+}
+
+/// Returns a quote with its speaker and its source: `“I bake.” P1, a.txt:3`.
+fn quote_cell(quote: &Quote) -> String {
+    format!("“{}” {}, {}", quote.text, quote.speaker, place(&quote.document, quote.line))
+}
+
+/// Returns a source: the document and the line, as compilers write them.
+fn place(document: &str, line: u32) -> String {
+    format!("{document}:{line}")
+}
+
+/// Returns the facts about a persona by their names; `null` for a known one that no participant mentioned.
+fn demographics(persona: &Persona) -> Value {
+    // These columns exist even if no persona has the fact.
+    let known = ["age_range", "occupation", "industry", "location", "experience"];
+    let others = persona.demographics.keys().map(String::as_str).filter(|key| !known.contains(key));
+    let fact = |key: &str| (key.to_owned(), persona.demographics.get(key).cloned().into());
+    Value::Object(known.into_iter().chain(others).map(fact).collect())
+}
+
+/// Returns personas as one Markdown document, separated by rules (`---`); empty without personas. See [`markdown()`]
+/// for one persona.
 #[must_use]
 pub fn personas_markdown(personas: &[Persona]) -> String {
     personas.iter().map(markdown).collect::<Vec<_>>().join("\n---\n\n")
 }
 
 impl Table {
-    /// Adds a row's fields to the columns, in order of first appearance. The fields of a nested object become columns with a
-    /// dotted name, such as `address.city`.
+    /// Adds a row's fields to the columns, in order of first appearance. The fields of a nested object become columns
+    /// with a dotted name, such as `address.city`. A row with known fields changes nothing.
     pub fn add(&mut self, row: &Value) {
         for (name, _) in fields(row) {
             if !self.columns.contains(&name) {
@@ -83,14 +121,15 @@ impl Table {
         }
     }
 
-    /// Returns the header line as CSV (RFC 4180, but with `\n` as line end). All cells are quoted.
+    /// Returns the header line as CSV (RFC 4180, but with `\n` as line end). All cells are quoted. Names of columns are
+    /// made harmless as cells are.
     #[must_use]
     pub fn csv_head(&self) -> String {
         csv(self.columns.iter().map(|name| harmless(name)))
     }
 
-    /// Returns a row as CSV, in the order of the columns. A field that is not a column is left out; a missing one is an empty
-    /// cell.
+    /// Returns a row as CSV, in the order of the columns. A field that is not a column is left out; a missing one is an
+    /// empty cell.
     #[must_use]
     pub fn csv_row(&self, row: &Value) -> String {
         csv(self.cells(row, "\n").into_iter().map(|cell| harmless(&cell)))
@@ -103,12 +142,14 @@ impl Table {
         format!("{}|{rule}\n", pipes(self.columns.iter().map(String::as_str)))
     }
 
-    /// Returns a row of a Markdown table, in the order of the columns. A field that is not a column is left out.
+    /// Returns a row of a Markdown table, in the order of the columns. A field that is not a column is left out. White
+    /// space, line ends included, becomes single spaces, and characters with a meaning in Markdown are escaped.
     #[must_use]
     pub fn markdown_row(&self, row: &Value) -> String {
         pipes(self.cells(row, "; ").iter().map(String::as_str))
     }
 
+    /// Returns the cells of a row in the order of the columns; `between` separates the items of a list.
     fn cells(&self, row: &Value, between: &str) -> Vec<String> {
         let fields = fields(row);
         let cell = |name: &String| {
@@ -136,6 +177,7 @@ fn fields(row: &Value) -> Vec<(String, &Value)> {
     found
 }
 
+/// Returns a value as the text of a cell. Objects within lists are written as JSON.
 fn format_cell(value: &Value, between: &str) -> String {
     match value {
         Value::Null => String::new(),
@@ -147,12 +189,15 @@ fn format_cell(value: &Value, between: &str) -> String {
     }
 }
 
+/// Puts an apostrophe before text that a spreadsheet would run, also behind white space and in full width. Numbers are
+/// kept.
 fn harmless(cell: &str) -> String {
     let acts = cell.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
         || cell.starts_with(['\t', '\r']);
     if acts && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.to_owned() }
 }
 
+/// Returns cells as a line of CSV.
 fn csv(cells: impl Iterator<Item = String>) -> String {
     // Everything is quoted: in some countries spreadsheets separate cells at semicolons.
     let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());

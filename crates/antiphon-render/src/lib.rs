@@ -1,8 +1,20 @@
-//! Rendering for people: personas as Markdown and as one HTML page, reports of runs, tables, and portfolio sites in themes.
+//! Rendering for people: personas as Markdown and as one HTML page, reports of runs, tables, and portfolio sites in
+//! themes.
 //!
-//! Every page is one self-contained file: all text is escaped, and its Content-Security-Policy forbids the browser to load or
-//! send anything.
+//! Every page is one self-contained file: all text is escaped, and its Content-Security-Policy forbids the browser to
+//! load or send anything. The texts of answers and inputs are not trusted anywhere: each output has its own escaping.
 //!
+//! | output | functions | a text cannot |
+//! |---|---|---|
+//! | Markdown | [`markdown()`], [`personas_markdown`], [`Table`] | begin a heading, a link, a tag or a cell |
+//! | CSV (RFC 4180) | [`Table`] | be run by a spreadsheet as a formula |
+//! | HTML | [`page()`], [`RunPage`], [`SiteBuilder`] | be markup, or a link to a script |
+//! | files | [`write_personas`], [`SiteBuilder::write`], [`build_portfolio`] | leave its folder by its name |
+//!
+//! Rendering itself is synchronous and CPU-bound; the async functions run it on tokio's blocking pool and write files
+//! atomically.
+//!
+//! # Examples
 //! ```
 //! use antiphon_pipeline::Persona;
 //! let mut persona = Persona::default();

@@ -1,10 +1,15 @@
+//! Links: addresses from answers and notes, made safe or rejected.
+//!
+//! Escaping alone does not make a link safe, since `javascript:alert(1)` has no character to escape. Therefore
+//! addresses are parsed as a browser parses them (WHATWG URL Standard), and only known schemes are accepted.
+
 use url::Url;
 
-/// Returns an address in a form that is safe to link to: http, https or mailto. `None` for anything else, such as an address
-/// that a browser would run.
+/// Returns an address in a form that is safe to link to: http, https or mailto. `None` for anything else, such as an
+/// address that a browser would run.
 ///
-/// Addresses in model answers and notes often lack a scheme: to a host name, `https://` is added, to an e-mail address `mailto:`.
-/// An address with a user name before the host, or of more than 2,000 bytes, is rejected.
+/// Addresses in model answers and notes often lack a scheme: to a host name, `https://` is added, to an e-mail address
+/// `mailto:`. An address with a user name before the host, or of more than 2,000 bytes, is rejected.
 ///
 /// ```
 /// use antiphon_render::safe_link;
@@ -15,23 +20,37 @@ use url::Url;
 #[must_use]
 pub fn safe_link(address: &str) -> Option<String> {
     let address = address.trim();
-    // Browsers ignore these characters: `java\nscript:`.
-    if address.is_empty()
-        || address.len() > 2_000
-        || address.chars().any(|c| c.is_control() || c.is_whitespace())
-    {
+    if address.is_empty() || address.len() > MAX_BYTES || has_ignored(address) {
         return None;
     }
-    let completed = match Url::parse(address) {
+    let url = Url::parse(&completed(address)?).ok()?;
+    // `Url` leaves this quote as it is.
+    is_allowed(&url).then(|| url.as_str().replace('\'', "%27"))
+}
+
+/// The longest address that is accepted, in bytes.
+const MAX_BYTES: usize = 2_000;
+
+/// Returns whether an address has characters that browsers ignore, as in `java\nscript:`.
+fn has_ignored(address: &str) -> bool {
+    address.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+/// Returns an address with its scheme; `None` for text that is no address.
+fn completed(address: &str) -> Option<String> {
+    match Url::parse(address) {
         // example.com:8080 is read as a scheme.
-        Ok(url) if url.scheme().contains('.') => format!("https://{address}"),
-        Ok(_) => address.to_owned(),
-        Err(_) if is_mail(address) => format!("mailto:{address}"),
-        Err(_) if is_host(address) => format!("https://{address}"),
-        Err(_) => return None,
-    };
-    let url = Url::parse(&completed).ok()?;
-    let is_whole = match url.scheme() {
+        Ok(url) if url.scheme().contains('.') => Some(format!("https://{address}")),
+        Ok(_) => Some(address.to_owned()),
+        Err(_) if is_mail(address) => Some(format!("mailto:{address}")),
+        Err(_) if is_host(address) => Some(format!("https://{address}")),
+        Err(_) => None,
+    }
+}
+
+/// Returns whether an address leads to a web page or an e-mail address, and nowhere else.
+fn is_allowed(url: &Url) -> bool {
+    match url.scheme() {
         // A user name before the host can imitate another host: https://bank.com@evil.test.
         "http" | "https" => {
             url.host_str().is_some_and(|host| !host.is_empty())
@@ -40,11 +59,10 @@ pub fn safe_link(address: &str) -> Option<String> {
         }
         "mailto" => is_mail(url.path()),
         _ => false,
-    };
-    // `Url` leaves this quote as it is.
-    is_whole.then(|| url.as_str().replace('\'', "%27"))
+    }
 }
 
+/// Returns whether a text is a plain e-mail address: letters, digits and `.-_+`, `@`, and a host.
 fn is_mail(address: &str) -> bool {
     let Some((name, host)) = address.split_once('@') else { return false };
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');

@@ -1,9 +1,34 @@
+//! One persona as Markdown.
+//!
+//! ```text
+//! # Name
+//!
+//! Title
+//!
+//! | | |                          demographics, if there are any
+//! ## Goals                       likewise Pain points, Behaviours, Motivations
+//! - Sleep longer (a.txt:3)       each claim with the sources of its evidence
+//! ## Quotes
+//! > I bake.                      each with its speaker and source
+//! ## Not verified                citations that were not found in any participant's words
+//! ```
+//!
+//! A part without content has no heading. Texts are foreign, from answers and documents, and escaped by `line`; names
+//! of facts are written as they are, but for `_`.
+
 use std::fmt::{self, Write};
 
 use antiphon_pipeline::Persona;
 
-/// Returns a persona as Markdown: claims with the sources of their evidence, quotes, and unverified citations. All text is
-/// escaped.
+/// Returns a persona as Markdown: claims with the sources of their evidence, quotes, and unverified citations. All text
+/// is escaped. For several personas in one document, see [`personas_markdown`](crate::personas_markdown).
+///
+/// ```
+/// use antiphon_pipeline::Persona;
+/// let mut persona = Persona::default();
+/// (persona.name, persona.title) = ("Ada".to_owned(), "Weaves *looms*".to_owned());
+/// assert_eq!(antiphon_render::markdown(&persona), "# Ada\n\nWeaves \\*looms\\*\n");
+/// ```
 #[must_use]
 pub fn markdown(persona: &Persona) -> String {
     let mut out = String::new();
@@ -12,7 +37,12 @@ pub fn markdown(persona: &Persona) -> String {
     out
 }
 
-/// Returns the name of a persona's file: its number (`index` + 1) and its name in ASCII letters and digits, as in `01-ada.md`.
+/// Returns the name of a persona's file: its number (`index` + 1) and its name in ASCII letters and digits, as in
+/// `01-ada.md`.
+///
+/// The number has at least two digits, so that the files of up to 99 personas sort in their order, and files differ
+/// even if names are equal. At most 48 characters of the name are used; a name without ASCII letters and digits becomes
+/// `persona`.
 #[must_use]
 pub fn file_name(index: usize, persona: &Persona) -> String {
     let mut slug = String::new();
@@ -30,14 +60,10 @@ pub fn file_name(index: usize, persona: &Persona) -> String {
     }
 }
 
+/// Writes all parts of a persona in their order.
 fn write(out: &mut String, persona: &Persona) -> fmt::Result {
     writeln!(out, "# {}\n\n{}", line(&persona.name), line(&persona.title))?;
-    if !persona.demographics.is_empty() {
-        writeln!(out, "\n| | |\n|---|---|")?;
-        for (key, value) in &persona.demographics {
-            writeln!(out, "| {} | {} |", key.replace('_', " "), line(value).replace('|', "\\|"))?;
-        }
-    }
+    write_demographics(out, persona)?;
     for (heading, claims) in [
         ("Goals", &persona.goals),
         ("Pain points", &persona.pain_points),
@@ -46,6 +72,45 @@ fn write(out: &mut String, persona: &Persona) -> fmt::Result {
     ] {
         write_claims(out, persona, heading, claims)?;
     }
+    write_quotes(out, persona)?;
+    write_unverified(out, persona)
+}
+
+/// Writes the facts about the people as a table without a header.
+fn write_demographics(out: &mut String, persona: &Persona) -> fmt::Result {
+    if !persona.demographics.is_empty() {
+        writeln!(out, "\n| | |\n|---|---|")?;
+    }
+    for (key, value) in &persona.demographics {
+        writeln!(out, "| {} | {} |", key.replace('_', " "), line(value).replace('|', "\\|"))?;
+    }
+    Ok(())
+}
+
+/// Writes a list of claims with the sources of their evidence.
+fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[String]) -> fmt::Result {
+    if !claims.is_empty() {
+        writeln!(out, "\n## {heading}\n")?;
+    }
+    for claim in claims {
+        writeln!(out, "- {}{}", line(claim), sources(persona, claim))?;
+    }
+    Ok(())
+}
+
+/// Returns the sources of a claim's evidence in brackets, after a space; empty for a claim without evidence.
+fn sources(persona: &Persona, claim: &str) -> String {
+    let places: Vec<String> = persona
+        .evidence
+        .iter()
+        .filter(|evidence| evidence.claim == *claim)
+        .map(|evidence| format!("{}:{}", line(&evidence.document), evidence.line))
+        .collect();
+    if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }
+}
+
+/// Writes the quotes, each with its speaker and source.
+fn write_quotes(out: &mut String, persona: &Persona) -> fmt::Result {
     if !persona.quotes.is_empty() {
         writeln!(out, "\n## Quotes")?;
     }
@@ -53,6 +118,11 @@ fn write(out: &mut String, persona: &Persona) -> fmt::Result {
         let place = format!("{}, {}:{}", quote.speaker, quote.document, quote.line);
         writeln!(out, "\n> {}\n>\n> — {}", line(&quote.text), line(&place))?;
     }
+    Ok(())
+}
+
+/// Writes the citations that were not found, each with the field, the claim and the reason.
+fn write_unverified(out: &mut String, persona: &Persona) -> fmt::Result {
     if !persona.unverified.is_empty() {
         writeln!(out, "\n## Not verified\n")?;
     }
@@ -61,27 +131,6 @@ fn write(out: &mut String, persona: &Persona) -> fmt::Result {
             unverified.claim.as_deref().map(|claim| format!(" for “{}”", line(claim))).unwrap_or_default();
         let field = unverified.field.replace('_', " ");
         writeln!(out, "- {field}{claim}: “{}” ({})", line(&unverified.quote), unverified.reason)?;
-    }
-    Ok(())
-}
-
-fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[String]) -> fmt::Result {
-    if claims.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n## {heading}\n")?;
-    for claim in claims {
-        let places: Vec<String> = persona
-            .evidence
-            .iter()
-            .filter(|evidence| evidence.claim == *claim)
-            .map(|evidence| format!("{}:{}", line(&evidence.document), evidence.line))
-            .collect();
-        if places.is_empty() {
-            writeln!(out, "- {}", line(claim))?
-        } else {
-            writeln!(out, "- {} ({})", line(claim), places.join(", "))?
-        }
     }
     Ok(())
 }

@@ -1,3 +1,5 @@
+//! The files of a persona run.
+
 use std::sync::Arc;
 
 use antiphon_data::Document;
@@ -8,8 +10,17 @@ use crate::blocking::blocking;
 use crate::markdown::{file_name, markdown};
 use crate::page::page;
 
-/// Writes the personas of a run into its folder: first as JSON, since the answer was paid for, then each as Markdown, and all as
-/// one HTML page.
+/// Writes the personas of a run into its folder: first as JSON, since the answer was paid for, then each as Markdown,
+/// and all as one HTML page.
+///
+/// ```text
+/// personas.json              all personas, for programs
+/// personas/01-ada.md, …      each persona, for people
+/// personas.html              all personas, with the transcripts of the cited documents
+/// ```
+///
+/// The names of the Markdown files are those of [`file_name`]. Files of the same names are replaced; Markdown files of
+/// personas that an earlier call wrote under other names are kept. The page is rendered on tokio's blocking pool.
 ///
 /// # Errors
 /// `Files` if a file cannot be written; `Internal` for a defect of this program.

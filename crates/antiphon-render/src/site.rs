@@ -1,7 +1,21 @@
+//! Portfolio sites: pages of contents in themes, and an index over them.
+//!
+//! Content comes from answers and notes, and themes may come from others, so that neither is trusted:
+//!
+//! | threat | defence |
+//! |---|---|
+//! | markup in a text | every text is escaped; templates have no `safe` filter and cannot change the escaping |
+//! | a link to a script | only addresses that [`safe_link`] accepts become links |
+//! | a style sheet or a template that loads or sends something | the Content-Security-Policy, required in templates |
+//! | a page that replaces a file of the user | only files with that policy are overwritten |
+//!
+//! The structs of this module are the context of the template of a page, which is also the interface for templates of
+//! custom themes: a field that is removed here breaks them.
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use antiphon_pipeline::content::{Content, Project, SitePage};
+use antiphon_pipeline::content::{CallToAction, Content, Link, Project, SitePage};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -14,25 +28,30 @@ use crate::theme::{Theme, ThemeText};
 /// The Content-Security-Policy that forbids a page to load, run or send anything, whatever its content.
 pub(crate) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
 
+/// The template of a page, for themes without one of their own.
 const PAGE: &str = include_str!("site/page.html");
+/// The template of the index.
 const INDEX: &str = include_str!("site/index.html");
 /// The base style sheet of all themes: no overflow, visible focus, reduced motion.
 const BASE: &str = include_str!("site/base.css");
+/// The style sheet of the index, with a swatch for each built-in theme.
 const INDEX_CSS: &str = include_str!("site/index.css");
 
 /// A builder of sites: a page for each content and theme, and an index over them if there are several.
 ///
-/// Each page is one self-contained file: it has its style and no script, all text is escaped, links lead to http, https and
-/// mailto addresses only, and its Content-Security-Policy forbids it to load or send anything. For a single page, see
-/// [`build_portfolio`].
+/// Each page is one self-contained file: it has its style and no script, all text is escaped, links lead to http, https
+/// and mailto addresses only, and its Content-Security-Policy forbids it to load or send anything. For a single page,
+/// see [`build_portfolio`].
 ///
 /// Building does no I/O: [`build`](Self::build) returns the texts, and [`write`](Self::write) writes them as files.
 ///
+/// # Examples
 /// ```
 /// use antiphon_pipeline::content::Content;
 /// use antiphon_render::{SiteBuilder, Theme};
 ///
-/// let content = Content::parse("ada.json", r#"{"brand_name": "Ada", "hero": {"title": "Looms & more", "subtitle": "I weave."}}"#)?;
+/// let json = r#"{"brand_name": "Ada", "hero": {"title": "Looms & more", "subtitle": "I weave."}}"#;
+/// let content = Content::parse("ada.json", json)?;
 /// let site = SiteBuilder::new("Ada").page("ada", content, Theme::built_in("editorial")?);
 /// let files = site.build()?;
 /// assert_eq!(files[0].0, "index.html");
@@ -46,20 +65,23 @@ pub struct SiteBuilder {
     pages: Vec<Page>,
 }
 
+/// A page that is not rendered yet.
 #[derive(Debug, Clone)]
 struct Page {
+    /// The name, from which the file's name is made.
     name: String,
     content: Content,
     theme: Theme,
 }
 
 impl SiteBuilder {
-    /// Creates a site without pages; `title` is the heading of the index.
+    /// Creates a site without pages; `title` is the heading of the index, which only a site of several pages has.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), pages: Vec::new() }
     }
 
-    /// Adds a page. Pages may share a name, for example in several themes: their files get different names.
+    /// Adds a page. Pages may share a name, for example in several themes: their files get different names. The order
+    /// of the pages is that of the index.
     pub fn page(mut self, name: impl Into<String>, content: Content, theme: Theme) -> Self {
         self.pages.push(Page { name: name.into(), content, theme });
         self
@@ -82,8 +104,13 @@ impl SiteBuilder {
         self.pages.is_empty()
     }
 
-    /// Renders the files, each as its name and its text: a single page is `index.html`; several are `NAME-THEME.html` each, with
-    /// an index in `index.html`. This method is CPU-bound and blocks for large sites: in async code use [`write`](Self::write).
+    /// Renders the files, each as its name and its text: a single page is `index.html`; several are `NAME-THEME.html`
+    /// each, with an index in `index.html`. This method is CPU-bound and blocks for large sites: in async code use
+    /// [`write`](Self::write).
+    ///
+    /// In `NAME`, letters and digits are kept in lower case and everything else becomes `-`, so that a name cannot lead
+    /// out of the folder. A name that is taken gets a number, as in `ada-editorial-2.html`. A site without pages has an
+    /// index without entries.
     ///
     /// # Errors
     /// `Template` for a theme with a broken template.
@@ -103,8 +130,9 @@ impl SiteBuilder {
         Ok(files)
     }
 
-    /// Builds the site on tokio's blocking pool, and writes each file into a folder atomically. Returns the paths. Files that an
-    /// earlier build wrote under other names are kept, and a file that is not a page of a site is never overwritten.
+    /// Builds the site on tokio's blocking pool, and writes each file into a folder atomically. Returns the paths.
+    /// Files that an earlier build wrote under other names are kept, and a file that is not a page of a site is never
+    /// overwritten. All files are checked before the first one is written. The folder is created if necessary.
     ///
     /// # Errors
     /// The errors of [`build`](Self::build); `Files` for a file that cannot be written, or must not be overwritten.
@@ -149,8 +177,8 @@ async fn is_ours_to_write(path: &Path) -> Result<(), RenderError> {
     }
 }
 
-/// Renders one page, a content in a theme, and writes it to `output` atomically. An existing file is replaced, whatever it is.
-/// For several pages, or to keep files that are no pages of a site, use [`SiteBuilder`].
+/// Renders one page, a content in a theme, and writes it to `output` atomically. An existing file is replaced, whatever
+/// it is. For several pages, or to keep files that are no pages of a site, use [`SiteBuilder`].
 ///
 /// # Errors
 /// `Template` for a theme with a broken template; `Files` for a file that cannot be written.
@@ -173,6 +201,8 @@ impl Page {
         name
     }
 
+    /// Renders the page with the template of its theme, or with the built-in one. The style sheets are part of the
+    /// page.
     fn render(&self) -> Result<String, RenderError> {
         let theme = &self.theme;
         let mut environment = environment();
@@ -191,7 +221,8 @@ impl Page {
     }
 }
 
-/// Creates a template environment in which all text is escaped: the `safe` filter is removed.
+/// Creates a template environment in which all text is escaped: the `safe` filter is removed. An undefined variable is
+/// an error.
 pub(crate) fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -200,6 +231,7 @@ pub(crate) fn environment<'a>() -> Environment<'a> {
     environment
 }
 
+/// Renders the index. Its template is part of the crate.
 fn index(title: &str, entries: &[Entry<'_>]) -> Result<String, RenderError> {
     let mut environment = environment();
     environment.add_template("index.html", INDEX).map_err(RenderError::template)?;
@@ -212,6 +244,7 @@ fn index(title: &str, entries: &[Entry<'_>]) -> Result<String, RenderError> {
     template.render(context).map_err(RenderError::template)
 }
 
+/// The context of the index's template.
 #[derive(Serialize)]
 struct Entries<'a> {
     entries: &'a [Entry<'a>],
@@ -225,10 +258,12 @@ struct Entry<'a> {
     title: &'a str,
     theme: &'a str,
     about: &'a str,
+    /// The name of the theme, as a class for its swatch.
     swatch: &'a str,
 }
 
 impl<'a> Entry<'a> {
+    /// Creates the entry of a page that is in this file.
     fn new(page: &'a Page, file: String) -> Self {
         Self {
             file,
@@ -244,16 +279,22 @@ impl<'a> Entry<'a> {
 /// The context of a page's template.
 #[derive(Serialize)]
 struct View<'a> {
+    /// The theme's name, as a class.
     theme: &'a str,
+    /// The labels of the page.
     words: &'a ThemeText,
     brand: &'a str,
+    /// The line below the brand; `None` for an empty one.
     tagline: Option<&'a str>,
     hero: HeroView<'a>,
     projects: Vec<ProjectView<'a>>,
+    /// Links with a safe address.
     menu: Vec<LinkView<'a>>,
+    /// The call to action, with or without a link.
     action: Option<LinkView<'a>>,
 }
 
+/// The top section of a page.
 #[derive(Serialize)]
 struct HeroView<'a> {
     title: &'a str,
@@ -267,26 +308,22 @@ struct LinkView<'a> {
     url: Option<String>,
 }
 
+/// A project on a page. Empty texts are left out.
 #[derive(Serialize)]
 struct ProjectView<'a> {
     name: &'a str,
     description: &'a str,
+    /// The safe address, if there is one.
     url: Option<String>,
+    /// The number of stars, as text: `1,240`.
     stars: Option<String>,
     language: Option<&'a str>,
     tags: Vec<&'a str>,
 }
 
 impl<'a> View<'a> {
+    /// Creates the context of a content in a theme.
     fn new(content: &'a Content, theme: &'a Theme) -> Self {
-        let menu = content
-            .menu_items
-            .iter()
-            .filter_map(|link| Some(LinkView { label: &link.label, url: Some(safe_link(&link.url)?) }));
-        let action = content
-            .cta
-            .as_ref()
-            .map(|cta| LinkView { label: &cta.text, url: cta.url.as_deref().and_then(safe_link) });
         Self {
             theme: &theme.name,
             words: &theme.words,
@@ -294,13 +331,26 @@ impl<'a> View<'a> {
             tagline: content.tagline.as_deref().filter(|line| !line.trim().is_empty()),
             hero: HeroView { title: &content.hero.title, subtitle: &content.hero.subtitle },
             projects: content.repos.iter().map(ProjectView::new).collect(),
-            menu: menu.collect(),
-            action,
+            menu: content.menu_items.iter().filter_map(LinkView::of_menu).collect(),
+            action: content.cta.as_ref().map(LinkView::of_action),
         }
     }
 }
 
+impl<'a> LinkView<'a> {
+    /// Creates an entry of the menu; `None` without a safe address, since an entry that leads nowhere is of no use.
+    fn of_menu(link: &'a Link) -> Option<Self> {
+        Some(Self { label: &link.label, url: Some(safe_link(&link.url)?) })
+    }
+
+    /// Creates the call to action, which is also shown without a link.
+    fn of_action(action: &'a CallToAction) -> Self {
+        Self { label: &action.text, url: action.url.as_deref().and_then(safe_link) }
+    }
+}
+
 impl<'a> ProjectView<'a> {
+    /// Creates the view of a project.
     fn new(project: &'a Project) -> Self {
         Self {
             name: &project.name,
@@ -326,7 +376,8 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
-/// Returns a name in a form that is fit for file names.
+/// Returns a name in a form that is fit for file names: letters and digits of any script in lower case, and `-` for
+/// everything else. `page` if nothing remains.
 fn slug(name: &str) -> String {
     /// Leaves space for a theme and a number within the limit of file systems (255 bytes).
     const MAX_BYTES: usize = 150;

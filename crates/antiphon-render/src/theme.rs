@@ -1,3 +1,17 @@
+//! Themes: the appearance and the voice of a site, built in or from a folder.
+//!
+//! ```text
+//! my-theme/
+//!   theme.toml    title, description, [voice] and optionally [words]
+//!   style.css     the style sheet, which is put into each page
+//!   page.html     optional: a Jinja template (minijinja) in the place of the built-in one
+//! ```
+//!
+//! All files are checked when a theme is loaded, so that a mistake is reported before a language model is paid for the
+//! texts: unknown keys, rules of the voice, the syntax of the template, and everything by which a page would load or
+//! run something. A template has to contain the Content-Security-Policy literally, since pages of earlier sites are
+//! recognised by it.
+
 use std::path::Path;
 
 use antiphon_pipeline::content::Voice;
@@ -9,9 +23,21 @@ use crate::site::{POLICY, environment};
 
 /// A theme of a site: a style sheet, a voice, labels, and optionally a template.
 ///
-/// A custom theme is a folder with `theme.toml`, `style.css` and optionally `page.html`: a Jinja template for another page
-/// structure, with the same context as the built-in one. A style sheet must not load anything; the page's Content-Security-Policy
-/// would forbid it.
+/// A custom theme is a folder with `theme.toml`, `style.css` and optionally `page.html`: a Jinja template for another
+/// page structure, with the same context as the built-in one. A style sheet must not load anything; the page's
+/// Content-Security-Policy would forbid it.
+///
+/// Obtain one by [`built_in`](Self::built_in), [`load`](Self::load) or [`find`](Self::find), and pass it to
+/// [`SiteBuilder::page`](crate::SiteBuilder::page).
+///
+/// # Examples
+/// ```
+/// use antiphon_render::Theme;
+/// let theme = Theme::built_in("editorial")?;
+/// assert_eq!((theme.title.as_str(), theme.words.work.as_str()), ("Editorial", "The work"));
+/// assert_eq!(Theme::from_source(&theme.source())?.title, theme.title);
+/// # Ok::<(), antiphon_render::RenderError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Theme {
@@ -21,12 +47,16 @@ pub struct Theme {
     pub title: String,
     /// A description in one line.
     pub description: String,
-    /// The voice of the texts.
+    /// The voice of the texts: the tone for the prompt, and rules that are applied to each answer. Its name is the
+    /// theme's.
     pub voice: Voice,
     /// The labels of the page, such as its headings.
     pub words: ThemeText,
+    /// The text of `style.css`.
     pub(crate) css: String,
+    /// The text of `page.html`; `None` for the built-in template.
     pub(crate) template: Option<String>,
+    /// The text of `theme.toml`, for [`source`](Self::source).
     toml: String,
 }
 
@@ -47,12 +77,19 @@ pub struct ThemeSource {
     pub template: Option<String>,
 }
 
-/// The labels of a page.
+/// The labels of a page: the section `[words]` of `theme.toml`, for pages in other languages. Unknown keys are an
+/// error.
+///
+/// ```toml
+/// [words]
+/// lang = "de"
+/// work = "Arbeiten"
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ThemeText {
-    /// The language of the page. Default: `en`.
+    /// The language of the page, as a BCP 47 tag for browsers and screen readers. Default: `en`.
     pub lang: String,
     /// The heading above the projects. Default: `Work`.
     pub work: String,
@@ -76,6 +113,7 @@ impl Default for ThemeText {
     }
 }
 
+/// The content of `theme.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -86,6 +124,7 @@ struct File {
     words: ThemeText,
 }
 
+/// Includes the files of a built-in theme.
 macro_rules! built_in {
     ($name:literal) => {
         (
@@ -112,7 +151,7 @@ const BUILT_IN: [(&str, &str, &str); 8] = [
 const MAX_BYTES: u64 = 256 << 10;
 
 impl Theme {
-    /// Returns the names of the built-in themes.
+    /// Returns the names of the built-in themes, as [`built_in`](Self::built_in) accepts them.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.into_iter().map(|(name, ..)| name)
     }
@@ -153,44 +192,24 @@ impl Theme {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn load(folder: &Path) -> Result<Self, RenderError> {
-        let read = async |name: &str| {
-            let path = folder.join(name);
-            let metadata = antiphon_fs::metadata(&path).await.map_err(RenderError::files)?;
-            if !metadata.is_file || metadata.len > MAX_BYTES {
-                return Err(wrong(format!("{}: not a file of up to 256 KiB", path.display())));
-            }
-            antiphon_fs::read_to_string(&path)
-                .await
-                .map(|read| read.text.into_owned())
-                .map_err(RenderError::files)
-        };
-        let toml = read("theme.toml").await?;
-        let css = read("style.css").await?;
-        let template = match antiphon_fs::exists(folder.join("page.html")).await {
-            Ok(true) => Some(read("page.html").await?),
+        let toml = read_text(&folder.join("theme.toml")).await?;
+        let css = read_text(&folder.join("style.css")).await?;
+        let page = folder.join("page.html");
+        let template = match antiphon_fs::exists(&page).await {
+            Ok(true) => Some(read_text(&page).await?),
             _ => None,
         };
-        let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let name = absolute.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let is_plain = |name: &str| {
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        };
-        if !is_plain(&name) {
-            let message = format!(
-                "{}: the name of a theme's folder may have letters from a to z, digits and - only. Rename the folder",
-                folder.display()
-            );
-            return Err(wrong(message));
-        }
+        let name = folder_name(folder)?;
         let path = folder.join("theme.toml").display().to_string();
         Self::parse(&name, &path, &toml, &css, template)
     }
 
-    /// Loads the themes with these names, each once. A name with a `/` or `\` is the path of a folder; `all` selects all built-in
-    /// themes.
+    /// Loads the themes with these names, each once. A name with a `/` or `\` is the path of a folder; `all` selects
+    /// all built-in themes. The themes are in the order of the names; none for no names.
     ///
     /// # Errors
-    /// `Theme` for an unknown name, for a theme that cannot be read or used, and for two different themes of the same name.
+    /// `Theme` for an unknown name, for a theme that cannot be read or used, and for two different themes of the same
+    /// name.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
@@ -212,6 +231,7 @@ impl Theme {
         Ok(themes)
     }
 
+    /// Returns the theme of a name or a path, or all built-in themes for `all`.
     async fn named(name: &str) -> Result<Vec<Self>, RenderError> {
         if name == "all" {
             return Self::all();
@@ -229,7 +249,7 @@ impl Theme {
         }
     }
 
-    /// Returns the complete text of the theme's files.
+    /// Returns the complete text of the theme's files, for example to store it with a run.
     #[must_use]
     pub fn source(&self) -> ThemeSource {
         let Self { name, toml, css, template, .. } = self.clone();
@@ -245,6 +265,7 @@ impl Theme {
         Self::parse(name, &format!("{name}/theme.toml"), toml, css, template.clone())
     }
 
+    /// Parses and checks the files of a theme; `path` is that of `theme.toml`, for messages.
     fn parse(
         name: &str,
         path: &str,
@@ -258,17 +279,49 @@ impl Theme {
         if let Some(mistake) = voice.mistake() {
             return Err(wrong(format!("{path}: {mistake}")));
         }
-        if let Some(template) = &template {
-            usable(name, template)?;
-        }
-        if let Some((line, what)) = loads_something(css) {
-            let message =
-                format!("style.css:{line}: {what} would load something, or end the style sheet. Remove it");
-            return Err(wrong(format!("the theme {name}: {message}")));
-        }
+        template.iter().try_for_each(|template| usable(name, template))?;
+        check_style(name, css)?;
         let (name, css, toml) = (name.to_owned(), css.to_owned(), toml.to_owned());
         Ok(Self { name, title, description, voice, words, css, template, toml })
     }
+}
+
+/// Reads a file of a theme, up to 256 KiB.
+///
+/// # Errors
+/// `Files` if the file cannot be read; `Theme` if it is too large, or not a regular file.
+async fn read_text(path: &Path) -> Result<String, RenderError> {
+    let metadata = antiphon_fs::metadata(path).await.map_err(RenderError::files)?;
+    if !metadata.is_file || metadata.len > MAX_BYTES {
+        return Err(wrong(format!("{}: not a file of up to 256 KiB", path.display())));
+    }
+    let read = antiphon_fs::read_to_string(path).await.map_err(RenderError::files)?;
+    Ok(read.text.into_owned())
+}
+
+/// Returns the name of a theme's folder in lower case. The path may be relative, such as `.`.
+///
+/// # Errors
+/// `Theme` for a name that is not fit for a file name and a class of a style sheet.
+fn folder_name(folder: &Path) -> Result<String, RenderError> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let name = absolute.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        let message = format!(
+            "{}: the name of a theme's folder may have letters from a to z, digits and - only. Rename the folder",
+            folder.display()
+        );
+        return Err(wrong(message));
+    }
+    Ok(name)
+}
+
+/// Checks that a style sheet loads nothing and does not end the element that contains it.
+fn check_style(name: &str, css: &str) -> Result<(), RenderError> {
+    let Some((line, what)) = loads_something(css) else { return Ok(()) };
+    let message = format!("style.css:{line}: {what} would load something, or end the style sheet. Remove it");
+    Err(wrong(format!("the theme {name}: {message}")))
 }
 
 /// Checks that a template can be parsed, keeps escaping on, and has the policy that forbids to load or run anything.
@@ -290,7 +343,8 @@ fn usable(name: &str, template: &str) -> Result<(), RenderError> {
     Err(wrong(message))
 }
 
-/// Returns the first text in a style sheet that would load something or end it, with its line.
+/// Returns the first text in a style sheet that would load something or end it, with its line from 1. The text is
+/// searched for literally, so that one in a comment counts as well.
 fn loads_something(css: &str) -> Option<(usize, &'static str)> {
     const FORBIDDEN: [&str; 7] = ["</", "<!--", "@import", "url(", "src(", "image-set(", "@font-face"];
     let css = css.to_lowercase();
@@ -298,6 +352,7 @@ fn loads_something(css: &str) -> Option<(usize, &'static str)> {
     Some((css[..found.0].matches('\n').count() + 1, found.1))
 }
 
+/// Creates the error of a theme that cannot be used.
 fn wrong(message: String) -> RenderError {
     RenderError::new(RenderErrorKind::Theme, message)
 }

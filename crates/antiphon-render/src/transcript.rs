@@ -1,4 +1,11 @@
 //! Transcripts of the cited documents, for the page.
+//!
+//! Citations are byte ranges of the documents' texts. Ranges that overlap are joined into one mark, since HTML elements
+//! cannot overlap, and each mark has an anchor: `t0-1` is the second mark of the first document. Documents are numbered
+//! in the order of their names.
+//!
+//! A page with whole transcripts of hundreds of documents would be too large for a browser. Above a limit, only the
+//! turns around citations are shown, with gaps between them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,12 +21,15 @@ const AROUND: usize = 2;
 /// The transcript of one document.
 #[derive(Debug, Serialize)]
 pub(crate) struct Transcript {
+    /// The id of its element: `t` and the document's number.
     pub(crate) id: String,
+    /// The document's name.
     pub(crate) name: String,
+    /// The turns and gaps in order.
     pub(crate) rows: Vec<Row>,
 }
 
-/// A turn, or a gap of turns that are left out.
+/// A turn, or a gap of turns that are left out. `asks` is whether the speaker is the interviewer.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Row {
@@ -30,17 +40,21 @@ pub(crate) enum Row {
 /// A piece of text, marked if it is cited.
 #[derive(Debug, Serialize)]
 pub(crate) struct Piece {
+    /// The text, with wrapped lines joined.
     pub(crate) text: String,
+    /// The anchor of the citation, if it is one.
     pub(crate) mark: Option<String>,
 }
 
 /// The citations in all documents, each with an anchor.
 #[derive(Debug, Default)]
 pub(crate) struct Citations {
+    /// The ranges by the document's name; sorted and without overlaps after [`settle`](Self::settle).
     spans: BTreeMap<String, Vec<Range<usize>>>,
 }
 
 impl Citations {
+    /// Adds a citation: a byte range of the document's text.
     pub(crate) fn add(&mut self, document: &str, span: Range<usize>) {
         self.spans.entry(document.to_owned()).or_default().push(span);
     }
@@ -60,7 +74,8 @@ impl Citations {
         }
     }
 
-    /// Returns the anchor of a citation. Call [`settle`](Self::settle) first.
+    /// Returns the anchor of a citation. Call [`settle`](Self::settle) first. A citation that was not added has the
+    /// anchor of the first mark.
     pub(crate) fn anchor(&self, document: &str, start: usize) -> String {
         let number = self.spans.keys().position(|name| name == document).unwrap_or(0);
         let spans = self.spans.get(document).map_or(&[][..], Vec::as_slice);
@@ -68,7 +83,7 @@ impl Citations {
         anchor(number, mark)
     }
 
-    /// Returns the transcripts of the cited documents.
+    /// Returns the transcripts of the cited documents; a document that is not in `documents` has none.
     pub(crate) fn transcripts(&self, documents: &[Document]) -> Vec<Transcript> {
         let by_name: BTreeMap<&str, &Document> =
             documents.iter().map(|document| (document.name.as_str(), document)).collect();
@@ -87,59 +102,77 @@ impl Citations {
     }
 }
 
+/// Returns the anchor of a mark in a document, by their numbers.
 fn anchor(document: usize, mark: usize) -> String {
     format!("t{document}-{mark}")
 }
 
+/// Returns the rows of a document: all turns if the documents are small enough (`whole`), otherwise the turns around
+/// citations.
 fn rows(number: usize, document: &Document, spans: &[Range<usize>], whole: bool) -> Vec<Row> {
+    let near = near_citations(&document.turns, spans);
+    let mut rows = Vec::new();
+    let mut left_out = 0;
+    for (turn, is_near) in document.turns.iter().zip(near) {
+        if !whole && !is_near {
+            left_out += 1;
+            continue;
+        }
+        rows.extend(gap(&mut left_out));
+        rows.push(turn_row(number, document, turn, spans));
+    }
+    rows.extend(gap(&mut left_out));
+    rows
+}
+
+/// Returns whether each turn is cited, or is at most [`AROUND`] turns from a cited one.
+fn near_citations(turns: &[Turn], spans: &[Range<usize>]) -> Vec<bool> {
     let cited =
         |turn: &Turn| spans.iter().any(|span| span.start < turn.span.end && turn.span.start < span.end);
-    let is_cited: Vec<bool> = document.turns.iter().map(cited).collect();
+    let is_cited: Vec<bool> = turns.iter().map(cited).collect();
     let near = |index: usize| {
         let from = index.saturating_sub(AROUND);
         let to = (index + AROUND + 1).min(is_cited.len());
         is_cited[from..to].contains(&true)
     };
-    let mut rows = Vec::new();
-    let mut left_out = 0;
-    for (index, turn) in document.turns.iter().enumerate() {
-        if !whole && !near(index) {
-            left_out += 1;
-            continue;
-        }
-        if left_out > 0 {
-            rows.push(Row::Gap { left_out: std::mem::take(&mut left_out) });
-        }
-        rows.push(Row::Turn {
-            speaker: turn.speaker.to_string(),
-            asks: turn.role == SpeakerRole::Interviewer,
-            line: document.line_at(turn.span.start),
-            pieces: pieces(number, document, turn, spans),
-        });
-    }
-    if left_out > 0 {
-        rows.push(Row::Gap { left_out });
-    }
-    rows
+    (0..turns.len()).map(near).collect()
 }
 
+/// Returns the row for the turns that were left out since the last row, and resets their number; `None` if there are
+/// none.
+fn gap(left_out: &mut usize) -> Option<Row> {
+    let left_out = std::mem::take(left_out);
+    (left_out > 0).then_some(Row::Gap { left_out })
+}
+
+/// Returns the row of a turn.
+fn turn_row(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>]) -> Row {
+    Row::Turn {
+        speaker: turn.speaker.to_string(),
+        asks: turn.role == SpeakerRole::Interviewer,
+        line: document.line_at(turn.span.start),
+        pieces: pieces(number, document, turn, spans),
+    }
+}
+
+/// Splits a turn at the citations in it. A citation that extends over several turns is marked in each of them, with one
+/// anchor.
 fn pieces(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>]) -> Vec<Piece> {
+    let piece = |span: Range<usize>, mark: Option<String>| {
+        let text = document.text.get(span).filter(|text| !text.is_empty())?;
+        Some(Piece { text: unwrapped(text), mark })
+    };
     let mut pieces = Vec::new();
     let mut at = turn.span.start;
-    let mut push = |span: Range<usize>, mark: Option<String>| {
-        if let Some(text) = document.text.get(span).filter(|text| !text.is_empty()) {
-            pieces.push(Piece { text: unwrapped(text), mark });
-        }
-    };
     for (index, span) in spans.iter().enumerate() {
         let (start, end) = (span.start.max(at), span.end.min(turn.span.end));
         if start < end {
-            push(at..start, None);
-            push(start..end, Some(anchor(number, index)));
+            pieces.extend(piece(at..start, None));
+            pieces.extend(piece(start..end, Some(anchor(number, index))));
             at = end;
         }
     }
-    push(at..turn.span.end, None);
+    pieces.extend(piece(at..turn.span.end, None));
     pieces
 }
 

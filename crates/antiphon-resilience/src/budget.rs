@@ -37,8 +37,11 @@ pub struct RetryBudget {
     available: Mutex<u32>,
 }
 
+/// The points that a retry costs.
 const RETRY_COST: u32 = 14;
+/// The points that a retry after a [`Verdict::Throttled`] costs.
 const THROTTLED_COST: u32 = 5;
+/// The points that a call adds if it succeeds.
 const SUCCESS_PAYS: u32 = 1;
 
 impl Default for RetryBudget {
@@ -60,6 +63,7 @@ impl RetryBudget {
         *self.available.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the points of a retry after `verdict`. Returns `false`, and takes nothing, if too few are left.
     pub(crate) fn withdraw(&self, verdict: Verdict) -> bool {
         let cost = match verdict {
             Verdict::Throttled { .. } => THROTTLED_COST,
@@ -71,6 +75,7 @@ impl RetryBudget {
         left.is_some()
     }
 
+    /// Adds the points of a call that succeeded, up to the capacity.
     pub(crate) fn deposit(&self) {
         let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
         *available = available.saturating_add(SUCCESS_PAYS).min(self.capacity);

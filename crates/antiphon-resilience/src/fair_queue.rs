@@ -1,3 +1,10 @@
+//! A fair queue (FIFO within a priority) with a decision that only its first waiter makes.
+//!
+//! A semaphore would not do: whether a call may start depends on its cost, the clock and what was learned meanwhile,
+//! not on a number of free slots. If every waiter checked that, each change would wake all of them (thundering herd).
+//! Here a change wakes the first waiter alone, and a waiter that leaves, admitted or dropped, wakes its successor.
+//! Joining and leaving take logarithmic time.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,12 +19,16 @@ use tokio::time::sleep_until;
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     waiters: Mutex<Waiters>,
+    /// Wakes the first waiter, which alone waits for it, to decide again.
     changed: Notify,
 }
 
+/// The callers in the queue.
 #[derive(Debug, Default)]
 struct Waiters {
+    /// Wakes each waiter once it is first.
     by_position: BTreeMap<Position, Arc<Notify>>,
+    /// Number of callers that have joined, for the order of arrival.
     joined: u64,
 }
 
@@ -40,6 +51,10 @@ pub(crate) enum Decision<T> {
 
 impl FairQueue {
     /// Waits until the caller is first in the queue and `decide` admits it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the queue; nothing is admitted. A future that is not polled while it is first blocks
+    /// those behind it.
     pub(crate) async fn wait<T>(&self, priority: u8, mut decide: impl FnMut() -> Decision<T>) -> T {
         let waiter = Waiter::new(self, priority);
         loop {
@@ -90,6 +105,7 @@ struct Waiter<'a> {
 }
 
 impl<'a> Waiter<'a> {
+    /// Joins the queue, behind all waiters of the same priority.
     fn new(queue: &'a FairQueue, priority: u8) -> Self {
         let mut waiters = queue.waiters();
         waiters.joined += 1;

@@ -189,20 +189,27 @@ pub struct Retry<'a, C, Op, Fut, E> {
     state: State<Fut>,
 }
 
+/// The progress of a retried operation.
 #[pin_project(project = StateProjection)]
 enum State<Fut> {
+    /// The next attempt begins with the next poll.
     Idle,
+    /// An attempt is in flight.
     Calling(#[pin] Fut),
+    /// The pause before the next attempt.
     Pausing(#[pin] Sleep),
+    /// The result was returned.
     Ended,
 }
 
+/// The limits on the retries of one operation.
 struct Limits<'a> {
     policy: &'a RetryPolicy,
     deadline: Deadline,
     budget: Option<&'a RetryBudget>,
 }
 
+/// The log of failed attempts that a caller has set.
 struct Log<'a, E> {
     attempts: &'a mut Attempts,
     may_be_billed: fn(&E) -> bool,

@@ -1,3 +1,5 @@
+//! Reading all jobs of a run without holding them in memory at the same time.
+
 use crate::error::Error;
 use crate::job::JobRecord;
 use crate::run::Run;
@@ -12,6 +14,7 @@ pub struct Pages<'r> {
     only_failed: bool,
 }
 
+/// The maximum number of jobs in a page: a compromise between queries and memory.
 const PAGE: usize = 512;
 
 impl<'r> Pages<'r> {

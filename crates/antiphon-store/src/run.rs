@@ -380,6 +380,7 @@ impl Run {
         Pages::failed(self)
     }
 
+    /// Returns up to `most` failed jobs, in ascending order from index `from` on.
     pub(crate) async fn failed_from(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.backend.failed(self.seq, from, most).await
     }
@@ -418,6 +419,7 @@ impl Run {
         }
     }
 
+    /// Returns the worker of this handle; `Conflict` for a read-only handle.
     fn worker(&self) -> Result<&Worker, Error> {
         let message = "this handle is read-only: it is not a worker of the run";
         self.worker.as_ref().ok_or_else(|| Error::new(ErrorKind::Conflict, message))

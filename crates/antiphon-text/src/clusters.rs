@@ -2,29 +2,33 @@ use std::ops::RangeInclusive;
 
 use crate::terms::SparseVector;
 
-/// The number of initialisations, of which the one with the highest cohesion is kept. Only two for more than `LARGE_COUNT` texts,
-/// since each one reads all texts up to `MAX_ROUNDS` times.
+/// The number of initialisations, of which the one with the highest cohesion is kept. Only two for more than
+/// `LARGE_COUNT` texts, since each one reads all texts up to `MAX_ROUNDS` times.
 const RESTARTS: usize = 8;
+/// The number of texts above which there are fewer initialisations.
 const LARGE_COUNT: usize = 1_000;
+/// The maximum number of iterations of k-means; usually the groups are stable after fewer.
 const MAX_ROUNDS: usize = 25;
+/// The maximum number of group counts to try.
+const MAX_TRIED: usize = 8;
 
 /// A dense unit vector with one weight per term: the mean direction of a group's vectors, as returned by [`centroid`].
 ///
-/// The index is the term's number in [`Terms`](crate::Terms). Sums are computed in a fixed order, so that the same texts always
-/// return the same groups.
+/// The index is the term's number in [`Terms`](crate::Terms). Sums are computed in a fixed order, so that the same
+/// texts always return the same groups.
 pub type Centroid = Vec<f32>;
 
 /// Clusters vectors by spherical k-means and returns the groups as indices into `vectors`, the largest group first.
 ///
-/// `terms` is the number of terms ([`Terms::len`](crate::Terms::len)). The function tries each number of groups in `counts` and
-/// returns the groups with the highest mean simplified silhouette, a measure of their separation (Hruschka, de Castro and
-/// Campello, "Evolutionary Algorithms for Clustering Gene-Expression Data", ICDM 2004). The counts are clamped to between 1 and
-/// the number of vectors, and only the first eight are tried. Each group has at least one vector; without vectors, there are no
-/// groups.
+/// `terms` is the number of terms ([`Terms::len`](crate::Terms::len)). The function tries each number of groups in
+/// `counts` and returns the groups with the highest mean simplified silhouette, a measure of their separation
+/// (Hruschka, de Castro and Campello, "Evolutionary Algorithms for Clustering Gene-Expression Data", ICDM 2004). The
+/// counts are clamped to between 1 and the number of vectors, and only the first eight are tried. Each group has at
+/// least one vector; without vectors, there are no groups.
 ///
-/// CPU-bound: the run time grows with the number of texts, of groups and of `counts`. In async code, call it on a blocking
-/// thread. `is_cancelled` is called once per iteration; after it has returned `true`, the current groups are returned, which may
-/// be poor.
+/// CPU-bound: the run time grows with the number of texts, of groups and of `counts`. In async code, call it on a
+/// blocking thread. `is_cancelled` is called once per iteration; after it has returned `true`, the current groups are
+/// returned, which may be poor.
 ///
 /// ```
 /// use antiphon_text::{Terms, cluster};
@@ -43,17 +47,25 @@ pub fn cluster(
     // No group can be empty, and any vector needs at least one group.
     let most = vectors.len();
     let counts = (*counts.start()).clamp(most.min(1), most)..=(*counts.end()).clamp(most.min(1), most);
-    const MAX_TRIED: usize = 8;
     let tried = counts.take(MAX_TRIED).filter(|count| *count > 0);
     let found = tried.map(|count| {
         let groups = cluster_into(vectors, terms, count, &is_cancelled);
-        let separation = separation(vectors, terms, &groups);
-        (groups, separation)
+        Scored { score: separation(vectors, terms, &groups), result: groups }
     });
-    found
-        .reduce(|best, next| if next.1 > best.1 + 1e-9 { next } else { best })
-        .map(|(groups, _)| groups)
-        .unwrap_or_default()
+    found.reduce(Scored::best).map(|best| best.result).unwrap_or_default()
+}
+
+/// A result of clustering with its score, of which more is better.
+struct Scored<T> {
+    result: T,
+    score: f64,
+}
+
+impl<T> Scored<T> {
+    /// Returns the better result; the earlier one if the difference may be due to rounding.
+    fn best(self, next: Self) -> Self {
+        if next.score > self.score + 1e-9 { next } else { self }
+    }
 }
 
 /// Returns the mean simplified silhouette, from -1 to 1; a vector alone in its group counts as 0.
@@ -78,9 +90,9 @@ fn separation(vectors: &[SparseVector], terms: usize, groups: &[Vec<usize>]) -> 
 
 /// Clusters vectors into `count` groups by spherical k-means.
 ///
-/// After Dhillon and Modha, "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each
-/// initialisation takes as next seed the vector farthest from the seeds before it, so the result is deterministic. Returns early,
-/// with groups of poor quality, once cancelled.
+/// After Dhillon and Modha, "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42,
+/// 2001. Each initialisation takes as next seed the vector farthest from the seeds before it, so the result is
+/// deterministic. Returns early, with groups of poor quality, once cancelled.
 fn cluster_into(
     vectors: &[SparseVector],
     terms: usize,
@@ -91,27 +103,29 @@ fn cluster_into(
     let tries = if vectors.len() > LARGE_COUNT { 2 } else { RESTARTS.min(vectors.len()) };
     // Evenly spread over the texts, so that the order of the files matters less.
     let starts = (0..tries).map(|i| i * vectors.len() / tries);
-    let best = starts
-        .map(|first| space.group_from(first))
-        .reduce(|best, next| if next.1 > best.1 + 1e-9 { next } else { best });
+    let best = starts.map(|first| space.group_from(first)).reduce(Scored::best);
     let mut groups: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (member, group) in best.map(|(groups, _)| groups).unwrap_or_default().into_iter().enumerate() {
+    for (member, group) in best.map(|best| best.result).unwrap_or_default().into_iter().enumerate() {
         groups[group].push(member);
     }
     groups.sort_by_key(|members| (std::cmp::Reverse(members.len()), members.first().copied()));
     groups
 }
 
+/// The vectors to cluster, and the number of groups to make of them.
 struct Space<'a> {
     vectors: &'a [SparseVector],
+    /// The number of terms, which is the dimension of the centroids.
     terms: usize,
+    /// The number of groups.
     count: usize,
     is_cancelled: &'a dyn Fn() -> bool,
 }
 
 impl Space<'_> {
-    /// Returns the group of each vector, and the cohesion: the sum of the similarities to the centroids.
-    fn group_from(&self, first: usize) -> (Vec<usize>, f64) {
+    /// Returns the group of each vector, with the cohesion as the score: the sum of the similarities to the centroids.
+    /// The initialisation begins with the vector of index `first`.
+    fn group_from(&self, first: usize) -> Scored<Vec<usize>> {
         let mut centroids = self.seeds(first);
         let mut of: Vec<usize> = Vec::new();
         for _ in 0..MAX_ROUNDS {
@@ -125,12 +139,12 @@ impl Space<'_> {
             of = next;
             centroids = (0..self.count).map(|group| self.centroid_of(&of, group)).collect();
         }
-        let cohesion =
-            self.vectors.iter().zip(&of).map(|(vector, group)| f64::from(dot(vector, &centroids[*group])));
-        let cohesion = cohesion.sum();
-        (of, cohesion)
+        let fit = |(vector, group): (&SparseVector, &usize)| f64::from(dot(vector, &centroids[*group]));
+        let score = self.vectors.iter().zip(&of).map(fit).sum();
+        Scored { result: of, score }
     }
 
+    /// Returns the first centroids: the vector `first`, and then each time the one farthest from all seeds so far.
     fn seeds(&self, first: usize) -> Vec<Centroid> {
         let seed = |index: usize| centroid(self.terms, [&self.vectors[index]]);
         let mut seeds = vec![seed(first)];
@@ -166,12 +180,14 @@ impl Space<'_> {
         }
     }
 
+    /// Returns the centroid of a group, where `of` has the group of each vector.
     fn centroid_of(&self, of: &[usize], group: usize) -> Centroid {
         let members = self.vectors.iter().zip(of).filter(|(_, of)| **of == group);
         centroid(self.terms, members.map(|(vector, _)| vector))
     }
 }
 
+/// Returns the index of the most similar centroid; the first of several.
 fn nearest(vector: &SparseVector, centroids: &[Centroid]) -> usize {
     let closeness = centroids.iter().map(|centroid| dot(vector, centroid)).enumerate();
     closeness.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map_or(0, |(group, _)| group)
@@ -179,7 +195,8 @@ fn nearest(vector: &SparseVector, centroids: &[Centroid]) -> usize {
 
 /// Returns the centroid of the vectors in `members`: their sum, scaled to length 1; all zeros if there are none.
 ///
-/// The dot product of a vector with the centroid is their cosine similarity: use it to find the most typical text of a group.
+/// The dot product of a vector with the centroid is their cosine similarity: use it to find the most typical text of a
+/// group.
 ///
 /// # Panics
 /// If a vector has a term that is not less than `terms`.
@@ -196,6 +213,7 @@ pub fn centroid<'a>(terms: usize, members: impl IntoIterator<Item = &'a SparseVe
     sum
 }
 
+/// Returns the dot product, which is the cosine similarity of unit vectors.
 fn dot(vector: &SparseVector, centroid: &Centroid) -> f32 {
     vector.iter().map(|(term, weight)| weight * centroid[*term as usize]).sum()
 }

@@ -4,8 +4,8 @@
 //! - [`Terms`] computes TF-IDF vectors, and [`cluster`] groups texts by them.
 //! - [`MinHash`] estimates the similarity of two texts (near-duplicate detection).
 //!
-//! All functions are synchronous and deterministic: they use no random numbers, so the same texts always return the same result.
-//! The crate does no I/O and calls no language model. Stop words and abbreviations are English.
+//! All functions are synchronous and deterministic: they use no random numbers, so the same texts always return the
+//! same result. The crate does no I/O and calls no language model. Stop words and abbreviations are English.
 //!
 //! ```
 //! use antiphon_text::{Terms, cluster};

@@ -1,12 +1,12 @@
-/// A MinHash sketch of a text (512 bytes), for near-duplicate detection: the similarity of two texts is estimated from their
-/// sketches alone.
+/// A MinHash sketch of a text (512 bytes), for near-duplicate detection: the similarity of two texts is estimated from
+/// their sketches alone.
 ///
-/// The similarity is the Jaccard index of two sets: the number of words and pairs of adjacent words that both texts have, divided
-/// by the number of those that either text has. The order of longer passages does not matter.
+/// The similarity is the Jaccard index of two sets: the number of words and pairs of adjacent words that both texts
+/// have, divided by the number of those that either text has. The order of longer passages does not matter.
 ///
-/// For each of 128 hash functions, the sketch stores the minimum over the set. The fraction of minima that are equal in two
-/// sketches estimates the index, with a standard error below 0.045 (Broder, "On the resemblance and containment of documents",
-/// 1997).
+/// For each of 128 hash functions, the sketch stores the minimum over the set. The fraction of minima that are equal in
+/// two sketches estimates the index, with a standard error below 0.045 (Broder, "On the resemblance and containment of
+/// documents", 1997).
 ///
 /// ```
 /// use antiphon_text::MinHash;
@@ -18,6 +18,7 @@
 pub struct MinHash([u32; MinHash::SIZE]);
 
 impl MinHash {
+    /// The number of hash functions: the standard error of the estimate is at most `0.5 / sqrt(SIZE)`.
     const SIZE: usize = 128;
 
     /// Creates the sketch of a text from its words and its pairs of adjacent words. Case and punctuation are ignored.

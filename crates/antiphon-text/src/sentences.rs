@@ -2,9 +2,10 @@ use std::ops::Range;
 
 /// Splits a text into sentences and returns their byte ranges in order, without surrounding white space.
 ///
-/// A sentence ends with `.`, `!`, `?` or `…` and any closing quotes or `)` after it, if white space and the beginning of a
-/// sentence follow: an upper-case letter, a digit, an opening quote, `(` or `£`. The end of the text ends a sentence as well.
-/// The abbreviations `Mr.`, `Mrs.`, `Dr.`, `e.g.`, `i.e.` and `etc.` do not end one. Line ends count as white space only.
+/// A sentence ends with `.`, `!`, `?` or `…` and any closing quotes or `)` after it, if white space and the beginning
+/// of a sentence follow: an upper-case letter, a digit, an opening quote, `(` or `£`. The end of the text ends a
+/// sentence as well. The abbreviations `Mr.`, `Mrs.`, `Dr.`, `e.g.`, `i.e.` and `etc.` do not end one. Line ends count
+/// as white space only.
 ///
 /// ```
 /// let text = "I pay £9.50 a tray. It hurts.";
@@ -13,14 +14,7 @@ use std::ops::Range;
 /// ```
 pub fn sentences(words: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
-    let mut ends = words
-        .char_indices()
-        .filter(|(_, c)| matches!(c, '.' | '!' | '?' | '…'))
-        .map(|(at, c)| at + c.len_utf8())
-        .filter_map(|end| ends_at(words, end))
-        .chain([words.len()])
-        .collect::<Vec<_>>()
-        .into_iter();
+    let mut ends = ends_of(words).into_iter();
     std::iter::from_fn(move || {
         loop {
             let end = ends.next()?;
@@ -35,7 +29,19 @@ pub fn sentences(words: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Returns the end of a sentence whose last mark ends at `end`, including closing quotes; `None` if no new sentence starts.
+/// Returns the byte offsets at which sentences end, in order; the last one is the end of the text.
+fn ends_of(words: &str) -> Vec<usize> {
+    words
+        .char_indices()
+        .filter(|(_, c)| matches!(c, '.' | '!' | '?' | '…'))
+        .map(|(at, c)| at + c.len_utf8())
+        .filter_map(|end| ends_at(words, end))
+        .chain([words.len()])
+        .collect()
+}
+
+/// Returns the end of a sentence whose last mark ends at `end`, including closing quotes; `None` if no new sentence
+/// starts.
 fn ends_at(words: &str, end: usize) -> Option<usize> {
     let rest = words.get(end..)?;
     let closing = rest.len() - rest.trim_start_matches(['"', '”', '’', '\'', ')']).len();

@@ -1,4 +1,9 @@
-use std::collections::HashMap;
+//! Terms and TF-IDF vectors: the vocabulary of a set of texts, and the weight of each term in each text.
+//!
+//! Terms are numbered in the order of their first occurrence, so that the result does not depend on the order of a hash
+//! map. All forms of a term are counted, so that it can be shown in the form in which people say it.
+
+use std::collections::{HashMap, HashSet};
 
 /// English stop words: function words, fillers and common verbs, which do not characterise a subject.
 const STOPWORDS: &str = "a able about above actually after again against ago ain all almost also although always am an \
@@ -25,12 +30,15 @@ const STOPWORDS: &str = "a able about above actually after again against ago ain
 
 /// The vocabulary of a set of texts: the terms, numbered from 0, and their rarity (IDF).
 ///
-/// A term is a lower-case word with its plural, such as `oven` and `ovens`. Words of fewer than three letters, words with digits
-/// and English stop words are excluded. See [`cluster`](crate::cluster) for an example.
+/// A term is a lower-case word with its plural, such as `oven` and `ovens`. Words of fewer than three letters, words
+/// with digits and English stop words are excluded. See [`cluster`](crate::cluster) for an example.
 #[derive(Debug)]
 pub struct Terms {
+    /// The number of each stem.
     numbers: HashMap<String, u32>,
+    /// The counts of the forms of each term, in all texts.
     forms: Vec<HashMap<String, u32>>,
+    /// The inverse document frequency of each term.
     rarity: Vec<f32>,
 }
 
@@ -44,34 +52,38 @@ impl Terms {
     ///
     /// A text is a sequence of one or more pieces, such as the answers of one person, which are counted together.
     ///
-    /// The weight of a term is `(1 + ln count) × ln(1 + texts / texts with the term)`; each vector is then scaled to length 1.
-    /// This is TF-IDF with sublinear counts, after Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008,
-    /// section 6.4.
+    /// The weight of a term is `(1 + ln count) × ln(1 + texts / texts with the term)`; each vector is then scaled to
+    /// length 1. This is TF-IDF with sublinear counts, after Manning, Raghavan and Schütze, "Introduction to
+    /// Information Retrieval", 2008, section 6.4.
     pub fn count<'a, T>(texts: impl IntoIterator<Item = T>) -> (Self, Vec<SparseVector>)
     where
         T: IntoIterator<Item = &'a str>,
     {
-        let stopwords: std::collections::HashSet<&str> = STOPWORDS.split_whitespace().collect();
+        let stopwords: HashSet<&str> = STOPWORDS.split_whitespace().collect();
         let mut terms = Self { numbers: HashMap::new(), forms: Vec::new(), rarity: Vec::new() };
-        let mut counts: Vec<HashMap<u32, f32>> = Vec::new();
-        let mut users: Vec<f32> = Vec::new();
-        for text in texts {
-            let mut count: HashMap<u32, f32> = HashMap::new();
-            for word in text.into_iter().flat_map(words) {
-                if !stopwords.contains(word.as_str()) {
-                    *count.entry(terms.add(word)).or_default() += 1.0;
-                }
-            }
-            users.resize(terms.forms.len(), 0.0);
-            count.keys().for_each(|term| users[*term as usize] += 1.0);
-            counts.push(count);
-        }
-        let all = counts.len() as f32;
-        terms.rarity = users.iter().map(|users| (1.0 + all / users.max(1.0)).ln()).collect();
+        let counts: Vec<HashMap<u32, f32>> =
+            texts.into_iter().map(|text| terms.count_text(text, &stopwords)).collect();
+        terms.rarity = rarity(terms.len(), &counts);
         let vectors = counts.into_iter().map(|count| terms.weigh(count)).collect();
         (terms, vectors)
     }
 
+    /// Adds the terms of one text to the vocabulary, and returns how often the text has each of them.
+    fn count_text<'a>(
+        &mut self,
+        text: impl IntoIterator<Item = &'a str>,
+        stopwords: &HashSet<&str>,
+    ) -> HashMap<u32, f32> {
+        let mut count: HashMap<u32, f32> = HashMap::new();
+        for word in text.into_iter().flat_map(words) {
+            if !stopwords.contains(word.as_str()) {
+                *count.entry(self.add(word)).or_default() += 1.0;
+            }
+        }
+        count
+    }
+
+    /// Counts a word as a form of its term, and returns the term, which is added if necessary.
     fn add(&mut self, word: String) -> u32 {
         let next = u32::try_from(self.forms.len()).unwrap_or(u32::MAX);
         let term = *self.numbers.entry(stem(&word).to_owned()).or_insert(next);
@@ -82,6 +94,7 @@ impl Terms {
         term
     }
 
+    /// Returns the TF-IDF vector of a text with these counts.
     fn weigh(&self, count: HashMap<u32, f32>) -> SparseVector {
         let mut vector: SparseVector = count
             .into_iter()
@@ -92,7 +105,8 @@ impl Terms {
         vector
     }
 
-    /// Returns the terms of a sentence in the order of its words, with repetitions. Words not in the vocabulary are left out.
+    /// Returns the terms of a sentence in the order of its words, with repetitions. Words not in the vocabulary are
+    /// left out.
     pub fn of<'a>(&'a self, sentence: &'a str) -> impl Iterator<Item = u32> + 'a {
         words(sentence).filter_map(|word| self.numbers.get(stem(&word)).copied())
     }
@@ -118,6 +132,16 @@ impl Terms {
     }
 }
 
+/// Returns the inverse document frequency of each term: `ln(1 + texts / texts with the term)`.
+fn rarity(terms: usize, counts: &[HashMap<u32, f32>]) -> Vec<f32> {
+    let mut users = vec![0.0_f32; terms];
+    for count in counts {
+        count.keys().for_each(|term| users[*term as usize] += 1.0);
+    }
+    let all = counts.len() as f32;
+    users.iter().map(|users| (1.0 + all / users.max(1.0)).ln()).collect()
+}
+
 /// Splits a text into lower-case words of three or more letters or hyphens; an apostrophe ends a word.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '-')
@@ -137,6 +161,7 @@ fn stem(word: &str) -> &str {
     }
 }
 
+/// Scales a vector to length 1; an empty one is unchanged.
 fn normalise(vector: &mut SparseVector) {
     let length = vector.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
     if length > 0.0 {

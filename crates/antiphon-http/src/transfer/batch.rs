@@ -54,6 +54,20 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connections of the requests in flight; servers may have acted on them.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use antiphon_http::{Client, Request};
+    /// # async fn example() {
+    /// let pages = (1..=100).map(|page| Request::get(&format!("https://example.org/rows?page={page}")));
+    /// for result in Client::default().batch(pages, 10).await {
+    ///     match result {
+    ///         Ok(response) => println!("{} bytes", response.body.len()),
+    ///         Err(err) => println!("{err}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub async fn batch<I>(&self, requests: I, max_concurrency: usize) -> Vec<Result<BufferedResponse, Error>>
     where
         I: IntoIterator<Item = Request>,
@@ -67,6 +81,7 @@ impl Client {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
+    /// Sends one request and reads its body.
     async fn answer(&self, request: Request) -> Result<BufferedResponse, Error> {
         let response = self.send(request).await?.error_for_status().await?;
         let (status, attempts) = (response.status(), response.attempts());

@@ -1,3 +1,15 @@
+//! Downloads that resume: range requests with a validator, a partial file with metadata, and a rename at the end.
+//!
+//! | response to a range request | meaning | reaction |
+//! |---|---|---|
+//! | 206 from the requested byte, same validator | the missing bytes | append |
+//! | 416 with the length of the partial file | nothing is missing | finished |
+//! | any other 206 or 416 | the content has changed | discard, and request the whole file |
+//! | 200 | the content has changed, or ranges are not supported | begin again |
+//!
+//! (RFC 9110, section 14.) The digest is computed while bytes arrive, so that the file is read again only if another
+//! run resumes.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,13 +29,30 @@ use crate::request::Request;
 use crate::response::Response;
 
 /// A download of one file; see [`Client::download`].
+///
+/// # Examples
+/// ```no_run
+/// use antiphon_http::{Client, Error, RetryPolicy};
+/// # async fn example() -> Result<(), Error> {
+/// let client = Client::builder().retry(RetryPolicy::default()).build();
+/// let file = client
+///     .download("https://example.org/model.bin", "model.bin")
+///     .on_progress(|done, total| println!("{done} of {total:?} bytes"))
+///     .run()
+///     .await?;
+/// println!("{} bytes, of which {} were there before", file.bytes, file.resumed_from);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is fetched before `run`"]
 pub struct Download {
     client: Client,
     request: Request,
+    /// The digest of the address, by which a partial file is recognised.
     source: String,
     path: PathBuf,
+    /// The expected digest.
     sha256: Option<String>,
     on_progress: OnProgress,
     cancel: CancellationToken,
@@ -46,8 +75,11 @@ pub struct Downloaded {
 /// The bytes received so far, and what is known of the whole file.
 #[derive(Default)]
 struct Progress {
+    /// The number of bytes in the partial file.
     done: u64,
+    /// The digest of these bytes so far.
     digest: Sha256,
+    /// The validator of the content that they are from; `None` if it cannot be resumed.
     validator: Option<String>,
     /// The file's length, if the server reported it.
     total: Option<u64>,
@@ -122,22 +154,32 @@ impl Download {
         let resumed_from = progress.done;
         self.fetch_all(&part, &mut progress, &endpoint).await?;
         let sha256 = hex(progress.digest.finalize());
-        let failed = |err| file_error(err, &endpoint);
-        if let Some(expected) =
-            self.sha256.as_deref().filter(|expected| !expected.eq_ignore_ascii_case(&sha256))
-        {
-            part.discard().await.map_err(failed)?;
-            let reason = format!("the SHA-256 is {sha256}, not {expected}");
-            return Err(Error::new(ErrorKind::ChecksumMismatch, RequestPhase::NextByte, endpoint, reason));
-        }
-        if !part.holds(progress.done).await.map_err(failed)? {
-            part.discard().await.map_err(failed)?;
-            let reason = format!("another process has written to {}.part", self.path.display());
-            return Err(Error::new(ErrorKind::File, RequestPhase::NextByte, endpoint, reason));
-        }
-        part.publish().await.map_err(failed)?;
+        self.check_digest(&part, &sha256, &endpoint).await?;
+        self.check_length(&part, progress.done, &endpoint).await?;
+        part.publish().await.map_err(|err| file_error(err, &endpoint))?;
         let resumed_from = resumed_from.min(progress.done);
         Ok(Downloaded { path: self.path, bytes: progress.done, resumed_from, sha256 })
+    }
+
+    /// Checks the digest of the whole file, if one is expected, and deletes a file with another one.
+    async fn check_digest(&self, part: &Part, sha256: &str, endpoint: &Endpoint) -> Result<(), Error> {
+        let expected = self.sha256.as_deref().filter(|expected| !expected.eq_ignore_ascii_case(sha256));
+        let Some(expected) = expected else { return Ok(()) };
+        part.discard().await.map_err(|err| file_error(err, endpoint))?;
+        let reason = format!("the SHA-256 is {sha256}, not {expected}");
+        Err(Error::new(ErrorKind::ChecksumMismatch, RequestPhase::NextByte, endpoint.clone(), reason))
+    }
+
+    /// Checks that the partial file has the bytes that were written to it, and deletes it otherwise: the digest is that
+    /// of the bytes received, not of the file.
+    async fn check_length(&self, part: &Part, done: u64, endpoint: &Endpoint) -> Result<(), Error> {
+        let failed = |err| file_error(err, endpoint);
+        if part.holds(done).await.map_err(failed)? {
+            return Ok(());
+        }
+        part.discard().await.map_err(failed)?;
+        let reason = format!("another process has written to {}.part", self.path.display());
+        Err(Error::new(ErrorKind::File, RequestPhase::NextByte, endpoint.clone(), reason))
     }
 
     /// Checks that the download does not replace a folder or a device.
@@ -166,12 +208,7 @@ impl Download {
                 Ok(()) if progress.total.is_none_or(|total| total == progress.done) => return Ok(()),
                 // The server sent a shorter range than requested.
                 Ok(()) if progress.done > before => continue,
-                Ok(()) => Error::new(
-                    ErrorKind::Interrupted,
-                    RequestPhase::NextByte,
-                    endpoint.clone(),
-                    "the server sent no more data",
-                ),
+                Ok(()) => no_more_data(endpoint.clone()),
                 Err(err) => err,
             };
             if progress.done > before {
@@ -187,6 +224,7 @@ impl Download {
         }
     }
 
+    /// Reads the partial file of an earlier run, if it belongs to the same address. Its digest is computed again.
     async fn existing(&self, part: &Part, endpoint: &Endpoint) -> Result<Progress, Error> {
         let found = part.existing(&self.source).await.map_err(|err| file_error(err, endpoint))?;
         Ok(match found {
@@ -223,21 +261,27 @@ impl Download {
             }
             _ => {}
         }
+        self.receive_whole(response, part, progress, endpoint).await
+    }
+
+    /// Receives the whole file into a new partial file, which can be resumed if the response has a validator and a
+    /// length.
+    async fn receive_whole(
+        &self,
+        response: Response,
+        part: &Part,
+        progress: &mut Progress,
+        endpoint: &Endpoint,
+    ) -> Result<(), Error> {
         if response.status() == 206 {
-            let reason = "a partial response to a request for the whole file";
-            return Err(Error::new(
-                ErrorKind::InvalidResponse,
-                RequestPhase::FirstByte,
-                endpoint.clone(),
-                reason,
-            ));
+            return Err(unrequested_part(endpoint.clone()));
         }
         // Without a length the body may have been decompressed, and a range of that cannot be requested.
         let validator = response.content_length().and_then(|_| validator(&response));
         *progress = Progress { total: response.content_length(), validator, ..Progress::default() };
         let metadata = progress.validator.clone();
         let metadata = metadata.map(|validator| PartMetadata { source: self.source.clone(), validator });
-        let writer = part.begin(metadata).await.map_err(failed)?;
+        let writer = part.begin(metadata).await.map_err(|err| file_error(err, endpoint))?;
         self.receive(response, writer, progress).await
     }
 
@@ -255,12 +299,7 @@ impl Download {
 
     /// Requests the missing bytes.
     async fn ask(&self, progress: &Progress, endpoint: &Endpoint) -> Result<Response, Error> {
-        // Ranges of a compressed body cannot be joined.
-        let mut request = self.request.clone().header("accept-encoding", "identity");
-        if let Some(validator) = progress.validator.as_ref().filter(|_| progress.done > 0) {
-            request =
-                request.header("range", &format!("bytes={}-", progress.done)).header("if-range", validator);
-        }
+        let request = self.range_request(progress);
         let sending = async {
             let response = self.client.send(request).await?;
             match response.status() {
@@ -272,6 +311,20 @@ impl Download {
         tokio::select! {
             response = sending => response,
             () = self.cancel.cancelled() => Err(cancelled(endpoint.clone())),
+        }
+    }
+
+    /// Returns the request for the missing bytes: a range if there is a validator for it, otherwise the whole file.
+    /// With `If-Range`, a server whose content has changed sends the whole file instead of the range.
+    fn range_request(&self, progress: &Progress) -> Request {
+        // Ranges of a compressed body cannot be joined.
+        let request = self.request.clone().header("accept-encoding", "identity");
+        match progress.validator.as_ref().filter(|_| progress.done > 0) {
+            Some(validator) => {
+                let range = format!("bytes={}-", progress.done);
+                request.header("range", &range).header("if-range", validator)
+            }
+            None => request,
         }
     }
 
@@ -335,14 +388,28 @@ fn validator(response: &Response) -> Option<String> {
     response.header("last-modified").filter(|_| age >= Duration::from_secs(1)).map(str::to_owned)
 }
 
+/// Returns a digest in lower-case hexadecimal.
 fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Creates the error for a server whose response has no byte of the missing range.
+fn no_more_data(endpoint: Endpoint) -> Error {
+    Error::new(ErrorKind::Interrupted, RequestPhase::NextByte, endpoint, "the server sent no more data")
+}
+
+/// Creates the error for a range in the response to a request without one.
+fn unrequested_part(endpoint: Endpoint) -> Error {
+    let reason = "a partial response to a request for the whole file";
+    Error::new(ErrorKind::InvalidResponse, RequestPhase::FirstByte, endpoint, reason)
+}
+
+/// Creates the error of a transfer that the caller cancelled.
 fn cancelled(endpoint: Endpoint) -> Error {
     Error::new(ErrorKind::Cancelled, RequestPhase::NextByte, endpoint, "")
 }
 
+/// Wraps an error of the file system, with its cause, since an HTTP error has no source.
 pub(super) fn file_error(err: antiphon_fs::Error, endpoint: &Endpoint) -> Error {
     let mut reason = err.to_string();
     if let Some(cause) = std::error::Error::source(&err) {

@@ -1,3 +1,8 @@
+//! Many files at a time, into one folder.
+//!
+//! Names are given in the order of the addresses before anything is fetched, so that a repeated call gives each address
+//! the same name and finds its file, complete or partial.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +46,16 @@ pub struct FetchRequest {
     pub fresh: bool,
 }
 
-/// The outcome for one address. It is serialised as a flat object, in which fields that do not apply are null.
+/// The outcome for one address. It is serialised as a flat object, in which fields that do not apply are null:
+///
+/// ```json
+/// {
+///   "number": 1, "source": "https://example.org/a.pdf", "outcome": "fetched", "path": "reports/a.pdf", "bytes": 5120,
+///   "resumed_from": 0, "sha256": "9f86d081…", "status": null, "retry_after_seconds": null, "error": null
+/// }
+/// ```
+///
+/// `outcome` is `fetched`, `there_already` (the file existed and was kept), `cancelled` or `failed`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fetched {
@@ -100,10 +114,12 @@ impl fmt::Debug for FetchRequest {
     }
 }
 
+/// Serialises addresses without their secrets.
 fn shown<S: Serializer>(urls: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(urls.iter().map(|url| without_secrets(url)))
 }
 
+/// The default of [`FetchRequest::max_concurrency`].
 fn default_concurrency() -> usize {
     10
 }
@@ -141,6 +157,7 @@ impl Fetched {
         }
     }
 
+    /// Returns the name of the outcome: `fetched`, `there_already`, `cancelled` or `failed`.
     fn outcome(&self) -> &'static str {
         match (&self.result, self.http_error().map(Error::kind)) {
             (Ok(FetchedFile { download: Some(_), .. }), _) => "fetched",
@@ -152,6 +169,7 @@ impl Fetched {
 }
 
 impl Serialize for Fetched {
+    /// Serialises the outcome as a flat object, whose fields are the same for each outcome.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (file, http) = (self.result.as_ref().ok(), self.http_error());
         let download = file.and_then(|file| file.download.as_ref());
@@ -220,6 +238,7 @@ pub async fn fetch(
     Ok(fetched)
 }
 
+/// Keeps a file that exists, or downloads it.
 async fn file(download: Download, path: PathBuf, fresh: bool) -> Result<FetchedFile, FetchError> {
     if !fresh && antiphon_fs::exists(&path).await.map_err(FetchError::File)? {
         let found = antiphon_fs::metadata(&path).await.map_err(FetchError::File)?;

@@ -1,3 +1,8 @@
+//! File names from addresses, and addresses that can be shown.
+//!
+//! An address is input from outside: its last segment may be empty, a device name or a path into another folder, and
+//! two addresses may have the same one.
+
 use std::collections::HashSet;
 
 use url::{Position, Url};
@@ -75,6 +80,7 @@ impl Names {
         names.find(|name| self.take(name)).unwrap_or_default()
     }
 
+    /// Takes a name, with those of its partial file and metadata. Returns `false` if any of them is taken.
     fn take(&mut self, name: &str) -> bool {
         // Some file systems ignore case.
         let own = ["", ".part", ".part.json"].map(|ending| format!("{name}{ending}").to_lowercase());

@@ -1,3 +1,12 @@
+//! The partial file of a download, and the metadata by which a later run decides whether to resume it:
+//!
+//! ```json
+//! { "source": "<SHA-256 of the address>", "validator": "\"5f3a\"" }
+//! ```
+//!
+//! Metadata is written after the file was created and removed before it is replaced. So a crash at any point leaves a
+//! partial file without metadata, which is not resumed, but never metadata that belongs to other bytes.
+
 use std::path::{Path, PathBuf};
 
 use antiphon_fs::{Reader, Writer};
@@ -8,8 +17,11 @@ use sha2::{Digest, Sha256};
 /// A partial file: `name.part` beside its target, with its metadata in `name.part.json`.
 #[derive(Debug)]
 pub(super) struct Part {
+    /// The path of the complete file.
     target: PathBuf,
+    /// The path of the partial file.
     path: PathBuf,
+    /// The path of the metadata.
     metadata: PathBuf,
 }
 
@@ -23,6 +35,7 @@ pub(super) struct PartMetadata {
 }
 
 impl Part {
+    /// Returns the paths of the partial file and its metadata beside `target`. Nothing is created.
     pub(super) fn of(target: &Path) -> Self {
         let beside = |ending: &str| {
             let mut name = target.file_name().unwrap_or_default().to_owned();
@@ -79,6 +92,7 @@ impl Part {
         antiphon_fs::remove(&self.metadata).await
     }
 
+    /// Removes the partial file and its metadata, if they exist.
     pub(super) async fn discard(&self) -> Result<(), antiphon_fs::Error> {
         antiphon_fs::remove(&self.metadata).await?;
         antiphon_fs::remove(&self.path).await

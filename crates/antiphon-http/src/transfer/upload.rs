@@ -15,13 +15,26 @@ use crate::request::{Request, SendActivity};
 use crate::response::Response;
 
 /// An upload of one file; see [`Client::upload`].
+///
+/// # Examples
+/// ```no_run
+/// use antiphon_http::{Client, Error};
+/// # async fn example() -> Result<(), Error> {
+/// let upload = Client::default().upload("https://example.org/files", "report.pdf").text("purpose", "archive");
+/// let response = upload.run().await?;
+/// println!("{}", response.status());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is sent before `run`"]
 pub struct Upload {
     client: Client,
     request: Request,
     path: PathBuf,
+    /// The name of the file's form field.
     field: String,
+    /// The names and values of the text fields, in order.
     fields: Vec<(String, String)>,
     on_progress: OnProgress,
     cancel: CancellationToken,

@@ -1,10 +1,17 @@
+//! Generation of portfolio copy: a batch of notes and voices as one run of the engine.
+//!
+//! Every method that generates ends in `ContentEngine::run`, with one job for each pair of notes and voice. An equal
+//! batch in the same store is the same run, so that its accepted results are read from the store and only the other
+//! jobs are called for. The store has the answers as the model wrote them; grounding and the rules of the voice are
+//! applied when they are read.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{BatchOutcome, Engine, JobBatch, JobOutcome, Journal, Options, StopCause};
 use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Provider, Stack, Usage};
-use antiphon_store::{JobState, Run, RunStatus, Store};
+use antiphon_store::{JobRecord, JobState, Run, RunStatus, Store};
 use serde_json::json;
 
 use super::grounding::Removed;
@@ -56,6 +63,9 @@ pub struct GeneratedContent {
     pub instead_of: Option<LlmError>,
 }
 
+/// The outcome of a job; `None` as long as it has none.
+type JobContent = Option<Result<GeneratedContent, Error>>;
+
 impl ContentEngine {
     /// Creates an engine that calls `model` of `provider`, with a concurrency limit of 10.
     ///
@@ -96,7 +106,8 @@ impl ContentEngine {
         self
     }
 
-    /// Generates the copy for these notes in one voice.
+    /// Generates the copy for these notes in one voice. For several voices, [`generate_all`](Self::generate_all) is
+    /// faster: it runs them concurrently, in one run of the store.
     ///
     /// # Errors
     /// `Provider` with the reason why there is no valid answer; `Store`, `Budget` or `Deadline` if one of them stops the run.
@@ -126,7 +137,7 @@ impl ContentEngine {
     }
 
     /// Generates the copy for each of `jobs` (notes and a voice). Returns the contents and the errors separately, each with the
-    /// index of its job; a failed job does not affect the others.
+    /// index of its job; a failed job does not affect the others. Both lists are in the order of `jobs`.
     ///
     /// # Cancel safety
     /// The same as for [`generate_all`](Self::generate_all).
@@ -160,22 +171,9 @@ impl ContentEngine {
         fallback: &Path,
     ) -> Result<GeneratedContent, Error> {
         let err = match self.generate(notes, voice).await {
-            Ok(made) => return Ok(made),
-            Err(err) => err,
+            Err(err) if err.provider().is_some_and(is_unreachable) => err,
+            outcome => return outcome,
         };
-        let is_unreachable = |err: &&LlmError| {
-            matches!(
-                err.kind(),
-                LlmErrorKind::CircuitOpen { .. }
-                    | LlmErrorKind::Connect
-                    | LlmErrorKind::Unavailable
-                    | LlmErrorKind::Overloaded { .. }
-                    | LlmErrorKind::Timeout { .. }
-            )
-        };
-        if err.provider().filter(is_unreachable).is_none() {
-            return Err(err);
-        }
         let text = antiphon_fs::read_to_string(fallback).await.map_err(Error::files)?;
         let mut content = Content::parse(&fallback.display().to_string(), &text.text)?;
         voice.apply(&mut content);
@@ -183,8 +181,10 @@ impl ContentEngine {
         Ok(GeneratedContent { content, removed: Vec::new(), usage: Usage::default(), instead_of })
     }
 
+    /// Runs a batch of notes, and returns one outcome for each job, in order. A job that was left when the run stopped,
+    /// or that could not be started at all, has the cause of the stop as its outcome.
     async fn outcomes(&self, jobs: &[(&str, &Voice)]) -> Vec<Result<GeneratedContent, Error>> {
-        let mut made: Vec<Option<Result<GeneratedContent, Error>>> = jobs.iter().map(|_| None).collect();
+        let mut made: Vec<JobContent> = jobs.iter().map(|_| None).collect();
         let stop = match self.run(jobs, &mut made).await {
             Ok(stop) => stop,
             Err(err) => Some(StopCause::Internal(err.to_string())),
@@ -200,49 +200,77 @@ impl ContentEngine {
     async fn run(
         &self,
         jobs: &[(&str, &Voice)],
-        made: &mut [Option<Result<GeneratedContent, Error>>],
+        made: &mut [JobContent],
     ) -> Result<Option<StopCause>, Error> {
         let work = recipe().asking(&self.model)?;
         let rows = jobs.iter().map(|(notes, voice)| ContentRow::new("notes", *notes, voice).row());
         let batch = JobBatch::new("content", rows.collect());
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let run = batch.open(&store, &self.calls, &*work).await?;
-        let ran = Engine::run_all(
-            self.calls.clone(),
-            Journal::new(store, run.clone()),
-            work,
-            self.options.clone(),
-            |_| (),
-        )
-        .await;
+        let journal = Journal::new(store, run.clone());
+        let ran = Engine::run_all(self.calls.clone(), journal, work, self.options.clone(), |_| ()).await;
         let BatchOutcome { outcomes, stop, .. } = ran.map_err(Error::store)?;
-        // Results from before this call, and those that another worker of the run stored in the meantime.
-        for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
-            let at = usize::try_from(job.index).unwrap_or(usize::MAX);
-            *place = match (job.state, job.result, job.error) {
-                (JobState::Accepted, Some(result), _) => jobs
-                    .get(at)
-                    .map(|(notes, voice)| content_of(&result, Usage::new(Some(0), Some(0)), notes, voice)),
-                (JobState::Failed, _, Some((_, message))) => Some(Err(Error::internal(message))),
-                _ => None,
-            };
-        }
-        for JobOutcome { index, result, seen, .. } in outcomes {
-            let at = usize::try_from(index).unwrap_or(usize::MAX);
-            let (Some(place), Some(job)) = (made.get_mut(at), jobs.get(at)) else { continue };
-            *place = Some(match result {
-                Ok(result) => {
-                    let usage = seen.usage.unwrap_or(Usage::new(Some(0), Some(0)));
-                    content_of(&result, usage, job.0, job.1)
-                }
-                Err(failed) => Err(match failed.cause {
-                    Some(err) => Error::from_provider(err),
-                    None => Error::internal(failed.message),
-                }),
-            });
-        }
+        let stored = run.jobs(0, jobs.len()).await.map_err(Error::store)?;
+        collect(jobs, made, stored, outcomes);
         finish(&run, stop.as_ref()).await;
         Ok(stop)
+    }
+}
+
+/// Returns whether a provider could not be reached or is out of service, so that a fallback is better than an error.
+fn is_unreachable(err: &LlmError) -> bool {
+    matches!(
+        err.kind(),
+        LlmErrorKind::CircuitOpen { .. }
+            | LlmErrorKind::Connect
+            | LlmErrorKind::Unavailable
+            | LlmErrorKind::Overloaded { .. }
+            | LlmErrorKind::Timeout { .. }
+    )
+}
+
+/// Puts the outcomes of jobs at their indices in `made`. Those in the store are results from before this call, and
+/// those that another worker of the run stored in the meantime; outcomes of this call replace them, since they have
+/// errors with their causes, and usage.
+fn collect(
+    jobs: &[(&str, &Voice)],
+    made: &mut [JobContent],
+    stored: Vec<JobRecord>,
+    outcomes: Vec<JobOutcome>,
+) {
+    for (place, job) in made.iter_mut().zip(stored) {
+        *place = stored_content(job, jobs);
+    }
+    for outcome in outcomes {
+        let at = usize::try_from(outcome.index).unwrap_or(usize::MAX);
+        let (Some(place), Some((notes, voice))) = (made.get_mut(at), jobs.get(at)) else { continue };
+        *place = Some(made_content(outcome, notes, voice));
+    }
+}
+
+/// Returns the content, or the failure, that the store has of a job. Its usage is zero, since no call of this process
+/// paid for it.
+fn stored_content(job: JobRecord, jobs: &[(&str, &Voice)]) -> JobContent {
+    let at = usize::try_from(job.index).unwrap_or(usize::MAX);
+    match (job.state, job.result, job.error) {
+        (JobState::Accepted, Some(result), _) => {
+            let (notes, voice) = jobs.get(at)?;
+            Some(content_of(&result, Usage::new(Some(0), Some(0)), notes, voice))
+        }
+        (JobState::Failed, _, Some((_, message))) => Some(Err(Error::internal(message))),
+        _ => None,
+    }
+}
+
+/// Returns the content of a job that ended in this process, or its failure.
+fn made_content(outcome: JobOutcome, notes: &str, voice: &Voice) -> Result<GeneratedContent, Error> {
+    let JobOutcome { result, seen, .. } = outcome;
+    match result {
+        Ok(result) => {
+            let usage = seen.usage.unwrap_or(Usage::new(Some(0), Some(0)));
+            content_of(&result, usage, notes, voice)
+        }
+        Err(failed) => Err(Error::from_job(failed)),
     }
 }
 

@@ -1,9 +1,25 @@
+//! Grounding of portfolio copy: values that can be checked against the notes are checked, and removed if they are not
+//! there.
+//!
+//! Texts cannot be checked word by word, since they are written in a voice. Addresses and star counts can: they are
+//! what a model most often invents, and what does most harm on a page.
+//!
+//! | place | check | otherwise |
+//! |---|---|---|
+//! | `repos[].url`, `cta.url` | the notes contain it | set to none; `cta.url` to the notes' first mail address |
+//! | `repos[].stars` | the notes contain the count next to the word for stars | set to none |
+//! | `menu_items[].url` | the notes contain the address | the link is removed |
+//! | `repos[]` | no earlier project has the same name, description and address | the project is removed |
+//!
+//! Addresses are compared without scheme, `www.` and trailing `/`, but as a whole: a prefix of an address in the notes
+//! is not in the notes.
+
 use std::collections::HashSet;
 
 use serde::Serialize;
 use url::Url;
 
-use super::portfolio::{Content, Project};
+use super::portfolio::{CallToAction, Content, Link, Project};
 
 /// A value that grounding removed from an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,58 +47,94 @@ pub enum Reason {
 /// Removes every address and star count that the notes do not contain, and repeated projects. A call to action without an
 /// address gets the first mail address of the notes.
 pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Removed> {
-    let grounds = NoteFacts::of(notes);
-    let mut removed = Vec::new();
-    let mut remove = |at, value| removed.push(Removed { at, value, why: Reason::NotInNotes });
-    let invented = |url: &mut String| !grounds.has_address(url);
-    for (index, project) in content.repos.iter_mut().enumerate() {
-        if let Some(url) = project.url.take_if(invented) {
-            remove(format!("repos[{index}].url"), url);
-        }
-        if let Some(stars) = project.stars.take_if(|stars| !grounds.stars.contains(stars)) {
-            remove(format!("repos[{index}].stars"), stars.to_string());
+    let mut grounding = Grounder { facts: NoteFacts::of(notes), removed: Vec::new() };
+    grounding.check_projects(&mut content.repos);
+    if let Some(cta) = &mut content.cta {
+        grounding.check_call_to_action(cta);
+    }
+    grounding.check_menu(&mut content.menu_items);
+    // After the addresses: projects that differed only in an invented one are equal now.
+    grounding.remove_repeated(&mut content.repos);
+    grounding.removed
+}
+
+/// The facts of the notes, and the values that were removed so far.
+struct Grounder {
+    facts: NoteFacts,
+    removed: Vec<Removed>,
+}
+
+impl Grounder {
+    /// Records a value that is not in the notes.
+    fn remove(&mut self, at: String, value: String) {
+        self.removed.push(Removed { at, value, why: Reason::NotInNotes });
+    }
+
+    /// Removes the addresses and star counts of projects that are not in the notes.
+    fn check_projects(&mut self, projects: &mut [Project]) {
+        for (index, project) in projects.iter_mut().enumerate() {
+            if let Some(url) = project.url.take_if(|url| !self.facts.has_address(url)) {
+                self.remove(format!("repos[{index}].url"), url);
+            }
+            if let Some(stars) = project.stars.take_if(|stars| !self.facts.stars.contains(stars)) {
+                self.remove(format!("repos[{index}].stars"), stars.to_string());
+            }
         }
     }
-    if let Some(cta) = &mut content.cta {
-        if let Some(url) = cta.url.take_if(invented) {
-            remove("cta.url".to_owned(), url);
+
+    /// Removes the address of the call to action if it is not in the notes. Without one, it gets the notes' first mail
+    /// address, which is better than no way to get in touch.
+    fn check_call_to_action(&mut self, cta: &mut CallToAction) {
+        if let Some(url) = cta.url.take_if(|url| !self.facts.has_address(url)) {
+            self.remove("cta.url".to_owned(), url);
         }
-        // The notes' mail address is better than no way to get in touch.
-        let mail = || Some(format!("mailto:{}", grounds.first_mail.as_ref()?));
+        let mail = || Some(format!("mailto:{}", self.facts.first_mail.as_ref()?));
         cta.url = cta.url.take().or_else(mail);
     }
-    let mut index = 0..;
-    content.menu_items.retain_mut(|link| {
-        let at = index.next().unwrap_or(0_usize);
-        let is_grounded = !invented(&mut link.url);
-        if !is_grounded {
-            remove(format!("menu_items[{at}]"), link.url.clone());
-        }
-        is_grounded
-    });
-    let mut seen = HashSet::new();
-    let mut index = 0..;
-    content.repos.retain(|project| {
-        let at = index.next().unwrap_or(0_usize);
-        let Project { name, description, url, .. } = project;
-        let is_new = seen.insert((name.to_lowercase(), description.to_lowercase(), url.clone()));
-        if !is_new {
-            removed.push(Removed { at: format!("repos[{at}]"), value: name.clone(), why: Reason::Repeated });
-        }
-        is_new
-    });
-    removed
+
+    /// Removes the links whose address is not in the notes.
+    fn check_menu(&mut self, links: &mut Vec<Link>) {
+        let mut index = 0..;
+        links.retain(|link| {
+            let at = index.next().unwrap_or(0_usize);
+            let is_grounded = self.facts.has_address(&link.url);
+            if !is_grounded {
+                self.remove(format!("menu_items[{at}]"), link.url.clone());
+            }
+            is_grounded
+        });
+    }
+
+    /// Removes the projects that an earlier one repeats, ignoring case.
+    fn remove_repeated(&mut self, projects: &mut Vec<Project>) {
+        let mut seen = HashSet::new();
+        let mut index = 0..;
+        projects.retain(|project| {
+            let at = index.next().unwrap_or(0_usize);
+            let Project { name, description, url, .. } = project;
+            let is_new = seen.insert((name.to_lowercase(), description.to_lowercase(), url.clone()));
+            if !is_new {
+                let (at, value) = (format!("repos[{at}]"), name.clone());
+                self.removed.push(Removed { at, value, why: Reason::Repeated });
+            }
+            is_new
+        });
+    }
 }
 
 /// The facts of the notes that can be checked: addresses and star counts.
 struct NoteFacts {
+    /// Web addresses in canonical form.
     addresses: HashSet<String>,
+    /// Mail addresses in lower case.
     mails: HashSet<String>,
+    /// The first mail address as written.
     first_mail: Option<String>,
     stars: HashSet<u64>,
 }
 
 impl NoteFacts {
+    /// Collects the facts of notes: addresses with a scheme anywhere in the text, the others by word.
     fn of(notes: &str) -> Self {
         let whole = antiphon_llm::addresses(notes).into_iter().filter_map(|span| canonical(&notes[span]));
         let mut addresses: HashSet<String> = whole.collect();

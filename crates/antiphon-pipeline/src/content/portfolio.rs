@@ -1,3 +1,8 @@
+//! The content of a portfolio site, its JSON schema, and the way from an answer to content.
+//!
+//! Types and schema have the same fields. The schema is stricter, with limits on lengths and counts: a model has to
+//! keep to them (structured output), and a file that a person wrote is checked against them.
+
 use antiphon_llm::Schema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -5,9 +10,22 @@ use serde_json::{Value, json};
 use super::grounding::{self, Removed};
 use super::voice::Voice;
 use crate::error::Error;
+use crate::json_schema::{list, nullable_text, object, text};
 use antiphon_engine::ErrorKind;
 
-/// The copy of a portfolio site.
+/// The copy of a portfolio site. Lengths are in characters.
+///
+/// The limits are part of the schema of an answer, and are checked in a file that a person wrote; the fields themselves
+/// accept any text.
+///
+/// # Examples
+/// ```
+/// use antiphon_pipeline::content::Content;
+/// let text = r#"{ "brand_name": "Ada", "hero": { "title": "I weave.", "subtitle": "Looms since 1843." } }"#;
+/// let content = Content::parse("fallback.json", text)?;
+/// assert_eq!((content.hero.title.as_str(), content.repos.len()), ("I weave.", 0));
+/// # Ok::<(), antiphon_pipeline::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Content {
@@ -24,7 +42,7 @@ pub struct Content {
     /// Links in addition to those to the page's own sections: up to 8. Default: none.
     #[serde(default)]
     pub menu_items: Vec<Link>,
-    /// The call to action. Default: none.
+    /// The call to action, such as a link to write a mail. Default: none.
     #[serde(default)]
     pub cta: Option<CallToAction>,
 }
@@ -100,31 +118,29 @@ pub struct CallToAction {
 
 /// Returns the JSON schema of an answer (structured output), with the limits of each text.
 pub(super) fn schema() -> Value {
-    let text = |least: u32, most: u32| json!({ "type": "string", "minLength": least, "maxLength": most });
-    let maybe = |most: u32| json!({ "type": ["string", "null"], "maxLength": most });
-    let object = |properties: Value| {
-        let required: Vec<&String> =
-            properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
-        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
-    };
-    let list = |items: Value, most: u32| json!({ "type": "array", "items": items, "maxItems": most });
-    let project = object(json!({
-        "name": text(1, 200),
-        "description": text(0, 1_000),
-        "url": maybe(500),
-        "stars": { "type": ["integer", "null"], "minimum": 0 },
-        "language": maybe(50),
-        "tags": list(text(1, 50), 10),
-    }));
-    let mut cta = object(json!({ "text": text(1, 100), "url": maybe(500) }));
+    let hero = object(json!({ "title": text(1, 200), "subtitle": text(1, 500) }));
+    let link = object(json!({ "label": text(1, 60), "url": text(1, 500) }));
+    let mut cta = object(json!({ "text": text(1, 100), "url": nullable_text(500) }));
     cta["type"] = json!(["object", "null"]);
     object(json!({
         "brand_name": text(1, 100),
-        "tagline": maybe(200),
-        "hero": object(json!({ "title": text(1, 200), "subtitle": text(1, 500) })),
-        "repos": list(project, 20),
-        "menu_items": list(object(json!({ "label": text(1, 60), "url": text(1, 500) })), 8),
+        "tagline": nullable_text(200),
+        "hero": hero,
+        "repos": list(&project_schema(), 20),
+        "menu_items": list(&link, 8),
         "cta": cta,
+    }))
+}
+
+/// Returns the schema of a project.
+fn project_schema() -> Value {
+    object(json!({
+        "name": text(1, 200),
+        "description": text(0, 1_000),
+        "url": nullable_text(500),
+        "stars": { "type": ["integer", "null"], "minimum": 0 },
+        "language": nullable_text(50),
+        "tags": list(&text(1, 50), 10),
     }))
 }
 
@@ -159,7 +175,8 @@ impl Content {
         Ok((content, removed))
     }
 
-    /// Returns each visible text with its place, such as `repos[].description`.
+    /// Returns each visible text with its place, such as `repos[].description`. Addresses and languages are not among
+    /// them: no voice rewrites those.
     pub(super) fn texts(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
         let own = [
             Some(("brand_name", &mut self.brand_name)),

@@ -5,7 +5,11 @@ use super::portfolio::schema;
 use super::voice::Voice;
 use antiphon_engine::Recipe;
 
-/// A row of the recipe: notes, and the voice for their copy.
+/// A row of the recipe: notes, and the voice for their copy. As JSON:
+///
+/// ```json
+/// { "name": "ada", "theme": "terminal", "voice": "Terse.", "notes": "Ada weaves. github.com/ada/loom" }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContentRow {
@@ -34,6 +38,7 @@ impl ContentRow {
     }
 }
 
+/// The template of the prompt. The row's `notes` are a document of the prompt, not a part of the template.
 const PROMPT: &str = "\
 The document below has somebody's notes. Write the copy of a one-page portfolio site from them.
 Voice: {{ voice }}
@@ -48,11 +53,25 @@ Voice: {{ voice }}
 Names, numbers and addresses are the notes' own, letter by letter; what the notes do not tell is null. Say nothing that is \
 not in the notes.";
 
+/// The system prompt, which is the same for all rows, and so can be cached by the provider (prompt caching).
 const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
     address. You answer with JSON only.";
 
 /// Returns the recipe `portfolio`, for a [`Mapping`](antiphon_engine::Mapping) over a table of notes: a row is a [`ContentRow`],
 /// an answer a [`Content`](super::Content).
+///
+/// The results of such a mapping are answers as the model wrote them. Pass each to
+/// [`Content::of_answer`](super::Content::of_answer), which removes what the notes do not contain (grounding) and
+/// applies the rules of the voice. If an answer is cut, its whole `repos` are kept, and the missing ones are requested.
+///
+/// # Examples
+/// ```
+/// use antiphon_pipeline::content::{ContentRow, Voice, recipe};
+/// let row = ContentRow::new("ada", "Ada weaves.", &Voice::new("terminal", "Terse."));
+/// let prompt = recipe().asking("some-model")?.prompt(&row.row());
+/// assert!(prompt.is_ok());
+/// # Ok::<(), antiphon_pipeline::Error>(())
+/// ```
 #[must_use]
 pub fn recipe() -> Recipe {
     let mut recipe = Recipe::empty();

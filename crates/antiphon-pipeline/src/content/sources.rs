@@ -1,9 +1,16 @@
+//! Sites from files: notes as rows of a run, and the pages that its results are.
+//!
+//! A run over `n` files in `m` voices has `n × m` rows, file by file. Between the two ends, [`LoadedNotes::load`] and
+//! [`SitePage::of_run`], the engine processes the rows as it does those of any table; a run that is resumed reads them
+//! from the store instead of the files.
+
 use std::path::PathBuf;
 
-use antiphon_data::{Document, Format, Loader};
+use antiphon_data::{Document, Format, Loaded, Loader};
 use antiphon_engine::ErrorKind;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::grounding::Removed;
 use super::portfolio::Content;
@@ -37,32 +44,38 @@ impl LoadedNotes {
         let mut notes = Self::default();
         let mut unread = None;
         for path in paths {
-            let loaded = match loader.load_path(path).await {
-                Ok(loaded) => loaded,
+            match loader.load_path(path).await {
+                Ok(loaded) => notes.add_loaded(loaded, voices),
                 Err(err) if !err.failures().is_empty() => {
                     notes.failures.extend(err.failures().iter().map(ToString::to_string));
                     unread = Some(err);
-                    continue;
                 }
                 Err(err) => return Err(Error::input(err)),
-            };
-            notes.failures.extend(loaded.failures.iter().map(ToString::to_string));
-            notes.skipped.extend(loaded.skipped.into_iter().map(|skipped| skipped.file));
-            for document in loaded.documents {
-                notes.add(document, voices);
             }
         }
-        match unread {
-            Some(err) if notes.rows.is_empty() => Err(Error::input(err)),
-            None if notes.rows.is_empty() => {
-                let skipped = notes.skipped.join(", ");
-                let message = format!("no notes among {skipped}: notes are txt, md or docx files");
-                Err(Error::new(ErrorKind::Config, message))
-            }
-            _ => Ok(notes),
+        if !notes.rows.is_empty() {
+            return Ok(notes);
+        }
+        Err(unread.map_or_else(|| notes.without_notes(), Error::input))
+    }
+
+    /// Adds the documents of one path, and the files of it that could not be used.
+    fn add_loaded(&mut self, loaded: Loaded, voices: &[&Voice]) {
+        self.failures.extend(loaded.failures.iter().map(ToString::to_string));
+        self.skipped.extend(loaded.skipped.into_iter().map(|skipped| skipped.file));
+        for document in loaded.documents {
+            self.add(document, voices);
         }
     }
 
+    /// Returns the error for files none of which can be notes.
+    fn without_notes(&self) -> Error {
+        let skipped = self.skipped.join(", ");
+        let message = format!("no notes among {skipped}: notes are txt, md or docx files");
+        Error::new(ErrorKind::Config, message)
+    }
+
+    /// Adds a document as one row for each voice, or skips it if notes cannot be in its format, such as a table.
     fn add(&mut self, document: Document, voices: &[&Voice]) {
         if !matches!(document.format, Format::Text | Format::Markdown | Format::Docx) {
             self.skipped.push(document.name);
@@ -117,6 +130,7 @@ impl SitePage {
         }
     }
 
+    /// Reads the page of one job.
     fn of_job(job: JobRecord, voices: &[&Voice], fallback: Option<&Content>) -> Result<Self, Error> {
         let unreadable =
             |why: serde_json::Error| Error::internal(format!("row {} of the store: {why}", job.index));
@@ -129,22 +143,30 @@ impl SitePage {
         match (&job.result, job.state) {
             (Some(result), JobState::Accepted) => {
                 let answer = serde_json::from_str(result).map_err(unreadable)?;
-                match Content::of_answer(answer, &notes, voice) {
-                    Ok((content, removed)) => (page.content, page.removed) = (Some(content), removed),
-                    // A page that cannot be read does not keep the others from being built.
-                    Err(err) => page.error = Some(err.to_string()),
-                }
+                page.set_answer(answer, &notes, voice);
             }
-            _ => {
-                let error = job.error.map(|(name, message)| format!("{name}: {message}"));
-                let pending = if job.attempt > 0 { "sent, but not answered" } else { "not sent yet" };
-                page.error = Some(error.unwrap_or_else(|| pending.to_owned()));
-                page.content = fallback.cloned().map(|mut content| {
-                    voice.apply(&mut content);
-                    content
-                });
-            }
+            _ => page.set_missing(&job, voice, fallback),
         }
         Ok(page)
+    }
+
+    /// Sets the content of an answer. A page whose answer cannot be read has the error instead, and does not keep the
+    /// others from being built.
+    fn set_answer(&mut self, answer: Value, notes: &str, voice: &Voice) {
+        match Content::of_answer(answer, notes, voice) {
+            Ok((content, removed)) => (self.content, self.removed) = (Some(content), removed),
+            Err(err) => self.error = Some(err.to_string()),
+        }
+    }
+
+    /// Sets the reason why there is no answer, and the content of the fallback in the page's voice.
+    fn set_missing(&mut self, job: &JobRecord, voice: &Voice, fallback: Option<&Content>) {
+        let error = job.error.as_ref().map(|(name, message)| format!("{name}: {message}"));
+        let pending = if job.attempt > 0 { "sent, but not answered" } else { "not sent yet" };
+        self.error = Some(error.unwrap_or_else(|| pending.to_owned()));
+        self.content = fallback.cloned().map(|mut content| {
+            voice.apply(&mut content);
+            content
+        });
     }
 }

@@ -1,3 +1,9 @@
+//! Voices: the tone that a model is asked for, and the rules that make sure of the form.
+//!
+//! A rule is applied to one text at a time, in the order of its fields: replacements, filler, case, maximum, end,
+//! prefix. Each step works on words or on the whole text, so that `max` counts what the reader sees. Filler words are a
+//! fixed list, chosen so that a sentence without them means the same.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -5,6 +11,32 @@ use serde::{Deserialize, Serialize};
 use super::portfolio::Content;
 
 /// The voice of a theme: a tone for the prompt, and rules that are applied to the texts of an answer.
+///
+/// The tone asks, the rules enforce: a model may ignore the one, but texts in upper case or of limited length need the
+/// other. Since rules are applied when an answer is read, changing them needs no new call; a changed tone is another
+/// prompt.
+///
+/// In TOML:
+///
+/// ```toml
+/// name = "terminal"
+/// tone = "Terse, like the manual of a command."
+///
+/// [[rule]]
+/// at = ["hero.title", "menu_items[].label"]
+/// case = "lower"
+/// max = 40
+/// ```
+///
+/// # Examples
+/// ```
+/// use antiphon_pipeline::content::{Case, TextRule, Voice};
+/// let mut rule = TextRule::default();
+/// (rule.case, rule.max) = (Some(Case::Lower), Some(40));
+/// let mut voice = Voice::new("terminal", "Terse, like the manual of a command.");
+/// voice.rules.push(rule);
+/// assert_eq!(voice.mistake(), None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -91,6 +123,19 @@ const FILLER: [&str; 16] = [
 const SHORT: [&str; 16] =
     ["a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"];
 
+/// The places that a rule can list, as `Content::texts` names them.
+const PLACES: [&str; 9] = [
+    "brand_name",
+    "tagline",
+    "hero.title",
+    "hero.subtitle",
+    "cta.text",
+    "repos[].name",
+    "repos[].description",
+    "repos[].tags[]",
+    "menu_items[].label",
+];
+
 impl Voice {
     /// Creates a voice without rules.
     #[must_use]
@@ -112,34 +157,21 @@ impl Voice {
     /// `max` that leaves less than 10 characters for the text between `prefix` and `end`.
     #[must_use]
     pub fn mistake(&self) -> Option<String> {
-        const PLACES: [&str; 9] = [
-            "brand_name",
-            "tagline",
-            "hero.title",
-            "hero.subtitle",
-            "cta.text",
-            "repos[].name",
-            "repos[].description",
-            "repos[].tags[]",
-            "menu_items[].label",
-        ];
         let mut places = self.rules.iter().flat_map(|rule| &rule.at);
         if let Some(unknown) = places.find(|place| !PLACES.contains(&place.as_str())) {
             return Some(format!("unknown place {unknown} in a rule. Use one of {}", PLACES.join(", ")));
         }
-        let around = |rule: &TextRule| {
-            rule.prefix.chars().count() + rule.end.as_ref().map_or(0, |end| end.chars().count())
-        };
-        let too_short = |rule: &&TextRule| rule.max.is_some_and(|most| most < 10 + around(rule));
+        let too_short = |rule: &&TextRule| rule.max.is_some_and(|most| most < 10 + rule.affix_length());
         let short = self.rules.iter().find(too_short);
         short.map(|_| "max of a rule must leave at least 10 characters beside its prefix and end".to_owned())
     }
 }
 
 impl TextRule {
+    /// Returns whether the rule is applied to the text at a place.
     fn holds_at(&self, place: &str) -> bool {
         if self.at.is_empty() {
-            // Names keep their spelling.
+            // The names of a brand and of projects keep their spelling.
             !matches!(place, "brand_name" | "repos[].name")
         } else {
             self.at.iter().any(|at| at == place)
@@ -149,6 +181,26 @@ impl TextRule {
     /// Returns the text with the rule applied. A text of which no letter or digit would be left is returned unchanged.
     #[must_use]
     pub fn applied(&self, text: &str) -> String {
+        let words = self.words_of(text);
+        // Marks alone are not worth a rewrite.
+        if !words.iter().any(|word| word.contains(char::is_alphanumeric)) {
+            return text.to_owned();
+        }
+        let cased = self.cased(&words, text);
+        let (mut whole, is_cut) = match self.max {
+            Some(most) => cut(&cased, most.saturating_sub(self.affix_length())),
+            None => (cased, false),
+        };
+        if let Some(end) = self.end.as_deref().or(is_cut.then_some("…")) {
+            whole.truncate(whole.trim_end_matches(is_closing).len());
+            whole.push_str(end);
+        }
+        whole.insert_str(0, &self.prefix);
+        whole
+    }
+
+    /// Returns the words of a text with replacements applied and, if configured, without filler.
+    fn words_of(&self, text: &str) -> Vec<String> {
         let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         for (from, to) in &self.replace {
             words.iter_mut().for_each(|word| replace(word, from, to));
@@ -157,38 +209,25 @@ impl TextRule {
             words = without_filler(words);
         }
         words.retain(|word| !word.is_empty());
-        // Marks alone are not worth a rewrite.
-        if !words.iter().any(|word| word.contains(char::is_alphanumeric)) {
-            return text.to_owned();
-        }
+        words
+    }
+
+    /// Joins the words in the rule's case. `text` is the original, whose first word may have been removed as filler.
+    fn cased(&self, words: &[String], text: &str) -> String {
         let joined = words.join(" ");
-        let cased = match self.case {
+        match self.case {
             Some(Case::Upper) => joined.to_uppercase(),
             Some(Case::Lower) => joined.to_lowercase(),
-            Some(Case::Title) => title(&words),
+            Some(Case::Title) => title(words),
             Some(Case::Sentence) => capitalised(&joined),
-            // The first word of the sentence may have been removed.
             None if self.fluff && text.starts_with(char::is_uppercase) => capitalised(&joined),
             None => joined,
-        };
-        let taken = self.prefix.chars().count() + self.end.as_ref().map_or(0, |end| end.chars().count());
-        let (mut whole, is_cut) = match self.max {
-            Some(most) => cut(&cased, most.saturating_sub(taken)),
-            None => (cased, false),
-        };
-        match &self.end {
-            Some(end) => {
-                whole.truncate(whole.trim_end_matches(is_closing).len());
-                whole.push_str(end);
-            }
-            None if is_cut => {
-                whole.truncate(whole.trim_end_matches(is_closing).len());
-                whole.push('…');
-            }
-            None => {}
         }
-        whole.insert_str(0, &self.prefix);
-        whole
+    }
+
+    /// Returns the characters that prefix and end take of the maximum.
+    fn affix_length(&self) -> usize {
+        self.prefix.chars().count() + self.end.as_ref().map_or(0, |end| end.chars().count())
     }
 }
 
@@ -209,6 +248,7 @@ fn without_filler(words: Vec<String>) -> Vec<String> {
     kept
 }
 
+/// Returns whether a character may be replaced at the end of a text: a closing mark, or white space.
 fn is_closing(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '…' | ':' | ';' | ',') || c.is_whitespace()
 }
@@ -228,11 +268,13 @@ fn replace(word: &mut String, from: &str, to: &str) {
     *word = word.replacen(inner, &to, 1);
 }
 
+/// Returns the text with its first character in upper case, which may be several characters, as with `ß`.
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// Returns the words, of which there is at least one, in title case.
 fn title(words: &[String]) -> String {
     let last = words.len() - 1;
     let cased = words.iter().enumerate().map(|(index, word)| {

@@ -1,3 +1,10 @@
+//! The search for one quote in the words of one turn.
+//!
+//! The words of all quotes are numbered once (`Vocabulary`), so that a document is split into words once for all
+//! quotes, and quotes are compared with numbers instead of text. A quote is first searched word for word. Only if that
+//! fails, the approximate search runs, over the regions that can have a match at all: most turns have none, and cost
+//! one pass over their numbers.
+
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -11,6 +18,7 @@ pub(super) struct Vocabulary {
     shapes: [u32; 256],
 }
 
+/// The number of a word that is in no needle.
 const OTHER: u32 = u32::MAX;
 /// Minimum number of words for a fuzzy match: with four words, one that differs may reverse the meaning.
 const MIN_FUZZY: usize = 5;
@@ -35,7 +43,9 @@ pub(super) struct Needle {
     words: Vec<u32>,
     /// Whether a number is among the words, by number.
     mine: Vec<bool>,
+    /// The quote on one line, for the comparison of characters.
     text: String,
+    /// The words that must not differ, in order.
     decisive_words: Vec<String>,
 }
 
@@ -49,6 +59,7 @@ pub(super) struct Hit {
 }
 
 impl Hit {
+    /// Returns whether this is the better match, or of the same kind with fewer words that differ.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         (self.matched, self.distance) < (other.matched, other.distance)
     }
@@ -67,6 +78,7 @@ fn shape(word: &str) -> (usize, u32) {
 }
 
 impl Vocabulary {
+    /// Creates the needle of a quote, and numbers its words.
     pub(super) fn needle(&mut self, text: &str) -> Needle {
         let number = |word: String| {
             let (first, length) = shape(&word);
@@ -80,6 +92,7 @@ impl Vocabulary {
         Needle { words, mine, text: bare(text), decisive_words: decisive_words(text) }
     }
 
+    /// Splits a passage into words, with the numbers of those that are in any needle. Create all needles first.
     pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
         let offset = span.start;
         // A word with its space takes about six bytes.
@@ -112,6 +125,7 @@ impl Needle {
         self.verbatim(text, tokens).or_else(|| self.fuzzy(text, tokens))
     }
 
+    /// Returns the passage with the same words in the same order; of several the first exact one, or else the first.
     fn verbatim(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
         if self.is_short() && tokens.len() != self.words.len() {
             return None;
@@ -174,6 +188,7 @@ impl Needle {
     }
 
     /// Updates `best` (distance, first and last token) with the nearest passage of a region, if it is as near as the best so far.
+    /// Takes time in proportion to the words of the needle times those of the region.
     fn nearest(
         &self,
         tokens: &[Token],
@@ -202,12 +217,13 @@ impl Needle {
     }
 }
 
+/// The choice between two passages, as (distance, start).
 trait MinByDistance {
+    /// Returns the nearer of two; if both are equally near, the first.
     fn min_by_distance(self, other: Self) -> Self;
 }
 
 impl MinByDistance for (usize, usize) {
-    /// Returns the nearer of two; if both are equally near, the first.
     fn min_by_distance(self, other: Self) -> Self {
         if other.0 < self.0 { other } else { self }
     }

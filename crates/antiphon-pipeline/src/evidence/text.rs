@@ -1,3 +1,5 @@
+//! Words of a text, normalised, with their byte ranges.
+
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
@@ -11,6 +13,9 @@ pub(super) fn folded(text: &str) -> String {
 /// Calls `take` with the byte range and the normalised form of each word of a text. A word is a run of letters and digits;
 /// normalised, it is in lower case, without apostrophes, and in Unicode's compatibility composition (NFKC). So `Don’t` and
 /// `dont` are the same word.
+///
+/// Words of plain ASCII are the common case, and are read without a look at Unicode's tables. A word that has or is
+/// followed by anything else is left to `any_word`.
 pub(super) fn each_word(text: &str, mut take: impl FnMut(Range<usize>, &str)) {
     let bytes = text.as_bytes();
     let mut word = String::new();
@@ -55,12 +60,17 @@ fn any_word(text: &str, start: usize, word: &mut String) -> (usize, usize) {
             end = next;
         }
     }
+    normalise(word);
+    (end, next)
+}
+
+/// Puts a word into lower case and compatibility composition (NFKC), in place if it is ASCII.
+fn normalise(word: &mut String) {
     if word.is_ascii() {
         word.make_ascii_lowercase()
     } else {
         *word = word.nfkc().flat_map(char::to_lowercase).collect()
     }
-    (end, next)
 }
 
 /// Returns the normalised words of a text.
@@ -70,6 +80,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// Returns whether a character is an apostrophe: those of typewriters, of typography and of linguistics are the same.
 fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '’' | 'ʼ')
 }

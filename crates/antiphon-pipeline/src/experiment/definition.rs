@@ -1,3 +1,19 @@
+//! The content of `experiment.toml`:
+//!
+//! ```toml
+//! name = "bakers"
+//! description = "What bakers need at night"
+//! created_at = "2026-01-31T09:30:00Z"
+//!
+//! [personas]
+//! recipe = "research"
+//! count = "3-5"
+//! evidence = "strict"
+//!
+//! [defaults]
+//! model = "some-model"
+//! ```
+
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +23,16 @@ use crate::error::Error;
 use crate::persona::{Count, PersonaRecipe};
 use antiphon_engine::ErrorKind;
 
-/// The content of `experiment.toml`.
+/// The content of `experiment.toml`. Unknown keys are errors; missing ones have their defaults.
+///
+/// # Examples
+/// ```
+/// use antiphon_pipeline::Count;
+/// use antiphon_pipeline::experiment::Definition;
+/// let mut definition = Definition::new("bakers", "What bakers need at night");
+/// definition.personas.count = Some(Count::Between(3, 5));
+/// assert_eq!(definition.defaults_toml(), None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -25,7 +50,8 @@ pub struct Definition {
     pub defaults: toml::Table,
 }
 
-/// Defaults for the personas of an experiment; where a field is `None`, the recipe's value is used.
+/// Defaults for the personas of an experiment; where a field is `None`, the recipe's value is used. With
+/// [`or`](Self::or), several levels of defaults are merged, such as those of flags over those of the experiment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PersonaDefaults {

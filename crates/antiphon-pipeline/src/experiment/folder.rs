@@ -1,3 +1,5 @@
+//! The folder of an experiment: creation, loading, removal and data.
+
 use std::path::{Path, PathBuf};
 
 use antiphon_fs::WalkOptions;
@@ -10,11 +12,24 @@ use crate::error::Error;
 use antiphon_engine::ErrorKind;
 use antiphon_engine::read_toml;
 
+/// The file that makes a folder an experiment.
 const DEFINITION: &str = "experiment.toml";
 
 /// A study in a folder: `experiment.toml`, `data/` with the documents, `outputs/` with every run, and a `README.md` with an
 /// overview of the runs.
 ///
+/// ```text
+/// bakers/
+///   experiment.toml    the definition: name, description and defaults
+///   README.md          an overview of the runs; text below its marker line is kept
+///   data/p1.txt        the documents, copied or linked
+///   outputs/<id>/      personas.json, run.json and other files of one run
+/// ```
+///
+/// The value has the definition as it was when it was created or loaded; data and runs are read from the folder by each
+/// call, so that they include what other processes wrote.
+///
+/// # Examples
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), antiphon_pipeline::Error> {
@@ -66,27 +81,12 @@ impl Experiment {
     /// # Cancel safety
     /// The same as for [`create`](Self::create).
     pub async fn create_as(base: impl AsRef<Path>, definition: Definition) -> Result<Self, Error> {
-        let wrong = |message: String| Error::new(ErrorKind::Config, message);
         let name = &definition.name;
-        if !is_plain(name) {
-            return Err(wrong(format!(
-                "invalid experiment name {name:?}: use letters, digits, -, _ and . only, up to 64 bytes, no - or . at \
-                 the start and no . at the end"
-            )));
-        }
+        check_name(name)?;
         let root = base.as_ref().join(name);
-        if antiphon_fs::exists(root.join(DEFINITION)).await.map_err(Error::files)? {
-            let message = format!("cannot create experiment {name}: it already exists in {}", root.display());
-            return Err(wrong(message));
-        }
-        if antiphon_fs::exists(&root).await.map_err(Error::files)?
-            && !files(&root, WalkOptions::default().hidden(true)).await?.is_empty()
-        {
-            let message =
-                format!("cannot create experiment {name}: {} already has other files", root.display());
-            return Err(wrong(message));
-        }
-        let text = toml::to_string(&definition).map_err(|err| wrong(format!("experiment {name}: {err}")))?;
+        check_free(&root, name).await?;
+        let text = toml::to_string(&definition)
+            .map_err(|err| Error::new(ErrorKind::Config, format!("experiment {name}: {err}")))?;
         for folder in ["data", "outputs"] {
             antiphon_fs::create_dir(root.join(folder)).await.map_err(Error::files)?;
         }
@@ -169,35 +169,21 @@ impl Experiment {
     /// A dropped call may leave a part of a folder; the same call adds the rest.
     pub async fn add_data(&self, path: impl AsRef<Path>, mode: AddMode) -> Result<(), Error> {
         let path = antiphon_fs::canonical(path.as_ref()).await.map_err(Error::files)?;
-        let wrong = |message: String| Error::new(ErrorKind::Config, message);
+        let wrong =
+            |why: &str| Error::new(ErrorKind::Config, format!("cannot add {}: {why}", path.display()));
         let root = antiphon_fs::canonical(&self.root).await.map_err(Error::files)?;
         if root.starts_with(&path) || path.starts_with(&root) {
-            let message =
-                format!("cannot add {}: it is part of the experiment, or contains it", path.display());
-            return Err(wrong(message));
+            return Err(wrong("it is part of the experiment, or contains it"));
         }
-        let name = path.file_name();
-        let name = name.ok_or_else(|| wrong(format!("cannot add {}: no file name", path.display())))?;
+        let name = path.file_name().ok_or_else(|| wrong("no file name"))?;
         let to = self.data_path().join(name);
         if mode == AddMode::Link {
-            return match antiphon_fs::canonical(&to).await {
-                Ok(there) if there == path => Ok(()),
-                Ok(_) => Err(taken(&to)),
-                Err(_) => antiphon_fs::link(&path, &to).await.map_err(Error::files),
-            };
+            return link(&path, &to).await;
         }
-        if !antiphon_fs::metadata(&path).await.map_err(Error::files)?.is_dir {
-            return copy(&path, &to).await;
+        if antiphon_fs::metadata(&path).await.map_err(Error::files)?.is_dir {
+            return copy_folder(&path, &to).await;
         }
-        for file in files(&path, WalkOptions::default()).await? {
-            let below = file.strip_prefix(&path).unwrap_or(&file);
-            let to = to.join(below);
-            if let Some(folder) = to.parent() {
-                antiphon_fs::create_dir(folder).await.map_err(Error::files)?;
-            }
-            copy(&file, &to).await?;
-        }
-        Ok(())
+        copy(&path, &to).await
     }
 
     /// Returns the files of the data by their paths below `data/`, sorted; links are followed.
@@ -259,6 +245,34 @@ impl Experiment {
     }
 }
 
+/// Refuses an invalid name.
+fn check_name(name: &str) -> Result<(), Error> {
+    if is_plain(name) {
+        return Ok(());
+    }
+    let message = format!(
+        "invalid experiment name {name:?}: use letters, digits, -, _ and . only, up to 64 bytes, no - or . at \
+         the start and no . at the end"
+    );
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+/// Refuses a folder that is an experiment, or has files of anything else. An empty one may be left over from a dropped
+/// call.
+async fn check_free(root: &Path, name: &str) -> Result<(), Error> {
+    let wrong =
+        |why: String| Error::new(ErrorKind::Config, format!("cannot create experiment {name}: {why}"));
+    if antiphon_fs::exists(root.join(DEFINITION)).await.map_err(Error::files)? {
+        return Err(wrong(format!("it already exists in {}", root.display())));
+    }
+    if antiphon_fs::exists(root).await.map_err(Error::files)?
+        && !files(root, WalkOptions::default().hidden(true)).await?.is_empty()
+    {
+        return Err(wrong(format!("{} already has other files", root.display())));
+    }
+    Ok(())
+}
+
 /// Returns whether a name is valid for an experiment: a plain folder name, without path traversal.
 fn is_plain(name: &str) -> bool {
     (1..=64).contains(&name.len())
@@ -267,9 +281,32 @@ fn is_plain(name: &str) -> bool {
         && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
+/// Creates the error for data of a name that other data has.
 fn taken(path: &Path) -> Error {
     let message = format!("cannot add data: {} already exists and differs", path.display());
     Error::new(ErrorKind::Config, message)
+}
+
+/// Links `to` to a file or folder, unless it is a link to it already.
+async fn link(path: &Path, to: &Path) -> Result<(), Error> {
+    match antiphon_fs::canonical(to).await {
+        Ok(there) if there == path => Ok(()),
+        Ok(_) => Err(taken(to)),
+        Err(_) => antiphon_fs::link(path, to).await.map_err(Error::files),
+    }
+}
+
+/// Copies a folder with all its files. Files that are there with the same content are skipped.
+async fn copy_folder(path: &Path, to: &Path) -> Result<(), Error> {
+    for file in files(path, WalkOptions::default()).await? {
+        let below = file.strip_prefix(path).unwrap_or(&file);
+        let to = to.join(below);
+        if let Some(folder) = to.parent() {
+            antiphon_fs::create_dir(folder).await.map_err(Error::files)?;
+        }
+        copy(&file, &to).await?;
+    }
+    Ok(())
 }
 
 /// Copies a file, unless a file with the same content exists at `to`.

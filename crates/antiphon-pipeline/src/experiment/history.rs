@@ -1,5 +1,10 @@
+//! The runs of an experiment, read from the reports in its `outputs/`, and the README that lists them.
+//!
+//! No index is kept: a run belongs to the history once its `run.json` is complete, whichever process wrote it, and no
+//! longer once its folder is removed. Reading the history takes one small file for each run.
+
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use antiphon_fs::WalkOptions;
 use serde::Serialize;
@@ -80,14 +85,7 @@ impl Experiment {
             if path.file_name().is_none_or(|name| name != "run.json") {
                 continue;
             }
-            let text = antiphon_fs::read_to_string(&path).await.map_err(Error::files)?;
-            let Ok(report) = serde_json::from_str::<Report>(&text.text) else { continue };
-            let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-            let personas = match report.status {
-                ReportStatus::Finished => report.coverage.personas.len(),
-                _ => 0,
-            };
-            runs.push(PastRun { folder, report, personas });
+            runs.extend(past_run(&path).await?);
         }
         runs.sort_by(|a, b| b.report.started_at.cmp(&a.report.started_at));
         Ok(runs)
@@ -147,7 +145,7 @@ impl Experiment {
     }
 
     /// Rewrites the README with the current runs. Text below its marker line is kept, and a README without that line is not
-    /// changed at all.
+    /// changed at all. Of two calls at the same time the last one wins, with the runs that it saw.
     ///
     /// # Errors
     /// `Files` if the README, the data or the runs cannot be read, or the README cannot be written.
@@ -157,25 +155,29 @@ impl Experiment {
     pub async fn write_readme(&self) -> Result<(), Error> {
         let path = self.root().join("README.md");
         let notes = match antiphon_fs::read_to_string(&path).await {
-            Ok(old) => {
-                let marker = old.text.lines().position(|line| line.trim() == NOTES.trim());
+            Ok(old) => match custom_notes(&old.text) {
+                Some(notes) => notes,
                 // Without the marker line, the whole file is custom.
-                let Some(marker) = marker else { return Ok(()) };
-                let notes: Vec<&str> = old.text.split_inclusive('\n').skip(marker + 1).collect();
-                Some(notes.concat())
-            }
-            Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => None,
+                None => return Ok(()),
+            },
+            Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => "\n".to_owned(),
             Err(err) => return Err(Error::files(err)),
         };
+        let generated = self.generated_readme().await?;
+        antiphon_fs::write(path, format!("{generated}{NOTES}{notes}")).await.map_err(Error::files)
+    }
+
+    /// Returns the README above the marker line, for the current data and runs.
+    async fn generated_readme(&self) -> Result<String, Error> {
         let (files, runs) = (self.data().await?.len(), self.history().await?);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = self.readme(&mut text, &add_up(files, &runs), &runs);
-        text.push_str(NOTES);
-        text.push_str(notes.as_deref().unwrap_or("\n"));
-        antiphon_fs::write(path, text).await.map_err(Error::files)
+        Ok(text)
     }
 
+    /// Writes the generated part of the README: name, description, totals, the purpose of each file, and the table of
+    /// runs.
     fn readme(&self, text: &mut String, all: &Statistics, runs: &[PastRun]) -> std::fmt::Result {
         let definition = self.definition();
         let name = &definition.name;
@@ -191,27 +193,53 @@ impl Experiment {
             text,
             "```sh\nantiphon experiment add {name} interviews/\nantiphon experiment generate {name}\n```\n"
         )?;
-        if !runs.is_empty() {
-            writeln!(text, "| run | begun | model | personas | status |\n|---|---|---|---|---|")?;
-        }
-        for PastRun { report, personas, .. } in runs {
-            let Report { run_id, started_at, model, status, .. } = report;
-            let begun = started_at.get(..16).unwrap_or(started_at).replace('T', " ");
-            let status = status.name();
-            let model = model.replace('|', "\\|");
-            writeln!(
-                text,
-                "| [{}](outputs/{run_id}/) | {begun} | {model} | {personas} | {status} |",
-                run_id.get(..13).unwrap_or(run_id)
-            )?;
-        }
+        table(text, runs)?;
         writeln!(text)
     }
+}
+
+/// Writes the table of runs, with the start of each run's id as a link to its folder; nothing without runs.
+fn table(text: &mut String, runs: &[PastRun]) -> std::fmt::Result {
+    if !runs.is_empty() {
+        writeln!(text, "| run | begun | model | personas | status |\n|---|---|---|---|---|")?;
+    }
+    for PastRun { report, personas, .. } in runs {
+        let Report { run_id, started_at, model, status, .. } = report;
+        let begun = started_at.get(..16).unwrap_or(started_at).replace('T', " ");
+        let status = status.name();
+        let model = model.replace('|', "\\|");
+        writeln!(
+            text,
+            "| [{}](outputs/{run_id}/) | {begun} | {model} | {personas} | {status} |",
+            run_id.get(..13).unwrap_or(run_id)
+        )?;
+    }
+    Ok(())
+}
+
+/// Reads a run by the path of its report; `None` if the report is incomplete, or of an unknown form.
+async fn past_run(path: &Path) -> Result<Option<PastRun>, Error> {
+    let text = antiphon_fs::read_to_string(path).await.map_err(Error::files)?;
+    let Ok(report) = serde_json::from_str::<Report>(&text.text) else { return Ok(None) };
+    let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+    let personas = match report.status {
+        ReportStatus::Finished => report.coverage.personas.len(),
+        _ => 0,
+    };
+    Ok(Some(PastRun { folder, report, personas }))
+}
+
+/// Returns the text of a README below the marker line; `None` if it has none.
+fn custom_notes(readme: &str) -> Option<String> {
+    let marker = readme.lines().position(|line| line.trim() == NOTES.trim())?;
+    let notes: Vec<&str> = readme.split_inclusive('\n').skip(marker + 1).collect();
+    Some(notes.concat())
 }
 
 /// The marker line of a README: text below it is custom. Files of earlier versions have this line, so it must not change.
 const NOTES: &str = "<!-- What stands below this line is yours, and stays. -->\n";
 
+/// Returns the totals of runs, of which the first is the newest.
 fn add_up(files: usize, runs: &[PastRun]) -> Statistics {
     let mut all = Statistics { files, runs: runs.len(), cost_usd_micros: Some(0), ..Statistics::default() };
     for PastRun { report, personas, .. } in runs {
@@ -231,6 +259,7 @@ fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
     sum.map_or(more, |sum| Some(sum + more.unwrap_or(0)))
 }
 
+/// Returns a count with its noun, in the plural unless the count is 1.
 fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),

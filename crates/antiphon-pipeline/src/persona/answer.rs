@@ -1,11 +1,30 @@
+//! The answer of a model, and its way to personas: each citation is looked up in the documents.
+//!
+//! An answer is structured output in the schema of `recipe::schema`. Claims have a citation unless grounding is off:
+//!
+//! ```json
+//! { "personas": [{
+//!     "name": "Ada", "title": "Bakes at night", "demographics": { "occupation": "baker", "industry": null },
+//!     "goals": [{ "claim": "Wants to sleep", "document": "d1", "quote": "I want to sleep" }],
+//!     "pain_points": [], "behaviours": [], "motivations": [],
+//!     "quotes": [{ "document": "d1", "quote": "I want to sleep" }]
+//! }] }
+//! ```
+//!
+//! Document ids such as `d1` are hints only: a quote that another document has is attributed to that one. Quotes and
+//! evidence have the words of the passage that was found, not the model's wording of them.
+
 use std::collections::BTreeMap;
 
 use antiphon_data::Document;
+use antiphon_engine::ErrorKind;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::recipe::index_of;
 use super::types::{Evidence, Persona, Quote, Unverified};
 use crate::config::Grounding;
+use crate::error::Error;
 use crate::evidence::{self, Found, Missing, Wanted};
 
 /// An answer that fits the schema.
@@ -14,15 +33,18 @@ pub(crate) struct Answer {
     personas: Vec<Draft>,
 }
 
+/// A persona as the model wrote it, before its citations are looked up.
 #[derive(Deserialize)]
 struct Draft {
     name: String,
     title: String,
+    /// Facts by name; `None` for a fact that no participant mentioned.
     demographics: BTreeMap<String, Option<String>>,
     goals: Vec<Claim>,
     pain_points: Vec<Claim>,
     behaviours: Vec<Claim>,
     motivations: Vec<Claim>,
+    /// Quotes without a claim; absent if grounding is off.
     #[serde(default)]
     quotes: Vec<Cited>,
 }
@@ -31,11 +53,13 @@ struct Draft {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Claim {
+    /// A claim with the words that support it.
     Cited {
         claim: String,
         #[serde(flatten)]
         cited: Cited,
     },
+    /// A claim alone: grounding is off.
     Plain(String),
 }
 
@@ -47,6 +71,7 @@ impl Claim {
     }
 }
 
+/// A citation: a document's id in the prompt, and the quoted words.
 #[derive(Deserialize)]
 struct Cited {
     document: String,
@@ -54,7 +79,25 @@ struct Cited {
 }
 
 impl Draft {
-    /// Returns every citation with its field and, if it has one, its claim.
+    /// Returns the persona with all claims and the facts that are not `null`, without evidence. Its id is its position,
+    /// from 1.
+    fn persona(&self, index: usize) -> Persona {
+        let claims = |claims: &[Claim]| claims.iter().map(|claim| claim.text().clone()).collect();
+        let facts = self.demographics.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
+        Persona {
+            id: format!("persona-{:03}", index + 1),
+            name: self.name.clone(),
+            title: self.title.clone(),
+            demographics: facts.collect(),
+            goals: claims(&self.goals),
+            pain_points: claims(&self.pain_points),
+            behaviours: claims(&self.behaviours),
+            motivations: claims(&self.motivations),
+            ..Persona::default()
+        }
+    }
+
+    /// Returns every citation with its field and, if it has one, its claim: claims first, in the order of the fields.
     fn citations(&self) -> impl Iterator<Item = (&'static str, Option<&str>, &Cited)> {
         let fields = [
             ("goals", &self.goals),
@@ -73,6 +116,16 @@ impl Draft {
 }
 
 impl Answer {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// `Internal` for a value of another form: the schema was enforced, so that this is a defect of the schema.
+    pub(crate) fn of(value: Value) -> Result<Self, Error> {
+        serde_json::from_value(value).map_err(|err| {
+            Error::new(ErrorKind::Internal, format!("the schema let a wrong answer through: {err}"))
+        })
+    }
+
     /// Returns the personas, with every citation looked up in what participants said (grounding). Blocks, for a time that grows
     /// with the documents' size.
     pub(crate) fn verified(&self, documents: &[Document], grounding: Grounding) -> Vec<Persona> {
@@ -84,7 +137,7 @@ impl Answer {
             .collect();
         let mut found = evidence::verify(&wanted, documents).into_iter();
         let persona = |(index, draft): (usize, &Draft)| {
-            let mut persona = persona(index, draft, documents, &mut found);
+            let mut persona = with_citations(draft.persona(index), draft, documents, &mut found);
             if grounding == Grounding::Strict {
                 leave_out_unverified(&mut persona);
             }
@@ -94,38 +147,31 @@ impl Answer {
     }
 }
 
-fn persona(
-    index: usize,
+/// Returns the persona of a draft with the outcomes of its citations, which it takes from `found`: one for each, in
+/// order.
+fn with_citations(
+    mut persona: Persona,
     draft: &Draft,
     documents: &[Document],
     found: &mut impl Iterator<Item = Result<Found, Missing>>,
 ) -> Persona {
-    let claims = |claims: &[Claim]| claims.iter().map(|claim| claim.text().clone()).collect();
-    let demographics =
-        draft.demographics.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
-    let mut persona = Persona {
-        id: format!("persona-{:03}", index + 1),
-        name: draft.name.clone(),
-        title: draft.title.clone(),
-        demographics: demographics.collect(),
-        goals: claims(&draft.goals),
-        pain_points: claims(&draft.pain_points),
-        behaviours: claims(&draft.behaviours),
-        motivations: claims(&draft.motivations),
-        ..Persona::default()
-    };
     for ((field, claim, cited), found) in draft.citations().zip(found) {
         match found {
             Ok(found) => add(&mut persona, claim, &found, &documents[found.document]),
-            Err(missing) => persona.unverified.push(Unverified {
-                field: field.to_owned(),
-                claim: claim.map(str::to_owned),
-                quote: cited.quote.clone(),
-                reason: missing.reason().to_owned(),
-            }),
+            Err(missing) => persona.unverified.push(unverified(field, claim, &cited.quote, missing)),
         }
     }
     persona
+}
+
+/// Returns a citation that was not found, with the reason.
+fn unverified(field: &str, claim: Option<&str>, quote: &str, missing: Missing) -> Unverified {
+    Unverified {
+        field: field.to_owned(),
+        claim: claim.map(str::to_owned),
+        quote: quote.to_owned(),
+        reason: missing.reason().to_owned(),
+    }
 }
 
 /// Removes claims without evidence; each is among the unverified already.
@@ -136,6 +182,7 @@ fn leave_out_unverified(persona: &mut Persona) {
     }
 }
 
+/// Adds a verified citation: evidence if it supports a claim, otherwise a quote.
 fn add(persona: &mut Persona, claim: Option<&str>, found: &Found, document: &Document) {
     let (start, end) = (found.start, found.end);
     let (line, words) = (document.line_at(start), evidence::passage(document, start, end));

@@ -5,6 +5,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number of personas to generate: `3`, `3-5`, `~4` or `3+`.
 ///
+/// | text | variant | least | most |
+/// |---|---|---|---|
+/// | `3` | [`Exactly`](Self::Exactly) | 3 | 3 |
+/// | `3-5`, also with an en dash | [`Between`](Self::Between) | 3 | 5 |
+/// | `~8` | [`About`](Self::About) | 6 | 10 |
+/// | `3+` | [`AtLeast`](Self::AtLeast) | 3 | 50 |
+///
+/// Serialised as a number if it is exact, otherwise as the text. Parsing and deserialising refuse what cannot be met; a
+/// value that is built from a variant is only checked when the run is prepared.
+///
+/// # Examples
 /// ```
 /// use antiphon_pipeline::Count;
 /// let count: Count = "3-5".parse()?;
@@ -46,7 +57,8 @@ impl Count {
     /// The maximum number of personas in one generation: 50.
     pub const MOST: usize = 50;
 
-    /// Returns the smallest acceptable number.
+    /// Returns the smallest acceptable number. An answer with fewer personas is invalid, unless the others were
+    /// rejected as near duplicates.
     #[must_use]
     pub fn least(self) -> usize {
         match self {
@@ -55,7 +67,7 @@ impl Count {
         }
     }
 
-    /// Returns the largest acceptable number.
+    /// Returns the largest acceptable number: at most [`MOST`](Self::MOST) for the open-ended variants.
     #[must_use]
     pub fn most(self) -> usize {
         match self {
@@ -65,7 +77,8 @@ impl Count {
         }
     }
 
-    /// Returns the expected number, for estimates before the answer.
+    /// Returns the expected number, for estimates before the answer: the upper bound of a range, so that they are not
+    /// too low, and two more than an open minimum.
     pub(crate) fn likely(self) -> usize {
         match self {
             Self::Exactly(count) | Self::About(count) | Self::Between(_, count) => count,

@@ -1,3 +1,15 @@
+//! Coverage: the number of participants behind each persona, and the documents that no persona cites.
+//!
+//! Counts are by passage (document, start, end), so that one quote behind two claims of a persona counts once. In
+//! `run.json`:
+//!
+//! ```json
+//! {
+//!   "personas": [{ "persona": "persona-001", "claims": 9, "supported": 8, "documents": 3, "speakers": 4 }],
+//!   "documents": [{ "document": "p1.txt", "passages": 5, "personas": ["persona-001"] }]
+//! }
+//! ```
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +37,7 @@ pub struct PersonaCoverage {
     pub persona: String,
     /// Number of claims.
     pub claims: usize,
-    /// Number of claims with evidence in a participant's words.
+    /// Number of claims with evidence in a participant's words: at most `claims`, and zero without grounding.
     pub supported: usize,
     /// Number of documents that its evidence and quotes are from.
     pub documents: usize,
@@ -46,53 +58,75 @@ pub struct DocumentCoverage {
     pub personas: Vec<String>,
 }
 
+/// A cited passage: the document's name, and the start and the end of the passage in its text.
+type Passage = (String, usize, usize);
+
 impl Coverage {
+    /// Counts the evidence of each persona and the use of each document. Takes time in proportion to the number of
+    /// documents times the number of cited passages.
     pub(crate) fn of(personas: &[Persona], documents: &[DocumentReport]) -> Self {
-        let passages = |persona: &Persona| {
-            let quotes = persona.quotes.iter().map(|quote| (quote.document.clone(), quote.start, quote.end));
-            let evidence =
-                persona.evidence.iter().map(|found| (found.document.clone(), found.start, found.end));
-            quotes.chain(evidence).collect::<BTreeSet<_>>()
-        };
-        let all: Vec<_> = personas.iter().map(passages).collect();
-        let persona = |(persona, passages): (&Persona, &BTreeSet<(String, usize, usize)>)| {
-            let documents: BTreeSet<&String> = passages.iter().map(|(document, ..)| document).collect();
-            let quoted = persona.quotes.iter().map(|quote| (&quote.document, &quote.speaker));
-            let behind = persona.evidence.iter().map(|found| (&found.document, &found.speaker));
-            let speakers: BTreeSet<_> =
-                quoted.chain(behind).filter(|(_, speaker)| !speaker.is_empty()).collect();
-            let lists = [&persona.goals, &persona.pain_points, &persona.behaviours, &persona.motivations];
-            let claims: Vec<&String> = lists.into_iter().flatten().collect();
-            let is_supported =
-                |claim: &&&String| persona.evidence.iter().any(|found| found.claim == ***claim);
-            PersonaCoverage {
-                persona: persona.id.clone(),
-                claims: claims.len(),
-                supported: claims.iter().filter(is_supported).count(),
-                documents: documents.len(),
-                speakers: speakers.len(),
-            }
-        };
-        let document = |document: &DocumentReport| {
-            let of = |passages: &BTreeSet<(String, usize, usize)>| {
-                passages.iter().filter(|(name, ..)| *name == document.name).count()
-            };
-            let cited = personas.iter().zip(&all).filter(|(_, passages)| of(passages) > 0);
-            DocumentCoverage {
-                document: document.name.clone(),
-                passages: all.iter().map(of).sum(),
-                personas: cited.map(|(persona, _)| persona.id.clone()).collect(),
-            }
-        };
+        let cited: Vec<BTreeSet<Passage>> = personas.iter().map(passages).collect();
+        let persona =
+            |(persona, passages): (&Persona, &BTreeSet<Passage>)| PersonaCoverage::of(persona, passages);
+        let document = |document: &DocumentReport| DocumentCoverage::of(document, personas, &cited);
         Self {
-            personas: personas.iter().zip(&all).map(persona).collect(),
+            personas: personas.iter().zip(&cited).map(persona).collect(),
             documents: documents.iter().map(document).collect(),
         }
     }
 
-    /// Returns the names of the documents that no persona cites.
+    /// Returns the names of the documents that no persona cites. An empty list does not mean that every participant is
+    /// represented: a document may have several speakers, of whom one is cited.
     pub fn unquoted(&self) -> impl Iterator<Item = &str> {
         let unquoted = self.documents.iter().filter(|document| document.passages == 0);
         unquoted.map(|document| document.document.as_str())
     }
+}
+
+impl PersonaCoverage {
+    /// Counts the evidence of a persona that cites `passages`.
+    fn of(persona: &Persona, passages: &BTreeSet<Passage>) -> Self {
+        let documents: BTreeSet<&String> = passages.iter().map(|(document, ..)| document).collect();
+        let lists = [&persona.goals, &persona.pain_points, &persona.behaviours, &persona.motivations];
+        let claims: Vec<&String> = lists.into_iter().flatten().collect();
+        let is_supported = |claim: &&&String| persona.evidence.iter().any(|found| found.claim == ***claim);
+        Self {
+            persona: persona.id.clone(),
+            claims: claims.len(),
+            supported: claims.iter().filter(is_supported).count(),
+            documents: documents.len(),
+            speakers: count_speakers(persona),
+        }
+    }
+}
+
+impl DocumentCoverage {
+    /// Counts the passages of a document. `cited` has the passages of each persona, in the order of `personas`.
+    fn of(document: &DocumentReport, personas: &[Persona], cited: &[BTreeSet<Passage>]) -> Self {
+        let count = |passages: &BTreeSet<Passage>| {
+            passages.iter().filter(|(name, ..)| *name == document.name).count()
+        };
+        let citing = personas.iter().zip(cited).filter(|(_, passages)| count(passages) > 0);
+        Self {
+            document: document.name.clone(),
+            passages: cited.iter().map(count).sum(),
+            personas: citing.map(|(persona, _)| persona.id.clone()).collect(),
+        }
+    }
+}
+
+/// Returns the passages that a persona cites, each once: a quote may also be the evidence of a claim.
+fn passages(persona: &Persona) -> BTreeSet<Passage> {
+    let quotes = persona.quotes.iter().map(|quote| (quote.document.clone(), quote.start, quote.end));
+    let evidence = persona.evidence.iter().map(|found| (found.document.clone(), found.start, found.end));
+    quotes.chain(evidence).collect()
+}
+
+/// Counts the speakers whom a persona cites. Evidence in files of earlier versions names no speaker, and is not
+/// counted.
+fn count_speakers(persona: &Persona) -> usize {
+    let quoted = persona.quotes.iter().map(|quote| (&quote.document, &quote.speaker));
+    let behind = persona.evidence.iter().map(|found| (&found.document, &found.speaker));
+    let speakers: BTreeSet<_> = quoted.chain(behind).filter(|(_, speaker)| !speaker.is_empty()).collect();
+    speakers.len()
 }

@@ -1,18 +1,27 @@
 //! Distillation of documents that exceed a model's context: findings from each part of them, and the most representative
 //! findings in place of the documents.
+//!
+//! 1. `portions` splits all turns into parts that fit into one call each, in the size that `PartSize::of` computes.
+//! 2. `Portion::prompt` builds the prompt about a part, and `Portion::noted` reads its answer.
+//! 3. `findings` keeps the findings whose quotes are in a participant's words (grounding), so that no hallucination
+//!    reaches the personas.
+//! 4. `Digest` chooses findings if not all of them fit, and builds the persona prompt over them.
+//!
+//! Everything here is computation. The calls, and the run in which their answers are stored, are in
+//! `crate::distilling`. Sizes are in bytes, of which a token has four by the estimate of the prompt. Since that is an
+//! estimate, only 85 % of the context are used.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use antiphon_data::{Document, SpeakerRole};
+use antiphon_data::{Document, SpeakerRole, Turn};
 use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, SpeakerTurn};
-use antiphon_text::Terms;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::recipe;
 use crate::config::GenerationConfig;
 use crate::evidence::{self, Found, Wanted};
+use crate::json_schema::{list, object, text};
 
 /// Maximum findings of one part. A context of which a quarter is too small for that many gets fewer.
 const MAX_FINDINGS: u32 = 24;
@@ -36,10 +45,14 @@ pub(crate) struct Portion {
     pieces: Vec<Piece>,
 }
 
+/// The words of one document in a part or in a digest, one line for each turn.
 #[derive(Debug)]
-struct Piece {
+pub(super) struct Piece {
+    /// The index of the document.
     document: usize,
+    /// Lines with the speaker's name, a colon and the words.
     text: String,
+    /// The turns, with the byte ranges of their words in `text`.
     turns: Vec<SpeakerTurn>,
 }
 
@@ -75,40 +88,63 @@ pub(crate) fn digest_bytes(window: u64, answer: u64) -> u64 {
 /// not split; a turn that exceeds a part is.
 pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> {
     let most = usize::try_from(most_bytes).unwrap_or(usize::MAX);
-    let mut portions: Vec<Portion> = Vec::new();
-    let mut room = 0;
+    let mut packing = Packing { portions: Vec::new(), room: 0, most };
     for (index, document) in documents.iter().enumerate() {
         let whole: usize = document.turns.iter().map(|turn| turn.span.len() + around(turn)).sum();
-        if (room..=most).contains(&whole) {
-            room = 0;
+        if (packing.room..=most).contains(&whole) {
+            packing.room = 0;
         }
         for turn in &document.turns {
-            let mut rest = document.words(turn);
-            while !rest.is_empty() {
-                let is_new = portions
-                    .last()
-                    .is_none_or(|portion| portion.pieces.last().is_none_or(|last| last.document != index));
-                let frame = if is_new { FRAME_BYTES + document.name.len().min(most / 4) } else { 0 };
-                let free = room.saturating_sub(around(turn) + frame);
-                if rest.len() > free && free < most / 4 {
-                    portions.push(Portion { pieces: Vec::new() });
-                    room = most;
-                    continue;
-                }
-                let (words, left) = cut(rest, free);
-                room = free - words.len();
-                rest = left;
-                if let Some(portion) = portions.last_mut() {
-                    portion.add(index, turn, words);
-                }
+            packing.add(index, document, turn);
+        }
+    }
+    packing.portions
+}
+
+/// The parts so far, of which the last one is being filled.
+struct Packing {
+    portions: Vec<Portion>,
+    /// The bytes that are left in the last part; 0 makes the next turn begin a part.
+    room: usize,
+    /// The maximum bytes of a part.
+    most: usize,
+}
+
+impl Packing {
+    /// Adds the words of a turn. Words that do not fit into the last part begin a new one, unless a quarter of a part
+    /// is free: then they are split between the two.
+    fn add(&mut self, index: usize, document: &Document, turn: &Turn) {
+        let mut rest = document.words(turn);
+        while !rest.is_empty() {
+            let frame = self.frame(index, &document.name);
+            let free = self.room.saturating_sub(around(turn) + frame);
+            if rest.len() > free && free < self.most / 4 {
+                self.portions.push(Portion { pieces: Vec::new() });
+                self.room = self.most;
+                continue;
+            }
+            let (words, left) = cut(rest, free);
+            self.room = free - words.len();
+            rest = left;
+            if let Some(portion) = self.portions.last_mut() {
+                portion.add(index, turn, words);
             }
         }
     }
-    portions
+
+    /// Returns the bytes of markup that more words of a document need: none if the last piece is of that document
+    /// already.
+    fn frame(&self, document: usize, name: &str) -> usize {
+        let last = self.portions.last().and_then(|portion| portion.pieces.last());
+        if last.is_some_and(|piece| piece.document == document) {
+            return 0;
+        }
+        FRAME_BYTES + name.len().min(self.most / 4)
+    }
 }
 
 /// Returns the bytes of a turn without its words.
-fn around(turn: &antiphon_data::Turn) -> usize {
+fn around(turn: &Turn) -> usize {
     turn.speaker.len().min(MAX_SPEAKER) + 3
 }
 
@@ -123,9 +159,10 @@ fn cut(words: &str, most: usize) -> (&str, &str) {
 }
 
 impl Portion {
-    fn add(&mut self, document: usize, turn: &antiphon_data::Turn, words: &str) {
+    /// Adds words of a turn to the last piece, or to a new one if that is of another document.
+    fn add(&mut self, document: usize, turn: &Turn, words: &str) {
         if self.pieces.last().is_none_or(|last| last.document != document) {
-            self.pieces.push(Piece { document, text: String::new(), turns: Vec::new() });
+            self.pieces.push(Piece::of(document));
         }
         if let Some(piece) = self.pieces.last_mut() {
             let side = match turn.role {
@@ -144,13 +181,7 @@ impl Portion {
         documents: &[Document],
         most_findings: u32,
     ) -> Prompt {
-        let task = format!(
-            "Below is a part of a collection of interviews. Note what participants say of themselves, their goals, troubles, habits and reasons: up to {most_findings} \
-             findings, from each participant some, the most telling ones.\n\
-             Each finding has: claim (one short sentence), document (the id of the document that supports it) and \
-             quote (the participant's words, copied character by character from that document). Quote participants only, \
-             never the interviewer.\n"
-        );
+        let task = task(most_findings);
         let piece = |(number, piece): (usize, &Piece)| piece.part(number, &documents[piece.document].name);
         let parts = std::iter::once(Part::Text(task)).chain(self.pieces.iter().enumerate().map(piece));
         Prompt::new(&config.model, [Message::of(Role::User, parts)])
@@ -170,6 +201,17 @@ impl Portion {
     }
 }
 
+/// Returns the text of the task about a part.
+fn task(most_findings: u32) -> String {
+    format!(
+        "Below is a part of a collection of interviews. Note what participants say of themselves, their goals, troubles, habits and reasons: up to {most_findings} \
+         findings, from each participant some, the most telling ones.\n\
+         Each finding has: claim (one short sentence), document (the id of the document that supports it) and \
+         quote (the participant's words, copied character by character from that document). Quote participants only, \
+         never the interviewer.\n"
+    )
+}
+
 /// Returns the findings of all parts that are verified in the documents, and the number of those that are not.
 pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> (Vec<Finding>, usize) {
     let (claims, wanted): (Vec<String>, Vec<Wanted>) = noted.into_iter().unzip();
@@ -184,7 +226,13 @@ pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> 
 }
 
 impl Piece {
-    fn say(&mut self, speaker: &Arc<str>, side: Side, words: &str) {
+    /// Creates a piece without words.
+    pub(super) fn of(document: usize) -> Self {
+        Self { document, text: String::new(), turns: Vec::new() }
+    }
+
+    /// Adds a line with words of a speaker.
+    pub(super) fn say(&mut self, speaker: &Arc<str>, side: Side, words: &str) {
         self.text.push_str(&speaker[..speaker.floor_char_boundary(MAX_SPEAKER)]);
         self.text.push_str(": ");
         let start = self.text.len();
@@ -193,7 +241,8 @@ impl Piece {
         self.text.push('\n');
     }
 
-    fn part(&self, number: usize, name: &str) -> Part {
+    /// Returns the piece as a document of a prompt, with the id for its position `number`, from 0.
+    pub(super) fn part(&self, number: usize, name: &str) -> Part {
         let text: Arc<str> = Arc::from(self.text.as_str());
         Part::Document(
             antiphon_llm::DocumentPart::new(recipe::id_of(number), name, text).turns(self.turns.clone()),
@@ -203,26 +252,18 @@ impl Piece {
 
 /// Returns the schema of an answer about a part.
 pub(crate) fn schema(most_findings: u32) -> Result<Schema, LlmError> {
-    let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
-    let properties = json!({
-        "claim": text(160),
-        "document": { "type": "string", "pattern": "^d[0-9]{1,6}$" },
-        "quote": text(300),
-    });
-    let required = ["claim", "document", "quote"];
-    let finding = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
-    let list = json!({ "type": "array", "items": finding, "maxItems": most_findings });
-    let answer = json!({
-        "type": "object", "properties": { "findings": list }, "required": ["findings"], "additionalProperties": false,
-    });
-    Schema::new("findings", answer)
+    let (claim, quote) = (text(1, 160), text(1, 300));
+    let finding = object(json!({ "claim": claim, "document": recipe::document_id(), "quote": quote }));
+    Schema::new("findings", object(json!({ "findings": list(&finding, most_findings) })))
 }
 
+/// An answer about a part.
 #[derive(Default, Deserialize)]
 struct Answer {
     findings: Vec<RawFinding>,
 }
 
+/// A finding as the model wrote it, before its quote is looked up.
 #[derive(Deserialize)]
 struct RawFinding {
     claim: String,
@@ -233,143 +274,18 @@ struct RawFinding {
 /// A claim with the verified passage behind it.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
-    claim: String,
-    place: Found,
+    /// The claim, in the model's words.
+    pub(super) claim: String,
+    /// The passage, in a participant's words.
+    pub(super) place: Found,
 }
 
 impl Finding {
     /// Returns the estimated bytes of the finding in a prompt.
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         // Findings share the markup around their document: half of it is an estimate.
         (self.place.end - self.place.start + self.place.speaker.len().min(MAX_SPEAKER) + 3 + FRAME_BYTES / 2)
             as u64
-    }
-}
-
-/// The most representative findings that fit into the context, in place of the documents.
-#[derive(Debug)]
-pub(crate) struct Digest {
-    /// Number of findings in the digest.
-    pub(crate) used: usize,
-    /// Number of findings to choose from, duplicates removed.
-    pub(crate) distinct: usize,
-    parts: Vec<Part>,
-    /// Names of participants who speak of similar things, if a choice had to be made.
-    groups: Vec<Vec<String>>,
-}
-
-impl Digest {
-    /// Chooses findings that fit into `most_bytes`, from `groups` groups of similar participants, one for each possible persona.
-    pub(crate) fn of(
-        mut findings: Vec<Finding>,
-        documents: &[Document],
-        groups: usize,
-        most_bytes: u64,
-    ) -> Self {
-        findings.sort_by_key(|found| (found.place.document, found.place.start, found.place.end));
-        findings.dedup_by_key(|found| (found.place.document, found.place.start));
-        let distinct = findings.len();
-        let mut digest = Self { used: distinct, distinct, parts: Vec::new(), groups: Vec::new() };
-        if findings.iter().map(Finding::size).sum::<u64>() > most_bytes {
-            let people = People::of(&findings, groups);
-            let chosen = people.choose(&findings, most_bytes);
-            digest.groups = people.named();
-            digest.used = chosen.len();
-            findings = chosen.into_iter().map(|index| findings[index].clone()).collect();
-        }
-        let mut by_document: BTreeMap<usize, Piece> = BTreeMap::new();
-        for Finding { place, .. } in &findings {
-            let Found { document, start, end, speaker, .. } = place;
-            let piece = by_document.entry(*document).or_insert_with(|| Piece {
-                document: *document,
-                text: String::new(),
-                turns: Vec::new(),
-            });
-            let words = evidence::passage(&documents[*document], *start, *end);
-            piece.say(&Arc::from(speaker.as_str()), Side::Participant, &words);
-        }
-        digest.parts =
-            by_document.iter().map(|(index, piece)| piece.part(*index, &documents[*index].name)).collect();
-        digest
-    }
-
-    /// Builds the prompt about the findings instead of the documents.
-    pub(crate) fn prompt(self, config: &GenerationConfig) -> Prompt {
-        let mut intro = format!("Below is what was said in {} interviews, in excerpts.", self.parts.len());
-        for (number, group) in (1..).zip(&self.groups).filter(|(_, group)| !group.is_empty()) {
-            intro.push_str(&format!(" Group {number} speaks of like things: {}.", group.join(", ")));
-        }
-        recipe::prompt_over(config, &intro, self.parts)
-    }
-}
-
-/// Participants, by document and name, each with the indices of their findings, in groups of similar ones.
-struct People {
-    people: Vec<((usize, String), Vec<usize>)>,
-    terms: Terms,
-    vectors: Vec<antiphon_text::SparseVector>,
-    groups: Vec<Vec<usize>>,
-}
-
-impl People {
-    fn of(findings: &[Finding], groups: usize) -> Self {
-        let mut people: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
-        for (index, found) in findings.iter().enumerate() {
-            people.entry((found.place.document, found.place.speaker.clone())).or_default().push(index);
-        }
-        let people: Vec<_> = people.into_iter().collect();
-        let claims =
-            people.iter().map(|(_, found)| found.iter().map(|index| findings[*index].claim.as_str()));
-        let (terms, vectors) = Terms::count(claims);
-        let count = groups.clamp(1, people.len().max(1));
-        let groups = antiphon_text::cluster(&vectors, terms.len(), count..=count, || false);
-        Self { people, terms, vectors, groups }
-    }
-
-    /// Returns the names of each group's members; none if the participants are too many to list.
-    fn named(&self) -> Vec<Vec<String>> {
-        const MAX_NAMED: usize = 100;
-        if self.people.len() > MAX_NAMED {
-            return Vec::new();
-        }
-        let names = |group: &Vec<usize>| {
-            let names: BTreeSet<&String> = group.iter().map(|member| &self.people[*member].0.1).collect();
-            names.into_iter().cloned().collect()
-        };
-        self.groups.iter().map(names).collect()
-    }
-
-    /// Chooses findings. Each group gets the same space; in it, members take turns with their finding that is nearest to the
-    /// group's centroid.
-    fn choose(&self, findings: &[Finding], most_bytes: u64) -> Vec<usize> {
-        let share = most_bytes / self.groups.len().max(1) as u64;
-        let mut chosen = Vec::new();
-        for group in &self.groups {
-            let vectors = group.iter().map(|member| &self.vectors[*member]);
-            let centre = antiphon_text::centroid(self.terms.len(), vectors);
-            let nearness = |index: &usize| -> (f32, usize) {
-                let terms = self.terms.of(&findings[*index].claim);
-                (terms.filter_map(|term| centre.get(term as usize)).sum(), *index)
-            };
-            let queue = |member: &usize| {
-                let mut queue: Vec<_> = self.people[*member].1.iter().map(nearness).collect();
-                queue.sort_by(|a, b| a.0.total_cmp(&b.0));
-                queue
-            };
-            let mut queues: Vec<Vec<(f32, usize)>> = group.iter().map(queue).collect();
-            let mut left = share;
-            while queues.iter().any(|queue| !queue.is_empty()) {
-                for (_, index) in queues.iter_mut().filter_map(Vec::pop) {
-                    let size = findings[index].size();
-                    if size <= left {
-                        left -= size;
-                        chosen.push(index);
-                    }
-                }
-            }
-        }
-        chosen.sort_unstable();
-        chosen
     }
 }
 
@@ -378,8 +294,9 @@ mod tests {
     use antiphon_data::Document;
     use serde_json::json;
 
-    use super::{Digest, Finding, PartSize, findings, portions, schema};
+    use super::{Finding, PartSize, findings, portions, schema};
     use crate::config::GenerationConfig;
+    use crate::persona::digest::Digest;
 
     fn documents(count: usize) -> Vec<Document> {
         let talk = |number: usize| {

@@ -1,3 +1,9 @@
+//! Near-duplicate rejection: a persona that resembles an earlier one of the same answer is rejected.
+//!
+//! Similarity is estimated from MinHash sketches of words and pairs of adjacent words, which approximate the Jaccard
+//! similarity of two texts: A. Z. Broder, "On the resemblance and containment of documents", 1997. Title and claims are
+//! compared, but neither names, demographics nor quotes: see `substance`.
+
 use antiphon_text::MinHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,17 +23,16 @@ pub struct Duplicate {
 }
 
 /// Separates the drafts that differ from all before them from near duplicates (MinHash).
+///
+/// A draft is a near duplicate if its similarity to any draft that was kept is greater than `max_similarity`: a
+/// similarity of exactly that is accepted, so that 1 keeps all. The earlier of two similar drafts is kept. Each draft
+/// is compared with all that were kept, which is quadratic, but personas are few.
 pub(crate) fn deduplicate(drafts: &[Value], max_similarity: f64) -> (Vec<Value>, Vec<Duplicate>) {
     let mut kept: Vec<(MinHash, &Value)> = Vec::new();
     let mut duplicates = Vec::new();
     for draft in drafts {
         let sketch = MinHash::of(&substance(draft));
-        let likest = kept
-            .iter()
-            .map(|(other, value)| (sketch.similarity(other), value))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(similarity, _)| *similarity > max_similarity);
-        match likest {
+        match most_similar(&kept, &sketch).filter(|(similarity, _)| *similarity > max_similarity) {
             Some((similarity, other)) => duplicates.push(Duplicate {
                 name: text(draft, "name"),
                 title: text(draft, "title"),
@@ -40,6 +45,14 @@ pub(crate) fn deduplicate(drafts: &[Value], max_similarity: f64) -> (Vec<Value>,
     (kept.into_iter().map(|(_, draft)| draft.clone()).collect(), duplicates)
 }
 
+/// Returns the draft among those that were kept which is most similar to a sketch, with its similarity; of equally
+/// similar ones the last.
+fn most_similar<'d>(kept: &[(MinHash, &'d Value)], sketch: &MinHash) -> Option<(f64, &'d Value)> {
+    let compared = kept.iter().map(|(other, draft)| (sketch.similarity(other), *draft));
+    compared.max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// Returns a text of a draft; empty if there is none.
 fn text(draft: &Value, key: &str) -> String {
     draft[key].as_str().unwrap_or_default().to_owned()
 }

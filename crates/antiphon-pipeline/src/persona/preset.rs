@@ -1,3 +1,23 @@
+//! Persona recipes as data: the recipe file in TOML, and the built-in recipes.
+//!
+//! | key | type | default |
+//! |---|---|---|
+//! | `name` | text | the file's name without its extension |
+//! | `count` | number, or text such as `"3-5"` | the caller's |
+//! | `complexity` | `simple`, `moderate` or `complex` | `moderate` |
+//! | `detail` | `brief`, `standard` or `detailed` | `standard` |
+//! | `evidence` | `strict`, `mark` or `off` | `mark` |
+//! | `instructions` | text | none |
+//! | `temperature` | number from 0 | the provider's |
+//! | `max_tokens`, `seed` | whole number | the provider's |
+//! | `fallback` | list of `provider/model` | that of the configuration |
+//! | `max_similarity` | number from 0 to 1 | 0.6 |
+//! | `[[rule]]` | tables, see [`Rule`] | none |
+//!
+//! Unknown keys are errors, with the most similar key as a suggestion. A recipe file has the same keys as the fields of
+//! [`PersonaRecipe`], except that `grounding` is `evidence` and the sampling parameters are not in a table of their
+//! own.
+
 use antiphon_llm::SamplingParams;
 use serde::{Deserialize, Serialize};
 
@@ -63,12 +83,15 @@ impl Default for PersonaRecipe {
             parameters: SamplingParams::default(),
             fallback: Vec::new(),
             rules: Vec::new(),
-            max_similarity: 0.6,
+            max_similarity: MAX_SIMILARITY,
         }
     }
 }
 
-/// The content of a recipe file.
+/// The default of [`PersonaRecipe::max_similarity`].
+const MAX_SIMILARITY: f64 = 0.6;
+
+/// The content of a recipe file: see the table of the module.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -105,6 +128,12 @@ impl PersonaRecipe {
     /// Returns a built-in recipe: `default`; `research`, with more and longer claims and strict grounding; or `quick`, with few
     /// and short claims, for a first look.
     ///
+    /// | name | complexity | detail | grounding |
+    /// |---|---|---|---|
+    /// | `default` | moderate | standard | mark |
+    /// | `research` | complex | detailed | strict |
+    /// | `quick` | moderate | brief | mark |
+    ///
     /// # Errors
     /// `Config` for another name; the message has a similar name or the list of names.
     pub fn built_in(name: &str) -> Result<Self, Error> {
@@ -116,16 +145,7 @@ impl PersonaRecipe {
                 recipe.grounding = Grounding::Strict;
             }
             "quick" => (recipe.complexity, recipe.detail) = (Complexity::Moderate, Detail::Brief),
-            other => {
-                let hint = match near_name(other, Self::BUILT_IN.into_iter()) {
-                    Some(near) => format!("did you mean {near}?"),
-                    None => {
-                        format!("use {}, or a file whose name ends in .toml", Self::BUILT_IN.join(", "))
-                    }
-                };
-                let message = format!("unknown recipe {other}; {hint}");
-                return Err(Error::new(ErrorKind::Config, message));
-            }
+            other => return Err(unknown(other)),
         }
         Ok(recipe)
     }
@@ -165,38 +185,59 @@ impl PersonaRecipe {
         toml::to_string(&file).map_err(|err| Error::internal(err.to_string()))
     }
 
-    /// Reads the text of a recipe file called `name`.
+    /// Reads the text of a recipe file called `name`. Nothing is read from disk: `name` is for errors, and its stem is
+    /// the recipe's name if the file has none.
     ///
     /// # Errors
     /// `Config` for a text that cannot be parsed or a value out of range, with the file and, if known, the line.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::new(ErrorKind::Config, format!("{name}: {why}"));
         let file: File = read_toml(name, text)?;
+        file.check().map_err(|why| Error::new(ErrorKind::Config, format!("{name}: {why}")))?;
         let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str());
+        Ok(file.into_recipe(stem.unwrap_or("recipe")))
+    }
+}
+
+impl File {
+    /// Checks the ranges of numbers and the rules, which the types do not. Returns the first mistake.
+    fn check(&self) -> Result<(), String> {
+        if self.temperature.is_some_and(|value| !value.is_finite() || value < 0.0) {
+            return Err("a temperature is a number from 0".to_owned());
+        }
+        if self.max_similarity.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
+            return Err("max_similarity is a number from 0 to 1".to_owned());
+        }
+        Rules::new(&self.rules).map(drop)
+    }
+
+    /// Returns the recipe, called `stem` if the file does not name it.
+    fn into_recipe(self, stem: &str) -> PersonaRecipe {
         let mut parameters = SamplingParams::default();
         (parameters.temperature, parameters.max_tokens, parameters.seed) =
-            (file.temperature, file.max_tokens, file.seed);
-        if file.temperature.is_some_and(|value| !value.is_finite() || value < 0.0) {
-            return Err(wrong("a temperature is a number from 0"));
-        }
-        let max_similarity = file.max_similarity.unwrap_or(0.6);
-        if !(0.0..=1.0).contains(&max_similarity) {
-            return Err(wrong("max_similarity is a number from 0 to 1"));
-        }
-        Rules::new(&file.rules).map_err(|why| wrong(&why))?;
-        Ok(Self {
-            name: file.name.unwrap_or_else(|| stem.unwrap_or("recipe").to_owned()),
-            count: file.count,
-            complexity: file.complexity,
-            detail: file.detail,
-            grounding: file.evidence,
-            instructions: file.instructions,
+            (self.temperature, self.max_tokens, self.seed);
+        PersonaRecipe {
+            name: self.name.unwrap_or_else(|| stem.to_owned()),
+            count: self.count,
+            complexity: self.complexity,
+            detail: self.detail,
+            grounding: self.evidence,
+            instructions: self.instructions,
             parameters,
-            fallback: file.fallback,
-            rules: file.rules,
-            max_similarity,
-        })
+            fallback: self.fallback,
+            rules: self.rules,
+            max_similarity: self.max_similarity.unwrap_or(MAX_SIMILARITY),
+        }
     }
+}
+
+/// Returns the error for the name of no built-in recipe.
+fn unknown(name: &str) -> Error {
+    let names = PersonaRecipe::BUILT_IN;
+    let hint = match near_name(name, names.into_iter()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("use {}, or a file whose name ends in .toml", names.join(", ")),
+    };
+    Error::new(ErrorKind::Config, format!("unknown recipe {name}; {hint}"))
 }
 
 #[cfg(test)]

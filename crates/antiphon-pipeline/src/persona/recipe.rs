@@ -1,4 +1,9 @@
 //! The persona recipe: the prompt and the schema of the answer.
+//!
+//! A prompt is one user message: the task, then each document as a part of its own with an id (`d1`, `d2` and so on),
+//! which citations refer to. The order is task first, documents last, for all configurations. The same functions build
+//! the prompt over findings when documents were distilled. Wording and schema are hashed into the fingerprint of a run;
+//! a change of either makes another run of equal requests, and needs another version in `NAME`.
 
 use std::sync::Arc;
 
@@ -9,6 +14,7 @@ use serde_json::{Value, json};
 use super::count::Count;
 use super::preset::PersonaRecipe;
 use crate::config::{Complexity, Detail, GenerationConfig, Grounding};
+use crate::json_schema::{list, nullable_text, object, text};
 
 /// The recipe's name and version: another wording or schema makes another recipe.
 pub(crate) const NAME: &str = "persona/1";
@@ -29,7 +35,33 @@ pub(super) fn prompt_over(
     documents: impl IntoIterator<Item = Part>,
 ) -> Prompt {
     let recipe = &config.recipe;
-    let how_many = match config.count {
+    let parts = std::iter::once(Part::Text(task(intro, config.count, recipe))).chain(documents);
+    Prompt::new(&config.model, [Message::of(Role::User, parts)]).system(SYSTEM).parameters(recipe.parameters)
+}
+
+/// Returns the text of the task: the number of personas, the parts of each, the form of a claim, and the recipe's
+/// instructions.
+fn task(intro: &str, count: Count, recipe: &PersonaRecipe) -> String {
+    let how_many = how_many(count);
+    let quotes = match recipe.grounding {
+        Grounding::Off => "",
+        _ => ", and the quotes that show the persona best",
+    };
+    let claims = claims(recipe);
+    let instructions = recipe.instructions.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let mut task = format!(
+        "{intro} Draw {how_many} from them, each clearly different from the \
+         others and each standing for participants with like goals and troubles.\n\
+         For each persona give a name, a one-line title, demographics (null for what nobody said), goals, pain_points, \
+         behaviours, motivations{quotes}.\n{claims}"
+    );
+    task.extend(instructions.into_iter().flat_map(|text| [text, "\n"]));
+    task
+}
+
+/// Returns the number of personas in the words of the task. A range says for which participants there may be more.
+fn how_many(count: Count) -> String {
+    match count {
         Count::Exactly(1) => "exactly 1 persona".to_owned(),
         Count::Exactly(count) => format!("exactly {count} personas"),
         Count::AtLeast(count) => {
@@ -39,23 +71,16 @@ pub(super) fn prompt_over(
             let (least, most) = (count.least(), count.most());
             format!("{least} to {most} personas, as many as there are kinds of participants,")
         }
-    };
-    let mut task = format!(
-        "{intro} Draw {how_many} from them, each clearly different from the \
-         others and each standing for participants with like goals and troubles.\n\
-         For each persona give a name, a one-line title, demographics (null for what nobody said), goals, pain_points, \
-         behaviours, motivations{quotes}.\n",
-        quotes = if recipe.grounding == Grounding::Off {
-            ""
-        } else {
-            ", and the quotes that show the persona best"
-        },
-    );
+    }
+}
+
+/// Returns the part of the task about claims: with grounding, each has a citation.
+fn claims(recipe: &PersonaRecipe) -> String {
     let claim = match recipe.detail {
         Detail::Detailed => "two or three sentences",
         _ => "one short sentence",
     };
-    task.push_str(&match recipe.grounding {
+    match recipe.grounding {
         Grounding::Off => format!(
             "Each goal, pain point, behaviour and motivation is {claim}. Leave a list empty where nobody said anything.\n"
         ),
@@ -64,16 +89,11 @@ pub(super) fn prompt_over(
              document that supports it) and quote (the participant's words, copied character by character from that \
              document). Quote participants only, never the interviewer. Leave a list empty where nobody said anything.\n"
         ),
-    });
-    if let Some(instructions) = recipe.instructions.as_deref().map(str::trim).filter(|text| !text.is_empty())
-    {
-        task.push_str(instructions);
-        task.push('\n');
     }
-    let parts = std::iter::once(Part::Text(task)).chain(documents);
-    Prompt::new(&config.model, [Message::of(Role::User, parts)]).system(SYSTEM).parameters(recipe.parameters)
 }
 
+/// Returns a document as a part of the prompt, with its turns, so that a provider can tell participants from
+/// interviewers.
 fn part((index, document): (usize, &Document)) -> Part {
     let turns: Vec<SpeakerTurn> = document
         .turns
@@ -95,7 +115,7 @@ pub(super) fn id_of(index: usize) -> String {
     format!("d{}", index + 1)
 }
 
-/// Returns the index of the document with an id.
+/// Returns the index of the document with an id; `None` for a text that is no id, as models may invent one.
 pub(super) fn index_of(id: &str) -> Option<usize> {
     id.strip_prefix('d')?.parse::<usize>().ok()?.checked_sub(1)
 }
@@ -108,6 +128,8 @@ struct Bounds {
     quote_length: u32,
 }
 
+/// Returns the bounds: complexity sets the number of claims, detail their length. Brief recipes have a third of the
+/// claims.
 fn bounds(recipe: &PersonaRecipe) -> Bounds {
     let claims = match recipe.complexity {
         Complexity::Simple => 3,
@@ -123,42 +145,56 @@ fn bounds(recipe: &PersonaRecipe) -> Bounds {
 
 /// Returns the schema of an answer with `count` personas. Its fields are in the order in which a model writes them best.
 pub(crate) fn schema(count: Count, recipe: &PersonaRecipe) -> Result<Schema, LlmError> {
-    let bounds = bounds(recipe);
-    let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
-    let object = |properties: Value| {
-        let required: Vec<&String> =
-            properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
-        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
-    };
-    let fact = || json!({ "type": ["string", "null"], "maxLength": 300 });
-    let list = |items: &Value, most: u32| json!({ "type": "array", "items": items, "maxItems": most });
-    let document = || json!({ "type": "string", "pattern": "^d[0-9]{1,6}$" });
-    let (statement, words) = (text(bounds.claim_length), text(bounds.quote_length));
-    let claim = match recipe.grounding {
-        Grounding::Off => statement,
-        _ => object(json!({ "claim": statement, "document": document(), "quote": words })),
-    };
-    let mut persona = json!({
-        "name": text(100),
-        "title": text(200),
-        "demographics": object(json!({
-            "age_range": fact(), "occupation": fact(), "industry": fact(), "location": fact(), "experience": fact(),
-        })),
-        "goals": list(&claim, bounds.claims),
-        "pain_points": list(&claim, bounds.claims),
-        "behaviours": list(&claim, bounds.claims),
-        "motivations": list(&claim, bounds.claims),
-    });
-    if recipe.grounding != Grounding::Off {
-        let quote = object(json!({ "document": document(), "quote": words }));
-        persona["quotes"] = list(&quote, bounds.quotes);
-    }
+    let persona = object(persona_properties(recipe));
     let (least, most) = (count.least(), count.most());
-    let personas = json!({ "type": "array", "items": object(persona), "minItems": least, "maxItems": most });
+    let personas = json!({ "type": "array", "items": persona, "minItems": least, "maxItems": most });
     Schema::new("personas", object(json!({ "personas": personas })))
 }
 
-/// Returns the schema without bounds on the number of personas.
+/// Returns the schemas of a persona's fields.
+fn persona_properties(recipe: &PersonaRecipe) -> Value {
+    let bounds = bounds(recipe);
+    let (claims, quote) = (list(&claim(recipe, &bounds), bounds.claims), text(1, bounds.quote_length));
+    let mut persona = json!({
+        "name": text(1, 100),
+        "title": text(1, 200),
+        "demographics": demographics(),
+        "goals": claims,
+        "pain_points": claims,
+        "behaviours": claims,
+        "motivations": claims,
+    });
+    if recipe.grounding != Grounding::Off {
+        let quote = object(json!({ "document": document_id(), "quote": quote }));
+        persona["quotes"] = list(&quote, bounds.quotes);
+    }
+    persona
+}
+
+/// Returns the schema of a claim: with a citation, or a text alone if grounding is off.
+fn claim(recipe: &PersonaRecipe, bounds: &Bounds) -> Value {
+    let (statement, quote) = (text(1, bounds.claim_length), text(1, bounds.quote_length));
+    match recipe.grounding {
+        Grounding::Off => statement,
+        _ => object(json!({ "claim": statement, "document": document_id(), "quote": quote })),
+    }
+}
+
+/// Returns the schema of the facts about a persona, each `null` if no participant mentioned it.
+fn demographics() -> Value {
+    let fact = nullable_text(300);
+    object(json!({
+        "age_range": fact, "occupation": fact, "industry": fact, "location": fact, "experience": fact,
+    }))
+}
+
+/// Returns the schema of a document's id in a prompt, as `id_of` writes it.
+pub(super) fn document_id() -> Value {
+    json!({ "type": "string", "pattern": "^d[0-9]{1,6}$" })
+}
+
+/// Returns the schema without bounds on the number of personas. Answers are checked against it: whether their number is
+/// right depends on near duplicates and on earlier partial answers, which `PersonaWork` takes into account.
 pub(crate) fn unbounded(schema: &Schema) -> Schema {
     let mut value = schema.value().clone();
     if let Some(list) = value.pointer_mut("/properties/personas").and_then(Value::as_object_mut) {

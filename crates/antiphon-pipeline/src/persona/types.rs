@@ -1,8 +1,29 @@
+//! The personas of a run, as they are written to `personas.json`:
+//!
+//! ```json
+//! {
+//!   "schema": "antiphon.personas/1",
+//!   "run_id": "0190f5fe-7c00-7000-8000-000000000000",
+//!   "personas": [{
+//!     "id": "persona-001", "name": "The early riser", "title": "Bakes at night",
+//!     "demographics": { "occupation": "baker" },
+//!     "goals": ["Sleep"], "pain_points": [], "behaviours": [], "motivations": [],
+//!     "quotes": [],
+//!     "evidence": [{
+//!       "claim": "Sleep", "document": "p1.txt", "line": 2, "start": 32, "end": 48,
+//!       "quote": "I want to sleep.", "speaker": "P1", "match": "exact"
+//!     }],
+//!     "unverified": []
+//!   }]
+//! }
+//! ```
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The content of `personas.json`.
+/// The content of `personas.json`: the personas of one run. Read one with
+/// [`read_personas`](crate::runs::read_personas).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Personas {
@@ -15,7 +36,7 @@ pub struct Personas {
 }
 
 impl Personas {
-    /// Creates the document for the personas of a run.
+    /// Creates the document for the personas of a run, with the current schema.
     #[must_use]
     pub fn new(run_id: impl Into<String>, personas: Vec<Persona>) -> Self {
         Self { schema: "antiphon.personas/1".to_owned(), run_id: run_id.into(), personas }
@@ -23,10 +44,14 @@ impl Personas {
 }
 
 /// A kind of user, drawn from what participants said.
+///
+/// Claims are the entries of [`goals`](Self::goals), [`pain_points`](Self::pain_points),
+/// [`behaviours`](Self::behaviours) and [`motivations`](Self::motivations). With grounding, each claim is in
+/// [`evidence`](Self::evidence) or in [`unverified`](Self::unverified).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Persona {
-    /// The id: `persona-001` and so on.
+    /// The id: `persona-001` and so on, by the position in the answer. Unique within a run only.
     pub id: String,
     /// The name.
     pub name: String,
@@ -46,7 +71,7 @@ pub struct Persona {
     pub quotes: Vec<Quote>,
     /// The verified citations behind the claims above.
     pub evidence: Vec<Evidence>,
-    /// Citations that were not found in any participant's words.
+    /// Citations that were not found in any participant's words: possible hallucinations, kept for the reader to judge.
     pub unverified: Vec<Unverified>,
 }
 

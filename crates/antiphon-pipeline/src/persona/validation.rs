@@ -1,3 +1,20 @@
+//! Rules for personas: built-in ones, and the custom ones of a recipe.
+//!
+//! A violation never changes a persona, and never causes a call: the answer is paid for, and rules are for its reader.
+//! To have an answer of a model checked and requested again, use the checks of a recipe over rows instead ([`Check`]).
+//!
+//! | built-in rule | violated by | level |
+//! |---|---|---|
+//! | `name_not_generic` | a placeholder such as "User 2" | warning |
+//! | `has_goals`, `has_pain_points` | an empty list | warning |
+//! | `has_behaviours`, `has_motivations` | an empty list | info |
+//! | `unique_claims` | two equal claims in a list, ignoring case | warning |
+//! | `claims_not_empty` | a claim of fewer than three letters or digits | warning |
+//! | `minimum_detail` | one or two claims in all; none | warning; error |
+//! | `has_demographics` | no demographics | info |
+//! | `has_quotes` | no verified quotes, unless grounding is off | warning |
+//! | `evidence` | unverified claims, unless grounding is off | info; warning if more than half as many as claims |
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +27,17 @@ use antiphon_engine::{Check, Checks};
 
 /// A custom rule for personas, from a recipe.
 ///
-/// Besides `name`, `level` and `at`, set at least one of `regex`, `min`, `max` and `unique`.
+/// Besides `name`, `level` and `at`, set at least one of `regex`, `min`, `max` and `unique`. In TOML:
+///
+/// ```toml
+/// [[rule]]
+/// name = "few goals"
+/// level = "info"
+/// at = "/goals"
+/// max = 5
+/// ```
+///
+/// A rule lowers the score of a persona that violates it; see [`Validation`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -51,6 +78,7 @@ pub enum Level {
 }
 
 impl Level {
+    /// Returns the points that a finding deducts from the score of its persona.
     fn points(self) -> usize {
         match self {
             Self::Info => 2,
@@ -103,30 +131,43 @@ const FIELDS: [&str; 11] = [
 ];
 
 /// The custom rules of a recipe, compiled.
+///
+/// `unique` compares the personas that one value of this type has checked: compile the rules again for each answer.
 #[derive(Debug)]
-pub(crate) struct Rules(Vec<(String, Level, Checks)>);
+pub(crate) struct Rules(Vec<CompiledRule>);
+
+/// A rule's name, its level, and the engine's checks for it.
+type CompiledRule = (String, Level, Checks);
 
 impl Rules {
+    /// Compiles rules. The error is the first mistake: a place that personas do not have, bounds in the wrong order, or
+    /// a check that the engine refuses, such as an invalid regular expression.
     pub(crate) fn new(rules: &[Rule]) -> Result<Self, String> {
-        let compiled = rules.iter().map(|rule| {
-            let Rule { name, level, at, regex, min, max, unique } = rule.clone();
-            let field = at.split('/').nth(1).unwrap_or_default();
-            if !FIELDS.contains(&field) {
-                let near =
-                    near_name(field, FIELDS.into_iter()).map(|near| format!("; did you mean /{near}?"));
-                let near = near.unwrap_or_else(|| format!("; use one of {}", FIELDS.join(", ")));
-                return Err(format!("the rule {name}: personas have nothing at {at}{near}"));
-            }
-            if min.zip(max).is_some_and(|(min, max)| min > max) {
-                return Err(format!("the rule {name}: min is greater than max"));
-            }
-            let mut check = Check::default();
-            (check.at, check.regex, check.min, check.max, check.unique) = (at, regex, min, max, unique);
-            let checks = Checks::new(&[check]);
-            let checks = checks.map_err(|why| format!("the rule {name}: {why}"))?;
-            Ok((name, level, checks))
-        });
-        compiled.collect::<Result<_, String>>().map(Self)
+        rules.iter().map(compiled).collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// Compiles one rule.
+fn compiled(rule: &Rule) -> Result<CompiledRule, String> {
+    let Rule { name, level, at, regex, min, max, unique } = rule.clone();
+    let field = at.split('/').nth(1).unwrap_or_default();
+    if !FIELDS.contains(&field) {
+        return Err(format!("the rule {name}: personas have nothing at {at}{}", field_hint(field)));
+    }
+    if min.zip(max).is_some_and(|(min, max)| min > max) {
+        return Err(format!("the rule {name}: min is greater than max"));
+    }
+    let mut check = Check::default();
+    (check.at, check.regex, check.min, check.max, check.unique) = (at, regex, min, max, unique);
+    let checks = Checks::new(&[check]).map_err(|why| format!("the rule {name}: {why}"))?;
+    Ok((name, level, checks))
+}
+
+/// Returns a hint for a field that personas do not have: a similar one, or all of them.
+fn field_hint(field: &str) -> String {
+    match near_name(field, FIELDS.into_iter()) {
+        Some(near) => format!("; did you mean /{near}?"),
+        None => format!("; use one of {}", FIELDS.join(", ")),
     }
 }
 
@@ -150,16 +191,20 @@ pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rul
     Validation { score: points.checked_div(personas.len()).unwrap_or(0), findings }
 }
 
+/// The name of a violated rule, its level, and a description.
 type RuleViolation = (String, Level, String);
 
+/// Returns the violations of custom rules. `index` is the persona's position, by which `unique` reports an earlier
+/// equal value.
 fn custom(persona: &Persona, index: u64, rules: &Rules) -> Vec<RuleViolation> {
     let Ok(value) = serde_json::to_value(persona) else { return Vec::new() };
-    let breach = |(name, level, checks): &(String, Level, Checks)| {
+    let breach = |(name, level, checks): &CompiledRule| {
         checks.hold(index, &value).err().map(|why| (name.clone(), *level, why.to_string()))
     };
     rules.0.iter().filter_map(breach).collect()
 }
 
+/// Returns the violations of the built-in rules, which the module's table lists.
 fn built_in(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
     let lists = [
         ("goals", &persona.goals),
@@ -167,44 +212,69 @@ fn built_in(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
         ("behaviours", &persona.behaviours),
         ("motivations", &persona.motivations),
     ];
-    let mut violations = Vec::new();
-    let mut add = |rule: &str, level, message: String| violations.push((rule.to_owned(), level, message));
+    let mut found = Violations::default();
     if is_generic(&persona.name) {
-        add("name_not_generic", Level::Warning, format!("{} is a generic name", persona.name));
+        found.add("name_not_generic", Level::Warning, format!("{} is a generic name", persona.name));
     }
-    for (what, claims) in lists {
+    lists.iter().for_each(|(what, claims)| found.check_claims(what, claims));
+    let claims: usize = lists.iter().map(|(_, claims)| claims.len()).sum();
+    found.check_amount(claims, persona);
+    found.check_grounding(claims, persona, grounding);
+    found.0
+}
+
+/// The violations of built-in rules by one persona so far.
+#[derive(Default)]
+struct Violations(Vec<RuleViolation>);
+
+impl Violations {
+    /// Adds a violation.
+    fn add(&mut self, rule: &str, level: Level, message: String) {
+        self.0.push((rule.to_owned(), level, message));
+    }
+
+    /// Checks one list of claims, called `what`: whether there are any, all different, and none without content.
+    fn check_claims(&mut self, what: &str, claims: &[String]) {
         if claims.is_empty() {
             let level = if matches!(what, "goals" | "pain points") { Level::Warning } else { Level::Info };
-            add(&format!("has_{}", what.replace(' ', "_")), level, format!("no {what}"));
+            self.add(&format!("has_{}", what.replace(' ', "_")), level, format!("no {what}"));
         }
         let unique: BTreeSet<String> = claims.iter().map(|claim| claim.to_lowercase()).collect();
         if unique.len() < claims.len() {
-            add("unique_claims", Level::Warning, format!("duplicate among its {what}"));
+            self.add("unique_claims", Level::Warning, format!("duplicate among its {what}"));
         }
         if claims.iter().any(|claim| claim.chars().filter(|c| c.is_alphanumeric()).count() < 3) {
-            add("claims_not_empty", Level::Warning, format!("one of its {what} is too short"));
+            self.add("claims_not_empty", Level::Warning, format!("one of its {what} is too short"));
         }
     }
-    let claims: usize = lists.iter().map(|(_, claims)| claims.len()).sum();
-    match claims {
-        0 => add("minimum_detail", Level::Error, "no claims".to_owned()),
-        1 | 2 => add("minimum_detail", Level::Warning, format!("few claims: {claims}")),
-        _ => {}
+
+    /// Checks whether there is enough of a persona to be of use: claims in any list, and demographics.
+    fn check_amount(&mut self, claims: usize, persona: &Persona) {
+        match claims {
+            0 => self.add("minimum_detail", Level::Error, "no claims".to_owned()),
+            1 | 2 => self.add("minimum_detail", Level::Warning, format!("few claims: {claims}")),
+            _ => {}
+        }
+        if persona.demographics.is_empty() {
+            self.add("has_demographics", Level::Info, "no demographics".to_owned());
+        }
     }
-    if persona.demographics.is_empty() {
-        add("has_demographics", Level::Info, "no demographics".to_owned());
-    }
-    if grounding != Grounding::Off {
+
+    /// Checks the evidence, if any was requested. In strict mode unverified claims are no longer among the `claims`,
+    /// but are counted here, too.
+    fn check_grounding(&mut self, claims: usize, persona: &Persona, grounding: Grounding) {
+        if grounding == Grounding::Off {
+            return;
+        }
         if persona.quotes.is_empty() {
-            add("has_quotes", Level::Warning, "no verified quotes".to_owned());
+            self.add("has_quotes", Level::Warning, "no verified quotes".to_owned());
         }
         let open = persona.unverified.iter().filter(|open| open.claim.is_some()).count();
         let level = if open * 2 > claims { Level::Warning } else { Level::Info };
         if open > 0 {
-            add("evidence", level, format!("claims without evidence: {open}"));
+            self.add("evidence", level, format!("claims without evidence: {open}"));
         }
     }
-    violations
 }
 
 /// Returns whether a name is a placeholder, also with a number or a letter at its end: "User 2", "Persona A".

@@ -1,3 +1,10 @@
+//! Pacing by the headers of a server: the remaining amount of each limit is followed between reports.
+//!
+//! A report is old when it arrives: it counts the call that it answers, but not those sent since. So the level after a
+//! report is the reported amount, plus the refill since the request was sent, minus the cost of the calls sent since.
+//! Headers are trusted only as far as they agree with what happens: a rate that refusals contradict repeatedly is
+//! replaced by a measured one.
+
 use std::time::{Duration, Instant};
 
 use super::cost_factor::{CostFactor, CostSample};
@@ -19,6 +26,7 @@ pub(super) struct Dimension {
     is_shared: bool,
 }
 
+/// The state of a limit since its first report.
 #[derive(Debug)]
 struct AdvertisedLimit {
     /// Reported limit, and the highest remaining amount so far: the limit may be that of a minute, of which a burst can use
@@ -54,17 +62,37 @@ struct RateSample {
     through: f64,
 }
 
+/// One limit in the headers of an answer, scaled to this process's part of it.
+#[derive(Debug, Clone, Copy)]
+struct LimitReport {
+    /// The remaining amount for all processes together.
+    whole: f64,
+    /// The remaining amount.
+    remaining: f64,
+    /// The amount that is missing to the limit; 0 if the limit is not reported.
+    missing: f64,
+    /// The refill each second, if the headers show one.
+    rate: Option<f64>,
+    /// Whether the limit itself is reported.
+    has_limit: bool,
+    /// The time until nothing is missing.
+    resets_in: Option<Duration>,
+}
+
 /// The request to which an answer belongs.
-///
-/// `total` is the cost of all requests sent up to and including this one, `counted` the part of it that the server had counted
-/// by then, and `part` this process's part of the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SentRequest {
+    /// Position among the requests, from 1.
     pub(super) number: u64,
+    /// Time at which it was sent.
     pub(super) at: Instant,
+    /// Cost of all requests sent up to and including this one.
     pub(super) total: f64,
+    /// Part of `total` that the server had counted by then.
     pub(super) counted: f64,
+    /// Whether the server refused the request.
     pub(super) refused: bool,
+    /// This process's part of the limit.
     pub(super) part: f64,
 }
 
@@ -87,14 +115,17 @@ impl Dimension {
         Self { factor: Some(CostFactor::new()), ..Self::default() }
     }
 
+    /// Returns whether the headers of recent answers reported the limit.
     pub(super) fn is_advertised(&self) -> bool {
         self.advertised.is_some()
     }
 
+    /// Returns the refill each second: 0 for a limit whose rate is not known yet, `None` for one that is not reported.
     pub(super) fn rate(&self) -> Option<f64> {
         self.advertised.as_ref().map(|advertised| advertised.rate)
     }
 
+    /// Returns the total estimated cost of the calls that were sent.
     pub(super) fn total(&self) -> f64 {
         self.sent
     }
@@ -104,7 +135,7 @@ impl Dimension {
         self.factor.as_ref().map_or(cost, |factor| factor.apply(cost))
     }
 
-    /// Returns when `cost` may be sent; a time that is not after `now` means at once.
+    /// Returns when `cost` may be sent: `now` or earlier if nothing has to be waited for.
     pub(super) fn ready_at(&mut self, cost: f64, now: Instant) -> Instant {
         let cost = self.true_cost(cost);
         let Some(advertised) = &mut self.advertised else { return now };
@@ -119,17 +150,10 @@ impl Dimension {
         advertised.reckoned = if is_even { advertised.rate.max(cost + spare) } else { f64::INFINITY };
         advertised.advance(now);
         let missing = (cost + spare).min(advertised.max_level) - advertised.level;
-        if missing <= 0.0 {
-            return now;
-        }
-        let by_rate = Duration::try_from_secs_f64(missing / advertised.rate)
-            .ok()
-            .and_then(|wait| now.checked_add(wait));
-        // A server that refills all at once, at the end of a minute, has no rate, but it reports the end of the minute.
-        let by_reset = advertised.full_at.filter(|_| advertised.owed > 0.0);
-        by_rate.into_iter().chain(by_reset).min().unwrap_or(advertised.observed_at + PROBE_INTERVAL)
+        advertised.refilled_at(missing, now)
     }
 
+    /// Takes the estimated cost of a call that is sent.
     pub(super) fn send(&mut self, cost: f64, now: Instant) {
         self.sent += cost;
         let cost = self.true_cost(cost);
@@ -164,54 +188,35 @@ impl Dimension {
 
     /// Learns from the `allowance` that the answer to `request` reported.
     pub(super) fn observe(&mut self, allowance: Allowance, request: SentRequest, now: Instant) {
-        let Some(remaining) = allowance.remaining else {
-            self.observe_silence();
-            return;
-        };
-        let missing = allowance.limit.unwrap_or(remaining).saturating_sub(remaining);
-        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-        let (left, missing) = (remaining as f64, missing as f64 * request.part);
-        let (remaining, rate) = (left * request.part, allowance.rate().map(|rate| rate * request.part));
-        // A refusal is quick, and arrives before the headers of answers that were counted before it.
-        if let Some(factor) = self.factor.as_mut().filter(|_| !request.refused) {
-            let counted = request.counted - self.refunded;
-            let point = CostSample { at: request.at, remaining, missing, counted };
-            factor.learn(point, rate.unwrap_or_default());
-        }
+        let Some(report) = LimitReport::of(allowance, request.part) else { return self.observe_silence() };
+        self.learn_cost(&report, &request);
         if self.advertised.as_ref().is_some_and(|advertised| request.number < advertised.number) {
             return;
         }
         let total = if request.refused { request.total } else { request.total.min(request.counted) };
-        let sample = RateSample { at: request.at, remaining, through: total - self.refunded };
+        let sample =
+            RateSample { at: request.at, remaining: report.remaining, through: total - self.refunded };
         let sent_since = self.true_cost(self.sent - total);
-        let advertised = self.advertised.get_or_insert(AdvertisedLimit {
-            limit: 1.0,
-            max_level: 1.0,
-            level: 0.0,
-            at: now,
-            rate: rate.unwrap_or(0.0),
-            contradictions: 0,
-            owed: 0.0,
-            full_at: None,
-            reckoned: f64::INFINITY,
-            observed_at: now,
-            silent: 0,
-            number: request.number,
-            anchor: sample,
-        });
-        (advertised.number, advertised.observed_at, advertised.silent) = (request.number, now, 0);
-        (advertised.limit, advertised.max_level) = (remaining + missing, advertised.max_level.max(remaining));
-        if allowance.limit.is_some() {
-            // The limit may have been higher before.
-            advertised.max_level = advertised.max_level.min(advertised.limit);
-        }
         // Other processes may have taken the refill.
-        let is_contradicted = request.refused && left < 1.0 && !self.is_shared;
-        advertised.learn(sample, missing, rate, is_contradicted);
-        let back = advertised.rate * now.saturating_duration_since(request.at).as_secs_f64();
-        (advertised.level, advertised.at) = ((remaining + back - sent_since).min(advertised.max_level), now);
-        (advertised.owed, advertised.full_at) =
-            (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
+        let is_contradicted = request.refused && report.whole < 1.0 && !self.is_shared;
+        let new = AdvertisedLimit::new(request.number, sample, report.rate.unwrap_or(0.0), now);
+        let advertised = self.advertised.get_or_insert(new);
+        advertised.update(&report, request.number, now);
+        advertised.learn(sample, report.missing, report.rate, is_contradicted);
+        advertised.set_level(&report, request.at, sent_since, now);
+    }
+
+    /// Learns the actual cost of estimated units from a report, where costs are estimates. A refusal is quick, and
+    /// arrives before the headers of answers that were counted before it: nothing is learned from it.
+    fn learn_cost(&mut self, report: &LimitReport, request: &SentRequest) {
+        if let Some(factor) = self.factor.as_mut().filter(|_| !request.refused) {
+            let LimitReport { remaining, missing, .. } = *report;
+            let counted = request.counted - self.refunded;
+            factor.learn(
+                CostSample { at: request.at, remaining, missing, counted },
+                report.rate.unwrap_or_default(),
+            );
+        }
     }
 
     /// Scales the amounts by `ratio`, since this process's part of the limit has changed to `part`.
@@ -244,7 +249,76 @@ impl Dimension {
     }
 }
 
+impl LimitReport {
+    /// Reads an allowance, scaled to this process's `part` of the limit; `None` if it has no remaining amount.
+    fn of(allowance: Allowance, part: f64) -> Option<Self> {
+        let remaining = allowance.remaining?;
+        let missing = allowance.limit.unwrap_or(remaining).saturating_sub(remaining);
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+        let (whole, missing) = (remaining as f64, missing as f64 * part);
+        Some(Self {
+            whole,
+            remaining: whole * part,
+            missing,
+            rate: allowance.rate().map(|rate| rate * part),
+            has_limit: allowance.limit.is_some(),
+            resets_in: allowance.resets_in,
+        })
+    }
+}
+
 impl AdvertisedLimit {
+    /// Creates a limit with its first sample, before the amounts of the report are taken over.
+    fn new(number: u64, anchor: RateSample, rate: f64, now: Instant) -> Self {
+        Self {
+            limit: 1.0,
+            max_level: 1.0,
+            level: 0.0,
+            at: now,
+            rate,
+            contradictions: 0,
+            owed: 0.0,
+            full_at: None,
+            reckoned: f64::INFINITY,
+            observed_at: now,
+            silent: 0,
+            number,
+            anchor,
+        }
+    }
+
+    /// Takes over the limit and the highest level from the report to a request.
+    fn update(&mut self, report: &LimitReport, number: u64, now: Instant) {
+        (self.number, self.observed_at, self.silent) = (number, now, 0);
+        (self.limit, self.max_level) =
+            (report.remaining + report.missing, self.max_level.max(report.remaining));
+        if report.has_limit {
+            // The limit may have been higher before.
+            self.max_level = self.max_level.min(self.limit);
+        }
+    }
+
+    /// Sets the level to the reported amount, plus the refill since the request was sent at `at`, minus the cost of the
+    /// calls sent since then.
+    fn set_level(&mut self, report: &LimitReport, at: Instant, sent_since: f64, now: Instant) {
+        let back = self.rate * now.saturating_duration_since(at).as_secs_f64();
+        (self.level, self.at) = ((report.remaining + back - sent_since).min(self.max_level), now);
+        (self.owed, self.full_at) = (report.missing, report.resets_in.and_then(|wait| now.checked_add(wait)));
+    }
+
+    /// Returns when the `missing` amount is refilled: `now` if nothing is missing. Without a rate and a time of the
+    /// reset, a call is sent each second to get another report.
+    fn refilled_at(&self, missing: f64, now: Instant) -> Instant {
+        if missing <= 0.0 {
+            return now;
+        }
+        let by_rate =
+            Duration::try_from_secs_f64(missing / self.rate).ok().and_then(|wait| now.checked_add(wait));
+        // A server that refills all at once, at the end of a minute, has no rate, but it reports the end of the minute.
+        let by_reset = self.full_at.filter(|_| self.owed > 0.0);
+        by_rate.into_iter().chain(by_reset).min().unwrap_or(self.observed_at + PROBE_INTERVAL)
+    }
+
     /// Adds the refill until `now`.
     fn advance(&mut self, now: Instant) {
         let mut back = self.rate * now.saturating_duration_since(self.at).as_secs_f64();

@@ -10,11 +10,16 @@ use super::registry::AdaptivePolicy;
 /// fails calls when it is overloaded. Failures that do not depend on the concurrency do not lower the limit.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
+    /// Current limit, from 1 to `max`; a fraction, since it grows by less than one with each answer.
     limit: f64,
     max: f64,
+    /// Whether a refusal has lowered the limit: growth is slow from then on.
     has_decreased: bool,
+    /// Time until which the limit does not grow, since more concurrency was found to be of no use.
     hold_until: Option<Instant>,
+    /// Round that is being measured; `None` before the first call.
     round: Option<Round>,
+    /// Round with the best throughput so far.
     best: Option<RoundResult>,
     /// Smoothed latency of answers, in seconds.
     mean_latency: f64,
@@ -26,9 +31,12 @@ pub(super) struct ConcurrencyLimit {
 /// A measuring round: as many ended calls as the limit was when it started, over at least the latency of an answer.
 #[derive(Debug)]
 struct Round {
+    /// Limit when the round started.
     limit: f64,
     since: Instant,
+    /// Number of calls that were answered.
     answers: f64,
+    /// Number of calls that failed for another reason than a limit.
     failures: f64,
     /// Total duration of these calls, in seconds.
     seconds: f64,
@@ -39,6 +47,7 @@ struct Round {
 /// The throughput of a round, by Little's law: concurrency divided by latency.
 #[derive(Debug)]
 struct RoundResult {
+    /// Limit of the round.
     limit: f64,
     /// Answers each second.
     per_second: f64,
@@ -51,7 +60,9 @@ struct RoundResult {
 const PROBE_CALLS: usize = 8;
 const PROBE_TIME: Duration = Duration::from_millis(500);
 
+/// The factor by which a refusal lowers the limit.
 const DECREASE: f64 = 0.7;
+/// The time without growth after a limit that was too high.
 const HOLD: Duration = Duration::from_secs(30);
 /// The weight of the newest answer in the smoothed latency.
 const SMOOTHING: f64 = 0.1;
@@ -106,13 +117,7 @@ impl ConcurrencyLimit {
     /// Records an answer after `took`; `in_flight` includes its call.
     pub(super) fn answered(&mut self, in_flight: usize, took: Duration, now: Instant) {
         let seconds = took.as_secs_f64();
-        if let Some(limit) = self.before_failures
-            && self.was_unresponsive(now)
-        {
-            // No call was answered in the meantime, so the concurrency was not the cause.
-            self.limit = self.limit.max(limit);
-            (self.hold_until, self.round, self.best, self.before_failures) = (None, None, None, None);
-        }
+        self.restore_after_outage(now);
         self.last_answer = Some(now);
         self.mean_latency +=
             if self.mean_latency == 0.0 { seconds } else { (seconds - self.mean_latency) * SMOOTHING };
@@ -124,6 +129,17 @@ impl ConcurrencyLimit {
         if is_used && self.hold_until.is_none_or(|until| until <= now) {
             let step = if self.has_decreased { 1.0 / self.limit } else { 1.0 };
             self.limit = (self.limit + step).min(self.max);
+        }
+    }
+
+    /// Restores the limit that failures lowered, if no call was answered in the meantime: it was an outage, of which
+    /// the concurrency was not the cause.
+    fn restore_after_outage(&mut self, now: Instant) {
+        if let Some(limit) = self.before_failures
+            && self.was_unresponsive(now)
+        {
+            self.limit = self.limit.max(limit);
+            (self.hold_until, self.round, self.best, self.before_failures) = (None, None, None, None);
         }
     }
 

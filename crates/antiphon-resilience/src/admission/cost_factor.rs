@@ -7,6 +7,7 @@ use super::bursts;
 /// The headers of two answers show the cost of the calls between them: the refill, less the increase of the remaining amount.
 #[derive(Debug)]
 pub(super) struct CostFactor {
+    /// The ratio, from 0.01 to 100; 1 at first.
     per_unit: f64,
     /// Actual and estimated cost of the latest calls.
     taken: f64,
@@ -20,9 +21,13 @@ pub(super) struct CostFactor {
 /// A sample: when the request of an answer was sent, the remaining and missing amounts then, and the estimated total counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CostSample {
+    /// Time at which the request was sent.
     pub(super) at: Instant,
+    /// Remaining amount that its answer reported.
     pub(super) remaining: f64,
+    /// Amount that was missing to the limit.
     pub(super) missing: f64,
+    /// Estimated cost of all requests that the server had counted, less the refused ones.
     pub(super) counted: f64,
 }
 
@@ -56,6 +61,9 @@ impl CostFactor {
     }
 
     /// Learns from an answer, with a refill of `rate` each second.
+    ///
+    /// A measurement spans at least `MEASURE_TIME`; a shorter one is continued with the next answer. After the first
+    /// burst, nothing is measured without a rate, since the refill is then not known.
     pub(super) fn learn(&mut self, point: CostSample, rate: f64) {
         let since = |then: Instant| point.at.saturating_duration_since(then);
         let (last, anchor) = (self.last.replace(point), self.anchor);
@@ -87,6 +95,7 @@ impl CostFactor {
         }
     }
 
+    /// Sets the ratio from sums of actual and estimated cost.
     fn set(&mut self, taken: f64, estimated: f64) {
         (self.taken, self.estimated) = (taken, estimated);
         self.per_unit = (taken / estimated).clamp(0.01, 100.0);

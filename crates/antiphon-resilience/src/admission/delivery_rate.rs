@@ -7,17 +7,22 @@ use std::time::{Duration, Instant};
 /// distort the measurement.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryRate {
+    /// Time of the first request.
     started_at: Option<Instant>,
+    /// Pace of requests; `None` before the first refusal, and after the limit was found to be gone.
     pace: Option<Pace>,
     /// Whether there ever was a pace.
     has_paced: bool,
     /// Refusal from which requests are counted.
     anchor: Option<Refusal>,
+    /// Time from which the next request may be sent.
     next_at: Option<Instant>,
 }
 
+/// The pace at which requests are sent, which creeps up until the next refusal.
 #[derive(Debug)]
 struct Pace {
+    /// Requests each second.
     rate: f64,
     /// Rate after the last refusal.
     from: f64,
@@ -25,6 +30,7 @@ struct Pace {
     ceiling: f64,
     /// Number of requests that were counted: the measurement is exact to one of them.
     counted: f64,
+    /// Time up to which the growth is included in `rate`.
     grown_at: Option<Instant>,
 }
 
@@ -34,6 +40,7 @@ pub(super) struct Refusal {
     at: Instant,
     /// Number of the refused request.
     number: u64,
+    /// Number of requests that the server had admitted before it.
     through: f64,
     /// Time since then in which nothing was sent.
     paused: Duration,
@@ -63,6 +70,7 @@ const LIMIT_GONE: f64 = 8.0;
 const CATCH_UP: Duration = Duration::from_millis(20);
 
 impl DeliveryRate {
+    /// Returns the pace, in requests each second; `None` while no limit is known.
     pub(super) fn rate(&self) -> Option<f64> {
         self.pace.as_ref().map(|pace| pace.rate)
     }
@@ -75,13 +83,14 @@ impl DeliveryRate {
         }
     }
 
+    /// Sets the pace, and remembers that there was one.
     fn set_pace(&mut self, pace: Pace) {
         (self.pace, self.has_paced) = (Some(pace), true);
     }
 
     /// Follows a change of this process's part of the limit by `ratio`. The pace becomes `rate`, this process's part of the limit
     /// that all processes measured together; without it the pace grows at most twofold, since a process with a small part
-    /// measures what the others leave. Counting starts anew at `now`, when the server has admitted `through` calls.
+    /// measures what the others leave. Counting starts again at `now`, when the server has admitted `through` calls.
     pub(super) fn rescale(&mut self, ratio: f64, rate: Option<f64>, through: f64, now: Instant) {
         let Some(pace) = &mut self.pace else { return };
         let rate = rate.unwrap_or(pace.rate * ratio.min(2.0));
@@ -101,6 +110,8 @@ impl DeliveryRate {
         self.next_at.unwrap_or(now)
     }
 
+    /// Records a request that is sent, and computes the slot of the next one. Slots that were not used are caught up
+    /// with only for `CATCH_UP`, so that a time without calls is not followed by a burst.
     pub(super) fn send(&mut self, now: Instant) {
         self.started_at.get_or_insert(now);
         let Some(pace) = &mut self.pace else { return };
@@ -165,7 +176,11 @@ impl DeliveryRate {
         }
     }
 
-    /// Measures the rate after a refusal.
+    /// Measures the rate after a refusal, and returns the pace that follows from it.
+    ///
+    /// The requests admitted since the anchor, divided by the time, are between two bounds: with all of the time, a
+    /// lower one, and without the pauses, an upper one, since a bucket that was full before a pause ended was not
+    /// refilled any more. The new rate is a little below the pace that was refused, clamped to these bounds.
     fn measure(&mut self, last: Refusal, refusals: u32) -> Pace {
         let Refusal { at, through, .. } = last;
         let Some(anchor) = &self.anchor else {
@@ -204,16 +219,19 @@ impl DeliveryRate {
 }
 
 impl Refusal {
+    /// Creates a refusal of the request with this number, sent at `at`, when the server had admitted `through` others.
     pub(super) fn new(number: u64, at: Instant, through: f64) -> Self {
         Self { at, number, through, paused: Duration::ZERO }
     }
 
+    /// Adds a time in which nothing is sent.
     fn pause(&mut self, pause: Duration) {
         self.paused = self.paused.saturating_add(pause);
     }
 }
 
 impl Pace {
+    /// Creates a pace that has not grown yet.
     fn new(rate: f64, ceiling: f64, counted: f64) -> Self {
         Self { rate, from: rate, ceiling, counted, grown_at: None }
     }

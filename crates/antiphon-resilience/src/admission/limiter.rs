@@ -1,3 +1,5 @@
+//! The driver of the adaptive limiter: lock, queue and clock around the state machine in `state`.
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,10 +47,12 @@ pub struct AdaptiveLimiter {
     shared: Arc<Shared>,
 }
 
+/// The limiter behind all handles. No lock is held over an await.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<LimiterState>,
     queue: FairQueue,
+    /// Parts that the handles of `share` have set. Locked before `state`, where both are.
     pub(super) parts: Mutex<Parts>,
 }
 
@@ -258,6 +262,7 @@ impl AdaptiveLimiter {
         self.shared.lock().snapshot(now())
     }
 
+    /// Decides on the first caller in the queue: a permit, an error, or the time of the next decision.
     fn decide(&self, cost: Cost, deadline: Deadline) -> Decision<Result<Permit, Saturated>> {
         let now = now();
         let mut state = self.shared.lock();
@@ -318,6 +323,7 @@ impl Permit {
         }
     }
 
+    /// Ends the call with a report, and lets the first waiter decide again.
     fn end(mut self, report: impl FnOnce(&mut LimiterState, Ticket)) {
         if let Some(ticket) = self.ticket.take() {
             report(&mut self.shared.lock(), ticket);

@@ -1,3 +1,16 @@
+//! The state machine of the adaptive limiter: which call may be sent when, and what each result shows.
+//!
+//! Three estimators each know one kind of limit, and a call is sent when all that apply allow it:
+//!
+//! | estimator | learns from | applies |
+//! |---|---|---|
+//! | `Dimension`, one for each of four limits | the remaining amounts in headers | once headers report the limit |
+//! | `DeliveryRate` | the number of calls admitted between two refusals | unless headers report the limit of requests |
+//! | `ConcurrencyLimit` | throughput at different concurrencies | as long as neither knows a rate |
+//!
+//! Every method takes the time as an argument and changes plain data, so that whole traffic patterns are tested as
+//! tables. The driver, with the lock, the queue and the clock, is `AdaptiveLimiter`.
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -60,12 +73,19 @@ pub(super) struct LimiterState {
     policy: AdaptivePolicy,
     /// Limits of requests, tokens, input tokens and output tokens.
     dimensions: [Dimension; 4],
+    /// Order in which the server may have counted the calls.
     bursts: Bursts,
+    /// Rate of requests that is measured between refusals.
     delivery: DeliveryRate,
+    /// Concurrency limit that is used where no rate is known.
     concurrency: ConcurrencyLimit,
+    /// Number of callers in the queue, which the driver counts.
     pub(super) waiting: usize,
     in_flight: usize,
+    /// Time of the first call.
     started_at: Option<Instant>,
+    /// Numbers of calls: all that were sent, and those that ended in each way. A call without a result is in none of
+    /// the others.
     sent: u64,
     answered: u64,
     throttled: u64,
@@ -75,6 +95,7 @@ pub(super) struct LimiterState {
     episode: ThrottleEpisode,
     /// Whether a call was refused although requests were left: then a limit exists that the headers do not report.
     has_hidden_limit: bool,
+    /// This process's part of the server's limits, from `LEAST_PART` to 1.
     part: f64,
 }
 
@@ -86,11 +107,24 @@ const NOISE: f64 = 0.05;
 /// An episode of refusals in a row. Refusals of calls that were sent before the first of them was known count as one.
 #[derive(Debug, Default)]
 struct ThrottleEpisode {
+    /// Number of refusals.
     refusals: u32,
     /// Number of the last call that was sent before the last refusal was known.
     last_sent: u64,
     /// Time since which the server has refused all calls.
     refusing_since: Option<Instant>,
+}
+
+impl ThrottleEpisode {
+    /// Records an answer. The episode ends with the answer to a call that was sent after its last refusal was known.
+    fn answered(&mut self, ticket: &Ticket) {
+        if ticket.number > self.last_sent {
+            self.refusals = 0;
+        }
+        if self.refusing_since.is_some_and(|since| ticket.at >= since) {
+            self.refusing_since = None;
+        }
+    }
 }
 
 /// The pause for each refusal in a row, up to four, that the headers explain: the headers may be wrong.
@@ -102,10 +136,15 @@ const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The record of a call in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
+    /// Estimated cost.
     cost: Cost,
+    /// Position among the calls that were sent, from 1.
     number: u64,
+    /// Time at which the call was admitted.
     at: Instant,
+    /// Total cost of all calls up to and including this one, by dimension.
     totals: [f64; 4],
+    /// Number of the burst in which the call was sent.
     burst: u64,
 }
 
@@ -116,6 +155,7 @@ pub(super) enum NotReady {
     Until(Instant),
     /// Not before the state changes, or before this time.
     OnChange(Option<Instant>),
+    /// Not within the time that callers may wait.
     Saturated(Saturated),
 }
 
@@ -143,6 +183,12 @@ impl LimiterState {
         }
     }
 
+    /// Admits a call of the estimated `cost`, or returns when to decide again. The reasons are checked in this order: a
+    /// pause, the concurrency limit, the rate of requests, and the amounts that the headers reported.
+    ///
+    /// # Errors
+    /// [`NotReady::Saturated`] if the wait is longer than the policy's `max_wait`; the other kinds of [`NotReady`]
+    /// otherwise.
     pub(super) fn admit(&mut self, cost: Cost, now: Instant) -> Result<Ticket, NotReady> {
         self.paused_until = self.paused_until.filter(|until| *until > now);
         if let Some(until) = self.paused_until {
@@ -195,17 +241,23 @@ impl LimiterState {
         let is_whole = part.total_cmp(&1.0).is_eq() && ratio > 1.0;
         let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
         if (ratio - 1.0).abs() > NOISE || is_whole {
-            self.part = part;
-            let through = self.through(self.sent);
-            self.dimensions.iter_mut().for_each(|dimension| dimension.rescale(part, ratio));
-            self.delivery.rescale(ratio, rate.map(|rate| rate * part), through, now);
-            #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
-            let (start, max) = (self.policy.start_concurrency as f64, self.max_concurrency() as f64);
-            self.concurrency.rescale(ratio, start * part, max);
+            self.rescale(part, ratio, rate, now);
         }
         if let Some(rate) = rate.filter(|_| !self.headers_suffice()) {
             self.delivery.adopt(rate * self.part);
         }
+    }
+
+    /// Scales all limits by `ratio` to this process's new `part`. `rate` is the whole limit that all processes
+    /// measured, if any.
+    fn rescale(&mut self, part: f64, ratio: f64, rate: Option<f64>, now: Instant) {
+        self.part = part;
+        let through = self.through(self.sent);
+        self.dimensions.iter_mut().for_each(|dimension| dimension.rescale(part, ratio));
+        self.delivery.rescale(ratio, rate.map(|rate| rate * part), through, now);
+        #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+        let (start, max) = (self.policy.start_concurrency as f64, self.max_concurrency() as f64);
+        self.concurrency.rescale(ratio, start * part, max);
     }
 
     /// Returns how many of the first `sent` calls the server has admitted.
@@ -219,6 +271,7 @@ impl LimiterState {
         self.dimensions[0].is_advertised() && !self.has_hidden_limit
     }
 
+    /// Returns the error for a call that has to wait until `at`.
     fn defer_until(&self, at: Instant, now: Instant) -> NotReady {
         let wait = at.saturating_duration_since(now);
         if wait > self.policy.max_wait {
@@ -228,6 +281,7 @@ impl LimiterState {
         }
     }
 
+    /// Takes the estimated cost of a call from all limits, and returns its ticket.
     fn send(&mut self, cost: Cost, now: Instant) -> Ticket {
         self.started_at.get_or_insert(now);
         self.sent += 1;
@@ -250,6 +304,8 @@ impl LimiterState {
         self.dimensions.each_ref().map(Dimension::total)
     }
 
+    /// Ends a call that was answered. `usage` is its actual cost, if known; `hints` are its headers, unless they were
+    /// observed at the start of a streamed answer.
     pub(super) fn answered(
         &mut self,
         ticket: Ticket,
@@ -258,57 +314,70 @@ impl LimiterState {
         now: Instant,
     ) {
         self.answered += 1;
-        if ticket.number > self.episode.last_sent {
-            self.episode.refusals = 0;
-        }
-        if self.episode.refusing_since.is_some_and(|since| ticket.at >= since) {
-            self.episode.refusing_since = None;
-        }
-        let took = now.saturating_duration_since(ticket.at);
-        self.concurrency.answered(self.in_flight, took, now);
+        self.episode.answered(&ticket);
+        self.concurrency.answered(self.in_flight, now.saturating_duration_since(ticket.at), now);
         self.in_flight -= 1;
         if let Some(usage) = usage {
-            // The request itself stays counted.
-            let usage = Cost { requests: ticket.cost.requests, ..usage };
-            let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
-            for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
-                dimension.correct(ticket.number, estimated, actual);
-            }
+            self.correct_cost(&ticket, usage);
         }
         if let Some(hints) = hints {
             self.learn(ticket, hints, false, now);
         }
     }
 
+    /// Replaces the estimated cost of a call by its actual `usage`. The request itself stays counted.
+    fn correct_cost(&mut self, ticket: &Ticket, usage: Cost) {
+        let usage = Cost { requests: ticket.cost.requests, ..usage };
+        let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
+        for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
+            dimension.correct(ticket.number, estimated, actual);
+        }
+    }
+
+    /// Ends a call that the server refused because of a limit, and pauses all calls.
+    ///
+    /// Only the first refusal of calls that were sent together lowers a rate or the concurrency: the others had been
+    /// sent before it was known, and show nothing more.
     pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.in_flight -= 1;
-        let through = self.through(ticket.number - 1);
-        self.throttled += 1;
-        for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
-            dimension.refund(ticket.number, amount);
-        }
-        self.learn(ticket, hints, true, now);
-        let is_explained = self.is_explained(hints, ticket.cost);
-        self.has_hidden_limit |= hints.requests.remaining.is_some() && !is_explained;
-        let retry_after = hints.retry_after;
+        let refusal = Refusal::new(ticket.number, ticket.at, self.through(ticket.number - 1));
+        let is_explained = self.record_refusal(ticket, hints, now);
         if ticket.number <= self.episode.last_sent {
             self.delivery.refused_too(ticket.number);
-            return self.pause(retry_after.unwrap_or_default(), now);
+            return self.pause(hints.retry_after.unwrap_or_default(), now);
         }
         self.episode.last_sent = self.sent;
         let pause = if is_explained && self.delivery.rate().is_none() {
             // The headers report when enough is available again; the number of requests that were admitted shows no rate.
-            retry_after.unwrap_or_default().max(EXPLAINED_PAUSE * self.episode.refusals.min(4))
+            hints.retry_after.unwrap_or_default().max(EXPLAINED_PAUSE * self.episode.refusals.min(4))
         } else {
-            self.concurrency.decrease();
-            let pause = self.delivery.refused(
-                Refusal::new(ticket.number, ticket.at, through),
-                retry_after,
-                self.episode.refusals,
-            );
-            self.delivery.pause(pause, now);
-            pause
+            self.measured_pause(refusal, hints.retry_after, now)
         };
+        self.extend_episode(pause, now);
+    }
+
+    /// Counts a refusal, returns its cost to the limits and learns from its headers. Returns whether a limit in the
+    /// headers explains it.
+    fn record_refusal(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) -> bool {
+        self.throttled += 1;
+        self.refund_cost(&ticket);
+        self.learn(ticket, hints, true, now);
+        let is_explained = self.is_explained(hints, ticket.cost);
+        self.has_hidden_limit |= hints.requests.remaining.is_some() && !is_explained;
+        is_explained
+    }
+
+    /// Lowers the concurrency, measures the rate, and returns the pause that follows from it.
+    fn measured_pause(&mut self, refusal: Refusal, retry_after: Option<Duration>, now: Instant) -> Duration {
+        self.concurrency.decrease();
+        let pause = self.delivery.refused(refusal, retry_after, self.episode.refusals);
+        self.delivery.pause(pause, now);
+        pause
+    }
+
+    /// Adds a refusal to the episode, and pauses all calls. A server that has refused all of them for the policy's
+    /// `saturated_after` is paused for longer than callers may wait, so that they get [`Saturated`].
+    fn extend_episode(&mut self, pause: Duration, now: Instant) {
         self.episode.refusals = self.episode.refusals.saturating_add(1);
         self.pause(pause, now);
         let since = *self.episode.refusing_since.get_or_insert(now);
@@ -317,6 +386,8 @@ impl LimiterState {
         }
     }
 
+    /// Ends a call that failed for another reason than a limit. All calls pause for the `retry_after` in `hints`, if
+    /// any.
     pub(super) fn failed(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.failed += 1;
         self.concurrency.failed(self.in_flight, now.saturating_duration_since(ticket.at), now);
@@ -332,10 +403,15 @@ impl LimiterState {
     pub(super) fn refund(&mut self, ticket: Ticket) {
         self.in_flight -= 1;
         self.refunded += 1;
+        self.refund_cost(&ticket);
+        self.delivery.refund();
+    }
+
+    /// Returns the estimated cost of a call to the limits.
+    fn refund_cost(&mut self, ticket: &Ticket) {
         for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
             dimension.refund(ticket.number, amount);
         }
-        self.delivery.refund();
     }
 
     /// Learns from the headers of an answer that has not ended yet.
@@ -343,7 +419,8 @@ impl LimiterState {
         self.learn(ticket, hints, false, now);
     }
 
-    /// Returns the estimated wait of a caller that arrives now.
+    /// Returns the estimated wait of a caller that arrives now: the rest of a pause, or the time in which the rate
+    /// admits all callers that wait already; at least a second.
     pub(super) fn estimated_wait(&self, now: Instant) -> Duration {
         let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         let rate = self.dimensions[0].rate().or(self.delivery.rate()).filter(|rate| *rate > 0.0);
@@ -376,6 +453,7 @@ impl LimiterState {
         }
     }
 
+    /// Learns from the headers of an answer or a refusal.
     fn learn(&mut self, ticket: Ticket, hints: &LimitHints, refused: bool, now: Instant) {
         let allowances = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
         let counted = self.bursts.observe(ticket.burst, ticket.cost.amounts()).unwrap_or(ticket.totals);
@@ -397,6 +475,7 @@ impl LimiterState {
         each.any(|((dimension, allowance), amount)| dimension.is_short(allowance, amount))
     }
 
+    /// Pauses all calls; a pause in progress is extended, but never shortened.
     fn pause(&mut self, pause: Duration, now: Instant) {
         if !pause.is_zero() {
             // A pause that overflows the clock is a day, after which it is checked again.

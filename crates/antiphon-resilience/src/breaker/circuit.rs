@@ -43,12 +43,15 @@ pub struct CircuitBreaker {
     shared: Arc<Shared>,
 }
 
+/// The breaker behind all handles.
 struct Shared {
     name: Option<Arc<str>>,
+    /// Whether durations matter: without a rule for slow calls, no clock is read for them.
     times_calls: bool,
     core: Mutex<Core>,
 }
 
+/// The parts under the lock, so that events are in the order of the changes.
 struct Core {
     machine: BreakerMachine,
     observers: Observers,
@@ -221,8 +224,11 @@ impl fmt::Debug for CircuitBreaker {
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct BreakerPermit {
     breaker: CircuitBreaker,
+    /// Ticket; `None` once its result is reported.
     ticket: Option<BreakerTicket>,
+    /// Start of the call; `None` if durations do not matter.
     started: Option<Instant>,
+    /// Duration of the call, or of the time to its first token.
     took: Option<Duration>,
 }
 
@@ -250,11 +256,13 @@ impl BreakerPermit {
         self.end(CallResult::Failure);
     }
 
+    /// Takes the duration of the call, unless the first part of its answer has set it already.
     fn stop_the_clock(&mut self) {
         self.took =
             self.took.or_else(|| self.started.map(|started| now().saturating_duration_since(started)));
     }
 
+    /// Reports the result, unless the first part of the answer was the result of a trial.
     fn end(mut self, result: CallResult) {
         self.stop_the_clock();
         let Some(ticket) = self.ticket.take() else { return };

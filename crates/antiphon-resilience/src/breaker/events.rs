@@ -57,13 +57,16 @@ impl BreakerEvents {
 #[derive(Debug, Default)]
 pub(super) struct Observers(Option<Sender<BreakerEvent>>);
 
+/// The number of unread changes that are kept for each receiver.
 const UNREAD: usize = 64;
 
 impl Observers {
+    /// Adds a subscriber, which gets the changes from now on.
     pub(super) fn subscribe(&mut self) -> BreakerEvents {
         BreakerEvents(self.0.get_or_insert_with(|| Sender::new(UNREAD)).subscribe())
     }
 
+    /// Sends a change to all subscribers. Never waits: a full buffer drops its oldest change.
     pub(super) fn notify(&self, name: Option<&Arc<str>>, from: BreakerState, to: BreakerState) {
         if let Some(sender) = &self.0 {
             // It is no error if all receivers were dropped.

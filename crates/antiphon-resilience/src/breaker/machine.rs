@@ -1,3 +1,17 @@
+//! The state machine of the circuit breaker, as plain data: events in, decisions out.
+//!
+//! ```text
+//!             too many failed or slow                    open_for has passed
+//!   Closed ──────────────────────────────> Open ──────────────────────────────> HalfOpen
+//!      ^                                     ^                                      │
+//!      │                                     └── a trial failed, or did not end ────┤
+//!      └───────────────────────────────────────────────── enough trials succeeded ──┘
+//! ```
+//!
+//! A ticket has the generation of the state in which its call was admitted. Each change of state begins another
+//! generation, so that a call that ends late does not count for a state that it shows nothing about. Time only moves
+//! the machine when a call asks for admission: an open breaker without calls stays open.
+
 use std::time::{Duration, Instant};
 
 use super::policy::{BreakerPolicy, BreakerWindow};
@@ -58,18 +72,26 @@ pub struct BreakerMachine {
     generation: u64,
     /// Times in a row that trials reopened the breaker.
     reopened: u32,
+    /// Number of calls that were rejected, over all states.
     rejected: u64,
 }
 
+/// The state with its counts.
 #[derive(Debug)]
 enum State {
+    /// Closed, with the calls of the window.
     Closed(Calls),
     /// Open until this time, or forever if forced.
     Open(Option<Instant>),
+    /// Half-open: trials are made.
     HalfOpen {
+        /// The time at which trials that are still in flight reopen the breaker.
         until: Instant,
+        /// Number of trials in flight.
         out: u32,
+        /// Number of trials that succeeded.
         succeeded: u32,
+        /// Number of trials that failed or were slow, up to the spare ones.
         failed: u32,
     },
 }
@@ -127,6 +149,19 @@ impl BreakerMachine {
             return Ok(BreakerTicket { generation, slice: calls.begin(now) });
         }
         let now = now();
+        self.advance(now);
+        if let Some(ticket) = self.begin_trial() {
+            return Ok(ticket);
+        }
+        // The end of a trial cannot be predicted.
+        let until = if let State::Open(until) = self.state { until } else { None };
+        self.rejected += 1;
+        Err(until.map(|until| until.saturating_duration_since(now)))
+    }
+
+    /// Makes the change of state that is due at `now`: an open breaker becomes half-open, and trials that were in
+    /// flight for too long reopen it.
+    fn advance(&mut self, now: Instant) {
         match self.state {
             State::Open(Some(until)) if until <= now => {
                 let until = later(now, self.policy.max_half_open);
@@ -140,18 +175,18 @@ impl BreakerMachine {
             }
             _ => {}
         }
+    }
+
+    /// Begins a trial, if the breaker is half-open and not all trials have been made.
+    fn begin_trial(&mut self) -> Option<BreakerTicket> {
         let trials = self.policy.trials.max(1).saturating_add(self.policy.spare_trials);
-        let until = match &mut self.state {
+        match &mut self.state {
             State::HalfOpen { out, succeeded, failed, .. } if *out + *succeeded + *failed < trials => {
                 *out += 1;
-                return Ok(BreakerTicket { generation: self.generation, slice: 0 });
+                Some(BreakerTicket { generation: self.generation, slice: 0 })
             }
-            State::Open(until) => *until,
-            // The end of a trial cannot be predicted.
-            State::HalfOpen { .. } | State::Closed(_) => None,
-        };
-        self.rejected += 1;
-        Err(until.map(|until| until.saturating_duration_since(now)))
+            _ => None,
+        }
     }
 
     /// Reports the result of a call, with its duration if it was measured.
@@ -168,34 +203,50 @@ impl BreakerMachine {
         if ticket.generation != self.generation {
             return;
         }
-        let slow = self.policy.slow_calls.zip(took).is_some_and(|(slow, took)| took >= slow.after);
-        let outcome = Outcome { failed: result == CallResult::Failure, slow };
-        let trials = self.policy.trials.max(1);
-        match &mut self.state {
-            State::Closed(calls) => {
-                calls.end(ticket.slice, outcome);
-                // In the window that ends with this call, and in the newest one, since calls may end out of order.
-                let windows = [calls.up_to(ticket.slice), calls.up_to(calls.newest())];
-                if windows.into_iter().any(|tally| trips(&self.policy, tally)) {
-                    self.open(now());
-                }
-            }
-            State::HalfOpen { out, failed, .. } if outcome.failed || outcome.slow => {
-                *out = out.saturating_sub(1);
-                *failed += 1;
-                if *failed > self.policy.spare_trials {
-                    self.reopened = self.reopened.saturating_add(1);
-                    self.open(now());
-                }
-            }
-            State::HalfOpen { out, succeeded, .. } => {
-                *out = out.saturating_sub(1);
-                *succeeded += 1;
-                if *succeeded >= trials {
-                    self.reset();
-                }
-            }
+        let outcome = self.outcome(result, took);
+        match self.state {
+            State::Closed(_) => self.end_call(ticket.slice, outcome, now),
+            State::HalfOpen { .. } if outcome.failed || outcome.slow => self.fail_trial(now),
+            State::HalfOpen { .. } => self.succeed_trial(),
             State::Open(_) => {}
+        }
+    }
+
+    /// Returns the result of a call as it is counted: failed, slow, both or neither.
+    fn outcome(&self, result: CallResult, took: Option<Duration>) -> Outcome {
+        let slow = self.policy.slow_calls.zip(took).is_some_and(|(slow, took)| took >= slow.after);
+        Outcome { failed: result == CallResult::Failure, slow }
+    }
+
+    /// Counts the end of a call while closed, and opens the breaker if too many calls failed or were slow.
+    fn end_call(&mut self, slice: u64, outcome: Outcome, now: impl FnOnce() -> Instant) {
+        let State::Closed(calls) = &mut self.state else { return };
+        calls.end(slice, outcome);
+        // In the window that ends with this call, and in the newest one, since calls may end out of order.
+        let windows = [calls.up_to(slice), calls.up_to(calls.newest())];
+        if windows.into_iter().any(|tally| trips(&self.policy, tally)) {
+            self.open(now());
+        }
+    }
+
+    /// Counts a failed or slow trial, and reopens the breaker for twice as long unless it was a spare one.
+    fn fail_trial(&mut self, now: impl FnOnce() -> Instant) {
+        let State::HalfOpen { out, failed, .. } = &mut self.state else { return };
+        *out = out.saturating_sub(1);
+        *failed += 1;
+        if *failed > self.policy.spare_trials {
+            self.reopened = self.reopened.saturating_add(1);
+            self.open(now());
+        }
+    }
+
+    /// Counts a trial that succeeded, and closes the breaker with the last one that is needed.
+    fn succeed_trial(&mut self) {
+        let State::HalfOpen { out, succeeded, .. } = &mut self.state else { return };
+        *out = out.saturating_sub(1);
+        *succeeded += 1;
+        if *succeeded >= self.policy.trials.max(1) {
+            self.reset();
         }
     }
 
@@ -252,6 +303,7 @@ impl BreakerMachine {
         BreakerStatus { state: self.state(), calls, failures, slow, rejected: self.rejected, next_trial_in }
     }
 
+    /// Opens the breaker for the policy's time, which doubles each time that trials reopened it, up to the maximum.
     fn open(&mut self, now: Instant) {
         let doubled =
             2_u32.checked_pow(self.reopened).and_then(|times| self.policy.open_for.checked_mul(times));
@@ -259,6 +311,7 @@ impl BreakerMachine {
         self.enter(State::Open(Some(later(now, doubled.unwrap_or(most).min(most)))));
     }
 
+    /// Changes the state. Tickets of the state before are recognised by their generation, and their results ignored.
     fn enter(&mut self, state: State) {
         self.state = state;
         self.generation += 1;

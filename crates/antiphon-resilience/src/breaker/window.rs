@@ -6,7 +6,9 @@ use super::policy::BreakerWindow;
 /// The result of a call, as the window counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
+    /// Whether the service failed.
     pub(crate) failed: bool,
+    /// Whether the call took as long as the policy's rule for slow calls; independent of `failed`.
     pub(crate) slow: bool,
 }
 
@@ -42,6 +44,7 @@ impl Tally {
 #[derive(Debug)]
 pub(super) struct Calls {
     window: BreakerWindow,
+    /// Slices, the oldest first; at most `KEPT`.
     slices: VecDeque<Slice>,
     /// Number of the oldest slice that is kept.
     oldest: u64,
@@ -121,6 +124,7 @@ impl Calls {
         self.slices.len().checked_sub(1).map_or(Tally::default(), |newest| self.sum(newest, Some(now)))
     }
 
+    /// Adds up the slices from `last` backwards until the window is filled; `at` is the end of a time window.
     fn sum(&self, last: usize, at: Option<Instant>) -> Tally {
         let mut tally = Tally::default();
         for slice in self.slices.range(..=last).rev() {
@@ -141,6 +145,7 @@ impl Calls {
         size.max(self.in_flight)
     }
 
+    /// Returns whether the next call begins another slice: after a tenth of the window, in calls or in time.
     fn is_full(&self, slice: &Slice, now: Option<Instant>) -> bool {
         match self.window {
             BreakerWindow::Count(size) => slice.tally.started >= (self.span(size) / SLICES).max(1),
@@ -148,12 +153,14 @@ impl Calls {
         }
     }
 
+    /// Returns the slice with this number; `None` if it is no longer kept.
     fn slice(&mut self, number: u64) -> Option<&mut Slice> {
         let index = number.checked_sub(self.oldest)?;
         self.slices.get_mut(usize::try_from(index).ok()?)
     }
 }
 
+/// Returns the age of a slice; zero in a count window, which has no times.
 fn age(slice: &Slice, now: Option<Instant>) -> Duration {
     let (Some(started_at), Some(now)) = (slice.started_at, now) else { return Duration::ZERO };
     now.saturating_duration_since(started_at)

@@ -57,6 +57,7 @@ impl Allowance {
         (missing > 0 && seconds > 0.0).then(|| missing as f64 / seconds)
     }
 
+    /// Returns this allowance, or `other` if no header reported any value of this one.
     fn or_else(self, other: impl FnOnce() -> Self) -> Self {
         if self == Self::default() { other() } else { self }
     }
@@ -78,16 +79,11 @@ impl LimitHints {
     /// ```
     #[must_use]
     pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: SystemTime) -> Self {
-        let mut raw = RawHeaders::default();
-        headers.into_iter().for_each(|(name, value)| raw.take(name, value));
+        let raw = RawHeaders::of(headers);
         let now = raw.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
         let allowance = |family: Family| raw.families[family as usize].allowance(now);
-        let retry_after = raw.retry_after_ms.or(raw.ms_retry_after_ms).and_then(parse_millis);
         Self {
-            retry_after: longer(
-                retry_after,
-                raw.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max(),
-            ),
+            retry_after: raw.wait(now),
             requests: allowance(Family::Requests)
                 .or_else(|| allowance(Family::AnthropicRequests))
                 .or_else(|| allowance(Family::RequestsMinute))
@@ -129,6 +125,7 @@ enum Family {
     Draft,
 }
 
+/// The values of one family's three headers.
 #[derive(Default)]
 struct RawAllowance<'h> {
     limit: Option<&'h str>,
@@ -137,6 +134,20 @@ struct RawAllowance<'h> {
 }
 
 impl<'h> RawHeaders<'h> {
+    /// Sorts the headers of an answer.
+    fn of(headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> Self {
+        let mut raw = Self::default();
+        headers.into_iter().for_each(|(name, value)| raw.take(name, value));
+        raw
+    }
+
+    /// Returns the wait that the server asked for: the longest, if several headers ask for one.
+    fn wait(&self, now: SystemTime) -> Option<Duration> {
+        let millis = self.retry_after_ms.or(self.ms_retry_after_ms).and_then(parse_millis);
+        longer(millis, self.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max())
+    }
+
+    /// Keeps a header about limits, and ignores every other one.
     fn take(&mut self, name: &str, value: &'h str) {
         let slot = match name {
             "date" => &mut self.date,
@@ -151,24 +162,12 @@ impl<'h> RawHeaders<'h> {
         slot.get_or_insert(value);
     }
 
+    /// Returns the place of a header that describes a limit; `None` for any other header.
     fn allowance_slot(&mut self, name: &str) -> Option<&mut Option<&'h str>> {
         let (family, what) = if let Some(rest) = name.strip_prefix("x-ratelimit-") {
-            match rest.split_once('-').unwrap_or((rest, "")) {
-                (what, "requests") => (Family::Requests, what),
-                (what, "tokens") => (Family::Tokens, what),
-                (what, "requests-minute") => (Family::RequestsMinute, what),
-                (what, "tokens-minute") => (Family::TokensMinute, what),
-                (what, "") => (Family::Plain, what),
-                _ => return None,
-            }
+            x_ratelimit(rest)?
         } else if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
-            match rest.rsplit_once('-')? {
-                ("requests", what) => (Family::AnthropicRequests, what),
-                ("tokens", what) => (Family::AnthropicTokens, what),
-                ("input-tokens", what) => (Family::InputTokens, what),
-                ("output-tokens", what) => (Family::OutputTokens, what),
-                _ => return None,
-            }
+            anthropic_ratelimit(rest)?
         } else {
             (Family::Draft, name.strip_prefix("ratelimit-")?)
         };
@@ -182,7 +181,33 @@ impl<'h> RawHeaders<'h> {
     }
 }
 
+/// Splits the name of an `x-ratelimit-` header, such as `limit-requests`, into its family and `limit`, `remaining` or
+/// `reset`.
+fn x_ratelimit(rest: &str) -> Option<(Family, &str)> {
+    match rest.split_once('-').unwrap_or((rest, "")) {
+        (what, "requests") => Some((Family::Requests, what)),
+        (what, "tokens") => Some((Family::Tokens, what)),
+        (what, "requests-minute") => Some((Family::RequestsMinute, what)),
+        (what, "tokens-minute") => Some((Family::TokensMinute, what)),
+        (what, "") => Some((Family::Plain, what)),
+        _ => None,
+    }
+}
+
+/// Splits the name of an `anthropic-ratelimit-` header, such as `requests-limit`, where the order is the other way
+/// round.
+fn anthropic_ratelimit(rest: &str) -> Option<(Family, &str)> {
+    match rest.rsplit_once('-')? {
+        ("requests", what) => Some((Family::AnthropicRequests, what)),
+        ("tokens", what) => Some((Family::AnthropicTokens, what)),
+        ("input-tokens", what) => Some((Family::InputTokens, what)),
+        ("output-tokens", what) => Some((Family::OutputTokens, what)),
+        _ => None,
+    }
+}
+
 impl RawAllowance<'_> {
+    /// Parses the three headers. A date is relative to `now`; a value that cannot be parsed is `None`.
     fn allowance(&self, now: SystemTime) -> Allowance {
         Allowance {
             limit: self.limit.and_then(count),

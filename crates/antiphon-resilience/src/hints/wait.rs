@@ -92,33 +92,41 @@ fn parse_span(text: &str) -> Option<Duration> {
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
         let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        seconds += number
-            * match &rest[..letters] {
-                "d" => 86_400.0,
-                "h" => 3_600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "µs" | "μs" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
+        seconds += number * seconds_of(&rest[..letters])?;
         rest = &rest[letters..];
     }
     if text.is_empty() { None } else { of_seconds(seconds) }
 }
 
+/// Returns the seconds of a unit, as Go's `time.Duration` names it; in addition there are days, which some servers
+/// send.
+fn seconds_of(unit: &str) -> Option<f64> {
+    match unit {
+        "d" => Some(86_400.0),
+        "h" => Some(3_600.0),
+        "m" => Some(60.0),
+        "s" => Some(1.0),
+        "ms" => Some(1e-3),
+        "us" | "µs" | "μs" => Some(1e-6),
+        "ns" => Some(1e-9),
+        _ => None,
+    }
+}
+
+/// Returns a wait of at most `LONGEST`; `None` for a number that is no wait.
 fn of_seconds(seconds: f64) -> Option<Duration> {
     let is_wait = seconds.is_finite() && seconds >= 0.0;
     is_wait.then(|| Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())))
 }
 
+/// Returns the time of a Unix timestamp in seconds.
 fn since_epoch(seconds: f64) -> SystemTime {
     let at = Duration::try_from_secs_f64(seconds).ok().and_then(|at| SystemTime::UNIX_EPOCH.checked_add(at));
     // An overflow of the clock; the wait is cut to a year in any case.
     at.unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 2))
 }
 
+/// Returns the wait until a time: zero if it has passed, at most `LONGEST`.
 fn until(at: SystemTime, now: SystemTime) -> Duration {
     at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST)
 }

@@ -31,13 +31,16 @@ pub struct RateLimiter {
     shared: Arc<Shared>,
 }
 
+/// The limiter behind all handles.
 #[derive(Debug)]
 struct Shared {
+    /// Maximum number of calls in flight; `usize::MAX` for none.
     max_concurrency: usize,
     state: Mutex<State>,
     queue: FairQueue,
 }
 
+/// The state under the lock.
 #[derive(Debug)]
 struct State {
     buckets: TokenBuckets,
@@ -96,6 +99,8 @@ impl RateLimiter {
         self.shared.queue.try_now(0, || self.decide(cost))
     }
 
+    /// Decides on the first caller in the queue. At the concurrency limit it waits for the end of a call, which
+    /// notifies the queue; for a bucket or the spacing it waits for the computed time.
     fn decide(&self, cost: Cost) -> Decision<RatePermit> {
         let now = now();
         let mut state = self.shared.lock();

@@ -161,14 +161,18 @@ impl RateLimits {
 pub struct TokenBuckets {
     /// Buckets of requests, tokens, input tokens and output tokens.
     buckets: [Option<Bucket>; 4],
+    /// Time of the last refill.
     filled_at: Instant,
     min_spacing: Duration,
+    /// Time at which the last call was admitted; kept only if there is a minimum spacing.
     last: Option<Instant>,
 }
 
+/// A token bucket: refilled at its rate, up to its burst.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     rate: Rate,
+    /// The amount in it; negative after a call that cost more than the capacity, or more than was estimated.
     level: f64,
 }
 
@@ -190,17 +194,7 @@ impl TokenBuckets {
     pub fn take(&mut self, cost: Cost, now: Instant) -> Result<(), Duration> {
         self.fill(now);
         let amounts = cost.amounts();
-        let mut wait = Duration::ZERO;
-        if let Some(last) = self.last {
-            wait = self.min_spacing.saturating_sub(now.saturating_duration_since(last));
-        }
-        for (bucket, amount) in self.buckets.iter().zip(amounts) {
-            if let Some(Bucket { rate, level }) = bucket
-                && *level < amount.min(rate.burst)
-            {
-                wait = wait.max(seconds((amount.min(rate.burst) - level) / rate.per_second));
-            }
-        }
+        let wait = self.wait_for(amounts, now);
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -229,6 +223,24 @@ impl TokenBuckets {
         }
     }
 
+    /// Returns the time until each bucket holds its amount, or is full, and `min_spacing` has passed; zero if they do
+    /// now.
+    fn wait_for(&self, amounts: [f64; 4], now: Instant) -> Duration {
+        let mut wait = Duration::ZERO;
+        if let Some(last) = self.last {
+            wait = self.min_spacing.saturating_sub(now.saturating_duration_since(last));
+        }
+        for (bucket, amount) in self.buckets.iter().zip(amounts) {
+            if let Some(Bucket { rate, level }) = bucket
+                && *level < amount.min(rate.burst)
+            {
+                wait = wait.max(seconds((amount.min(rate.burst) - level) / rate.per_second));
+            }
+        }
+        wait
+    }
+
+    /// Refills all buckets for the time since the last refill. A time before that changes nothing.
     fn fill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled_at);
         if elapsed.is_zero() {

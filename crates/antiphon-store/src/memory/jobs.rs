@@ -1,3 +1,14 @@
+//! The jobs of a run in memory: claims, intents and settlements, with the same rules as in SQLite.
+//!
+//! ```text
+//! Queued ──intend──> Intended ──settle──> Accepted | Failed | PutBack | Queued
+//!    ^                   │
+//!    └── worker is dead ─┘  (its call counts as possibly billed)
+//! ```
+//!
+//! A settlement counts for the job only if its worker still holds it (fencing by worker and attempt). One that comes
+//! from a worker that was declared dead is late: its bill replaces the reservation, and its result is kept or used.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::backend::now;
@@ -46,14 +57,18 @@ struct Entry {
 }
 
 impl Jobs {
+    /// Returns the number of jobs.
     pub(super) fn len(&self) -> u64 {
         self.jobs.len() as u64
     }
 
+    /// Returns the counts and costs of all jobs, which are kept up to date with each change.
     pub(super) fn tally(&self) -> Tally {
         self.tally
     }
 
+    /// Adds jobs and returns their number. With `from`, the index of the first row, rows that were added before are
+    /// skipped, so that several workers can enqueue the same input.
     pub(super) fn enqueue(&mut self, from: Option<u64>, rows: Vec<String>) -> Result<u64, Error> {
         let first = self.len();
         let known = first.checked_sub(from.unwrap_or(first)).ok_or_else(|| Error::gap(first))?;
@@ -64,6 +79,7 @@ impl Jobs {
         Ok(self.len())
     }
 
+    /// Leases the first jobs that are due and that no worker holds.
     pub(super) fn claim(&mut self, worker: i64, most: usize) -> Vec<Job> {
         let now = now();
         let is_due = |index: &u64| self.get(*index).is_some_and(|job| job.due.is_none_or(|due| due <= now));
@@ -76,6 +92,7 @@ impl Jobs {
         indexes.into_iter().filter_map(|index| Some(self.get(index)?.to_do(index))).collect()
     }
 
+    /// Gives back jobs of which no call is in progress. Jobs of other workers are left alone.
     pub(super) fn release(&mut self, worker: i64, jobs: &[u64]) {
         for index in jobs {
             if self.get(*index).is_some_and(|job| job.worker == Some(worker) && job.is_waiting()) {
@@ -84,29 +101,35 @@ impl Jobs {
         }
     }
 
+    /// Gives back the jobs of a worker that it does not know of, after a claim whose reply was lost.
     pub(super) fn release_others(&mut self, worker: i64, known: &[u64]) {
         let held: Vec<u64> = self.held.iter().copied().filter(|index| !known.contains(index)).collect();
         self.release(worker, &held);
     }
 
+    /// Returns jobs in ascending order from an index on.
     pub(super) fn records(&self, from: u64, most: usize) -> Vec<JobRecord> {
         let later = usize::try_from(from).ok().and_then(|from| self.jobs.get(from..)).unwrap_or_default();
         (from..).zip(later).take(most).map(|(index, job)| job.record(index)).collect()
     }
 
+    /// Returns failed jobs in ascending order from an index on.
     pub(super) fn failed(&self, from: u64, most: usize) -> Vec<JobRecord> {
         let entries = self.failed.range(from..).filter_map(|index| Some((*index, self.get(*index)?)));
         entries.take(most).map(|(index, job)| job.record(index)).collect()
     }
 
+    /// Returns the first jobs with possibly billed calls.
     pub(super) fn lost(&self, most: usize) -> Vec<u64> {
         self.possibly_billed.iter().take(most).copied().collect()
     }
 
+    /// Returns the time at which the next job that was put back is due; `None` if none is waited for.
     pub(super) fn next_due(&self) -> Option<i64> {
         self.free.iter().filter_map(|index| self.get(*index)?.due).min()
     }
 
+    /// Returns results that arrived too late to be used, in ascending order of their jobs.
     pub(super) fn late(&self, from: u64, most: usize) -> Vec<LateResult> {
         let results =
             self.late.range((from, 0)..).filter_map(|(key, result)| Some((*key, result.as_deref()?)));
@@ -116,6 +139,8 @@ impl Jobs {
             .collect()
     }
 
+    /// Records that a call is about to be sent (write-ahead), and returns its attempt. The budget is checked against
+    /// the cost and the reservations of all workers.
     pub(super) fn intend(&mut self, worker: i64, intent: &Intent) -> Result<u32, Error> {
         let index = intent.index;
         let job = self.get(index).ok_or_else(|| Error::job_ended(index))?;
@@ -145,6 +170,7 @@ impl Jobs {
         self.get(index).map(|job| job.attempt).ok_or_else(|| Error::job_ended(index))
     }
 
+    /// Records the end of a call. Settling an attempt twice has no further effect.
     pub(super) fn settle(&mut self, worker: i64, settlement: Settlement) -> Result<Settled, Error> {
         let (index, attempt) = (settlement.index, settlement.attempt);
         let job = self.get(index).ok_or_else(|| Error::job_ended(index))?;
@@ -247,6 +273,7 @@ impl Jobs {
         interrupted
     }
 
+    /// Queues all failed jobs again, and returns their number.
     pub(super) fn retry_failed(&mut self) -> u64 {
         let failed = std::mem::take(&mut self.failed);
         for index in &failed {
@@ -293,6 +320,7 @@ impl Jobs {
         }
     }
 
+    /// Adds a bill to a job and to the tally.
     fn charge(&mut self, index: u64, bill: &Bill) {
         let Some(job) = self.get_mut(index) else { return };
         job.bill.add(bill);
@@ -302,6 +330,7 @@ impl Jobs {
         self.tally.add(bill);
     }
 
+    /// Reduces the part of the budget that is held back for possibly billed calls.
     pub(super) fn release_held(&mut self, micros: u64) {
         self.tally.held = self.tally.held.saturating_sub(micros);
     }
@@ -325,6 +354,7 @@ impl Jobs {
 }
 
 impl Entry {
+    /// Creates a queued job.
     fn new(row: String) -> Self {
         Self {
             row: row.into_boxed_str(),
@@ -352,11 +382,13 @@ impl Entry {
         matches!(self.state, JobState::Queued | JobState::PutBack)
     }
 
+    /// Returns the job as its worker gets it.
     fn to_do(&self, index: u64) -> Job {
         let kept = self.result.as_deref().map(str::to_owned);
         Job { index, row: self.row.to_string(), attempt: self.attempt, kept }
     }
 
+    /// Returns the job as readers get it.
     fn record(&self, index: u64) -> JobRecord {
         JobRecord {
             index,

@@ -1,3 +1,5 @@
+//! The rate limits that workers share, in memory. Unlike in SQLite, all workers are in one process.
+
 use std::collections::{BTreeMap, HashMap};
 
 use crate::backend::now;

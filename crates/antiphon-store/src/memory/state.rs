@@ -1,3 +1,8 @@
+//! The contents of a store in memory: runs with their workers, cached answers, notes and shared limits.
+//!
+//! Each method is one verb of a back end, carried out under the lock of the handle. So every verb is atomic, as it is
+//! in SQLite by a transaction.
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
@@ -14,9 +19,11 @@ use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
 /// The contents of a store in memory. Its methods are synchronous: the handle holds the lock.
 #[derive(Default)]
 pub(super) struct State {
+    /// Runs by their number, which grows with each new run.
     runs: BTreeMap<i64, Entry>,
     by_id: BTreeMap<String, i64>,
     newest_by_fingerprint: HashMap<String, i64>,
+    /// Cached answers by the digest of their prompt.
     answers: HashMap<[u8; 32], Answer>,
     notes: HashMap<String, String>,
     limits: Limits,
@@ -65,6 +72,7 @@ impl State {
         self.runs.get_mut(&seq).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such run"))
     }
 
+    /// Returns the first two runs whose id begins with `prefix`: two show that the prefix is ambiguous.
     pub(super) fn find(&self, prefix: &str) -> Vec<(i64, RunRecord)> {
         let from = self.by_id.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let fitting = from.take_while(|(id, _)| id.starts_with(prefix)).take(2);
@@ -132,6 +140,7 @@ impl Entry {
         (self.record.clone(), self.last_worker, interrupted)
     }
 
+    /// Renews a worker's lease, and takes over the jobs of workers whose lease has ended.
     pub(super) fn heartbeat(&mut self, worker: i64) -> Heartbeat {
         let me = self.alive(worker);
         let before = self.workers.len();
@@ -165,12 +174,14 @@ impl Entry {
         *seen
     }
 
+    /// Ends the lease of a worker that leaves. Another worker takes over its jobs.
     pub(super) fn leave(&mut self, worker: i64) {
         if let Some(seen) = self.workers.get_mut(&worker) {
             seen.lease = LEFT;
         }
     }
 
+    /// Records that the input has been enqueued as a whole, and returns the number of its jobs.
     pub(super) fn seal(&mut self) -> u64 {
         let total = self.jobs.len();
         self.record.total = Some(total);
@@ -185,6 +196,8 @@ impl Entry {
         queued
     }
 
+    /// Stores the end of a run with its report. Returns `false`, and stores nothing, for a stop that arrives after the
+    /// run has finished. A run that one worker stops stays open while others work on it.
     pub(super) fn finish(&mut self, worker: Option<i64>, status: RunStatus, report: String) -> bool {
         let is_alive = |(id, seen): (&i64, &Seen)| Some(*id) != worker && seen.lease != LEFT;
         // A run that one worker stops stays open while others work on it.
@@ -204,6 +217,7 @@ impl Entry {
         self.record.status
     }
 
+    /// Cancels the run, unless it has finished; workers observe that with their next heartbeat.
     pub(super) fn cancel(&mut self) -> RunRecord {
         match self.record.status {
             RunStatus::Finished | RunStatus::Cancelled => {}

@@ -26,15 +26,18 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Returns a number that SQLite stored with a sign; a negative one, which is never stored, counts as 0.
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
+/// Returns a small number that SQLite stored, such as an attempt; one out of range counts as 0.
 pub(super) fn small(number: i64) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
 
 impl JobState {
+    /// Returns the number of the state in a database, which must not change; 2 is not in use.
     pub(super) fn code(self) -> i64 {
         match self {
             Self::Queued => 0,
@@ -45,6 +48,7 @@ impl JobState {
         }
     }
 
+    /// Returns the state for a number.
     pub(super) fn of(code: i64) -> Self {
         match code {
             1 => Self::Intended,
@@ -57,6 +61,7 @@ impl JobState {
 }
 
 impl RunStatus {
+    /// Returns the status for a name in a database.
     pub(super) fn of(name: &str) -> Self {
         match name {
             "finished" => Self::Finished,

@@ -1,5 +1,8 @@
+//! The kinds of SQLite's errors, by what a caller can do.
+
 use crate::error::{Error, ErrorKind};
 
+/// The message for a full disk.
 const NO_SPACE: &str = "no space left on the disk";
 
 impl Error {

@@ -110,6 +110,8 @@ pub(super) fn join(
     Ok((record(connection, run)?, worker, interrupted))
 }
 
+/// Renews a worker's lease, and takes over the jobs of dead workers: those whose process has ended (`without_process`,
+/// by their lock files), and those whose lease has ended.
 pub(super) fn heartbeat(
     connection: &Connection,
     run: i64,
@@ -154,10 +156,12 @@ pub(super) fn join_again(connection: &Connection, run: i64, worker: i64) -> rusq
     alive(connection, run, worker).map(drop)
 }
 
+/// Reads a lease from three columns of a row.
 pub(super) fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
     Ok(Seen { at: row.get(column)?, since: row.get(column + 1)?, lease: row.get(column + 2)? })
 }
 
+/// Removes workers; the jobs that they hold are then those of unknown workers, which `take_over` queues again.
 fn remove(connection: &Connection, workers: &[i64]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("DELETE FROM workers WHERE id = ?1")?;
     workers.iter().try_for_each(|worker| statement.execute([worker]).map(drop))
@@ -216,12 +220,14 @@ pub(super) fn claim(
     Ok(jobs)
 }
 
+/// Gives back jobs of which no call is in progress. Jobs of other workers are left alone.
 pub(super) fn release(connection: &Connection, run: i64, worker: i64, jobs: &[u64]) -> rusqlite::Result<()> {
     let sql = "UPDATE jobs SET worker = NULL WHERE key = ?1 AND worker = ?2 AND state IN (0, 5)";
     let mut statement = connection.prepare_cached(sql)?;
     jobs.iter().try_for_each(|index| statement.execute([key(run, *index), worker]).map(drop))
 }
 
+/// Gives back the jobs of a worker that it does not know of, after a claim whose reply was lost.
 pub(super) fn release_others(
     connection: &Connection,
     run: i64,

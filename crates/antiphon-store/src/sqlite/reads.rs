@@ -1,3 +1,5 @@
+//! Queries. Each reads a range of keys or of an index, so that its cost does not grow with the other runs of the store.
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codes::{index, key, small, unsigned};
@@ -5,14 +7,17 @@ use crate::filter::RunFilter;
 use crate::job::{Answer, Bill, JobRecord, JobState, LateResult};
 use crate::record::{RunRecord, RunStatus, Tally};
 
+/// The columns of a run, in the order in which `run` reads them.
 pub(super) const RUNS: &str =
     "SELECT seq, id, fingerprint, kind, request, status, total, created_at, ended_at, report FROM runs";
 
+/// The columns of a job, in the order in which `job` reads them, for a range of keys.
 const JOBS: &str = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
         output_tokens, result, error_kind, error, timings, unpriced, unbounded, settled_at, held,
         unreported
     FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2";
 
+/// Reads a run, with its number, from a row of `RUNS`.
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
     let status: String = row.get(5)?;
     let total: Option<i64> = row.get(6)?;
@@ -152,10 +157,12 @@ fn whole(number: f64) -> u64 {
     number as u64
 }
 
+/// Returns a number of rows as SQLite takes it.
 pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
+/// Reads a job from a row of `JOBS`.
 fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     let (settled, unpriced): (i64, i64) = (row.get(5)?, row.get(14)?);
     let bill = Bill {
@@ -185,6 +192,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     })
 }
 
+/// Returns the counts and costs of a run's jobs, which triggers keep in one row.
 pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally> {
     let sql = "SELECT queued, intended, accepted, failed, calls, settled, unpriced, lost, possible, held, reserved, unbounded,
             input_tokens, output_tokens, unreported
