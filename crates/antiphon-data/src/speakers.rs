@@ -77,9 +77,7 @@ fn unnumbered(label: &str) -> &str {
 pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
     let labels = header.labels(text);
-    let person = header.participant.unwrap_or(person);
-    let mut reader =
-        TurnReader { text, header: &header, person, people: BTreeMap::new(), open: None, turns: Vec::new() };
+    let mut reader = TurnReader::new(text, &header, person);
     for (start, line) in lines_of(text).skip_while(|(start, _)| *start < header.end) {
         match label_of(line).filter(|(label, _)| labels.contains(label)) {
             Some((label, words)) => {
@@ -109,6 +107,12 @@ struct TurnReader<'a> {
 }
 
 impl<'a> TurnReader<'a> {
+    /// Creates a reader of a text with this header; a participant whom the header names replaces `person`.
+    fn new(text: &'a str, header: &'a Header<'a>, person: &'a str) -> Self {
+        let person = header.participant.unwrap_or(person);
+        Self { text, header, person, people: BTreeMap::new(), open: None, turns: Vec::new() }
+    }
+
     /// Begins the turn of a label, whose text begins at the byte offset `start`.
     fn begin(&mut self, label: &'a str, start: usize) {
         let (header, person) = (self.header, self.person);

@@ -1,3 +1,16 @@
+//! Captions: WebVTT and SubRip, whose cues become turns of their speakers.
+//!
+//! A cue is a block of lines between empty ones: an optional name or number, its times, and its text.
+//!
+//! ```text
+//! 00:00:01.000 --> 00:00:04.000
+//! <v Anna>I bake.</v>
+//! ```
+//!
+//! Cues break sentences for the screen, so that the consecutive cues of one speaker are joined by spaces into one turn.
+//! A cue without a speaker continues that of the cue before it. The times are checked but not kept: the line of each
+//! cue leads back to them. Tags for formatting are removed, and the four most frequent entities are decoded.
+
 use std::collections::BTreeSet;
 
 use crate::builder::{Body, Voice, Words};
@@ -5,6 +18,10 @@ use crate::error::Malformed;
 use crate::speakers;
 
 /// Reads WebVTT (W3C, "WebVTT: The Web Video Text Tracks Format", section 4): cues after a `WEBVTT` line.
+/// Notes, styles and regions are skipped.
+///
+/// # Errors
+/// A file that does not begin with `WEBVTT`, or the first cue without valid times.
 pub(crate) fn vtt(text: &str, person: &str) -> Result<Body, Malformed> {
     if !text.starts_with("WEBVTT") {
         return Err(Malformed::at(1, "a WebVTT file must begin with a line WEBVTT"));
@@ -15,11 +32,16 @@ pub(crate) fn vtt(text: &str, person: &str) -> Result<Body, Malformed> {
     read(text, blocks(text).skip(1).filter(is_cue), person)
 }
 
-/// Reads SubRip: numbered cues, whose first words may be a speaker's label, as in `P05: …`.
+/// Reads SubRip: numbered cues, whose first words may be a speaker's label, as in `P05: …`. The numbers are not
+/// checked.
+///
+/// # Errors
+/// The first cue without valid times.
 pub(crate) fn srt(text: &str, person: &str) -> Result<Body, Malformed> {
     read(text, blocks(text), person)
 }
 
+/// Reads cues. The labels of all lines are counted first, since one that occurs only once may be prose.
 fn read<'a>(
     text: &'a str,
     cues: impl Iterator<Item = Vec<(u32, &'a str)>>,
@@ -33,10 +55,14 @@ fn read<'a>(
     Ok(captions.body)
 }
 
+/// The turns of the cues so far.
 struct Captions<'a> {
     body: Body,
+    /// The speaker of cues before the first name.
     person: &'a str,
+    /// The labels that count as speakers.
     labels: BTreeSet<&'a str>,
+    /// The label of the last speaker who was named.
     speaker: Option<String>,
     /// Whether the last turn is the speaker's, so that the next words continue it.
     is_open: bool,
@@ -51,29 +77,27 @@ impl Captions<'_> {
             return Err(Malformed::at(cue[0].0, reason));
         };
         let (line, times) = cue[timing];
-        let (from, to) = times.split_once("-->").unwrap_or((times, ""));
-        let to = to.split_whitespace().next().unwrap_or("");
-        if !is_time(from.trim()) || !is_time(to) {
+        if !are_times(times) {
             return Err(Malformed::at(line, format!("invalid cue times: {}", times.trim())));
         }
-        for (line, words) in &cue[timing + 1..] {
-            // One line may have several voices.
-            let mut rest = *words;
-            while let Some(next) = rest.match_indices("<v").map(|(at, _)| at).find(|at| *at > 0) {
-                self.say(*line, &rest[..next]);
-                rest = &rest[next..];
-            }
-            self.say(*line, rest);
-        }
+        cue[timing + 1..].iter().for_each(|(line, words)| self.add_line(*line, words));
         Ok(())
     }
 
+    /// Adds a line of a cue. One line may have several voices, each after its tag.
+    fn add_line(&mut self, line: u32, words: &str) {
+        let mut rest = words;
+        while let Some(next) = rest.match_indices("<v").map(|(at, _)| at).find(|at| *at > 0) {
+            self.say(line, &rest[..next]);
+            rest = &rest[next..];
+        }
+        self.say(line, rest);
+    }
+
+    /// Adds the words of one voice: to the open turn if it has the same speaker, otherwise as another turn.
     fn say(&mut self, line: u32, words: &str) {
         let (speaker, words) = self.voice(words);
-        if let Some(speaker) = speaker.filter(|speaker| self.speaker.as_ref() != Some(speaker)) {
-            self.speaker = Some(speaker);
-            self.is_open = false;
-        }
+        self.change_speaker(speaker);
         let words = words.trim();
         if words.is_empty() {
             return;
@@ -86,6 +110,14 @@ impl Captions<'_> {
         let voice = Voice { speaker: &name, role: speakers::role_of(label) };
         self.body.say(label, voice, Words { text: words, line, lines_count: true });
         self.is_open = true;
+    }
+
+    /// Ends the open turn if another speaker than the last one is named.
+    fn change_speaker(&mut self, speaker: Option<String>) {
+        if speaker.is_some() && speaker != self.speaker {
+            self.speaker = speaker;
+            self.is_open = false;
+        }
     }
 
     /// Returns the speaker of a voice tag or a label, and the words without tags and entities.
@@ -113,17 +145,13 @@ fn label_of(line: &str) -> Option<(&str, &str)> {
     (spaced && speakers::can_be_label(label)).then_some((label, rest))
 }
 
+/// Returns words without tags such as `<i>`, and with decoded entities. A `<` that no `>` closes is text.
 fn without_tags(words: &str) -> String {
     let mut plain = String::with_capacity(words.len());
     let mut rest = words;
     while let Some((before, tag)) = rest.split_once('<') {
+        let Some((_, after)) = tag.split_once('>') else { break };
         plain.push_str(before);
-        let Some((_, after)) = tag.split_once('>') else {
-            plain.push('<');
-            plain.push_str(tag);
-            rest = "";
-            break;
-        };
         rest = after;
     }
     plain.push_str(rest);
@@ -131,6 +159,13 @@ fn without_tags(words: &str) -> String {
         return plain;
     }
     plain.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&")
+}
+
+/// Returns whether a line has two valid times: `01:02:03.004 --> 01:02:05.000`, and optional settings behind them.
+fn are_times(times: &str) -> bool {
+    let (from, to) = times.split_once("-->").unwrap_or((times, ""));
+    let to = to.split_whitespace().next().unwrap_or("");
+    is_time(from.trim()) && is_time(to)
 }
 
 /// Returns whether a text is a time: `01:02:03.004`, `02:03.004`, or with a comma as SubRip writes it.

@@ -1,3 +1,13 @@
+//! Word's DOCX: a zip archive (Office Open XML), of which only the main document part is read.
+//!
+//! The part is read as a stream of XML events, without a tree. The text of a paragraph is that of its `w:t` elements;
+//! the names of elements are compared without their namespace prefix. Since a DOCX has no lines, paragraphs take their
+//! place in turns, citations and failures. The paragraphs are then read as plain text is, with labels at their
+//! beginnings.
+//!
+//! Neither a bomb nor an entity can expand: the unpacked part is limited, and entities other than XML's five and
+//! numbers are rejected.
+
 use std::io::{Cursor, Read};
 
 use quick_xml::Reader;
@@ -13,6 +23,10 @@ use crate::formats::plain::plain;
 const MAX_UNPACKED: u64 = 64 << 20;
 
 /// Reads the paragraphs of Word's main document part (ECMA-376, part 1, section 17.3), headings marked with `#`.
+///
+/// # Errors
+/// A failure of the whole file if it is not a zip archive, has no `word/document.xml`, or that part cannot be unpacked,
+/// is too large or is not UTF-8; a failure with the paragraph for invalid XML.
 pub(crate) fn docx(bytes: &[u8], person: &str) -> Result<Body, Malformed> {
     let not_docx = |_| Malformed::whole("not a DOCX file: it is not a zip archive");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(not_docx)?;
@@ -30,36 +44,68 @@ pub(crate) fn docx(bytes: &[u8], person: &str) -> Result<Body, Malformed> {
     Ok(plain((1..).zip(paragraphs.iter().map(String::as_str)), person))
 }
 
+/// Returns the paragraphs of a document part in order, empty ones included.
 fn paragraphs(xml: &str) -> Result<Vec<String>, Malformed> {
     let mut reader = Reader::from_str(xml);
-    let mut found: Vec<String> = Vec::new();
-    let (mut paragraph, mut in_text, mut depth) = (String::new(), false, 0_u32);
+    let mut found = Paragraphs::default();
     loop {
-        let number = u32::try_from(found.len() + 1).unwrap_or(u32::MAX);
-        let broken = |err: &dyn std::fmt::Display| Malformed::at(number, format!("not valid XML: {err}"));
-        match reader.read_event().map_err(|err| broken(&err))? {
-            Event::Start(tag) => {
-                depth += 1;
-                in_text = tag.local_name().as_ref() == "t";
+        match reader.read_event().map_err(|err| found.invalid(&err))? {
+            Event::Start(tag) => found.start(tag.local_name().as_ref()),
+            Event::Empty(tag) => found.open.push_str(&empty_tag(&tag)),
+            Event::Text(text) if found.in_text => found.open.push_str(&text),
+            Event::GeneralRef(name) if found.in_text => found.add_entity(&name)?,
+            Event::End(tag) => found.end(tag.local_name().as_ref()),
+            Event::Eof if found.depth > 0 => {
+                return Err(Malformed::at(found.number(), "unexpected end of the document"));
             }
-            Event::Empty(tag) => paragraph.push_str(&empty_tag(&tag)),
-            Event::Text(text) if in_text => paragraph.push_str(&text),
-            Event::GeneralRef(name) if in_text => {
-                let text = entity(&name).ok_or_else(|| broken(&format!("unknown entity &{};", &*name)))?;
-                paragraph.push_str(&text);
-            }
-            Event::End(tag) => {
-                depth = depth.saturating_sub(1);
-                in_text = false;
-                if tag.local_name().as_ref() == "p" {
-                    // One paragraph is one line: a line break inside it becomes a space.
-                    found.push(std::mem::take(&mut paragraph));
-                }
-            }
-            Event::Eof if depth > 0 => return Err(Malformed::at(number, "unexpected end of the document")),
-            Event::Eof => return Ok(found),
+            Event::Eof => return Ok(found.done),
             _ => {}
         }
+    }
+}
+
+/// The paragraphs so far, and the one that is being read.
+#[derive(Default)]
+struct Paragraphs {
+    done: Vec<String>,
+    open: String,
+    /// Whether the reader is directly within a text element.
+    in_text: bool,
+    /// The number of open elements.
+    depth: u32,
+}
+
+impl Paragraphs {
+    /// Enters an element with this local name.
+    fn start(&mut self, name: &str) {
+        self.depth += 1;
+        self.in_text = name == "t";
+    }
+
+    /// Leaves an element with this local name. One paragraph is one line: a line break inside it becomes a space.
+    fn end(&mut self, name: &str) {
+        self.depth = self.depth.saturating_sub(1);
+        self.in_text = false;
+        if name == "p" {
+            self.done.push(std::mem::take(&mut self.open));
+        }
+    }
+
+    /// Adds the text of an entity reference, such as `&amp;`.
+    fn add_entity(&mut self, name: &str) -> Result<(), Malformed> {
+        let text = entity(name).ok_or_else(|| self.invalid(&format!("unknown entity &{name};")))?;
+        self.open.push_str(&text);
+        Ok(())
+    }
+
+    /// Returns the number of the paragraph that is being read, from 1.
+    fn number(&self) -> u32 {
+        u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the failure of XML that is not valid, in the paragraph that is being read.
+    fn invalid(&self, err: &dyn std::fmt::Display) -> Malformed {
+        Malformed::at(self.number(), format!("not valid XML: {err}"))
     }
 }
 
@@ -80,6 +126,8 @@ fn empty_tag(tag: &BytesStart<'_>) -> String {
     }
 }
 
+/// Returns the text of one of XML's five entities or of a character number, as in `&#x21;`; `None` for any other
+/// entity.
 fn entity(name: &str) -> Option<String> {
     let code = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
     let found = match name {

@@ -1,3 +1,19 @@
+//! Web pages: the text as a reader sees it, from the tokens of html5ever.
+//!
+//! No tree is built: a page of transcripts needs only the order of its words, and a tree of untrusted input can be
+//! arbitrarily deep. Each element falls into one of five groups:
+//!
+//! | group | elements | effect |
+//! |---|---|---|
+//! | unread | `script`, `style`, `svg` and others | the content is skipped, up to the matching end tag |
+//! | paragraphs | `p`, `div`, headings and others | an empty line before the next word |
+//! | lines | `br`, `li`, `tr` and others | a line end before the next word |
+//! | cells | `td`, `th`, `img`, `input` | a space before the next word |
+//! | others | `b`, `a`, `span` and others | none |
+//!
+//! Whether an element is hidden by a style sheet is not known: its words are read. The text then names its speakers as
+//! plain text does.
+
 use std::cell::RefCell;
 
 use html5ever::tendril::StrTendril;
@@ -51,6 +67,10 @@ const PARAGRAPHS: [&str; 30] = [
 ];
 
 /// Reads the words of a page as a reader sees them, headings marked with `#`.
+///
+/// # Errors
+/// An element, a comment or a tag that is never closed and hides the rest of the page, with the line where it begins,
+/// or, for a comment or a tag, on which the file ends. All other errors of HTML are ignored.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(text));
@@ -70,6 +90,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     Ok(Body { text, lines, turns: Vec::new() }.spoken(person))
 }
 
+/// The receiver of the tokens. The tokenizer shares it, so that its state needs a cell.
 #[derive(Default)]
 struct Sink(RefCell<Page>);
 
@@ -77,6 +98,7 @@ struct Sink(RefCell<Page>);
 #[derive(Default)]
 struct Page {
     text: String,
+    /// The starts of source lines in `text`.
     lines: Vec<LineStart>,
     /// Line ends before the next word.
     ends: usize,
@@ -84,6 +106,7 @@ struct Page {
     is_spaced: bool,
     /// Open elements that keep their white space.
     kept: usize,
+    /// The element whose content is being skipped.
     unread: Option<Unread>,
     /// The line on which the file ends inside a comment or a tag.
     cut_at: Option<u32>,
@@ -92,6 +115,7 @@ struct Page {
 /// An element that is skipped.
 struct Unread {
     name: String,
+    /// The line of its start tag, for the failure if it is never closed.
     line: u32,
     /// Open elements of this name.
     depth: usize,
@@ -117,22 +141,40 @@ impl TokenSink for Sink {
 }
 
 impl Page {
+    /// Processes a tag, and returns how the tokenizer has to read the content behind it.
     fn tag(&mut self, tag: &Tag, line: u32) -> TokenSinkResult<()> {
-        let (name, begins) = (&*tag.name, tag.kind == TagKind::StartTag);
-        if let Some(unread) = &mut self.unread {
-            if unread.name == name && !(begins && tag.self_closing) {
-                unread.depth = if begins { unread.depth + 1 } else { unread.depth - 1 };
-                if unread.depth == 0 {
-                    self.unread = None;
-                }
-            }
+        if self.unread.is_some() {
+            self.skip(tag);
             return TokenSinkResult::Continue;
         }
+        let (name, begins) = (&*tag.name, tag.kind == TagKind::StartTag);
         // A browser ignores the slash of `<script/>`, but honours it on a drawing.
         let is_whole = tag.self_closing && matches!(name, "svg" | "math");
         if begins && UNREAD.contains(&name) && !is_whole {
             self.unread = Some(Unread { name: name.to_owned(), line, depth: 1 });
         }
+        self.set_apart(name);
+        if name == "pre" {
+            self.kept = if begins { self.kept + 1 } else { self.kept.saturating_sub(1) };
+        }
+        if begins { self.begin(name, line) } else { TokenSinkResult::Continue }
+    }
+
+    /// Counts a tag within a skipped element, and ends the skipping with the matching end tag.
+    fn skip(&mut self, tag: &Tag) {
+        let Some(unread) = &mut self.unread else { return };
+        let begins = tag.kind == TagKind::StartTag;
+        if unread.name != *tag.name || (begins && tag.self_closing) {
+            return;
+        }
+        unread.depth = if begins { unread.depth + 1 } else { unread.depth - 1 };
+        if unread.depth == 0 {
+            self.unread = None;
+        }
+    }
+
+    /// Sets the next word apart from the one before the tag: by an empty line, a line end, a space, or not.
+    fn set_apart(&mut self, name: &str) {
         if PARAGRAPHS.contains(&name) {
             self.ends = 2;
         } else if LINES.contains(&name) {
@@ -140,20 +182,19 @@ impl Page {
         } else if matches!(name, "td" | "th" | "img" | "input") {
             self.is_spaced = true;
         }
-        if name == "pre" {
-            self.kept = if begins { self.kept + 1 } else { self.kept.saturating_sub(1) };
-        }
-        let is_heading = matches!(name.as_bytes(), [b'h', b'1'..=b'6']);
-        if begins && is_heading {
+    }
+
+    /// Marks a heading that begins, and returns how the tokenizer has to read the element's content: in some elements,
+    /// tags are text (HTML Standard, "Parsing elements that contain only text").
+    fn begin(&mut self, name: &str, line: u32) -> TokenSinkResult<()> {
+        if matches!(name.as_bytes(), [b'h', b'1'..=b'6']) {
             self.push("#", line);
             self.is_spaced = true;
         }
         match name {
-            "script" if begins => TokenSinkResult::RawData(RawKind::ScriptData),
-            "style" | "iframe" | "noembed" | "noframes" if begins => {
-                TokenSinkResult::RawData(RawKind::Rawtext)
-            }
-            "title" | "textarea" if begins => TokenSinkResult::RawData(RawKind::Rcdata),
+            "script" => TokenSinkResult::RawData(RawKind::ScriptData),
+            "style" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(RawKind::Rawtext),
+            "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
             _ => TokenSinkResult::Continue,
         }
     }
@@ -176,6 +217,8 @@ impl Page {
         }
     }
 
+    /// Adds a word of this source line, after the line ends or the space that are due. At the beginning of the text,
+    /// none is.
     fn push(&mut self, word: &str, line: u32) {
         match (self.text.is_empty(), self.ends) {
             (true, _) => {}

@@ -1,3 +1,11 @@
+//! JSON and JSON Lines as trees whose values know their lines.
+//!
+//! serde_json reports lines only for errors. Therefore values are first read raw (`RawValue`), as slices of the text:
+//! the address of a slice is its position, and the line ends up to there are its line. Each container is then parsed
+//! one level at a time, which reads a value once for each level of its nesting.
+//!
+//! Keys keep their order, and repeated keys are kept, since speech under the second one would otherwise be lost.
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -9,6 +17,9 @@ use crate::error::Malformed;
 use crate::formats::tree::{self, Node, Value};
 
 /// Reads one JSON value.
+///
+/// # Errors
+/// The line of a syntax error, or of a value that is nested too deep.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
     let mut body = Body::default();
@@ -17,6 +28,9 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
 }
 
 /// Reads one JSON value on each line; empty lines are skipped.
+///
+/// # Errors
+/// As [`read`], for the first bad line: one bad line rejects the file.
 pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut source = Source::new(text);
     let (mut body, mut rows) = (Body::default(), Vec::new());
@@ -28,6 +42,8 @@ pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
     Ok(body.or_unlabelled(person))
 }
 
+/// Converts an error in a text that begins on `first_line`. The position in the message counts from there, so it is
+/// left out.
 fn malformed(err: &serde_json::Error, first_line: u32) -> Malformed {
     let line = u32::try_from(err.line()).unwrap_or(u32::MAX).max(1) - 1;
     let text = err.to_string();
@@ -38,36 +54,44 @@ fn malformed(err: &serde_json::Error, first_line: u32) -> Malformed {
 /// A walk over one source that counts lines on its way: values come in the order of the text.
 struct Source<'a> {
     text: &'a str,
+    /// The byte offset up to which line ends were counted.
     offset: usize,
+    /// The line of that offset, from 1.
     line: u32,
 }
 
 impl<'a> Source<'a> {
+    /// Begins at the first line of a text.
     fn new(text: &'a str) -> Self {
         Self { text, offset: 0, line: 1 }
     }
 
+    /// Converts a raw value, and the values in it, to a tree.
     fn node(&mut self, raw: &'a RawValue, depth: usize) -> Result<Node<'a>, Malformed> {
         let line = self.line_of(raw);
         if depth > tree::MAX_DEPTH {
             return Err(tree::too_deep(line));
         }
         let value = match raw.get().as_bytes().first() {
-            Some(b'{') => {
-                let entries: Entries<'a> = parse(raw, line)?;
-                let node = |(key, raw)| Ok((Cow::Owned(key), self.node(raw, depth + 1)?));
-                Value::Map(entries.0.into_iter().map(node).collect::<Result<_, Malformed>>()?)
-            }
-            Some(b'[') => {
-                let items: Vec<&RawValue> = parse(raw, line)?;
-                let node = |item| self.node(item, depth + 1);
-                Value::List(items.into_iter().map(node).collect::<Result<_, Malformed>>()?)
-            }
+            Some(b'{') => self.map(parse(raw, line)?, depth + 1)?,
+            Some(b'[') => self.list(parse(raw, line)?, depth + 1)?,
             Some(b'"') => Value::Text(parse::<String>(raw, line)?.into(), false),
             _ if raw.get() == "null" => Value::Plain("".into()),
             _ => Value::Plain(raw.get().into()),
         };
         Ok(Node { line, value })
+    }
+
+    /// Converts the entries of an object, whose values are at this depth.
+    fn map(&mut self, entries: Entries<'a>, depth: usize) -> Result<Value<'a>, Malformed> {
+        let node = |(key, raw)| Ok((Cow::Owned(key), self.node(raw, depth)?));
+        Ok(Value::Map(entries.0.into_iter().map(node).collect::<Result<_, Malformed>>()?))
+    }
+
+    /// Converts the items of an array, which are at this depth.
+    fn list(&mut self, items: Vec<&'a RawValue>, depth: usize) -> Result<Value<'a>, Malformed> {
+        let node = |item| self.node(item, depth);
+        Ok(Value::List(items.into_iter().map(node).collect::<Result<_, Malformed>>()?))
     }
 
     /// Returns the line of a value. Raw values borrow from the text, so their address is their offset in it.
@@ -82,6 +106,7 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Parses one level of a raw value that begins on this line.
 fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue, line: u32) -> Result<T, Malformed> {
     serde_json::from_str(value.get()).map_err(|err| malformed(&err, line))
 }
@@ -91,22 +116,25 @@ struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
         deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// The visitor of an object that keeps its entries in order.
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Entries(entries))
     }
 }

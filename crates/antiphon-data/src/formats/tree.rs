@@ -1,3 +1,19 @@
+//! Trees: the common form of JSON and YAML, in which rows are found at any depth.
+//!
+//! Exports of transcription tools nest their turns in many ways: `{"turns": […]}`, `{"results": {"segments": […]}}`, or
+//! a plain list. This module looks for rows instead of a schema:
+//!
+//! | map | treated as |
+//! |---|---|
+//! | with a text under a key such as `text` | a row; values nested in it are read only if they have speech |
+//! | with scalars only | a row, whose fields may be answers |
+//! | any other | a container: each of its values is read in turn |
+//!
+//! A nested value has speech if it has both a key for a text and a key for a speaker, at any depth.
+//!
+//! Scalars outside rows become lines without a speaker. Names under keys such as `interviewer`, anywhere in the file,
+//! are interviewers in all turns.
+
 use std::borrow::Cow;
 
 use crate::builder::{Body, Words};
@@ -11,21 +27,25 @@ pub(crate) const MAX_DEPTH: usize = 64;
 /// A value of a tree-structured file, and the line on which it begins.
 #[derive(Debug, Clone)]
 pub(crate) struct Node<'a> {
+    /// The line, from 1.
     pub(crate) line: u32,
     pub(crate) value: Value<'a>,
 }
 
+/// A value, reduced to what distinguishes speech from data.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
     /// A string, and whether its line ends are lines of the source.
     Text(Cow<'a, str>, bool),
     /// Another scalar as it is written; empty for null.
     Plain(Cow<'a, str>),
+    /// Items in order.
     List(Vec<Node<'a>>),
     /// Entries in order, with repeated keys.
     Map(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
+/// Returns the failure of a value that is nested more than [`MAX_DEPTH`] levels deep.
 pub(crate) fn too_deep(line: u32) -> Malformed {
     Malformed::at(line, format!("nested more than {MAX_DEPTH} levels deep"))
 }
@@ -47,6 +67,7 @@ fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
     }
 }
 
+/// Adds a map: as a row, or as the rows in it; see the table of this module.
 fn add_map(body: &mut Body, person: &str, entries: &[(Cow<'_, str>, Node<'_>)]) {
     // Values nested beside a text belong to it: words with their times, tokens, tags.
     let is_row = entries.iter().any(|(key, node)| {
@@ -65,6 +86,7 @@ fn add_map(body: &mut Body, person: &str, entries: &[(Cow<'_, str>, Node<'_>)]) 
     speech.for_each(|(key, node)| add(body, person, key, node));
 }
 
+/// Returns the text of a scalar; empty for a list or a map.
 fn words<'n>(node: &'n Node<'_>) -> Words<'n> {
     let (text, lines_count): (&str, bool) = match &node.value {
         Value::Text(text, lines_count) => (text, *lines_count),
@@ -75,6 +97,7 @@ fn words<'n>(node: &'n Node<'_>) -> Words<'n> {
 }
 
 impl Node<'_> {
+    /// Returns whether the value is a list or a map.
     fn is_nested(&self) -> bool {
         matches!(self.value, Value::List(_) | Value::Map(_))
     }
@@ -100,6 +123,7 @@ impl Node<'_> {
         }
     }
 
+    /// Returns whether any map in the value, at any depth, has a wanted key.
     fn has_key(&self, wanted: &impl Fn(&str) -> bool) -> bool {
         match &self.value {
             Value::List(items) => items.iter().any(|item| item.has_key(wanted)),

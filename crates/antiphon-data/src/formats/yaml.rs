@@ -1,3 +1,13 @@
+//! YAML as trees, from the events of granit-parser.
+//!
+//! The parser reports anchors and aliases as events and does not resolve them, so that this module can limit what they
+//! repeat. Values that aliases repeat count with their size, including a constant for each node; nesting is limited as
+//! for JSON.
+//!
+//! Lines are those of the source, also for an alias: a repeated value has the lines of its anchor, where its text is.
+//! Text in a literal block (`|`) keeps the line of each of its lines; in other styles, a line end in the text is none
+//! of the source.
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -12,6 +22,10 @@ use crate::formats::tree::{self, Node, Value};
 const MAX_REPEATED: usize = 1 << 20;
 
 /// Reads one YAML document or several.
+///
+/// # Errors
+/// The line of a syntax error, of a key that is not a scalar, of nesting that is too deep, or of an alias that repeats
+/// too much, has no anchor, or is within the value to which it refers.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -26,6 +40,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     Ok(body.or_unlabelled(person))
 }
 
+/// Converts a line number; one that does not fit becomes the largest.
 fn number(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
@@ -33,9 +48,13 @@ fn number(line: usize) -> u32 {
 /// Nodes under construction.
 #[derive(Default)]
 struct Builder<'a> {
+    /// The values of the documents that were read.
     roots: Vec<Node<'a>>,
+    /// The open lists and maps, the innermost one last.
     open: Vec<Open<'a>>,
+    /// The value and its size in bytes for each anchor.
     anchors: HashMap<usize, (Node<'a>, usize)>,
+    /// The bytes of values that aliases repeated so far.
     repeated: usize,
 }
 
@@ -50,6 +69,7 @@ struct Open<'a> {
 }
 
 impl<'a> Builder<'a> {
+    /// Processes an event of the parser.
     fn take(&mut self, event: Event<'a>, span: &Span) -> Result<(), Malformed> {
         let line = number(span.start.line());
         match event {
@@ -64,27 +84,31 @@ impl<'a> Builder<'a> {
                 let size = text.len() + size_of::<Node<'_>>();
                 self.add(Node { line, value: scalar(text, style) }, anchor, size)
             }
-            Event::Alias(anchor) => {
-                let (node, size) = self.anchors.get(&anchor).cloned().ok_or_else(|| {
-                    Malformed::at(line, "an alias refers to a value that contains it, or to no anchor")
-                })?;
-                self.repeated += size;
-                if self.repeated > MAX_REPEATED {
-                    let message = format!("aliases repeat more than {MAX_REPEATED} bytes");
-                    return Err(Malformed::at(line, message));
-                }
-                self.add(node, 0, size)
-            }
+            Event::Alias(anchor) => self.repeat(line, anchor),
             _ => Ok(()),
         }
     }
 
+    /// Opens a list or a map.
     fn open(&mut self, line: u32, anchor: usize, value: Value<'a>) -> Result<(), Malformed> {
         if self.open.len() >= tree::MAX_DEPTH {
             return Err(tree::too_deep(line));
         }
         self.open.push(Open { node: Node { line, value }, anchor, key: None, size: size_of::<Node<'_>>() });
         Ok(())
+    }
+
+    /// Adds a copy of the value of an anchor, as an alias on this line does.
+    fn repeat(&mut self, line: u32, anchor: usize) -> Result<(), Malformed> {
+        let (node, size) = self.anchors.get(&anchor).cloned().ok_or_else(|| {
+            Malformed::at(line, "an alias refers to a value that contains it, or to no anchor")
+        })?;
+        self.repeated += size;
+        if self.repeated > MAX_REPEATED {
+            let message = format!("aliases repeat more than {MAX_REPEATED} bytes");
+            return Err(Malformed::at(line, message));
+        }
+        self.add(node, 0, size)
     }
 
     /// Adds a complete value to its parent. An anchor's number is 0 for a value without one.
@@ -94,29 +118,43 @@ impl<'a> Builder<'a> {
             let kept = if size > MAX_REPEATED { empty(node.line) } else { node.clone() };
             self.anchors.insert(anchor, (kept, size));
         }
-        let Some(parent) = self.open.last_mut() else {
-            self.roots.push(node);
-            return Ok(());
-        };
-        parent.size += size;
-        match (&mut parent.node.value, parent.key.take()) {
+        match self.open.last_mut() {
+            Some(parent) => parent.add(node, size),
+            None => {
+                self.roots.push(node);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<'a> Open<'a> {
+    /// Adds a complete value of this size: an item of the list, the next key of the map, or the value of that key.
+    fn add(&mut self, node: Node<'a>, size: usize) -> Result<(), Malformed> {
+        self.size += size;
+        match (&mut self.node.value, self.key.take()) {
             (Value::List(items), _) => items.push(node),
             // A merge key (yaml.org/type/merge) adds the entries of another map, or of several.
             (Value::Map(entries), Some(key)) if key == "<<" => merge(entries, node),
             (Value::Map(entries), Some(key)) => entries.push((key, node)),
-            (_, None) => match node.value {
-                Value::Text(text, _) | Value::Plain(text) => parent.key = Some(text),
-                Value::List(_) | Value::Map(_) => {
-                    return Err(Malformed::at(node.line, "a key must be a scalar, not a list or a mapping"));
-                }
-            },
+            (_, None) => self.key = Some(key_of(node)?),
             (Value::Text(..) | Value::Plain(_), Some(_)) => {}
         }
         Ok(())
     }
 }
 
-/// Adds the entries of `node` whose keys are not in `entries` yet.
+/// Returns a scalar as the key of a map.
+fn key_of(node: Node<'_>) -> Result<Cow<'_, str>, Malformed> {
+    match node.value {
+        Value::Text(text, _) | Value::Plain(text) => Ok(text),
+        Value::List(_) | Value::Map(_) => {
+            Err(Malformed::at(node.line, "a key must be a scalar, not a list or a mapping"))
+        }
+    }
+}
+
+/// Adds the entries of `node` whose keys are not in `entries` yet. Keys behind the merge key are added regardless.
 fn merge<'a>(entries: &mut Vec<(Cow<'a, str>, Node<'a>)>, node: Node<'a>) {
     match node.value {
         Value::Map(others) => {
@@ -131,6 +169,7 @@ fn merge<'a>(entries: &mut Vec<(Cow<'a, str>, Node<'a>)>, node: Node<'a>) {
     }
 }
 
+/// Returns the value that takes the place of one over the limit.
 fn empty<'a>(line: u32) -> Node<'a> {
     Node { line, value: Value::Plain("".into()) }
 }

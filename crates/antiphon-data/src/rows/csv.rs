@@ -193,7 +193,7 @@ impl Records {
         Ok(record.is_open.then(|| record.whole(name)))
     }
 
-    /// Returns whether a quoted field is open after a line, if one `is_open` before it.
+    /// Returns whether a quoted field is open after a line; `is_open` is whether one was open before it.
     fn is_open_after(&self, line: &RawRow, is_open: bool) -> bool {
         // The end of a truncated line is not known: a field that was open before it stays open.
         if line.is_cut {
