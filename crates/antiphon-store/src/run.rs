@@ -319,6 +319,33 @@ impl Run {
         self.backend.retry_failed(self.seq).await
     }
 
+    /// Returns the number of workers of the run that are alive, in this process and in others.
+    ///
+    /// An open run without workers was interrupted: its processes were killed.
+    ///
+    /// ```
+    /// use antiphon_store::{NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let worker = store.open_run(NewRun::new("f")).await?;
+    /// let reader = store.read_run("latest").await?;
+    /// assert_eq!(reader.workers().await?, 1);
+    /// drop(worker);
+    /// assert_eq!(reader.workers().await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` if the run was deleted; `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn workers(&self) -> Result<u64, Error> {
+        self.backend.workers(self.seq, self.record.id.clone()).await
+    }
+
     /// Returns the current status of the run, as [`heartbeat`](Self::heartbeat) does; [`record`](Self::record) has the status at
     /// the time when this handle was opened.
     ///

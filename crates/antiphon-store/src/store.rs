@@ -148,6 +148,40 @@ impl Store {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
+    /// Deletes a run by its id, a prefix of the id, or `latest`, and returns its last record.
+    ///
+    /// Its rows and results, the answers that it added to the cache, and the notes whose names end in `/` and its id are
+    /// deleted with it; files outside the store are not. Other runs keep the results that they took from its cached answers.
+    /// The space in a store's file is used again by later runs.
+    ///
+    /// ```
+    /// use antiphon_store::{ErrorKind, NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let run = store.open_run(NewRun::new("f")).await?;
+    /// assert_eq!(store.delete("latest").await.unwrap_err().kind(), ErrorKind::Conflict); // it has a worker
+    /// drop(run);
+    /// store.delete("latest").await?;
+    /// assert!(store.runs().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Conflict` for a run on which a worker is at work, or if several ids have the prefix; `NotFound`; else `StorageFull` or
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still delete the run; it never deletes a part of one.
+    pub async fn delete(&self, id: &str) -> Result<RunRecord, Error> {
+        let (seq, record) = self.find(id).await?;
+        match self.backend.delete(seq, record.id.clone()).await? {
+            0 => Ok(record),
+            workers => Err(Error::at_work(&record.id, workers)),
+        }
+    }
+
     /// Returns a page of up to `most` selected runs, newest first.
     ///
     /// The first page has `after` = `None`; for each further page, pass the id of the last run of the previous page. A run that
