@@ -1,3 +1,17 @@
+//! Logs on stderr, and with the feature `otel` spans and metrics to a collector.
+//!
+//! Logs are for the operator of the program; what a user must know is printed by `Talk` and does not depend on the
+//! level.
+//!
+//! | flags | level |
+//! |---|---|
+//! | `--quiet` | error |
+//! | none | warn |
+//! | `-v`, `-vv`, `-vvv` | info, debug, trace |
+//!
+//! A collector is used if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and
+//! `OTEL_SDK_DISABLED` is not `true`, the variables of the OpenTelemetry specification. Without them nothing is sent.
+
 use std::io;
 
 use tokio::runtime::Handle;
@@ -19,32 +33,22 @@ pub(super) struct Log {
 
 impl Log {
     /// Starts sending logs to stderr, warnings and more with each `-v`, and spans and metrics to a collector if the
-    /// environment names one.
+    /// environment names one. `handle` is the runtime on which they are sent.
+    ///
+    /// # Errors
+    /// A configuration error if the telemetry cannot be started, such as for an invalid setting in the environment.
     pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle) -> Result<Self, CommandError> {
-        let level = match (quiet, verbose) {
-            (true, _) => LevelFilter::ERROR,
-            (_, 0) => LevelFilter::WARN,
-            (_, 1) => LevelFilter::INFO,
-            (_, 2) => LevelFilter::DEBUG,
-            (_, _) => LevelFilter::TRACE,
-        };
         let stderr = tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
             .with_ansi(false)
             .with_target(verbose > 1)
             .without_time()
-            .with_filter(level);
+            .with_filter(level(verbose, quiet));
         let registry = tracing_subscriber::registry().with(stderr);
         // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
         {
-            let env = Environment::read();
-            let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-            let wanted = endpoints.iter().any(|name| env.get(name).is_some())
-                && env.get("OTEL_SDK_DISABLED") != Some("true");
-            let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
-            let telemetry =
-                telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))?;
+            let telemetry = telemetry(handle)?;
             let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(LevelFilter::INFO));
             let _ = registry.with(spans).try_init();
             Ok(Self { telemetry })
@@ -56,7 +60,8 @@ impl Log {
         }
     }
 
-    /// Flushes spans and metrics to the collector.
+    /// Flushes spans and metrics to the collector. A failure is a warning only: the command itself has succeeded.
+    /// Blocks the thread for at most 10 s, so it is called outside async code, while the runtime still runs.
     pub(super) fn end(self, talk: Talk) {
         #[cfg(feature = "otel")]
         if let Some(Err(err)) = self.telemetry.map(Telemetry::shutdown) {
@@ -65,4 +70,26 @@ impl Log {
         #[cfg(not(feature = "otel"))]
         let _ = talk;
     }
+}
+
+/// Returns the most verbose level that is logged; clap rejects `--quiet` with `-v`.
+fn level(verbose: u8, quiet: bool) -> LevelFilter {
+    match (quiet, verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (_, 0) => LevelFilter::WARN,
+        (_, 1) => LevelFilter::INFO,
+        (_, 2) => LevelFilter::DEBUG,
+        (_, _) => LevelFilter::TRACE,
+    }
+}
+
+/// Starts sending spans and metrics; `None` if the environment names no collector or disables the SDK.
+#[cfg(feature = "otel")]
+fn telemetry(handle: &Handle) -> Result<Option<Telemetry>, CommandError> {
+    let env = Environment::read();
+    let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    let wanted =
+        endpoints.iter().any(|name| env.get(name).is_some()) && env.get("OTEL_SDK_DISABLED") != Some("true");
+    let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
+    telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))
 }
