@@ -215,7 +215,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn next_due(&self) -> Result<Option<i64>, Error> {
         self.backend.next_due(self.seq).await
     }
@@ -302,7 +302,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn late(&self, from: u64, most: usize) -> Result<Vec<LateResult>, Error> {
         self.backend.late(self.seq, from, most).await
     }
@@ -353,7 +353,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn status(&self) -> Result<RunStatus, Error> {
         self.backend.status(self.seq).await
     }
@@ -392,7 +392,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn tally(&self) -> Result<Tally, Error> {
         self.backend.tally(self.seq).await
     }
@@ -418,7 +418,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn possibly_billed(&self, most: usize) -> Result<Vec<u64>, Error> {
         self.backend.lost(self.seq, most).await
     }
@@ -432,7 +432,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn jobs(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.backend.jobs(self.seq, from, most).await
     }

@@ -97,7 +97,7 @@ impl Store {
     /// `NotFound`; `Conflict` if several ids have the prefix; else `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn read_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
         Ok(Run::new(self.backend.clone(), seq, record))
@@ -109,7 +109,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn newest(&self, fingerprint: &str) -> Result<Option<Run>, Error> {
         let found = self.backend.newest(fingerprint.to_owned()).await?;
         Ok(found.map(|(seq, record)| Run::new(self.backend.clone(), seq, record)))
@@ -209,7 +209,7 @@ impl Store {
     /// `NotFound` for an `after` that names no run, `Conflict` for one that names several; else `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn runs_page(
         &self,
         filter: RunFilter,
@@ -231,7 +231,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn runs(&self) -> Result<Vec<Run>, Error> {
         let mut runs = self.runs_page(RunFilter::default().with_parts(true), None, usize::MAX).await?;
         runs.reverse();
@@ -244,7 +244,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn answers(&self, fingerprints: Vec<[u8; 32]>) -> Result<Vec<Option<Answer>>, Error> {
         self.backend.answers(fingerprints).await
     }
@@ -267,7 +267,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn note(&self, name: String) -> Result<Option<String>, Error> {
         self.backend.note(name).await
     }
