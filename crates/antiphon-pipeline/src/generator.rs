@@ -68,10 +68,12 @@ impl Pipeline {
     /// A dropped call changes nothing.
     pub async fn estimate(&self, config: &GenerationConfig) -> Result<GenerationEstimate, Error> {
         let prepared = self.prepare(config).await?;
-        // A request for metadata, which costs nothing.
-        let capabilities = self.capabilities(&prepared).await;
-        let (calls, input_tokens, output_tokens) =
-            if self.is_made(&prepared).await? { (0, 0, 0) } else { prepared.likely_calls(capabilities)? };
+        let (calls, input_tokens, output_tokens) = if self.is_made(&prepared).await? {
+            (0, 0, 0)
+        } else {
+            // A request for metadata, which costs nothing.
+            prepared.likely_calls(self.capabilities(&prepared).await)?
+        };
         let usage = Usage::new(Some(input_tokens), Some(output_tokens));
         let price = (self.pricing)(input_tokens);
         Ok(GenerationEstimate {

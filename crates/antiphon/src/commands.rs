@@ -11,6 +11,7 @@
 
 mod cli;
 mod config;
+mod confirm;
 mod content;
 mod doctor;
 mod error;

@@ -47,7 +47,7 @@ pub use antiphon_providers::registry::puller;
 pub use error::{Hint, OperationError, OperationErrorKind};
 pub use experiments::{ExperimentStart, Experiments};
 pub use export::ExportFormat;
-pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult};
+pub use outcome::{ContentResult, ExpectedCost, MapResult, PersonasResult, Plan, RunOutcome, RunResult};
 pub use request::{Anonymise, OutputOptions, RecipeSource, RunKind, RunRequest};
 pub use runs::{ListFilter, Page, ResultList, RunList};
 pub use sources::{fetch_document, is_address};

@@ -30,6 +30,7 @@ use antiphon_pipeline::{
 use serde_json::{Value, json};
 
 use super::cli::{GenerateArgs, GenerationArgs};
+use super::confirm::Doubt;
 use super::error::{ALL_FAILED, CONFIG, CommandError, OK, Repeat, SOME_FAILED, USAGE, advice, exit_code};
 use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
@@ -128,22 +129,53 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     if how.run.dry_run {
         return dry_run(planned, how.run.json, &live, talk).await;
     }
+    let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), &live);
-    let outcomes = start_all(&planned, &tokens, &live, talk).await;
-    live.end();
-    for one in planned {
-        one.workspace.close().await;
+    let asking = Box::pin(confirm(&planned, &watches, how, &live));
+    if let Err(err) = interrupts.unless_stopped(&tokens.drain, asking).await {
+        live.end();
+        close(planned).await;
+        return Err(err);
     }
+    let outcomes = start_all(&planned, watches, &tokens, &live).await;
+    live.end();
+    close(planned).await;
     let (as_json, repeat, interrupts) = (how.run.json, Repeat::of(how.run.fresh), &interrupts);
     output::print(as_json.then(|| as_document(&outcomes)), || as_list(&outcomes))?;
     Ok(end(&outcomes, &Ending { as_json, repeat, is_resume: false, interrupts, talk }))
 }
 
+/// Closes the workspaces of all plans.
+async fn close(planned: Vec<Planned>) {
+    for one in planned {
+        one.workspace.close().await;
+    }
+}
+
+/// Asks for confirmation of runs that may be expensive together.
+async fn confirm(
+    planned: &[Planned],
+    watches: &[Watch],
+    how: &GenerationArgs,
+    live: &Live,
+) -> Result<(), CommandError> {
+    if !Doubt::is_needed(&how.run) {
+        return Ok(());
+    }
+    let mut doubt = Doubt::default();
+    for (one, watch) in planned.iter().zip(watches) {
+        for request in &one.requests {
+            // A request that cannot be started fails by itself, beside the others.
+            let _ = doubt.add(&one.workspace, request, watch).await;
+        }
+    }
+    doubt.confirm(&how.run, live).await
+}
+
 /// Starts the runs of all plans concurrently, and returns their outcomes in order. The tokens of one watch stop them
 /// all.
-async fn start_all(planned: &[Planned], tokens: &Watch, live: &Live, talk: Talk) -> Vec<Outcome> {
-    let watches: Vec<_> = planned.iter().map(|one| watch(live, talk, &one.settings)).collect();
+async fn start_all(planned: &[Planned], watches: Vec<Watch>, tokens: &Watch, live: &Live) -> Vec<Outcome> {
     let runs = planned.iter().zip(watches).map(async |(one, mut watch)| {
         (watch.drain, watch.cancel) = (tokens.drain.clone(), tokens.cancel.clone());
         one.workspace.start_all(&one.requests, one.settings.concurrent_runs(), &watch).await

@@ -19,9 +19,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::error::INTERRUPTED;
 #[cfg(unix)]
 use super::error::TERMINATED;
+use super::error::{CommandError, INTERRUPTED};
 use super::progress::{Live, counted};
 
 /// A listener for Ctrl-C (SIGINT) and SIGTERM, until it is dropped.
@@ -51,6 +51,20 @@ impl Interrupts {
         let mut listening = JoinSet::new();
         listening.spawn(observe(drain, cancel, code.clone()));
         Self { code, _listening: listening }
+    }
+
+    /// Waits for the confirmation of a run, which the first signal ends.
+    ///
+    /// # Errors
+    /// The error of the confirmation, or that of a run that was interrupted before it began.
+    pub(super) async fn unless_stopped(
+        &self,
+        drain: &CancellationToken,
+        asking: impl Future<Output = Result<(), CommandError>>,
+    ) -> Result<(), CommandError> {
+        let interrupted =
+            || CommandError::new(self.code().unwrap_or(INTERRUPTED), "not started: the run was interrupted");
+        drain.run_until_cancelled(asking).await.unwrap_or_else(|| Err(interrupted()))
     }
 
     /// Returns the exit code of the interruption, if any.

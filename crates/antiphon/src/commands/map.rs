@@ -5,12 +5,10 @@
 //! path of the results, or with `--json` the report as one document. Stderr has the causes of failed rows, most
 //! frequent first, and the command that retries them.
 //!
-//! A run that may cost $1 or more, or whose cost is unknown, is confirmed first if there is a terminal to ask on; a
-//! budget (`--max-cost`) makes the question unnecessary. Signals and resume are those of `rows`. Exit codes: 0 if all
-//! rows have a result, 4 if some have, 5 if none has; a run that stopped early has the code of the stop or of the
-//! signal.
+//! Signals, resume and the confirmation of an expensive run are those of `rows`. Exit codes: 0 if all rows have a
+//! result, 4 if some have, 5 if none has; a run that stopped early has the code of the stop or of the signal.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,12 +16,12 @@ use antiphon_engine::{LONG_RUN, MapReport, Meter, Order};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
-use super::error::{ALL_FAILED, CommandError, OK, Repeat, SOME_FAILED, USAGE, advice};
+use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::front::{Front, fill, results, source, watch};
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted, in_tokens};
 use super::rows::{Ending, RowsRun};
-use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult};
+use crate::operations::{MapResult, RunOutcome, RunRequest, RunResult};
 
 /// The extensions by which `--out` is known to name a file, as it did before it named the folder.
 const RESULT_FILES: [&str; 1] = ["jsonl"];
@@ -42,9 +40,6 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
         watch = watch.stdin(file.path());
     }
     let run = RowsRun { workspace: front.workspace(), request, watch, how: &args.run, live, talk };
-    if !args.run.dry_run {
-        confirm_cost(args, &run).await?;
-    }
     run.go(finish).await
 }
 
@@ -62,63 +57,6 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
         OrderArg::Completion => Order::Completion,
     };
     Ok(request)
-}
-
-/// The cost from which the user is asked first, in millionths of a US dollar: $1.
-const CONFIRM_ABOVE: u64 = 1_000_000;
-
-/// Asks for confirmation of a run whose cost may reach [`CONFIRM_ABOVE`] or is unknown, if there is a user to ask: both
-/// stdin and stderr must be a terminal. Without one, as in a script, the run starts, unless `--no-input` asks for a
-/// failure instead.
-///
-/// # Errors
-/// A usage error if the user does not confirm, or for `--no-input` where a confirmation is needed; an error of the
-/// plan.
-async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
-    let RowsRun { workspace, request, watch, live, .. } = run;
-    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if args.yes || request.limits.max_cost.is_some() || !(may_ask || args.no_input) {
-        return Ok(());
-    }
-    let plan = workspace.plan(request, watch).await?;
-    let Some((most, allow)) = doubt(&plan) else { return Ok(()) };
-    if args.no_input {
-        let message = format!("not started: this run {most}, and needs confirmation");
-        return Err(CommandError::new(USAGE, message).hint(allow));
-    }
-    ask(live.clone(), format!("this run {most}: {} rows. Continue? [y/N] ", rows_of(&plan))).await
-}
-
-/// Returns why a run must be confirmed, and how to allow it without a question; `None` if it costs less than
-/// [`CONFIRM_ABOVE`].
-fn doubt(plan: &Plan) -> Option<(String, String)> {
-    match plan.max_cost_usd_micros() {
-        Some(most) if most < CONFIRM_ABOVE => None,
-        Some(most) => {
-            Some((format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost, Repeat::Same)))
-        }
-        // Without a price, a budget cannot be enforced.
-        None => Some(("has an unknown cost".to_owned(), "use --yes to allow it".to_owned())),
-    }
-}
-
-/// Asks a question on a thread that may block, and fails unless the answer is yes. An end of stdin is no consent.
-async fn ask(live: Live, question: String) -> Result<(), CommandError> {
-    let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
-    let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
-    if matches!(&*answer, "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err(CommandError::new(USAGE, "not started: the run was not confirmed"))
-    }
-}
-
-/// Returns the number of rows of a plan.
-fn rows_of(plan: &Plan) -> u64 {
-    match plan {
-        Plan::Rows(estimate) => estimate.rows,
-        _ => 0,
-    }
 }
 
 /// Fails if the results would overwrite the rows or the recipe. Paths are compared with links resolved; a file that

@@ -11,6 +11,7 @@
 use antiphon_engine::Estimate;
 
 use super::cli::RunArgs;
+use super::confirm::Doubt;
 use super::error::{CommandError, OK, Repeat, advice, exit_code};
 use super::front::closed;
 use super::interrupt::Interrupts;
@@ -92,6 +93,12 @@ impl RowsRun<'_> {
             return print_plan(&closed(workspace, plan).await?, how.json);
         }
         let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
+        let asking = Box::pin(confirm(&workspace, &request, &watch, how, &live));
+        if let Err(err) = interrupts.unless_stopped(&watch.drain, asking).await {
+            live.end();
+            workspace.close().await;
+            return Err(err);
+        }
         let done = Box::pin(workspace.start(&request, watch)).await;
         live.end();
         let outcome = closed(workspace, done).await?;
@@ -104,6 +111,22 @@ impl RowsRun<'_> {
         };
         finish(&outcome, &ending)
     }
+}
+
+/// Asks for confirmation of a run that may be expensive.
+async fn confirm(
+    workspace: &Workspace,
+    request: &RunRequest,
+    watch: &Watch,
+    how: &RunArgs,
+    live: &Live,
+) -> Result<(), CommandError> {
+    if !Doubt::is_needed(how) {
+        return Ok(());
+    }
+    let mut doubt = Doubt::default();
+    doubt.add(workspace, request, watch).await?;
+    doubt.confirm(how, live).await
 }
 
 /// Prints an estimate of a run.

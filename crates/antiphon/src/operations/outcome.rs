@@ -131,6 +131,21 @@ pub enum Plan {
     Personas(Box<GenerationEstimate>),
 }
 
+/// The cost that a request may have, for a front end that asks for confirmation before it starts a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExpectedCost {
+    /// The provider takes no money, or the request has a budget.
+    Bounded,
+    /// The highest likely cost, in millionths of a US dollar.
+    UpTo(u64),
+    /// The price of a model is not known.
+    Unknown {
+        /// The address that would be called.
+        base_url: Option<String>,
+    },
+}
+
 impl Plan {
     /// Returns the highest likely cost, in millionths of a US dollar; `None` if a price is not known.
     /// For a front end that asks for confirmation above an amount.

@@ -7,13 +7,14 @@
 use std::path::PathBuf;
 
 use antiphon_engine::RunLimits;
+use antiphon_llm::Price;
 use antiphon_pipeline::RunLocks;
 use antiphon_runtime::{Runner, TaskError};
 use antiphon_store::{Run, RunRecord, RunStatus};
 
 use super::error::{Hint, OperationError, OperationErrorKind};
 use super::legacy;
-use super::outcome::{Plan, RunOutcome};
+use super::outcome::{ExpectedCost, Plan, RunOutcome};
 use super::request::{RunKind, RunRequest};
 use super::workspace::{Connected, Purpose, Watch, Workspace};
 use super::{content, map, personas};
@@ -82,10 +83,42 @@ impl Workspace {
     /// A dropped call changes nothing.
     pub async fn plan(&self, request: &RunRequest, watch: &Watch) -> Result<Plan, OperationError> {
         let connected = self.connect(request, watch, Purpose::Plan).await?;
-        match request.kind {
-            RunKind::Map => map::plan(self, &connected, watch).await,
-            RunKind::Personas => personas::plan(self, &connected, watch).await,
-            RunKind::Content => content::plan(self, &connected, watch).await,
+        self.plan_of(&connected, watch).await
+    }
+
+    async fn plan_of(&self, connected: &Connected, watch: &Watch) -> Result<Plan, OperationError> {
+        match connected.request.kind {
+            RunKind::Map => map::plan(self, connected, watch).await,
+            RunKind::Personas => personas::plan(self, connected, watch).await,
+            RunKind::Content => content::plan(self, connected, watch).await,
+        }
+    }
+
+    /// Returns the cost that a request may have. Reads the input only if the price of the model is known and not zero.
+    ///
+    /// The provider is connected as for [`start`](Self::start), which then uses the connection; no model is called.
+    ///
+    /// # Errors
+    /// The errors of [`start`](Self::start), for errors that are found without a call.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn expected_cost(
+        &self,
+        request: &RunRequest,
+        watch: &Watch,
+    ) -> Result<ExpectedCost, OperationError> {
+        let connected = self.connect(request, watch, Purpose::Run).await?;
+        if connected.request.limits.max_cost.is_some() {
+            return Ok(ExpectedCost::Bounded);
+        }
+        match connected.session.price(0) {
+            None => Ok(ExpectedCost::Unknown { base_url: connected.session.provider.scope().base_url }),
+            Some(price) if price == Price::FREE || price == Price::PREPAID => Ok(ExpectedCost::Bounded),
+            Some(_) => {
+                let most = self.plan_of(&connected, watch).await?.max_cost_usd_micros();
+                Ok(most.map_or(ExpectedCost::Unknown { base_url: None }, ExpectedCost::UpTo))
+            }
         }
     }
 

@@ -355,3 +355,14 @@ fn documents_come_from_the_open_internet_by_https_alone_unless_allowed() {
     assert!(!shown.contains("topsecret") && !ran.stderr.contains("topsecret"), "{shown}");
     lab.run("runs resume latest").ends_with(0, &["with 0 calls"]);
 }
+
+#[test]
+fn without_a_terminal_an_expensive_generation_is_refused_before_any_call() {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    lab.file("antiphon.toml", "[prices.compatible.m]\ninput = 2000.0\noutput = 9000.0\n");
+    let ran = lab.ask(&server.url("/v1"), "");
+    ran.ends_with(2, &["cannot start: this run may cost up to $", "--max-cost", "--yes"]);
+    assert!(server.requests().iter().all(|request| !request.line.contains("chat")), "{ran:?}");
+    lab.ask(&server.url("/v1"), "--yes").ends_with(0, &[]);
+}

@@ -139,7 +139,7 @@ fn a_reader_of_a_pipe_that_has_enough_ends_the_run_quietly() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(5))), 2_000);
     let pipe = bench.lab.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let child = bench.begin(&map("--results pipe --max-concurrency 4"));
+    let child = bench.begin(&map("--results pipe --max-concurrency 4 --yes"));
     drop(fs::File::open(pipe).unwrap());
     Ran::new(child.wait_with_output().unwrap()).ends_with(0, &["its results are no longer read"]);
     assert!(bench.stats().requests < 2_000);

@@ -142,7 +142,7 @@ fn results_go_where_the_folder_has_moved_to() {
 fn killed_while_reading(simulated: &Simulated) -> Lab {
     let lab = simulated.project(MANY);
     let answered = simulated.server.stats().answered;
-    let line = format!("{MAP} --max-concurrency 4");
+    let line = format!("{MAP} --max-concurrency 4 --yes");
     lab.kill_in("a", &line, || simulated.server.stats().answered >= answered + 8);
     assert!(!is_sealed(&lab, "a"), "all rows were read before it was killed");
     lab

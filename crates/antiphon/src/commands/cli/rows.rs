@@ -39,14 +39,6 @@ pub(in crate::commands) struct MapArgs {
     #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
     pub(in crate::commands) order: OrderArg,
 
-    /// Do not ask before a run that may cost $1 or more, or whose cost is unknown
-    #[arg(short, long, conflicts_with = "no_input")]
-    pub(in crate::commands) yes: bool,
-
-    /// Never ask: fail where a confirmation is needed
-    #[arg(long)]
-    pub(in crate::commands) no_input: bool,
-
     #[command(flatten)]
     pub(in crate::commands) run: RunArgs,
 

@@ -46,6 +46,9 @@ pub(in crate::commands) struct RunArgs {
     #[command(flatten)]
     pub(in crate::commands) limits: LimitArgs,
 
+    #[command(flatten)]
+    pub(in crate::commands) confirm: ConfirmArgs,
+
     /// Start fresh: ignore earlier runs of the same command
     #[arg(long)]
     pub(in crate::commands) fresh: bool,
@@ -67,6 +70,18 @@ pub(in crate::commands) struct RunArgs {
 
     #[command(flatten)]
     cassette: CassetteArgs,
+}
+
+/// The confirmation of a run that may be expensive.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::commands) struct ConfirmArgs {
+    /// Allow a run that may cost $1 or more, or whose cost is unknown; needed without a terminal, unless --max-cost is set
+    #[arg(short, long, conflicts_with = "no_input")]
+    pub(in crate::commands) yes: bool,
+
+    /// Never ask: fail where a confirmation is needed
+    #[arg(long)]
+    pub(in crate::commands) no_input: bool,
 }
 
 /// The limits of a run: [`RunLimits`] on the command line.

@@ -1,0 +1,129 @@
+//! Confirmation of runs that may be expensive.
+//!
+//! | the run | at a terminal | without one, or with `--no-input` |
+//! |---|---|---|
+//! | costs less than $1, or no money | starts | starts |
+//! | may cost $1 or more | is asked about | is refused, unless `--yes` or `--max-cost` allows it |
+//! | has an unknown cost, with a server of this machine | is asked about | starts |
+//! | has an unknown cost, elsewhere | is asked about | is refused, unless `--yes` allows it |
+//!
+//! The input is read for a plan only if the price of the model is known and not zero. With `--yes` or a budget, nothing
+//! is asked. A terminal is one only if both stdin and stderr are.
+
+use std::io::IsTerminal;
+
+use url::{Host, Url};
+
+use super::cli::RunArgs;
+use super::error::{CommandError, Repeat, USAGE, advice};
+use super::output;
+use super::progress::{Live, cost};
+use crate::operations::{ExpectedCost, Hint, OperationError, RunRequest, Watch, Workspace};
+
+/// The cost from which a run must be confirmed, in millionths of a US dollar: $1.
+const CONFIRM_ABOVE: u64 = 1_000_000;
+
+/// The costs that several requests may have together.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// The highest likely cost, in millionths of a US dollar.
+    most: u64,
+    /// Whether a cost is not known.
+    is_unknown: bool,
+    /// Whether a cost is not known, with a server that is not on this machine.
+    is_elsewhere: bool,
+}
+
+impl Doubt {
+    /// Returns whether the costs of a run with these flags have to be known before it starts.
+    pub(super) fn is_needed(how: &RunArgs) -> bool {
+        !how.confirm.yes && how.limits.limits().max_cost.is_none()
+    }
+
+    /// Adds the cost of a request.
+    ///
+    /// # Errors
+    /// The error of a request that cannot be started.
+    pub(super) async fn add(
+        &mut self,
+        workspace: &Workspace,
+        request: &RunRequest,
+        watch: &Watch,
+    ) -> Result<(), OperationError> {
+        match workspace.expected_cost(request, watch).await? {
+            ExpectedCost::Bounded => {}
+            ExpectedCost::UpTo(most) => self.most = self.most.saturating_add(most),
+            ExpectedCost::Unknown { base_url } => {
+                self.is_unknown = true;
+                self.is_elsewhere |= !base_url.as_deref().is_some_and(is_of_this_machine);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for confirmation, if the costs need one.
+    ///
+    /// # Errors
+    /// A usage error if the user does not confirm, or if no one can be asked.
+    pub(super) async fn confirm(self, how: &RunArgs, live: &Live) -> Result<(), CommandError> {
+        let Some((reason, allow)) = self.reason() else { return Ok(()) };
+        if !how.confirm.no_input && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+            return ask(live.clone(), format!("this run {reason}. Continue? [y/N] ")).await;
+        }
+        if self.most < CONFIRM_ABOVE && !self.is_elsewhere && !how.confirm.no_input {
+            return Ok(());
+        }
+        let message = format!("cannot start: this run {reason}, and there is no terminal to confirm it");
+        Err(CommandError::new(USAGE, message).hint(allow))
+    }
+
+    /// Returns why a run must be confirmed, and how to allow it without a question; `None` if it need not be.
+    fn reason(&self) -> Option<(String, String)> {
+        if self.most >= CONFIRM_ABOVE {
+            let reason = format!("may cost up to {}", cost(Some(self.most)));
+            return Some((reason, advice(&Hint::SetMaxCost, Repeat::Same)));
+        }
+        // Without a price, a budget cannot be enforced.
+        let allow = "allow it with --yes, or add the price of the model below [prices] in antiphon.toml";
+        self.is_unknown.then(|| ("has an unknown cost".to_owned(), allow.to_owned()))
+    }
+}
+
+/// Asks a question on a thread that may block, and fails unless the answer is yes. An end of stdin is no consent.
+async fn ask(live: Live, question: String) -> Result<(), CommandError> {
+    let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
+    let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
+    if matches!(&*answer, "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(CommandError::new(USAGE, "not started: the run was not confirmed"))
+    }
+}
+
+/// Returns whether an address is a loopback address: `localhost`, 127.0.0.0/8 or `::1`. Names are not resolved.
+fn is_of_this_machine(address: &str) -> bool {
+    match Url::parse(address).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONFIRM_ABOVE, Doubt};
+
+    #[test]
+    fn a_run_from_a_dollar_on_or_of_unknown_cost_has_a_reason() {
+        let reason = |most, is_unknown| {
+            let doubt = Doubt { most, is_unknown, ..Doubt::default() };
+            doubt.reason().map(|(reason, _)| reason)
+        };
+        assert_eq!(reason(CONFIRM_ABOVE - 1, false), None);
+        assert_eq!(reason(CONFIRM_ABOVE, false).as_deref(), Some("may cost up to $1.0000"));
+        assert_eq!(reason(0, true).as_deref(), Some("has an unknown cost"));
+        // The known part of the cost is enough of a reason.
+        assert_eq!(reason(2 * CONFIRM_ABOVE, true).as_deref(), Some("may cost up to $2.0000"));
+    }
+}
