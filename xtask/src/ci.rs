@@ -28,6 +28,8 @@ pub(crate) fn run() -> Done {
     }
     shell::run(&mut words("cargo test --workspace --all-features --doc --quiet"))?;
     for (name, tests) in [
+        ("antiphon-data", "--lib"),
+        ("antiphon-llm", "--lib"),
         ("antiphon-store", "--lib --tests"),
         ("antiphon", "--features offline --lib"),
         ("antiphon", "--features offline --doc"),
@@ -43,19 +45,28 @@ pub(crate) fn run() -> Done {
 }
 
 /// Lints the crates with subsets of their features, which no other step builds. Without `--all-targets` where the
-/// dev-dependencies would turn features on again.
+/// dev-dependencies would turn features on again. The sets of one crate follow each other, since they share the builds of its
+/// dependencies.
 fn parts() -> Done {
     let mut sets = vec![
         ("antiphon-http", "".to_owned()),
         ("antiphon-store", " --all-targets".to_owned()),
-        ("antiphon-providers", "".to_owned()),
         ("antiphon-connect", "".to_owned()),
         ("antiphon-otel", "".to_owned()),
         ("antiphon", " --all-targets".to_owned()),
         ("antiphon", " --features offline".to_owned()),
     ];
-    let features = ["anthropic", "compatible", "gemini", "llamacpp", "offline", "ollama", "openai"];
-    sets.extend(features.map(|feature| ("antiphon-providers", format!(" --features {feature}"))));
+    let features: [(&str, &[&str]); 3] = [
+        ("antiphon-data", &["", "anonymise", "csv", "docx", "html", "yaml"]),
+        ("antiphon-llm", &["", "metrics", "schema"]),
+        (
+            "antiphon-providers",
+            &["", "anthropic", "compatible", "gemini", "llamacpp", "offline", "ollama", "openai", "schema"],
+        ),
+    ];
+    for (name, features) in features {
+        sets.extend(features.iter().map(|feature| (name, format!(" --features={feature}"))));
+    }
     for (name, more) in sets {
         shell::run(&mut words(&format!(
             "cargo clippy -p {name} --no-default-features{more} -- -D warnings"

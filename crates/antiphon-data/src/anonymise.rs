@@ -101,8 +101,8 @@ pub struct Replacement {
     /// The text that replaces it.
     #[serde(rename = "instead")]
     pub substitute: String,
-    /// The number of occurrences that were replaced, in all documents; at least 1. Each word of a name counts as one,
-    /// and so does the speaker of each turn.
+    /// The number of occurrences that were replaced, in the texts of all documents. Each word of a name counts as one. 0
+    /// for a name that is only the [speaker](Turn::speaker) of turns, as one that a file's name gave.
     pub times: usize,
 }
 
@@ -251,7 +251,7 @@ impl Replacements {
         {
             let start = line + lead.len();
             let range = start..start + turn.speaker.len();
-            self.add(range, || names.substitute_speaker(&turn.speaker, found));
+            self.add(range, || found.substitute("name", names.whole_name(&turn.speaker)));
         }
     }
 
@@ -273,10 +273,8 @@ struct ReplacementLog<'a> {
     anonymiser: &'a Anonymiser,
     /// The replacements in the order in which they were found.
     replaced: Vec<Replacement>,
-    /// The index in `replaced` of each original.
-    by_text: BTreeMap<String, usize>,
-    /// The number of originals of each kind.
-    counts: BTreeMap<&'static str, usize>,
+    /// The index in `replaced` of each original, by its kind: an account may have the text of a name.
+    by_kind: BTreeMap<&'static str, BTreeMap<String, usize>>,
     /// The numbers of speakers whose names were redacted.
     speakers: BTreeMap<String, usize>,
 }
@@ -284,13 +282,7 @@ struct ReplacementLog<'a> {
 impl<'a> ReplacementLog<'a> {
     /// Creates an empty log.
     fn of(anonymiser: &'a Anonymiser) -> Self {
-        Self {
-            anonymiser,
-            replaced: Vec::new(),
-            by_text: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            speakers: BTreeMap::new(),
-        }
+        Self { anonymiser, replaced: Vec::new(), by_kind: BTreeMap::new(), speakers: BTreeMap::new() }
     }
 
     /// Returns the number of a speaker, from 1.
@@ -299,23 +291,28 @@ impl<'a> ReplacementLog<'a> {
         *self.speakers.entry(speaker.to_owned()).or_insert(next)
     }
 
-    /// Returns the substitute for an original, and counts the occurrence.
+    /// Returns the substitute for an original, and counts the occurrence in a text.
     fn substitute(&mut self, kind: &'static str, original: &str) -> String {
-        if let Some(at) = self.by_text.get(original) {
-            self.replaced[*at].times += 1;
-            return self.replaced[*at].substitute.clone();
-        }
-        let count = self.counts.entry(kind).or_default();
-        *count += 1;
-        let substitute = self.anonymiser.substitute(kind, original, *count);
-        self.by_text.insert(original.to_owned(), self.replaced.len());
-        let original = original.to_owned();
-        self.replaced.push(Replacement { kind, original, substitute: substitute.clone(), times: 1 });
-        substitute
+        let replacement = self.replacement(kind, original);
+        replacement.times += 1;
+        replacement.substitute.clone()
+    }
+
+    /// Returns the replacement of an original; a new one has no occurrence yet.
+    fn replacement(&mut self, kind: &'static str, original: &str) -> &mut Replacement {
+        let of_kind = self.by_kind.entry(kind).or_default();
+        let at = of_kind.get(original).copied().unwrap_or_else(|| {
+            let substitute = self.anonymiser.substitute(kind, original, of_kind.len() + 1);
+            of_kind.insert(original.to_owned(), self.replaced.len());
+            self.replaced.push(Replacement { kind, original: original.to_owned(), substitute, times: 0 });
+            self.replaced.len() - 1
+        });
+        &mut self.replaced[at]
     }
 }
 
 #[cfg(test)]
+#[cfg(feature = "csv")]
 mod tests {
     use super::{Anonymiser, Strategy};
     use crate::Document;
@@ -389,7 +386,7 @@ mod tests {
         let (made, found) = Anonymiser::new(Strategy::Replace).names(["Zed"]).apply(&documents);
         assert_eq!(&*made[1].text, "Interviewer: Well?\nPerson 2: Person 1 bakes, Person 3 sells.\n");
         assert_eq!((made[0].name.as_str(), &*made[1].turns[1].speaker), ("document-001.txt", "Person 2"));
-        assert_eq!(found.iter().map(|found| found.times).max(), Some(3));
+        assert_eq!(found.iter().map(|found| found.times).max(), Some(2));
         let shared = document("c.txt", "Ann Lee: One.\nBob Lee: Two.\nAnn Lee: Lee and Ann.\nBob Lee: No.\n");
         let (made, _) = Anonymiser::new(Strategy::Replace).apply(&[shared]);
         assert!(made[0].text.contains("Person 3 and Person 1."), "{}", made[0].text);
@@ -398,6 +395,37 @@ mod tests {
         assert_eq!(coded("x"), coded("x"));
         assert_ne!(coded("x"), coded("y"));
         assert!(!coded("x").contains("Anna"));
+    }
+
+    #[test]
+    fn equal_texts_of_two_kinds_have_different_codes() {
+        let text = "Interviewer: Well?\nP1: Ask @ada_b and @ada_b.\n";
+        let replaced = |strategy| {
+            let given = Anonymiser::new(strategy);
+            let mut found = super::ReplacementLog::of(&given);
+            let made = [("account", "@ada"), ("name", "@ada"), ("account", "@ada")];
+            let made = made.map(|(kind, original)| found.substitute(kind, original));
+            (made, found.replaced.iter().map(|replaced| (replaced.kind, replaced.times)).collect::<Vec<_>>())
+        };
+        let (made, found) = replaced(Strategy::Hash);
+        assert!(
+            made[0] == made[2] && made[0].starts_with("account-") && made[1].starts_with("name-"),
+            "{made:?}"
+        );
+        assert_eq!(found, [("account", 2), ("name", 1)]);
+        assert_eq!(replaced(Strategy::Redact).0, ["[account]", "[name]", "[account]"]);
+        check(Strategy::Redact, text, "Interviewer: Well?\nP1: Ask [account] and [account].\n");
+    }
+
+    #[test]
+    fn occurrences_are_those_in_the_texts_and_not_the_speakers_of_turns() {
+        let text = "Interviewer: Well, Anna?\nAnna: I bake.\nInterviewer: So?\nAnna: So.\n";
+        let (_, found) = Anonymiser::new(Strategy::Replace).apply(&[document("a.txt", text)]);
+        let counted: Vec<_> = found.iter().map(|found| (found.original.as_str(), found.times)).collect();
+        assert_eq!(counted, [("Anna", 3)]);
+        let table = "age,What annoys you?\n40,It is so slow\n";
+        let (made, found) = Anonymiser::new(Strategy::Replace).apply(&[document("maria_lopez.csv", table)]);
+        assert_eq!((&*made[0].turns[0].speaker, found[0].times), ("Person 1", 0));
     }
 
     #[test]

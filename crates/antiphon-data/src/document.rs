@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
@@ -135,6 +135,8 @@ pub enum SpeakerRole {
 /// | HTML | an element, a comment or a tag that hides the rest of the page since it is never closed |
 ///
 /// Files of all formats fail if they have no text or no turn of a participant; all but DOCX also if they are not text.
+/// CSV, DOCX, HTML and YAML each have a feature of this crate, by their lower-case names, which are on by default; in a build
+/// without it, files of the format fail with the name of the feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -165,6 +167,25 @@ pub enum Format {
     /// An Org file: `.org`. Keywords, comments and drawers are left out; `#+TITLE:` and `*` lines are headings.
     Org,
 }
+
+/// The extensions of the formats that are built.
+static ENDINGS: LazyLock<String> = LazyLock::new(|| {
+    let all = [
+        ("txt", true),
+        ("md", true),
+        ("org", true),
+        ("html", cfg!(feature = "html")),
+        ("csv", cfg!(feature = "csv")),
+        ("json", true),
+        ("jsonl", true),
+        ("yaml", cfg!(feature = "yaml")),
+        ("vtt", true),
+        ("srt", true),
+        ("docx", cfg!(feature = "docx")),
+    ];
+    let built: Vec<&str> = all.iter().filter_map(|(ending, is_built)| is_built.then_some(*ending)).collect();
+    built.join(", ")
+});
 
 impl Format {
     /// Returns the format for a file name's extension, ignoring case; `None` for an unsupported one.
@@ -221,10 +242,10 @@ impl Format {
         })
     }
 
-    /// Returns the file extensions of the formats, separated by commas, for messages to users.
+    /// Returns the file extensions of the formats that this build can read, separated by commas, for messages to users.
     #[must_use]
     pub fn endings() -> &'static str {
-        "txt, md, org, html, csv, json, jsonl, yaml, vtt, srt, docx"
+        &ENDINGS
     }
 }
 

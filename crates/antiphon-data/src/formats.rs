@@ -12,20 +12,41 @@
 //! or the first `Malformed` place. A reader never returns a part of a malformed file: a transcript without its end
 //! would be analysed as if it were whole. Each format limits its expansion (zip bombs, YAML aliases) and its depth,
 //! since inputs are not trusted.
+//!
+//! A reader that needs a dependency has a feature of its own; where the feature is off, `unbuilt` takes its place.
 
 mod captions;
+#[cfg(feature = "csv")]
 mod csv;
+#[cfg(feature = "docx")]
 mod docx;
+#[cfg(feature = "html")]
 mod html;
 mod json;
 mod plain;
 mod record;
 mod tree;
+#[cfg(not(all(feature = "csv", feature = "docx", feature = "html", feature = "yaml")))]
+mod unbuilt;
+#[cfg(feature = "yaml")]
 mod yaml;
 
+#[cfg(feature = "csv")]
 pub(crate) use csv::delimiter;
+#[cfg(feature = "docx")]
 pub(crate) use docx::docx;
 pub(crate) use plain::text;
+#[cfg(not(feature = "csv"))]
+use unbuilt::csv;
+#[cfg(not(feature = "docx"))]
+pub(crate) use unbuilt::docx;
+#[cfg(not(feature = "html"))]
+use unbuilt::html;
+#[cfg(not(feature = "csv"))]
+pub(crate) use unbuilt::not_built;
+#[cfg(not(feature = "yaml"))]
+use unbuilt::yaml;
 
 #[cfg(test)]
+#[cfg(all(feature = "csv", feature = "docx", feature = "html", feature = "yaml"))]
 mod tests;

@@ -14,9 +14,13 @@
 //! it again. Only an error of the file itself does. Batches bound the memory: 256 rows, or fewer once they have 16 MiB.
 
 mod bad;
+#[cfg(feature = "csv")]
 mod csv;
 #[cfg(test)]
+#[cfg(feature = "csv")]
 mod tests;
+#[cfg(not(feature = "csv"))]
+mod unbuilt;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,7 +34,10 @@ use crate::error::{Error, ErrorKind, Failure, Malformed};
 use crate::loader::{Listing, Loaded, Loader, name_of};
 pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
+#[cfg(feature = "csv")]
 use csv::Records;
+#[cfg(not(feature = "csv"))]
+use unbuilt::Records;
 
 /// A row as the text of a JSON object, or the [`Failure`] if it could not be read. Of JSON, the object has no
 /// `_antiphon` key, which notes on failed rows use.
@@ -47,9 +54,12 @@ pub enum RowFormat {
     /// A table with a header row, separated by commas, semicolons or tabs. Each row becomes an object whose values are
     /// strings.
     ///
-    /// The header decides on the separator: a comma if it has one, else a semicolon, else a tab. Names of columns are
-    /// trimmed, an empty one becomes `column_N`, and no two may be equal. A quote within an unquoted field is literal.
-    /// Extensions: `.csv`, `.tsv`.
+    /// A file named `.tsv` is separated by tabs. For other names the header decides on the separator: a comma if it has
+    /// one, else a semicolon, else a tab. Names of columns are trimmed, an empty one becomes `column_N`, and no two may
+    /// be equal. A quote within an unquoted field is literal.
+    ///
+    /// Extensions: `.csv`, `.tsv`. Read with the feature `csv` only, which is on by default; in a build without it,
+    /// opening such a file is `NothingReadable`, with the name of the feature.
     Csv,
     /// One JSON value on each line (NDJSON). Blank lines are skipped, and count for line numbers. Extensions: `.jsonl`,
     /// `.ndjson`.

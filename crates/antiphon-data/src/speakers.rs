@@ -286,11 +286,13 @@ fn is_known(label: &str) -> bool {
 }
 
 /// Returns whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
+#[cfg(feature = "anonymise")]
 pub(crate) fn is_speaker(label: &str) -> bool {
     !is_no_speaker(label) && can_be_label(label)
 }
 
 /// Returns whether a speaker's label is a code or a side of the interview, so that it names no one.
+#[cfg(feature = "anonymise")]
 pub(crate) fn is_no_speaker(label: &str) -> bool {
     let label_in_small = label.to_lowercase();
     let plain = unnumbered(&label_in_small);

@@ -100,6 +100,7 @@ impl Fields {
 }
 
 #[cfg(test)]
+#[cfg(feature = "schema")]
 mod tests {
     use std::collections::HashSet;
 

@@ -130,6 +130,13 @@ struct Entries {
     max: usize,
 }
 
+impl Default for MemoryCache {
+    /// Creates a cache of at most 1,000 answers.
+    fn default() -> Self {
+        Self::new(1_000)
+    }
+}
+
 impl MemoryCache {
     /// Creates a cache of at most `max_answers` answers. Eviction is first in, first out.
     #[must_use]
@@ -162,9 +169,9 @@ impl AnswerCache for MemoryCache {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Cached, CallContext, Completion, FinishReason, MemoryCache, Prompt};
+    use super::{AnswerCache, CacheKey, Cached, CallContext, Completion, FinishReason, MemoryCache, Prompt};
     use crate::scripted::Scripted;
-    use crate::{Message, ProviderExt, SamplingParams, Usage};
+    use crate::{Message, ProviderExt, SamplingParams, Scope, Usage};
 
     #[tokio::test]
     async fn a_complete_answer_is_cached_and_a_truncated_one_is_not() {
@@ -185,5 +192,16 @@ mod tests {
         assert_eq!(ask(&hotter).await, ("three".to_owned(), 1, Some(9)), "a truncated answer is not cached");
         assert_eq!(ask(&hotter).await.1, 0);
         assert_eq!(provider.inner.calls(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_default_cache_keeps_a_thousand_answers() {
+        let cache = MemoryCache::default();
+        let key = |number: u32| CacheKey::of(&Scope::new("v", None), &Prompt::new(number.to_string(), []));
+        for number in 0..=1_000 {
+            cache.put(key(number), &Completion::new("ok")).await.unwrap();
+        }
+        let kept = [cache.get(key(0)).await.unwrap(), cache.get(key(1)).await.unwrap()];
+        assert_eq!(kept, [None, Some(Completion::new("ok"))]);
     }
 }

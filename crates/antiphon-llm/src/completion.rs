@@ -2,32 +2,50 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use antiphon_resilience::LimitHints;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::prompt::Output;
 use crate::spent::Spent;
 
 /// A complete answer, with its usage, its times and the calls that it took.
-#[derive(Debug, Clone, Default)]
+///
+/// Answers are serialised by the names of their fields, without [`Head::limits`], and have no secrets. Reading one requires
+/// only `text` and ignores unknown keys: an answer is a record of a call, whose known part stays true if a later version
+/// adds to it. Durations have the form `{"secs": 1, "nanos": 0}`.
+///
+/// ```
+/// use antiphon_llm::{Completion, FinishReason};
+/// let answer: Completion = serde_json::from_str(r#"{"text": "Hello", "finish": "length", "mood": "good"}"#)?;
+/// assert_eq!((answer.text.as_str(), answer.finish), ("Hello", FinishReason::Length));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Completion {
     /// The text of the model.
     pub text: String,
     /// The reason why the model stopped.
+    #[serde(default)]
     pub finish: FinishReason,
     /// The tokens, as far as the provider reported them.
+    #[serde(default)]
     pub usage: Usage,
     /// The provider's metadata of the call.
+    #[serde(default)]
     pub head: Head,
     /// The times of the call.
+    #[serde(default)]
     pub timing: Timing,
     /// The total number of calls, including those in `earlier`; 0 for an answer that needed no call, such as a cached one.
+    #[serde(default)]
     pub attempts: u32,
     /// The calls before the one that answered, such as failed calls that were possibly billed.
+    #[serde(default)]
     pub earlier: Spent,
 }
 
-/// The reason why a model stopped writing.
+/// The reason why a model stopped writing. Serialised by its [name](FinishReason::name).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FinishReason {
@@ -45,7 +63,7 @@ pub enum FinishReason {
 }
 
 /// The token usage that the provider reported; `None` for a count that it did not report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
@@ -62,7 +80,8 @@ pub struct Usage {
 }
 
 /// The metadata that a provider sent before the first text of an answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Head {
     /// The provider's id of the call, which its support asks for.
@@ -74,7 +93,8 @@ pub struct Head {
     /// Whether another model than the requested one served the call. A dated or longer name of the requested model does not
     /// count.
     pub other_model: bool,
-    /// The rate limits that the provider reported.
+    /// The rate limits that the provider reported. They hold at the moment of the answer only, and are not serialised.
+    #[serde(skip)]
     pub limits: LimitHints,
     /// The parts of the schema that the provider does not enforce, each with the reason.
     /// [`Schema::check`](crate::Schema::check) enforces them.
@@ -82,7 +102,8 @@ pub struct Head {
 }
 
 /// The times of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Timing {
     /// The total time that the call waited for admission in the queue of a limiter.
@@ -93,8 +114,20 @@ pub struct Timing {
     pub first_token: Option<Duration>,
     /// The time from the start of the last attempt to the end of the answer.
     pub total: Duration,
-    /// The HTTP version in use, if any.
-    pub http_version: Option<&'static str>,
+    /// The HTTP version in use, if any. Reading a serialised answer keeps `HTTP/1.0`, `HTTP/1.1`, `HTTP/2.0`, `HTTP/3.0` and
+    /// `HTTP`; any other text becomes `None`.
+    #[serde(deserialize_with = "http_version")]
+    pub http_version: Option<VersionName>,
+}
+
+/// A name of an HTTP version. An alias, since serde would borrow a reference from its input.
+type VersionName = &'static str;
+
+/// Reads the name of an HTTP version.
+fn http_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<VersionName>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    let known = ["HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/3.0", "HTTP"];
+    Ok(known.into_iter().find(|known| name.as_deref() == Some(known)))
 }
 
 impl Completion {
@@ -203,6 +236,18 @@ impl FinishReason {
             "error" => Self::Failed,
             name => Self::Unknown(name.to_owned()),
         }
+    }
+}
+
+impl Serialize for FinishReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for FinishReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(&String::deserialize(deserializer)?))
     }
 }
 

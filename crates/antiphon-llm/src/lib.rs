@@ -2,7 +2,8 @@
 //!
 //! A [`Provider`] answers a [`Prompt`] with a stream that ends with exactly one [`Completion`] or one [`Error`]. A stream that
 //! stops early is an error, which has the partial answer. This crate contains no HTTP client and no vendor code. [`Stack`] adds
-//! retries, admission control, a circuit breaker, a cache and fallbacks to a provider.
+//! retries, admission control, a circuit breaker, a cache and fallbacks to a provider. The feature `schema`, on by default, adds
+//! structured output.
 //!
 //! ```
 //! let answer = "Sure! ```json\n{\"name\": \"Ada\"}\n```";
@@ -40,6 +41,7 @@ mod single_flight;
 mod spent;
 mod stack;
 mod streaming;
+#[cfg(feature = "schema")]
 mod structured;
 
 pub use addresses::addresses;
@@ -67,11 +69,14 @@ pub use prompt_bytes::PromptBytes;
 pub use provider::{Capabilities, Embedder, Embeddings, Health, Model, Provider, ProviderExt, Scope};
 pub use redact::redact;
 pub use retrying::Retrying;
-pub use schema::{Schema, Violation};
+pub use schema::Schema;
+#[cfg(feature = "schema")]
+pub use schema::Violation;
 pub use single_flight::SingleFlight;
 pub use spent::Spent;
 pub use stack::Stack;
 pub use streaming::{Delta, Streaming};
+#[cfg(feature = "schema")]
 pub use structured::{InvalidAnswer, SchemaRetryPolicy, Structured};
 pub use tokio_util::sync::CancellationToken;
 
@@ -82,3 +87,5 @@ struct Readme;
 
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod serialised_tests;

@@ -3,6 +3,8 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::schema::Schema;
 
 /// A prompt for a model: everything that changes the answer. Options that do not change it are in the
@@ -15,7 +17,17 @@ use crate::schema::Schema;
 ///     .parameters(SamplingParams::default().temperature(0.0));
 /// assert_eq!(prompt.messages.len(), 1);
 /// ```
-#[derive(Debug, Clone)]
+///
+/// Prompts are serialised with all their fields, by the names that they have here, and have no secrets: keys belong to the
+/// provider. Reading one requires `model` and `messages`, and refuses an unknown key at any depth: a field of a later version
+/// would change the answer, and so must not be ignored.
+///
+/// ```text
+/// { "model": "m", "system": null, "messages": [{ "role": "user", "parts": [{ "text": "Hello" }] }],
+///   "parameters": { "temperature": 0.5, "max_tokens": null, "seed": null }, "output": "text" }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Prompt {
     /// The name of the model, as its provider spells it.
@@ -25,13 +37,16 @@ pub struct Prompt {
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
     /// The sampling parameters.
+    #[serde(default)]
     pub parameters: SamplingParams,
     /// The form of the answer: text, or JSON that fits a schema.
+    #[serde(default)]
     pub output: Output,
 }
 
 /// The sampling parameters of an answer. `None` leaves the choice to the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SamplingParams {
     /// The sampling temperature, from 0 (the most likely token) upwards. Some models accept only their default.
@@ -45,8 +60,9 @@ pub struct SamplingParams {
 /// The end of a document's block, which is escaped within a document with one more byte.
 const END_OF_BLOCK: &str = "</document";
 
-/// The form of the answer.
-#[derive(Debug, Clone, Default)]
+/// The form of the answer. Serialised as `"text"` or `{"json": <the schema>}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Output {
     /// Free text.
@@ -54,12 +70,13 @@ pub enum Output {
     Text,
     /// One JSON value that fits the schema (structured output).
     /// [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) checks the value even if the provider enforces the
-    /// schema.
+    /// schema. A [`Schema`] is made with the feature `schema` only.
     Json(Schema),
 }
 
 /// One message of the conversation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Message {
     /// The side that wrote the message.
@@ -68,8 +85,9 @@ pub struct Message {
     pub parts: Vec<Part>,
 }
 
-/// The sides of a conversation with a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The sides of a conversation with a model. Serialised by their [names](Role::name).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
     /// The user of the model.
@@ -78,8 +96,9 @@ pub enum Role {
     Assistant,
 }
 
-/// A piece of a message.
-#[derive(Debug, Clone)]
+/// A piece of a message. Serialised as `{"text": "…"}` or `{"document": {…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Part {
     /// Plain text.
@@ -90,7 +109,8 @@ pub enum Part {
 
 /// A source document in a prompt, which the answer can cite (grounding). It is sent to vendors as a delimited block of text;
 /// the `offline` provider reads its turns directly.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DocumentPart {
     /// A short id, unique in the prompt, by which citations in the answer refer to the document.
@@ -100,11 +120,13 @@ pub struct DocumentPart {
     /// The whole text of the document.
     pub text: Arc<str>,
     /// The turns of the speakers; empty if they are not known.
+    #[serde(default)]
     pub turns: Arc<[SpeakerTurn]>,
 }
 
 /// A turn in a [`DocumentPart`]: one uninterrupted contribution of a speaker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpeakerTurn {
     /// The speaker's code or name.
@@ -115,8 +137,9 @@ pub struct SpeakerTurn {
     pub span: Range<usize>,
 }
 
-/// The sides of an interview.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The sides of an interview. Serialised as `participant` and `interviewer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The side that answers.
     Participant,

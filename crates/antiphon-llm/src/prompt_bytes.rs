@@ -78,6 +78,7 @@ fn bytes_of_schema(output: &Output) -> usize {
 }
 
 #[cfg(test)]
+#[cfg(feature = "schema")]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

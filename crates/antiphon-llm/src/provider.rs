@@ -3,16 +3,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
+#[cfg(feature = "schema")]
 use serde::de::DeserializeOwned;
+#[cfg(feature = "schema")]
 use serde_json::Value;
 
 use crate::completion::{Completion, Usage};
 use crate::context::CallContext;
 use crate::error::Error;
 use crate::prompt::Prompt;
+#[cfg(feature = "schema")]
 use crate::schema::Schema;
 use crate::streaming::Streaming;
+#[cfg(feature = "schema")]
 use crate::structured::{SchemaRetryPolicy, Structured};
 
 /// A source of answers to prompts.
@@ -391,6 +396,7 @@ pub trait ProviderExt: Provider {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the text that has arrived is lost.
+    #[cfg(feature = "schema")]
     fn complete_json(
         &self,
         prompt: &Prompt,
@@ -424,6 +430,7 @@ pub trait ProviderExt: Provider {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the text that has arrived is lost.
+    #[cfg(feature = "schema")]
     fn complete_as<T: DeserializeOwned + JsonSchema + Send + 'static>(
         &self,
         prompt: &Prompt,

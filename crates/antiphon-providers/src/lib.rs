@@ -23,6 +23,9 @@
 //! | `llamacpp` | `LlamaCpp` | chat completions or `/completion`, as server-sent events |
 //! | `compatible` | `Compatible` | chat completions, as server-sent events |
 //! | `offline` | `Offline` | text statistics, without a server |
+//!
+//! The feature `schema` adds the schemas of antiphon-llm to them, for structured output. All features but the internal ones,
+//! which begin with `_`, are on by default.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod anthropic;

@@ -88,23 +88,23 @@ impl Names {
             .or_else(|| word.split(['-', '\'', '’']).find_map(known).map(|name| (name, word.len())))
     }
 
-    /// Returns the substitute for a speaker; codes and sides of the interview are no names and are kept.
-    pub(super) fn substitute_speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
+    /// Returns the whole name of a speaker: that of the first word that belongs to one, or else the speaker itself.
+    pub(super) fn whole_name<'n>(&'n self, speaker: &'n str) -> &'n str {
+        let words = speaker.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
+        let whole = words.filter_map(|word| self.of(word)).next();
+        whole.map_or(speaker, |(name, _)| name)
+    }
+
+    /// Returns the substitute for the speaker of a turn: that of the name, numbered where all names have the same one.
+    /// Codes and sides of the interview are no names and are kept. The field is no occurrence in a text, and is not
+    /// counted.
+    pub(super) fn speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
         if speakers::is_no_speaker(speaker) {
             return speaker.to_owned();
         }
-        let words = speaker.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
-        let whole = words.filter_map(|word| self.of(word)).next();
-        found.substitute("name", whole.map_or(speaker, |(name, _)| name))
-    }
-
-    /// Returns the substitute for a speaker as [`substitute_speaker`](Self::substitute_speaker) does, but numbered
-    /// where all names have the same one.
-    pub(super) fn speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
-        let substitute = self.substitute_speaker(speaker, found);
-        match substitute.as_str() {
+        match found.replacement("name", self.whole_name(speaker)).substitute.as_str() {
             "[name]" => format!("Speaker {}", found.number_of(speaker)),
-            _ => substitute,
+            substitute => substitute.to_owned(),
         }
     }
 }

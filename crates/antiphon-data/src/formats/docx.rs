@@ -47,11 +47,12 @@ pub(crate) fn docx(bytes: &[u8], person: &str) -> Result<Body, Malformed> {
 /// Returns the paragraphs of a document part in order, empty ones included.
 fn paragraphs(xml: &str) -> Result<Vec<String>, Malformed> {
     let mut reader = Reader::from_str(xml);
+    // `<w:tab/>` and `<w:tab></w:tab>` are the same.
+    reader.config_mut().expand_empty_elements = true;
     let mut found = Paragraphs::default();
     loop {
         match reader.read_event().map_err(|err| found.invalid(&err))? {
-            Event::Start(tag) => found.start(tag.local_name().as_ref()),
-            Event::Empty(tag) => found.open.push_str(&empty_tag(&tag)),
+            Event::Start(tag) => found.start(&tag),
             Event::Text(text) if found.in_text => found.open.push_str(&text),
             Event::GeneralRef(name) if found.in_text => found.add_entity(&name)?,
             Event::End(tag) => found.end(tag.local_name().as_ref()),
@@ -71,23 +72,32 @@ struct Paragraphs {
     open: String,
     /// Whether the reader is directly within a text element.
     in_text: bool,
+    /// Whether the reader is within the list of a paragraph's tab stops, whose elements have the name of a tab.
+    in_tab_stops: bool,
     /// The number of open elements.
     depth: u32,
 }
 
 impl Paragraphs {
-    /// Enters an element with this local name.
-    fn start(&mut self, name: &str) {
+    /// Enters an element, and adds the text of the element itself, such as a space for a tab.
+    fn start(&mut self, tag: &BytesStart<'_>) {
         self.depth += 1;
-        self.in_text = name == "t";
+        match tag.local_name().as_ref() {
+            "tabs" => self.in_tab_stops = true,
+            _ if !self.in_tab_stops => self.open.push_str(&text_of(tag)),
+            _ => {}
+        }
+        self.in_text = tag.local_name().as_ref() == "t";
     }
 
     /// Leaves an element with this local name. One paragraph is one line: a line break inside it becomes a space.
     fn end(&mut self, name: &str) {
         self.depth = self.depth.saturating_sub(1);
         self.in_text = false;
-        if name == "p" {
-            self.done.push(std::mem::take(&mut self.open));
+        match name {
+            "p" => self.done.push(std::mem::take(&mut self.open)),
+            "tabs" => self.in_tab_stops = false,
+            _ => {}
         }
     }
 
@@ -109,9 +119,9 @@ impl Paragraphs {
     }
 }
 
-/// Returns the text that an empty element adds to a paragraph: a space for breaks and tabs, a `#` for a heading's
+/// Returns the text that an element itself adds to a paragraph: a space for breaks and tabs, a `#` for a heading's
 /// style.
-fn empty_tag(tag: &BytesStart<'_>) -> String {
+fn text_of(tag: &BytesStart<'_>) -> String {
     match tag.local_name().as_ref() {
         "tab" | "br" | "cr" => " ".to_owned(),
         "noBreakHyphen" => "-".to_owned(),

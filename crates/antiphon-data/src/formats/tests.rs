@@ -213,6 +213,16 @@ fn docx_paragraphs_are_lines_and_headings_are_not_speech() {
 }
 
 #[test]
+fn the_tab_stops_of_a_paragraph_are_no_text() {
+    let stops = r#"<w:pPr><w:tabs><w:tab w:val="left" w:pos="720"/><w:tab w:val="left" w:pos="1440"/></w:tabs></w:pPr>"#;
+    let paragraph = |run: &str| format!("<w:p>{stops}<w:r>{run}</w:r></w:p>");
+    let body = paragraph("<w:t>P3: one</w:t><w:tab/><w:t>two</w:t>")
+        + &paragraph("<w:t>three</w:t><w:br></w:br><w:t>four</w:t>");
+    let document = Document::parse("a.docx", &docx(&body)).unwrap();
+    assert_eq!(&*document.text, "P3: one two\nthree four\n");
+}
+
+#[test]
 fn files_that_are_not_documents_fail_with_the_reason() {
     check_failure("a.txt", b"  \n", "a.txt: the file has no text");
     check_failure("a.md", b"\x00\x01\x02", "a.md: binary data, not text");

@@ -44,6 +44,7 @@ impl RawRow {
     }
 
     /// Keeps only the first 4 KiB, up to a character boundary, and frees the rest.
+    #[cfg(feature = "csv")]
     pub(super) fn cut(&mut self) {
         self.text.truncate(self.text.floor_char_boundary(EXCERPT));
         self.text.shrink_to_fit();
@@ -52,6 +53,7 @@ impl RawRow {
 }
 
 /// The bytes that are kept of a row that is longer than the limit.
+#[cfg(feature = "csv")]
 const EXCERPT: usize = 4 << 10;
 
 /// The key under which a run stores the note of a failed row.

@@ -12,6 +12,8 @@
 //! | longer than 16 MiB | a failure with the first 4 KiB; the rest is skipped |
 //! | a quoted field that is open at the end of the file | a failure with all lines from its beginning |
 
+use std::fmt;
+
 use antiphon_fs::FileLines;
 use csv::{ReaderBuilder, StringRecord};
 use futures_util::StreamExt;
@@ -30,8 +32,8 @@ pub(super) struct Records {
     lines: FileLines,
     /// The names of the columns, which are the keys of each row; empty until the header is read.
     header: Vec<String>,
-    /// The separator of fields, by the header.
-    delimiter: u8,
+    /// The separator of fields, by the file's extension or its header; `None` until one of them decides.
+    delimiter: Option<u8>,
     /// Lines read so far.
     line: u32,
 }
@@ -103,7 +105,7 @@ impl Records {
     /// `NothingReadable` if the file is empty, or if the header is a bad record, is never closed or has two equal
     /// names; `Io`.
     pub(super) async fn begin(lines: FileLines, name: &str) -> Result<Self, Error> {
-        let mut records = Self { lines, header: Vec::new(), delimiter: b',', line: 0 };
+        let mut records = Self { lines, header: Vec::new(), delimiter: delimiter_by_name(name), line: 0 };
         let header = match records.record(name).await? {
             Some(Ok(record)) if record.is_open => {
                 let reason = "a quoted field of the header is never closed";
@@ -115,7 +117,7 @@ impl Records {
             }
             None => return Err(unreadable(name, Malformed::whole("the file is empty"))),
         };
-        records.delimiter = delimiter(&header.raw.text);
+        records.delimiter.get_or_insert_with(|| delimiter(&header.raw.text));
         let fields = records.fields(&header.raw.text).unwrap_or_default();
         records.header = column_names(&fields, header.line).map_err(|why| unreadable(name, why))?;
         Ok(records)
@@ -143,18 +145,17 @@ impl Records {
     /// Makes a row of a record, or a failure with its text.
     fn row(&self, record: Record, name: &str) -> Row {
         let object = self.object(&record);
-        object.map_err(|reason| Failure::of_row(name, Some(record.line), reason, record.raw))
+        object.map_err(|bad| Failure::of_row(name, Some(record.line), bad.to_string(), record.raw))
     }
 
     /// Makes an object of a record.
-    fn object(&self, record: &Record) -> Result<String, String> {
+    fn object(&self, record: &Record) -> Result<String, BadRecord> {
         if record.is_open {
-            return Err("a quoted field of this row is never closed".to_owned());
+            return Err(BadRecord::Open);
         }
-        let fields = self.fields(&record.raw.text).ok_or("not valid CSV")?;
+        let fields = self.fields(&record.raw.text).ok_or(BadRecord::Invalid)?;
         if fields.len() != self.header.len() {
-            let (has, wanted) = (fields.len(), self.header.len());
-            return Err(format!("this row has {has} fields and the header has {wanted}"));
+            return Err(BadRecord::Fields { has: fields.len(), wanted: self.header.len() });
         }
         let entries = self.header.iter().zip(&fields);
         let row: Map<String, Value> =
@@ -166,7 +167,10 @@ impl Records {
     fn fields(&self, text: &str) -> Option<StringRecord> {
         let mut reader = ReaderBuilder::new();
         // The reader's default buffer of 8 KiB is for files, not for one row.
-        reader.delimiter(self.delimiter).has_headers(false).buffer_capacity(text.len().max(64));
+        reader
+            .delimiter(self.delimiter.unwrap_or(b','))
+            .has_headers(false)
+            .buffer_capacity(text.len().max(64));
         let mut reader = reader.from_reader(text.as_bytes());
         let mut records = reader.records();
         let first = records.next()?.ok();
@@ -199,9 +203,37 @@ impl Records {
         if line.is_cut {
             return is_open;
         }
-        let delimiter = if self.header.is_empty() { delimiter(&line.text) } else { self.delimiter };
+        let delimiter = self.delimiter.unwrap_or_else(|| delimiter(&line.text));
         is_open_behind(&line.text, delimiter, is_open)
     }
+}
+
+/// The reason why a record whose lines were read is not a row.
+enum BadRecord {
+    /// A quoted field that is open at the end of the file.
+    Open,
+    /// Text that is no record, or several.
+    Invalid,
+    /// Another number of fields than the header has.
+    Fields { has: usize, wanted: usize },
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("a quoted field of this row is never closed"),
+            Self::Invalid => f.write_str("not valid CSV"),
+            Self::Fields { has, wanted } => {
+                write!(f, "this row has {has} fields and the header has {wanted}")
+            }
+        }
+    }
+}
+
+/// Returns the separator that the extension of a file's name determines: a tab for `.tsv`, whose header may have commas.
+fn delimiter_by_name(name: &str) -> Option<u8> {
+    let (_, ending) = name.rsplit_once('.')?;
+    ending.eq_ignore_ascii_case("tsv").then_some(b'\t')
 }
 
 /// Returns the names of the columns, trimmed; an empty name becomes `column_N`, with N from 1.

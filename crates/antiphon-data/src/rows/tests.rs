@@ -53,6 +53,16 @@ async fn a_quote_within_a_field_is_literal() {
 }
 
 #[tokio::test]
+async fn the_extension_tsv_decides_on_tabs_whatever_the_header_has() {
+    let table = "name, first\tnote\nLee, Anna\t\"one\ttwo\"\n";
+    let expected = [ok(r#"{"name, first":"Lee, Anna","note":"one\ttwo"}"#)];
+    assert_eq!(rows("a.tsv", table).await, expected);
+    assert_eq!(rows("a.TSV", table).await, expected);
+    assert_eq!(rows("a.tsv", "a;b\tc\n1;2\t3\n").await, [ok(r#"{"a;b":"1;2","c":"3"}"#)]);
+    assert_eq!(rows("a.csv", "a\tb\n1\t2\n").await, [ok(r#"{"a":"1","b":"2"}"#)]);
+}
+
+#[tokio::test]
 async fn rows_behind_an_unclosed_quote_are_reported_as_a_failure() {
     let found = rows("a.csv", "a,b\n1,\"2\n3,4\n5,6\n").await;
     assert_eq!(found, [Err("2: a quoted field of this row is never closed".to_owned())]);

@@ -7,8 +7,7 @@ use super::{Recorded, Replayed};
 use crate::scripted::Scripted;
 use crate::{
     BlockingProvider, CallContext, Capabilities, Completion, Error, ErrorKind, Fallback, FinishReason,
-    Message, Output, Prompt, Provider, ProviderExt, Schema, Scope, SingleFlight, SyncProvider,
-    TruncationCause, Usage,
+    Message, Prompt, Provider, ProviderExt, Scope, SingleFlight, SyncProvider, Usage,
 };
 
 fn prompt(text: &str) -> Prompt {
@@ -128,8 +127,10 @@ async fn concurrent_calls_append_whole_lines() {
     }
 }
 
+#[cfg(feature = "schema")]
 #[tokio::test]
 async fn a_truncated_answer_is_replayed_as_truncated_and_a_failed_call_is_not_recorded() {
+    use crate::{Output, Schema, TruncationCause};
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
     let schema = Schema::new("s", serde_json::json!({"type": "object"})).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_llm::{
     CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
-    Streaming, async_trait,
+    Streaming, Usage, async_trait,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
@@ -111,9 +111,10 @@ const MAX_TEXTS: usize = 2_048;
 
 #[async_trait]
 impl Embedder for Chat {
-    /// Sends the texts in calls of up to 2,048, one after the other, and adds up the tokens that they report.
+    /// Sends the texts in calls of up to 2,048, one after the other, and adds up the tokens that they report. The sum is
+    /// unknown if one of the calls reports none.
     async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
-        let mut all = Embeddings::default();
+        let mut all = Embeddings::default().usage(Usage::NOTHING);
         for texts in texts.chunks(MAX_TEXTS) {
             let body = json!({ "model": model, "input": texts, "encoding_format": "float" });
             let response = self.link.post("/embeddings", &body).await?;

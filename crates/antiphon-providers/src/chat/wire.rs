@@ -318,8 +318,9 @@ pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Re
     entries.sort_by_key(|entry| entry.index);
     let mut vectors = before.vectors;
     vectors.extend(entries.into_iter().map(|entry| entry.embedding));
-    let input = total(before.usage.input, answer["usage"]["prompt_tokens"].as_u64());
-    Ok(Embeddings::new(vectors).usage(Usage::new(input, Some(0))))
+    let mut usage = before.usage;
+    usage += Usage::new(answer["usage"]["prompt_tokens"].as_u64(), Some(0));
+    Ok(Embeddings::new(vectors).usage(usage))
 }
 
 /// The embedding of one text.
@@ -330,10 +331,26 @@ struct Embedding {
     embedding: Vec<f32>,
 }
 
-/// Adds the tokens that a call reported to those of earlier calls.
-fn total(before: Option<u64>, reported: Option<u64>) -> Option<u64> {
-    match (before, reported) {
-        (Some(before), Some(reported)) => Some(before.saturating_add(reported)),
-        (before, reported) => before.or(reported),
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Embeddings, Usage};
+    use serde_json::json;
+
+    use super::embeddings;
+
+    #[test]
+    fn a_sum_of_tokens_is_unknown_if_one_call_does_not_report_its_own() {
+        let answer = |usage| json!({ "data": [{ "embedding": [1.0] }], "usage": usage });
+        let sum = |reports: [Option<u64>; 2]| {
+            let begin = Embeddings::default().usage(Usage::NOTHING);
+            let all = reports.into_iter().try_fold(begin, |all, tokens| {
+                embeddings(&answer(json!({ "prompt_tokens": tokens })), 1, all)
+            });
+            let all = all.unwrap();
+            (all.vectors.len(), all.usage.input, all.usage.output)
+        };
+        assert_eq!(sum([Some(3), Some(4)]), (2, Some(7), Some(0)));
+        assert_eq!(sum([Some(3), None]), (2, None, Some(0)));
+        assert_eq!(sum([None, Some(4)]), (2, None, Some(0)));
     }
 }

@@ -25,20 +25,22 @@ use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 /// Returns the path of a model, `models/NAME`.
 ///
 /// The result is put into a URL path without encoding. A name is accepted with or without `models/`;
-/// `tunedModels/NAME` is sent unchanged.
+/// `tunedModels/NAME` keeps its folder.
 ///
 /// # Errors
 /// `ModelNotFound` for a name with characters that would change the path.
 pub(super) fn model_path(model: &str) -> Result<String, Error> {
-    let name = model.strip_prefix("models/").unwrap_or(model);
+    let path = model.strip_prefix("models/").unwrap_or(model);
+    let (folder, name) = match path.strip_prefix("tunedModels/") {
+        Some(name) => ("tunedModels", name),
+        None => ("models", path),
+    };
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if !is_name && !name.starts_with("tunedModels/") {
-        return Err(Error::new(
-            ErrorKind::ModelNotFound,
-            format!("{model:?} is not a name of a Gemini model"),
-        ));
+    if is_name {
+        Ok(format!("{folder}/{name}"))
+    } else {
+        Err(Error::new(ErrorKind::ModelNotFound, format!("{model:?} is not a name of a Gemini model")))
     }
-    Ok(if is_name { format!("models/{name}") } else { name.to_owned() })
 }
 
 /// Builds the request's body.
@@ -260,7 +262,24 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
 mod tests {
     use antiphon_llm::Role;
 
-    use super::role;
+    use super::{model_path, role};
+
+    #[test]
+    fn a_model_name_cannot_change_the_path() {
+        let check = |model: &str, expected: Option<&str>| {
+            assert_eq!(model_path(model).ok().as_deref(), expected, "{model}");
+        };
+        check("gemini-2.5-flash", Some("models/gemini-2.5-flash"));
+        check("models/gemini-2.5-flash", Some("models/gemini-2.5-flash"));
+        check("tunedModels/my-model_1", Some("tunedModels/my-model_1"));
+        for folder in ["", "models/", "tunedModels/"] {
+            for name in
+                ["", "a/b", "../cachedContents", "a?key=x", "a#b", "a b", "a:generateContent", "a%2fb"]
+            {
+                check(&format!("{folder}{name}"), None);
+            }
+        }
+    }
 
     #[test]
     fn each_role_is_sent_under_its_own_name() {

@@ -1,0 +1,173 @@
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+pub(super) use jsonschema::Validator;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use super::definition::Schema;
+use crate::error::{Error, ErrorKind};
+use crate::structured::InvalidAnswer;
+
+/// The maximum number of violations that are shown to the model; the first few usually explain the rest.
+const MAX_VIOLATIONS: usize = 10;
+
+/// The schemas of types, which do not change while a program runs.
+static TYPE_SCHEMAS: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
+
+/// A violation of a schema: one reason why a value is invalid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The position in the value, as a JSON pointer (RFC 6901); empty for the whole value.
+    pub pointer: String,
+    /// The violated constraint. The message does not contain the value.
+    pub message: String,
+}
+
+/// Compiles a schema that was read.
+pub(super) fn build(name: &str, value: Value) -> Result<Schema, Error> {
+    Schema::new(name, value)
+}
+
+impl Schema {
+    /// Compiles a schema. As vendors require, the name has 1 to 64 characters: ASCII letters, digits, `_` and `-`. The keyword
+    /// `format` is enforced.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for any other name, or for a value that is not a JSON schema.
+    pub fn new(name: &str, value: Value) -> Result<Self, Error> {
+        let invalid =
+            |why: String| Error::new(ErrorKind::InvalidRequest, format!("the schema {name}: {why}"));
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+            return Err(invalid("its name may have letters, digits, _ and -, up to 64 of them".to_owned()));
+        }
+        // Later drafts leave it open whether formats are enforced; the author of a format expects that.
+        let options = jsonschema::options().should_validate_formats(true);
+        let validator = options.build(&value).map_err(|err| invalid(err.to_string()))?;
+        let text = Arc::from(value.to_string());
+        let (value, validator) = (Arc::new(value), Arc::new(validator));
+        Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })
+    }
+
+    /// Returns the schema of a type, with the name of the type. The schema is generated once per process and cached.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a type whose schema cannot be compiled; derived schemas always can.
+    pub fn of<T: JsonSchema + 'static>() -> Result<Self, Error> {
+        let cache = || TYPE_SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(schema) = cache().get(&TypeId::of::<T>()) {
+            return Ok(schema.clone());
+        }
+        let schema = Self::generate::<T>()?;
+        cache().insert(TypeId::of::<T>(), schema.clone());
+        Ok(schema)
+    }
+
+    fn generate<T: JsonSchema>() -> Result<Self, Error> {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        });
+        let name: String = T::schema_name()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' })
+            .take(64)
+            .collect();
+        Self::new(&name, settings.into_generator().into_root_schema_for::<T>().into())
+    }
+
+    /// Returns all violations of a value; none for a valid one.
+    #[must_use]
+    pub fn violations(&self, value: &Value) -> Vec<Violation> {
+        let violation = |err: jsonschema::ValidationError<'_>| Violation {
+            pointer: err.instance_path().to_string(),
+            message: err.masked().to_string(),
+        };
+        self.validator.iter_errors(value).map(violation).collect()
+    }
+
+    /// Checks a value and describes its first ten violations, one per line, for a schema retry.
+    ///
+    /// # Errors
+    /// [`InvalidAnswer::Invalid`] with the violations.
+    pub fn check(&self, value: &Value) -> Result<(), InvalidAnswer> {
+        let violations = self.violations(value);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
+        Err(InvalidAnswer::Invalid(lines.join("\n")))
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.message),
+            pointer => write!(f, "{pointer}: {}", self.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Schema;
+
+    #[test]
+    fn violations_name_the_position_without_the_value() {
+        let schema =
+            json!({"properties": {"n": {"type": "array", "items": {"type": "string", "maxLength": 3}}}});
+        let found = Schema::new("s", schema).unwrap().violations(&json!({"n": ["ok", "far too long", 1]}));
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 2);
+        assert!(found[0].starts_with("/n/1: ") && !found[0].contains("far too long"), "{found:?}");
+        assert!(found[1].starts_with("/n/2: "), "{found:?}");
+    }
+
+    #[test]
+    fn a_check_agrees_with_the_violations() {
+        let schema = Schema::new("s", json!({"items": {"type": "string"}})).unwrap();
+        let check = |value, expected: Result<(), usize>| {
+            let found = schema.check(&value);
+            let lines = found.clone().map_err(|rejected| rejected.to_string().lines().count());
+            assert_eq!((lines, schema.is_valid(&value)), (expected, expected.is_ok()), "{found:?}");
+        };
+        check(json!(["a"]), Ok(()));
+        check(json!(["a", 1]), Err(1));
+        check(json!(vec![0; 30]), Err(10));
+    }
+
+    #[test]
+    fn a_type_has_a_schema() {
+        #[derive(schemars::JsonSchema)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct City<T> {
+            name: String,
+            twin: Option<T>,
+        }
+        let schema = Schema::of::<City<u8>>().unwrap();
+        assert!(schema.name().starts_with("City"), "{}", schema.name());
+        assert!(schema.violations(&json!({ "name": "Ulm" })).is_empty());
+        assert_eq!(schema.violations(&json!({ "name": 1, "twin": -1 })).len(), 2);
+    }
+
+    #[test]
+    fn formats_are_enforced() {
+        let schema = Schema::new("s", json!({ "type": "string", "format": "uri" })).unwrap();
+        assert_eq!(schema.violations(&json!("not a uri")).len(), 1);
+        assert!(schema.violations(&json!("https://example.org/")).is_empty());
+    }
+
+    #[test]
+    fn a_bad_name_and_a_bad_schema_are_refused() {
+        assert!(Schema::new("a b", json!({})).is_err());
+        assert!(Schema::new("a", json!({"type": "no such type"})).is_err());
+    }
+}
