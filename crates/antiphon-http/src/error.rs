@@ -253,7 +253,8 @@ impl Error {
         self.0.index
     }
 
-    /// Returns the number of attempts, from 1. An attempt that failed before anything was sent counts, too.
+    /// Returns the number of attempts, from 1. An attempt that failed before anything was sent counts, too; a request that was
+    /// sent once more because the server had closed an idle connection counts once.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts

@@ -300,8 +300,9 @@ impl Request {
         self
     }
 
-    /// Sets the deadline of the whole request: queueing, attempts, the pauses between them, and the body. The deadline replaces
-    /// the client's [`timeout`](crate::ClientBuilder::timeout).
+    /// Sets the deadline of the whole request: queueing, attempts, the pauses between them, and the body. A request that exceeds
+    /// it fails with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). The deadline replaces the client's
+    /// [`timeout`](crate::ClientBuilder::timeout).
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;

@@ -1,7 +1,6 @@
 //! Server-sent events (SSE), decoded as by a browser.
 //!
-//! The source is the WHATWG HTML Living Standard, section 9.2, [Server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html):
-//! 9.2.5 for the format, 9.2.6 for the fields.
+//! The source is the WHATWG HTML Living Standard, section 9.2, [Server-sent events]: 9.2.5 for the format, 9.2.6 for the fields.
 //!
 //! A stream is UTF-8 text. Its lines end with a line feed, a carriage return, or both; an empty line ends an event:
 //!
@@ -22,6 +21,8 @@
 //!
 //! Reconnecting is left to the caller: after the reconnection time ([`SseDecoder::retry`]), with the last event id
 //! ([`SseDecoder::last_event_id`]) in the header `Last-Event-ID`.
+//!
+//! [Server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 //!
 //! # Examples
 //! ```
@@ -223,7 +224,7 @@ impl SseDecoder {
     }
 
     /// Ends the input. The decoder is then ready for the next connection's input: last event id and reconnection time are
-    /// kept, all else begins anew. An incomplete event is not an event, as the standard requires, and is reported.
+    /// kept, all else is reset. An incomplete event is not an event, as the standard requires, and is reported.
     ///
     /// An input that is empty, has comments only, or is a byte order mark alone ends well.
     ///
