@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Returns the answer's text if it is complete, which means that the stream ended with `[DONE]`.
 async fn answer(client: &Client, request: Request) -> Result<Option<String>, Error> {
-    let mut events = client.send(request).await?.error_for_status().await?.events();
+    let mut events = client.send(request).await?.error_for_status()?.events();
     let mut text = String::new();
     while let Some(event) = events.next().await {
         let data = event?.data;

@@ -2,10 +2,12 @@
 //!
 //! | step | limited by | on failure |
 //! |---|---|---|
-//! | wait for the rate limiter, then for a connection | the deadline | `Timeout` in the phase `Queue` |
+//! | wait for the rate limiter, then for a connection | the deadline | `DeadlineExceeded` in the phase `Queue` |
 //! | client with TLS for the host | nothing | `Tls` |
 //! | circuit breaker | does not wait | `CircuitOpen` |
-//! | send, and wait for the head | `first_byte_timeout` and the deadline | `Timeout`, `Connect` and others |
+//! | send, and wait for the head | `first_byte_timeout` and the deadline | `Timeout`, `DeadlineExceeded`, `Connect` and others |
+//!
+//! A request on a connection that the server had closed while it was idle is sent once more within the attempt (`reused.rs`).
 //!
 //! The breaker is asked last, so that a half-open one does not spend a trial on an attempt that still waits.
 
@@ -15,15 +17,17 @@ use std::time::Duration;
 
 use antiphon_resilience::{BreakerPermit, CircuitBreaker, Cost, Deadline, RateLimiter, RatePermit, Verdict};
 use tokio::time::{Instant, sleep_until};
-use tracing::{Instrument, field, info_span};
+use tracing::{Instrument, debug, field, info_span};
 
 use crate::body::{BodyLimits, Guards};
 use crate::client::{Inner, record};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind, RequestPhase, Secrets};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{ConnectionSlot, Host};
+use crate::invalid::InvalidRequest;
 use crate::request::{PreparedRequest, SendActivity};
 use crate::response::Response;
+use crate::reused::was_closed_while_idle;
 
 /// The reason why an attempt did not succeed.
 pub(crate) enum Failure {
@@ -32,14 +36,6 @@ pub(crate) enum Failure {
     /// A response with a status that can be retried.
     Status(Box<Response>),
 }
-
-/// The statuses after which a request is retried.
-const RETRYABLE: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
-
-/// The maximum length in bytes of an error body that is read so that its connection can be reused.
-const MAX_DRAIN: u64 = 64 << 10;
-/// The maximum time for that.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Failure {
     /// Returns the outcome of the last attempt for the caller: a response with any status is a success of sending.
@@ -76,7 +72,7 @@ fn error_verdict(kind: ErrorKind, may_be_repeated: bool) -> Verdict {
         ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Timeout { phase: RequestPhase::Connect } => {
             Verdict::Retry
         }
-        ErrorKind::Timeout { phase: RequestPhase::FirstByte }
+        ErrorKind::Timeout { phase: RequestPhase::Send | RequestPhase::FirstByte }
         | ErrorKind::Interrupted
         | ErrorKind::InvalidResponse
             if may_be_repeated =>
@@ -99,11 +95,11 @@ impl fmt::Display for Failure {
 /// Sends a request once, after its wait for the rate limiter and for a connection.
 pub(crate) async fn send(
     inner: &Inner,
-    prepared: Box<PreparedRequest>,
+    prepared: &PreparedRequest,
     host: Arc<Host>,
     number: u32,
 ) -> Result<Response, Failure> {
-    let PreparedRequest { request, url } = &*prepared;
+    let PreparedRequest { request, url } = prepared;
     let span = info_span!(
         "http.client.attempt",
         otel.kind = "client",
@@ -121,8 +117,8 @@ pub(crate) async fn send(
     if !span.is_disabled() {
         span.record("network.protocol.version", response.version().trim_start_matches("HTTP/"));
     }
-    if inner.options.retry.is_some() && RETRYABLE.contains(&response.status()) {
-        Err(Failure::Status(Box::new(response.drained(MAX_DRAIN, DRAIN_TIMEOUT).await)))
+    if inner.options.retry.as_ref().is_some_and(|retry| retry.retries(response.status())) {
+        Err(Failure::Status(Box::new(response.drained().await)))
     } else {
         Ok(response)
     }
@@ -133,31 +129,28 @@ pub(crate) async fn send(
 /// The response holds the connection slot and the rate limiter's permit until its body has been read. The result is
 /// reported to the breaker as soon as the head has arrived: the rest of a body shows little about the health of a
 /// server.
-async fn send_once(
-    inner: &Inner,
-    prepared: Box<PreparedRequest>,
-    host: Arc<Host>,
-) -> Result<Response, Error> {
+async fn send_once(inner: &Inner, prepared: &PreparedRequest, host: Arc<Host>) -> Result<Response, Error> {
     let (options, deadline) = (&inner.options, prepared.request.deadline);
     let endpoint = Endpoint::new(prepared.request.method.clone(), host.name.clone());
-    let Some((rate, slot)) =
+    let Some((rate, mut slot)) =
         before_deadline(deadline, acquire_slot(options.rate_limiter.as_ref(), host)).await
     else {
-        return Err(Error::timeout(RequestPhase::Queue, endpoint));
+        return Err(Error::deadline(RequestPhase::Queue, endpoint));
     };
     let client = inner.transport.client(options, &slot, &endpoint).await?;
     let guard = breaker_permit(options.breaker.as_ref(), &endpoint)?;
-    let timeout = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
-    let is_out_of_time = !deadline.allows(timeout, Instant::now().into_std());
-    let secrets = Secrets::of(&prepared.request.headers);
-    let sent = Instant::now();
-    let answer = receive_head(&client, prepared, timeout, &endpoint).await;
-    report(guard, answer.as_ref().map(|answer| answer.status().as_u16()), is_out_of_time);
-    let answer = answer?;
-    slot.observe_version(answer.version());
+    let sending = Sending {
+        client: &client,
+        prepared,
+        timeout: prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout),
+        endpoint: &endpoint,
+    };
+    let answer = sending.head(slot.host()).await;
+    report(guard, answer.as_ref().map(|(answer, _)| answer.status().as_u16()));
+    let (answer, sent) = answer?;
+    slot.observe(&answer);
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
-    let response = Response::new(answer, Guards::new(slot, rate), endpoint, limits);
-    Ok(response.with_secrets(secrets).sent_at(sent))
+    Ok(Response::new(answer, Guards::new(slot, rate), endpoint, limits).sent_at(sent))
 }
 
 /// Asks the circuit breaker, if there is one.
@@ -171,25 +164,97 @@ fn breaker_permit(
     })
 }
 
-/// Sends the request and returns the response's head.
-async fn receive_head(
-    client: &reqwest::Client,
-    prepared: Box<PreparedRequest>,
+/// A request that is ready to be sent: it has a connection's slot and all permits.
+struct Sending<'a> {
+    client: &'a reqwest::Client,
+    prepared: &'a PreparedRequest,
     timeout: Duration,
-    endpoint: &Endpoint,
-) -> Result<reqwest::Response, Error> {
-    let PreparedRequest { request, url } = *prepared;
-    let (deadline, activity) = (request.deadline, request.body.activity());
-    let sending = client.request(request.method, url).headers(request.headers);
-    let Some(sending) = request.body.add_to(sending) else {
-        let reason = "the body is a stream that was sent already: it cannot be sent again";
-        return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, endpoint.clone(), reason));
-    };
-    tokio::select! {
-        biased;
-        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, endpoint.clone(), RequestPhase::FirstByte)),
-        () = first_byte_timeout(timeout, activity, deadline) => Err(Error::timeout(RequestPhase::FirstByte, endpoint.clone())),
+    endpoint: &'a Endpoint,
+}
+
+/// The failure of sending a request and waiting for the head.
+enum HeadFailure {
+    /// The server had closed the connection while it was idle, and nothing of the request was acknowledged.
+    ClosedWhileIdle(Error),
+    /// Any other failure.
+    Other(Error),
+}
+
+impl Sending<'_> {
+    /// Sends the request and returns the response's head, with the time at which the request was sent. A request on a
+    /// connection that was closed while it was idle is sent once more.
+    async fn head(&self, host: &Host) -> Result<(reqwest::Response, Instant), Error> {
+        match self.head_once(host).await {
+            Err(HeadFailure::ClosedWhileIdle(err)) if self.prepared.request.can_be_repeated() => {
+                debug!("{err}: it was closed while it was idle. Sending the request on another one");
+                self.head_once(host).await
+            }
+            answer => answer,
+        }
+        .map_err(HeadFailure::into_error)
     }
+
+    /// Sends the request once.
+    async fn head_once(&self, host: &Host) -> Result<(reqwest::Response, Instant), HeadFailure> {
+        let request = &self.prepared.request;
+        let activity = request.body.activity();
+        let sending = self.client.request(request.method.clone(), self.prepared.url.clone());
+        let sending = sending.headers(request.headers.clone());
+        let Some(sending) = request.body.clone().add_to(sending) else {
+            return Err(HeadFailure::Other(Error::invalid_request(
+                &InvalidRequest::Sent,
+                self.endpoint.clone(),
+            )));
+        };
+        let sent = Instant::now();
+        tokio::select! {
+            biased;
+            answer = sending.send() => match answer {
+                Ok(answer) => Ok((answer, sent)),
+                Err(err) => Err(self.failure(err, host, sent)),
+            },
+            late = first_byte_timeout(self.timeout, activity, request.deadline) => {
+                Err(HeadFailure::Other(self.timed_out(late)))
+            }
+        }
+    }
+
+    /// Converts an error of reqwest.
+    fn failure(&self, err: reqwest::Error, host: &Host, sent: Instant) -> HeadFailure {
+        let was_idle = was_closed_while_idle(&err, &host.answered, sent);
+        let err = Error::of_reqwest(err, self.endpoint.clone(), self.phase());
+        if was_idle { HeadFailure::ClosedWhileIdle(err) } else { HeadFailure::Other(err) }
+    }
+
+    /// Creates the error of a head that did not arrive in time.
+    fn timed_out(&self, late: Late) -> Error {
+        match late {
+            Late::FirstByte => Error::timeout(self.phase(), self.endpoint.clone()),
+            Late::Deadline => Error::deadline(self.phase(), self.endpoint.clone()),
+        }
+    }
+
+    /// Returns the phase: `Send` until the last piece of a body that is sent in pieces was taken.
+    fn phase(&self) -> RequestPhase {
+        let is_sending = self.prepared.request.body.activity().is_some_and(|activity| !activity.is_done());
+        if is_sending { RequestPhase::Send } else { RequestPhase::FirstByte }
+    }
+}
+
+impl HeadFailure {
+    fn into_error(self) -> Error {
+        match self {
+            Self::ClosedWhileIdle(err) | Self::Other(err) => err,
+        }
+    }
+}
+
+/// The limit that a head exceeded.
+enum Late {
+    /// The timeout for the first byte.
+    FirstByte,
+    /// The deadline of the whole request.
+    Deadline,
 }
 
 /// Waits for the rate limiter, then for a free connection.
@@ -218,30 +283,34 @@ async fn before_deadline<T>(deadline: Deadline, work: impl Future<Output = T>) -
 
 /// Waits until `timeout` has passed since the last activity, or until the deadline. Each piece of the body that is sent counts
 /// as activity, since a server usually responds after it has the body.
-async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, deadline: Deadline) {
+async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, deadline: Deadline) -> Late {
     let started_at = Instant::now();
     let deadline = deadline.instant().map(Instant::from_std);
     loop {
         let last = activity.as_ref().map_or(started_at, |activity| activity.last().max(started_at));
-        match last.checked_add(timeout).into_iter().chain(deadline).min() {
-            Some(at) if at <= Instant::now() => return,
+        let idle_at = last.checked_add(timeout);
+        let next = idle_at.into_iter().chain(deadline).min();
+        match next {
+            Some(at) if at <= Instant::now() => {
+                return if deadline == next { Late::Deadline } else { Late::FirstByte };
+            }
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
         }
     }
 }
 
-/// Reports the result to the circuit breaker. A timeout because of the caller's deadline does not count against the server.
-fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_out_of_time: bool) {
+/// Reports the result to the circuit breaker. The caller's deadline does not count against the server.
+fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>) {
     let Some(guard) = guard else { return };
-    match answer {
+    match answer.map_err(Error::kind) {
         Ok(500 | 502 | 503 | 504) => guard.failure(),
         Ok(408 | 429 | 529) => {}
         Ok(_) => guard.success(),
-        // The fault is in the request or on this machine.
-        Err(err)
-            if matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted) => {}
-        Err(err) if was_out_of_time && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}
+        // The fault is in the request, on this machine or in the caller's patience.
+        Err(
+            ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted | ErrorKind::DeadlineExceeded,
+        ) => {}
         Err(_) => guard.failure(),
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Body {
     failure: Option<Error>,
     pub(crate) endpoint: Endpoint,
     pub(crate) limits: BodyLimits,
+    /// The status of the response, for errors.
+    status: u16,
     /// The time of the last piece. The timer is reset only when it fires, because a reset for each piece would cost more than
     /// reading the piece.
     last_chunk_at: Option<Instant>,
@@ -72,13 +74,20 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    pub(crate) fn new(inner: reqwest::Body, guards: Guards, endpoint: Endpoint, limits: BodyLimits) -> Self {
+    pub(crate) fn new(
+        inner: reqwest::Body,
+        status: u16,
+        guards: Guards,
+        endpoint: Endpoint,
+        limits: BodyLimits,
+    ) -> Self {
         Self {
             inner,
             guards: Some(guards),
             failure: None,
             endpoint,
             limits,
+            status,
             last_chunk_at: None,
             timer: None,
         }
@@ -107,7 +116,7 @@ impl Body {
     /// Polls the next piece of data, with the timeouts. Trailers are skipped.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         // A reader that is slower than the network always finds data, so the deadline is checked before the data.
-        if self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at) {
+        if self.is_past_deadline() {
             return Poll::Ready(Err(self.timed_out()));
         }
         loop {
@@ -120,11 +129,8 @@ impl Body {
                     }
                 }
                 Poll::Ready(Some(Err(err))) => {
-                    return Poll::Ready(Err(Error::of_reqwest(
-                        err,
-                        self.endpoint.clone(),
-                        RequestPhase::NextByte,
-                    )));
+                    let err = Error::of_reqwest(err, self.endpoint.clone(), RequestPhase::NextByte);
+                    return Poll::Ready(Err(err.with_status(self.status)));
                 }
                 Poll::Ready(None) => return Poll::Ready(self.failure.take().map_or(Ok(None), Err)),
                 Poll::Pending => {
@@ -161,9 +167,24 @@ impl Body {
         idle_at.into_iter().chain(deadline).min()
     }
 
-    /// Creates the error for a piece that did not arrive in time.
+    /// Returns whether the deadline of the whole request has passed.
+    fn is_past_deadline(&self) -> bool {
+        self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at)
+    }
+
+    /// Creates the error for a piece that did not arrive in time: before the deadline, if that has passed, or within the idle
+    /// timeout.
     fn timed_out(&self) -> Error {
-        Error::timeout(RequestPhase::NextByte, self.endpoint.clone())
+        if self.is_past_deadline() {
+            self.error(ErrorKind::DeadlineExceeded)
+        } else {
+            self.error(ErrorKind::Timeout { phase: RequestPhase::NextByte })
+        }
+    }
+
+    /// Creates an error of the body, with the status of its response.
+    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(kind, RequestPhase::NextByte, self.endpoint.clone(), "").with_status(self.status)
     }
 
     /// Returns the next piece; `None` at the end. After that, or an error, there are no more pieces, and the connection
@@ -197,14 +218,17 @@ impl Body {
 
     /// Creates the error for a body that exceeds `max_body`.
     fn too_large(&self) -> Error {
-        let kind = ErrorKind::TooLarge { limit: self.limits.max_body };
-        Error::new(kind, RequestPhase::NextByte, self.endpoint.clone(), "")
+        self.error(ErrorKind::TooLarge { limit: self.limits.max_body })
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("place", &self.endpoint).finish_non_exhaustive()
+        let endpoint = format_args!("{}", self.endpoint);
+        f.debug_struct("Body")
+            .field("endpoint", &endpoint)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,7 +236,6 @@ impl fmt::Debug for Body {
 /// connection.
 ///
 /// Use [`Events`](crate::Events) or [`BodyLines`](crate::BodyLines) for a body of events or lines.
-#[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct BodyChunks {
     body: Body,
@@ -228,6 +251,12 @@ impl BodyChunks {
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.end
+    }
+}
+
+impl fmt::Debug for BodyChunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyChunks").field("body", &self.body).field("end", &self.end).finish()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::network_policy::NOT_PUBLIC;
 use crate::options::ClientBuilder;
 use crate::request::{PreparedRequest, Request};
 use crate::response::Response;
+use crate::retry::HttpRetry;
 use crate::transport::Transport;
 
 /// An HTTP client with a connection pool; a clone is another handle to the same pool.
@@ -22,11 +23,19 @@ use crate::transport::Transport;
 /// timeouts and limits that [`ClientBuilder`] lists, and no retry policy, circuit breaker or rate limiter. Create one
 /// client and clone it: each new one has a connection pool of its own.
 ///
-/// | method | checks the status | with a retry policy, retried without a response |
-/// |---|---|---|
-/// | [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) | yes | yes |
-/// | [`post`](Self::post) | yes | no |
-/// | [`send`](Self::send), for a [`Request`] with headers and body | no | if the request is idempotent |
+/// | method | with a retry policy, retried without a response |
+/// |---|---|
+/// | [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) | yes |
+/// | [`post`](Self::post) | no |
+/// | [`send`](Self::send), for a [`Request`] with headers and body | if the request is idempotent |
+///
+/// All of them treat statuses alike: a response with any status is a success, even 404 or 500, as in reqwest. Use
+/// [`Response::error_for_status`] to check the status. [`batch`](Self::batch), [`download`](Self::download) and
+/// [`upload`](Self::upload) check it themselves.
+///
+/// If the server closed a connection while that was idle, the request is sent once more on another one, also without a retry
+/// policy and for every method: nothing of it was acknowledged. That is no attempt, and is not reported. A request whose body is
+/// a stream, or one on HTTP/2, is not sent again.
 ///
 /// # Examples
 /// ```no_run
@@ -86,20 +95,20 @@ impl Client {
             max_streams: options.max_streams_per_connection,
             max_connections: options.max_connections,
             speaks_http2: options.http2_prior_knowledge,
-            retry_budget: options.retry_budget,
+            retry_budget: options.retry.as_ref().and_then(|retry| retry.budget),
         };
         Self { inner: Arc::new(Inner { options, hosts: Hosts::new(limits), transport }) }
     }
 
-    /// Sends a `GET` request to `url`, and checks the status.
+    /// Sends a `GET` request to `url`. Any status is a success, as for [`send`](Client::send).
     ///
     /// # Errors
-    /// As [`send`](Client::send), and `Status` if the status is not a success.
+    /// As [`send`](Client::send).
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn get(&self, url: &str) -> Result<Response, Error> {
-        self.send(Request::get(url)).await?.error_for_status().await
+        self.send(Request::get(url)).await
     }
 
     /// Sends a value as JSON in a `POST` request. If the response is missing, the request is not retried, since the server may
@@ -107,36 +116,36 @@ impl Client {
     /// case, too.
     ///
     /// # Errors
-    /// As [`get`](Client::get).
+    /// As [`send`](Client::send).
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn post(&self, url: &str, value: &(impl Serialize + Sync + ?Sized)) -> Result<Response, Error> {
-        self.send(Request::post(url).json(value)).await?.error_for_status().await
+        self.send(Request::post(url).json(value)).await
     }
 
-    /// Sends a value as JSON in a `PUT` request, and checks the status. A `PUT` is idempotent, so it is retried also if the
+    /// Sends a value as JSON in a `PUT` request. A `PUT` is idempotent, so it is retried also if the
     /// response is missing.
     ///
     /// # Errors
-    /// As [`get`](Client::get).
+    /// As [`send`](Client::send).
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn put(&self, url: &str, value: &(impl Serialize + Sync + ?Sized)) -> Result<Response, Error> {
-        self.send(Request::put(url).json(value)).await?.error_for_status().await
+        self.send(Request::put(url).json(value)).await
     }
 
-    /// Sends a `DELETE` request to `url`, and checks the status. A `DELETE` is idempotent, so it is retried also if the
+    /// Sends a `DELETE` request to `url`. A `DELETE` is idempotent, so it is retried also if the
     /// response is missing.
     ///
     /// # Errors
-    /// As [`get`](Client::get).
+    /// As [`send`](Client::send).
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn delete(&self, url: &str) -> Result<Response, Error> {
-        self.send(Request::delete(url)).await?.error_for_status().await
+        self.send(Request::delete(url)).await
     }
 
     /// Sends a request and returns the response as soon as its head has arrived.
@@ -146,8 +155,8 @@ impl Client {
     ///
     /// # Errors
     /// `InvalidRequest`, also for a host that the [network policy](ClientBuilder::network_policy) excludes; `CircuitOpen` while
-    /// the circuit breaker is open; `Connect`, `Exhausted`, `Tls`, `Timeout`, `Interrupted` or `InvalidResponse` if no head
-    /// arrived.
+    /// the circuit breaker is open; `Connect`, `Exhausted`, `Tls`, `Timeout`, `DeadlineExceeded`, `Interrupted` or
+    /// `InvalidResponse` if no head arrived.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
@@ -200,15 +209,15 @@ impl Client {
     /// Sends a request under the retry policy and the host's retry budget. A body that can be sent only once is not
     /// retried.
     async fn with_retries(&self, prepared: Box<PreparedRequest>, host: Arc<Host>) -> Result<Response, Error> {
-        let policy = self.inner.options.retry.as_ref().filter(|_| prepared.request.can_be_repeated());
-        let Some(policy) = policy else {
-            return attempt::send(&self.inner, prepared, host, 1).await.or_else(Failure::into_result);
+        let retry = self.inner.options.retry.as_ref().filter(|_| prepared.request.can_be_repeated());
+        let Some(HttpRetry { policy, .. }) = retry else {
+            return attempt::send(&self.inner, &prepared, host, 1).await.or_else(Failure::into_result);
         };
         let (deadline, may_be_repeated) = (prepared.request.deadline, prepared.request.may_be_repeated());
         let attempts = AtomicU32::new(0);
         let op = |attempt: Attempt| {
             attempts.store(attempt.number, Ordering::Relaxed);
-            attempt::send(&self.inner, prepared.clone(), host.clone(), attempt.number)
+            attempt::send(&self.inner, &prepared, host.clone(), attempt.number)
         };
         let classify = |failure: &Failure| {
             info!("attempt {}: {failure}", attempts.load(Ordering::Relaxed));
@@ -264,6 +273,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout { phase: RequestPhase::Queue } => "queue_timeout",
         ErrorKind::Timeout { phase: RequestPhase::Connect } => "connect_timeout",
         ErrorKind::Timeout { .. } => "timeout",
+        ErrorKind::DeadlineExceeded => "deadline_exceeded",
         ErrorKind::Interrupted => "interrupted",
         ErrorKind::InvalidResponse => "invalid_response",
         ErrorKind::CircuitOpen { .. } => "rejected",

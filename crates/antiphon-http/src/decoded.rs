@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::{Body, StreamEnd, ended};
-use crate::error::{Error, ErrorKind, RequestPhase};
+use crate::error::{Error, ErrorKind};
 use crate::{ndjson, sse};
 
 /// A stream of the server-sent events of a body, returned by [`Response::events`](crate::Response::events). Dropping the stream
@@ -113,7 +114,7 @@ impl<D: Decode> Decoded<D> {
     fn fail(&mut self, kind: ErrorKind, end: StreamEnd) {
         self.body.replace(Bytes::new(), None);
         self.end = Some(end);
-        self.failure = Some(Error::new(kind, RequestPhase::NextByte, self.body.endpoint.clone(), ""));
+        self.failure = Some(self.body.error(kind));
     }
 
     /// Returns how the stream ended, once all items and the error have been returned.
@@ -132,6 +133,19 @@ impl Events {
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.0.end()
+    }
+
+    /// Returns the last event id of the events decoded so far, for `Last-Event-ID` after a reconnection; empty if there was
+    /// none. Events that were decoded and not yet returned count. See [`SseDecoder::last_event_id`](sse::SseDecoder::last_event_id).
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        self.0.decoder.last_event_id()
+    }
+
+    /// Returns the reconnection time that the server sent last, if any.
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.0.decoder.retry()
     }
 }
 
@@ -172,6 +186,9 @@ impl fmt::Debug for Events {
 
 impl fmt::Debug for BodyLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").field("body", &self.0.body).field("end", &self.end()).finish_non_exhaustive()
+        f.debug_struct("BodyLines")
+            .field("body", &self.0.body)
+            .field("end", &self.end())
+            .finish_non_exhaustive()
     }
 }

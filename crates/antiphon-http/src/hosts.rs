@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_resilience::RetryBudget;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use url::{Host as Name, Position, Url};
+
+use crate::reused::{AnsweredConnections, ConnectionEnds};
 
 /// The maximum number of HTTP/2 connections to one host: a server with 3,200 requests in flight is not short of connections.
 const MAX_SHARDS: usize = 32;
@@ -53,6 +56,8 @@ pub(crate) struct Host {
     pub(crate) route: Route,
     /// Budget for the retries of all requests to the host.
     pub(crate) retry_budget: Option<RetryBudget>,
+    /// Connections that have answered, by which a closed idle connection is recognised.
+    pub(crate) answered: AnsweredConnections,
     max_streams: usize,
     shards: Mutex<Shards>,
     /// The semaphore with a permit for each connection; closed once HTTP/2 was seen, where requests share connections.
@@ -105,6 +110,8 @@ impl Route {
 pub(crate) struct ConnectionSlot {
     host: Arc<Host>,
     shard: usize,
+    /// The HTTP/1.1 connection that answered, which is idle once the slot is released.
+    answered_by: Option<ConnectionEnds>,
     _connection: Option<OwnedSemaphorePermit>,
 }
 
@@ -147,6 +154,7 @@ impl Host {
             name: url[Position::BeforeHost..Position::AfterPort].into(),
             route,
             retry_budget: limits.retry_budget.map(RetryBudget::new),
+            answered: AnsweredConnections::default(),
             max_streams: limits.max_streams.max(1),
             shards: Mutex::new(Shards { in_flight: Vec::new(), speaks_http2 }),
             connections,
@@ -157,7 +165,7 @@ impl Host {
     pub(crate) async fn slot(self: Arc<Self>) -> ConnectionSlot {
         let connection = self.connections.clone().acquire_owned().await.ok();
         let shard = self.lock().acquire(self.max_streams);
-        ConnectionSlot { host: self, shard, _connection: connection }
+        ConnectionSlot { host: self, shard, answered_by: None, _connection: connection }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shards> {
@@ -196,8 +204,22 @@ impl ConnectionSlot {
         self.shard
     }
 
+    /// Records the connection and the HTTP version of a response.
+    pub(crate) fn observe(&mut self, response: &reqwest::Response) {
+        self.observe_version(response.version());
+        self.answered_by = ConnectionEnds::of(response);
+        self.note_use();
+    }
+
+    /// Records that the connection is in use, and may be reused after it.
+    fn note_use(&self) {
+        if let Some(ends) = self.answered_by {
+            self.host.answered.insert(ends, Instant::now());
+        }
+    }
+
     /// Records the HTTP version of a response; HTTP/2 lifts the limit on connections.
-    pub(crate) fn observe_version(&self, version: http::Version) {
+    fn observe_version(&self, version: http::Version) {
         if version == http::Version::HTTP_2 && !self.host.connections.is_closed() {
             self.host.lock().speaks_http2 = true;
             self.host.connections.close();
@@ -207,6 +229,7 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
+        self.note_use();
         self.host.lock().in_flight[self.shard] -= 1;
     }
 }

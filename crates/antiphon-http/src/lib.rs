@@ -26,11 +26,14 @@ mod decoded;
 mod endpoint;
 mod error;
 mod hosts;
+mod invalid;
 pub mod ndjson;
 mod network_policy;
 mod options;
 mod request;
 mod response;
+mod retry;
+mod reused;
 pub mod sse;
 mod tls;
 #[cfg(feature = "transfer")]
@@ -49,6 +52,7 @@ pub use network_policy::NetworkPolicy;
 pub use options::ClientBuilder;
 pub use request::Request;
 pub use response::Response;
+pub use retry::HttpRetry;
 pub use secrecy::SecretString;
 #[cfg(feature = "transfer")]
 pub use transfer::{

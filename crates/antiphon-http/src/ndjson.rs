@@ -33,10 +33,19 @@ impl std::error::Error for LineTooLong {}
 ///
 /// Use [`Response::lines`](crate::Response::lines) for the body of a response. The decoder splits lines and does not parse
 /// their JSON. It skips empty lines, removes a carriage return at the end of a line, and replaces invalid UTF-8 by U+FFFD.
-#[derive(Debug)]
 pub struct NdjsonDecoder {
     limit: usize,
     partial: Vec<u8>,
+}
+
+impl fmt::Debug for NdjsonDecoder {
+    /// Writes the number of bytes that are buffered, and none of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NdjsonDecoder")
+            .field("limit", &self.limit)
+            .field("buffered_bytes", &self.partial.len())
+            .finish()
+    }
 }
 
 impl NdjsonDecoder {

@@ -1,9 +1,11 @@
+use std::fmt;
 use std::time::Duration;
 
-use antiphon_resilience::{CircuitBreaker, RateLimiter, RetryPolicy};
+use antiphon_resilience::{CircuitBreaker, RateLimiter};
 
 use crate::client::Client;
 use crate::network_policy::NetworkPolicy;
+use crate::retry::HttpRetry;
 
 /// A builder for a [`Client`]: its timeouts, limits, retries, circuit breaker and rate limiter.
 ///
@@ -17,7 +19,7 @@ use crate::network_policy::NetworkPolicy;
 /// let client = Client::builder().retry(RetryPolicy::default()).idle_timeout(Duration::from_secs(10)).build();
 /// # drop(client);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientBuilder {
     /// The maximum time to open a connection, including the TLS handshake. Default 5 s.
@@ -51,11 +53,8 @@ pub struct ClientBuilder {
     pub network_policy: NetworkPolicy,
     /// The `User-Agent` header. Default `antiphon/` and the version.
     pub user_agent: String,
-    /// The retry policy. Default `None`: a request is sent once.
-    pub retry: Option<RetryPolicy>,
-    /// The retry budget of each host, in the points of [`RetryBudget`](crate::RetryBudget). Default `None`: no limit other than
-    /// the retry policy's.
-    pub retry_budget: Option<u32>,
+    /// The retries: policy, statuses and budget. Default `None`: a request is sent once.
+    pub retry: Option<HttpRetry>,
     /// The circuit breaker, which rejects requests while the server fails. Default `None`.
     pub breaker: Option<CircuitBreaker>,
     /// The token-bucket rate limiter. Default `None`.
@@ -78,11 +77,31 @@ impl Default for ClientBuilder {
             network_policy: NetworkPolicy::Any,
             user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: None,
-            retry_budget: None,
             breaker: None,
             rate_limiter: None,
             roots: Vec::new(),
         }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    /// Writes all options but the user agent and the certificates.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("first_byte_timeout", &self.first_byte_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("timeout", &self.timeout)
+            .field("max_body", &self.max_body)
+            .field("max_streams_per_connection", &self.max_streams_per_connection)
+            .field("max_connections", &self.max_connections)
+            .field("http2_prior_knowledge", &self.http2_prior_knowledge)
+            .field("max_redirects", &self.max_redirects)
+            .field("network_policy", &self.network_policy)
+            .field("retry", &self.retry)
+            .field("breaker", &self.breaker)
+            .field("rate_limiter", &self.rate_limiter)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +127,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the maximum total time of a request: queueing, attempts, pauses and body. Default: no limit.
+    /// Sets the maximum total time of a request: queueing, attempts, pauses and body. A request that exceeds it fails with
+    /// [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). Default: no limit.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -166,25 +186,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the retry policy.
+    /// Sets the retries: a [`RetryPolicy`](crate::RetryPolicy), or an [`HttpRetry`] with a budget and other statuses, too.
     ///
-    /// The client retries the statuses 408, 429, 500, 502, 503, 504 and 529 and failed connections for every method. It retries
-    /// a missing or invalid response only for idempotent requests; see [`Request::idempotency_key`]. It does not retry after
-    /// the response's head has arrived, or a request whose body is a stream.
+    /// | failure | retried for |
+    /// |---|---|
+    /// | a status of [`HttpRetry::statuses`]; by default 408, 429, 500, 502, 503, 504 and 529 | every method |
+    /// | a connection that cannot be opened in time, no file descriptor left | every method, since nothing was sent |
+    /// | no response in time, an invalid one, a connection that breaks before the head | idempotent requests; see [`Request::idempotency_key`] |
+    /// | TLS: a certificate that is unknown, expired or of another name | none |
+    /// | any failure after the response's head; a body that is a stream; a deadline | none |
     ///
     /// Retry in one layer only: if two layers retry, their numbers of attempts multiply.
     ///
     /// [`Request::idempotency_key`]: crate::Request::idempotency_key
     #[must_use]
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = Some(policy);
-        self
-    }
-
-    /// Sets the retry budget of each host, in the points of [`RetryBudget`](crate::RetryBudget). Default: no budget.
-    #[must_use]
-    pub fn retry_budget(mut self, points: u32) -> Self {
-        self.retry_budget = Some(points);
+    pub fn retry(mut self, retry: impl Into<HttpRetry>) -> Self {
+        self.retry = Some(retry.into());
         self
     }
 

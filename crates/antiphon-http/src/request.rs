@@ -1,11 +1,12 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use antiphon_resilience::Deadline;
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName,
@@ -14,10 +15,11 @@ use http::header::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::Instant;
-use url::{ParseError, Position, Url};
+use url::{Position, Url};
 
 use crate::endpoint::Endpoint;
-use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
+use crate::error::{BodyError, Error, ErrorKind};
+use crate::invalid::InvalidRequest;
 
 /// A request for [`Client::send`](crate::Client::send). The setters never fail: [`send`](crate::Client::send) reports an
 /// invalid value as `InvalidRequest`.
@@ -31,13 +33,13 @@ use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 pub struct Request {
     pub(crate) method: Method,
     /// The address, or the reason why it cannot be parsed.
-    url: Result<Url, String>,
+    url: Result<Url, InvalidRequest>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Payload,
     pub(crate) first_byte_timeout: Option<Duration>,
     pub(crate) deadline: Deadline,
     /// The last value that a setter could not use.
-    problem: Option<String>,
+    problem: Option<InvalidRequest>,
 }
 
 /// A request and its parsed address; boxed, since it is moved often and is large.
@@ -77,24 +79,45 @@ pub(crate) enum Payload {
     Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>, SendActivity),
 }
 
-/// The time at which a piece of a body was last taken to be sent.
+/// The progress of sending a body in pieces: the time at which a piece was last taken to be sent, and whether all were.
 #[derive(Debug, Clone)]
-pub(crate) struct SendActivity(Arc<Mutex<Instant>>);
+pub(crate) struct SendActivity(Arc<Mutex<Sending>>);
+
+/// The progress behind a [`SendActivity`].
+#[derive(Debug, Clone, Copy)]
+struct Sending {
+    last: Instant,
+    is_done: bool,
+}
 
 impl SendActivity {
     /// Creates an activity at the present time.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Sending { last: Instant::now(), is_done: false })))
     }
 
     /// Returns the time of the last activity.
     pub(crate) fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().last
     }
 
-    /// Records that a piece is taken now.
+    /// Returns whether the last piece was taken.
+    pub(crate) fn is_done(&self) -> bool {
+        self.lock().is_done
+    }
+
+    /// Records that a piece is taken now, of this attempt's body.
     pub(crate) fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.lock() = Sending { last: Instant::now(), is_done: false };
+    }
+
+    /// Records that all pieces were taken.
+    pub(crate) fn end(&self) {
+        self.lock().is_done = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,7 +177,7 @@ impl Request {
     pub fn new(method: &str, url: &str) -> Self {
         let (method, problem) = match Method::from_bytes(method.as_bytes()) {
             Ok(method) => (method, None),
-            Err(_) => (Method::GET, Some(format!("{} is not an HTTP method", method.escape_debug()))),
+            Err(_) => (Method::GET, Some(InvalidRequest::Method)),
         };
         Self { problem, ..Self::of(method, url) }
     }
@@ -162,10 +185,7 @@ impl Request {
     fn of(method: Method, url: &str) -> Self {
         Self {
             method,
-            url: Url::parse(url).map_err(|err| match err {
-                ParseError::RelativeUrlWithoutBase => "it does not begin with http:// or https://".to_owned(),
-                err => err.to_string(),
-            }),
+            url: Url::parse(url).map_err(InvalidRequest::Address),
             headers: HeaderMap::new(),
             body: Payload::Nothing,
             first_byte_timeout: None,
@@ -183,12 +203,8 @@ impl Request {
                 value.set_sensitive(true);
                 self.headers.insert(name, value);
             }
-            _ => {
-                self.problem = Some(format!(
-                    "invalid header {}: it has characters that a header cannot have",
-                    name.escape_debug()
-                ));
-            }
+            (Ok(name), Err(_)) => self.problem = Some(InvalidRequest::HeaderValue(name)),
+            (Err(_), _) => self.problem = Some(InvalidRequest::HeaderName),
         }
         self
     }
@@ -201,9 +217,7 @@ impl Request {
                 value.set_sensitive(true);
                 self.headers.insert(AUTHORIZATION, value);
             }
-            Err(_) => {
-                self.problem = Some("invalid key: it has characters that a header cannot have".to_owned());
-            }
+            Err(_) => self.problem = Some(InvalidRequest::Key),
         }
         self
     }
@@ -232,7 +246,7 @@ impl Request {
                 self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 self.body = Payload::Bytes(body.into());
             }
-            Err(err) => self.problem = Some(format!("cannot write the body as JSON: {err}")),
+            Err(_) => self.problem = Some(InvalidRequest::Json),
         }
         self
     }
@@ -253,12 +267,17 @@ impl Request {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         let activity = SendActivity::new();
-        let taken = activity.clone();
+        let (taken, ended) = (activity.clone(), activity.clone());
         let pieces = body.inspect(move |_| taken.note()).map_err(|err| BodyError {
             kind: ErrorKind::InvalidRequest,
             reason: format!("cannot read the request body: {}", err.into()),
         });
-        self.body = Payload::Stream(Arc::new(Mutex::new(Some(reqwest::Body::wrap_stream(pieces)))), activity);
+        let end = stream::poll_fn(move |_| {
+            ended.end();
+            Poll::Ready(None)
+        });
+        let body = reqwest::Body::wrap_stream(pieces.chain(end));
+        self.body = Payload::Stream(Arc::new(Mutex::new(Some(body))), activity);
         self
     }
 
@@ -281,8 +300,9 @@ impl Request {
         self
     }
 
-    /// Sets the deadline of the whole request: queueing, attempts, the pauses between them, and the body. The deadline replaces
-    /// the client's [`timeout`](crate::ClientBuilder::timeout).
+    /// Sets the deadline of the whole request: queueing, attempts, the pauses between them, and the body. A request that exceeds
+    /// it fails with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). The deadline replaces the client's
+    /// [`timeout`](crate::ClientBuilder::timeout).
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;
@@ -301,30 +321,21 @@ impl Request {
 
     /// Returns the request with its address, or the reason why it cannot be sent.
     pub(crate) fn prepared(mut self) -> Result<Box<PreparedRequest>, Error> {
-        if let Some(reason) = self.problem() {
-            return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason));
-        }
-        // From now on the address is kept beside the request.
-        match std::mem::replace(&mut self.url, Err(String::new())) {
+        let origin = self.origin();
+        match self.take_url() {
             Ok(url) => Ok(Box::new(PreparedRequest { request: self, url })),
-            Err(reason) => {
-                Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason))
-            }
+            Err(reason) => Err(Error::invalid_request(&reason, origin)),
         }
     }
 
-    /// Returns the reason why the request is not valid.
-    fn problem(&self) -> Option<String> {
-        if let Some(problem) = &self.problem {
-            return Some(problem.clone());
+    /// Takes the address, which is kept beside the request from now on.
+    fn take_url(&mut self) -> Result<Url, InvalidRequest> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
         }
-        match &self.url {
-            Err(reason) => Some(format!("the address is not valid: {reason}")),
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => None,
-            Ok(url) => {
-                Some(format!("the address is not valid: its scheme is {}, not http or https", url.scheme()))
-            }
-        }
+        let url = std::mem::replace(&mut self.url, Err(InvalidRequest::Taken))?;
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        is_http.then_some(url).ok_or(InvalidRequest::Scheme)
     }
 
     /// Returns the method and host, for errors.

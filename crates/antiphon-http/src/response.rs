@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use antiphon_resilience::LimitHints;
@@ -5,12 +6,11 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
-use url::Url;
 
 use crate::body::{Body, BodyChunks, BodyLimits, Guards};
 use crate::decoded::{BodyLines, Events};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind, RequestPhase, Secrets, excerpt};
+use crate::error::{Error, ErrorKind};
 
 /// A response: its head, and its body, which may still be arriving. Dropping the response before its body has been read closes
 /// the connection.
@@ -38,7 +38,6 @@ use crate::error::{Error, ErrorKind, RequestPhase, Secrets, excerpt};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Response {
     status: u16,
     version: http::Version,
@@ -47,11 +46,12 @@ pub struct Response {
     attempts: u32,
     /// The time at which the last attempt was sent.
     sent: Instant,
-    /// The secrets to remove from the excerpt of an error's body.
-    secrets: Secrets,
-    /// The address, which may hold secrets, too; `None` for a success, which is not quoted in errors.
-    url: Option<Box<Url>>,
 }
+
+/// The maximum length in bytes of an error body that is read so that its connection can be reused.
+const MAX_DRAIN: u64 = 64 << 10;
+/// The maximum time for that.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The headers in which servers send their request id.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id"];
@@ -63,25 +63,10 @@ impl Response {
         endpoint: Endpoint,
         limits: BodyLimits,
     ) -> Self {
-        let url = (!inner.status().is_success()).then(|| Box::new(inner.url().clone()));
         let (head, body) = http::Response::<reqwest::Body>::from(inner).into_parts();
-        let body = Body::new(body, guards, endpoint, limits);
         let (status, version, headers) = (head.status.as_u16(), head.version, head.headers);
-        Self {
-            status,
-            version,
-            headers,
-            body,
-            attempts: 1,
-            sent: Instant::now(),
-            secrets: Secrets::default(),
-            url,
-        }
-    }
-
-    pub(crate) fn with_secrets(mut self, secrets: Secrets) -> Self {
-        self.secrets = secrets;
-        self
+        let body = Body::new(body, status, guards, endpoint, limits);
+        Self { status, version, headers, body, attempts: 1, sent: Instant::now() }
     }
 
     pub(crate) fn sent_at(mut self, sent: Instant) -> Self {
@@ -94,10 +79,10 @@ impl Response {
         self
     }
 
-    /// Returns the response with its body read and its connection released, if the body is known to be at most `max_bytes` long.
-    /// What arrives after `max_time` is lost: the body then ends with `Truncated`.
-    pub(crate) async fn drained(mut self, max_bytes: u64, max_time: Duration) -> Self {
-        if self.body.size_hint().is_none_or(|size| size > max_bytes) {
+    /// Returns the response with its body read and its connection released, if the body is known to be at most 64 KiB long.
+    /// Bytes that arrive after 1 s are lost: the body then ends with `Truncated`.
+    pub(crate) async fn drained(mut self) -> Self {
+        if self.body.size_hint().is_none_or(|size| size > MAX_DRAIN) {
             return self;
         }
         let mut read = BytesMut::new();
@@ -107,11 +92,17 @@ impl Response {
             }
             Ok(())
         };
-        let ended = timeout(max_time, reading).await;
+        let ended = timeout(DRAIN_TIMEOUT, reading).await;
         // The body is marked as truncated: the connection is worth more than the rest of an error.
         let failure = ended.unwrap_or_else(|_| Err(self.truncated())).err();
         self.body.replace(read.freeze(), failure);
         self
+    }
+
+    /// Returns the response; one that is not a success with its body read, as [`drained`](Self::drained) does.
+    #[cfg(feature = "transfer")]
+    pub(crate) async fn drained_error(self) -> Self {
+        if (200..300).contains(&self.status) { self } else { self.drained().await }
     }
 
     /// Returns the status code.
@@ -181,39 +172,66 @@ impl Response {
         self.body.size_hint()
     }
 
-    /// Returns the response if its status is a success (200 to 299).
+    /// Returns the response if its status is a success (200 to 299), as in reqwest.
+    ///
+    /// The body is not read. To read the body of an error, use
+    /// [`error_for_status_ref`](Self::error_for_status_ref), and the response after it.
     ///
     /// # Errors
-    /// `Status` for any other status, also for a redirect that was not followed. The message has the beginning of the body: at
-    /// most 200 bytes, on one line, without the request's secrets. The call waits at most 1 s for these bytes.
+    /// `Status` for any other status, also for a redirect that was not followed; with attempts, request id and `Retry-After`.
     ///
-    /// # Cancel safety
-    /// Dropping the future closes the connection.
-    pub async fn error_for_status(mut self) -> Result<Self, Error> {
-        if (200..300).contains(&self.status) {
-            return Ok(self);
+    /// # Examples
+    /// ```no_run
+    /// use antiphon_http::{Client, Error};
+    /// # async fn example() -> Result<(), Error> {
+    /// let text = Client::default().get("https://example.org/").await?.error_for_status()?.text().await?;
+    /// # drop(text);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn error_for_status(self) -> Result<Self, Error> {
+        match self.status_error() {
+            Some(err) => Err(err),
+            None => Ok(self),
         }
-        let read = self.beginning().await;
-        let kind = ErrorKind::Status { status: self.status };
-        let reason = match self.status {
-            300..400 => "the redirect was not followed".to_owned(),
-            _ => excerpt(&read, &self.secrets, self.url.as_deref()),
-        };
-        Err(self.error(kind, reason))
     }
 
-    /// Reads the beginning of the body: up to about 1,000 bytes, or what arrives within 1 s.
-    async fn beginning(&mut self) -> Vec<u8> {
-        let mut read = Vec::new();
-        let reading = async {
-            while read.len() < 1_000
-                && let Ok(Some(chunk)) = self.body.chunk().await
-            {
-                read.extend_from_slice(&chunk[..chunk.len().min(1_000)]);
-            }
+    /// Returns a reference to the response if its status is a success (200 to 299), as in reqwest.
+    ///
+    /// # Errors
+    /// As [`error_for_status`](Self::error_for_status); the response remains, with its body.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use antiphon_http::{Client, Error};
+    /// # async fn example() -> Result<(), Error> {
+    /// let response = Client::default().get("https://example.org/").await?;
+    /// if let Err(err) = response.error_for_status_ref() {
+    ///     eprintln!("{err}: {}", response.text().await?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn error_for_status_ref(&self) -> Result<&Self, Error> {
+        match self.status_error() {
+            Some(err) => Err(err),
+            None => Ok(self),
+        }
+    }
+
+    /// Creates the error of the status, unless it is a success.
+    fn status_error(&self) -> Option<Error> {
+        let kind = ErrorKind::Status { status: self.status };
+        let failed = || {
+            let retry_after = self.limits().retry_after;
+            self.with_facts(self.body.error(kind)).with_retry_after(retry_after)
         };
-        let _ = timeout(Duration::from_secs(1), reading).await;
-        read
+        (!(200..300).contains(&self.status)).then(failed)
+    }
+
+    /// Adds to an error what is known of the response: attempts and request id.
+    fn with_facts(&self, err: Error) -> Error {
+        err.with_attempts(self.attempts).with_request_id(self.request_id().map(str::to_owned))
     }
 
     /// Returns the next piece of the body, decompressed; `None` at its end.
@@ -224,8 +242,10 @@ impl Response {
     /// # Cancel safety
     /// A dropped call loses nothing: the next call returns the piece.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let attempts = self.attempts;
-        self.body.chunk().await.map_err(|err| err.with_attempts(attempts))
+        match self.body.chunk().await {
+            Ok(chunk) => Ok(chunk),
+            Err(err) => Err(self.with_facts(err)),
+        }
     }
 
     /// Returns the whole body.
@@ -260,11 +280,11 @@ impl Response {
     /// # Cancel safety
     /// Dropping the future closes the connection; the part of the body that was read is lost.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        let (attempts, endpoint) = (self.attempts, self.body.endpoint.clone());
-        let body = self.bytes().await?;
-        serde_json::from_slice(&body).map_err(|err| {
-            Error::new(ErrorKind::InvalidJson, RequestPhase::NextByte, endpoint, err.to_string())
-                .with_attempts(attempts)
+        let (endpoint, status, attempts) = (self.body.endpoint.clone(), self.status, self.attempts);
+        let id = self.request_id().map(str::to_owned);
+        serde_json::from_slice(&self.bytes().await?).map_err(|err| {
+            let err = Error::invalid_json(&err, endpoint).with_status(status);
+            err.with_attempts(attempts).with_request_id(id)
         })
     }
 
@@ -286,13 +306,18 @@ impl Response {
 
     /// Creates the error for a body that was not received as a whole.
     fn truncated(&self) -> Error {
-        Error::new(ErrorKind::Truncated, RequestPhase::NextByte, self.body.endpoint.clone(), "")
+        self.body.error(ErrorKind::Truncated)
     }
+}
 
-    /// Creates an error with what is known of the response: attempts, request id and `Retry-After`.
-    fn error(&self, kind: ErrorKind, reason: String) -> Error {
-        let id = self.request_id().map(str::to_owned);
-        let error = Error::new(kind, RequestPhase::NextByte, self.body.endpoint.clone(), reason);
-        error.with_attempts(self.attempts).with_request_id(id).with_retry_after(self.limits().retry_after)
+impl fmt::Debug for Response {
+    /// Writes method, host, status and version. Headers and body may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("endpoint", &format_args!("{}", self.body.endpoint))
+            .field("status", &self.status)
+            .field("version", &self.version)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
     }
 }

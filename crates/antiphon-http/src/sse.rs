@@ -1,4 +1,6 @@
-//! Server-sent events (SSE), decoded as by a browser (WHATWG HTML, section 9.2, "Server-sent events").
+//! Server-sent events (SSE), decoded as by a browser.
+//!
+//! The source is the WHATWG HTML Living Standard, section 9.2, [Server-sent events]: 9.2.5 for the format, 9.2.6 for the fields.
 //!
 //! A stream is UTF-8 text. Its lines end with a line feed, a carriage return, or both; an empty line ends an event:
 //!
@@ -17,7 +19,10 @@
 //! | `id` | the last event id, for this event and all later ones; ignored if it has a NUL |
 //! | `retry` | the reconnection time in milliseconds; ignored unless it has digits only |
 //!
-//! Reconnecting, after the reconnection time and with `Last-Event-ID`, is left to the caller.
+//! Reconnecting is left to the caller: after the reconnection time ([`SseDecoder::retry`]), with the last event id
+//! ([`SseDecoder::last_event_id`]) in the header `Last-Event-ID`.
+//!
+//! [Server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 //!
 //! # Examples
 //! ```
@@ -37,7 +42,7 @@ use std::time::Duration;
 use memchr::memchr2;
 
 /// One event of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Event {
     /// The event's type; empty for an ordinary message.
@@ -49,6 +54,18 @@ pub struct Event {
     pub id: Arc<str>,
     /// The reconnection time that the stream had last sent (`retry`), if any.
     pub retry: Option<Duration>,
+}
+
+impl fmt::Debug for Event {
+    /// Writes the lengths of type, data and id in bytes. Their values are the body's, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("event_bytes", &self.event.len())
+            .field("data_bytes", &self.data.len())
+            .field("id_bytes", &self.id.len())
+            .field("retry", &self.retry)
+            .finish()
+    }
 }
 
 /// The error for an event that is larger than the decoder's limit.
@@ -69,7 +86,6 @@ impl std::error::Error for EventTooLarge {}
 /// An incremental decoder of server-sent events, for bytes in pieces of any size.
 ///
 /// Use [`Response::events`](crate::Response::events) for the body of a response. Only a line that spans two pieces is buffered.
-#[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
     /// Bytes of a line that has not ended yet.
@@ -83,14 +99,47 @@ pub struct SseDecoder {
     event: String,
     data: String,
     has_data: bool,
-    /// Last event id and reconnection time of the stream, which outlive an event.
+    /// Id of the last `id` field, and reconnection time; both outlive an event.
     id: Arc<str>,
     retry: Option<Duration>,
+    /// Last event id: `id` as it was when an event ended last.
+    last_event_id: Arc<str>,
 }
 
-/// The error for input that ends within an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Incomplete;
+impl fmt::Debug for SseDecoder {
+    /// Writes the number of bytes that are buffered, and none of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let buffered = self.partial.len() + self.data.len() + self.event.len();
+        f.debug_struct("SseDecoder")
+            .field("limit", &self.limit)
+            .field("buffered_bytes", &buffered)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error for input that ends within an event, with what was left of it.
+///
+/// A browser discards both parts; use them to report or log what was cut.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incomplete {
+    /// The fields of the event that had arrived as whole lines.
+    pub event: Event,
+    /// The last line, which has no line ending, without a byte order mark; empty if the input ended after one. Invalid UTF-8 is
+    /// replaced by U+FFFD.
+    pub line: String,
+}
+
+impl fmt::Debug for Incomplete {
+    /// Writes the lengths in bytes of the parts. Their values are the body's, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incomplete")
+            .field("event", &self.event)
+            .field("line_bytes", &self.line.len())
+            .finish()
+    }
+}
 
 impl fmt::Display for Incomplete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +163,24 @@ impl SseDecoder {
             has_data: false,
             id: Arc::default(),
             retry: None,
+            last_event_id: Arc::default(),
         }
+    }
+
+    /// Returns the last event id, for the header `Last-Event-ID` after a reconnection; empty if there was none.
+    ///
+    /// An id counts once an empty line has ended its event, also an event without data (9.2.6, "dispatch the event"): after a
+    /// cut, the server sends the incomplete event again. The id is kept after [`finish`](Self::finish).
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        &self.last_event_id
+    }
+
+    /// Returns the reconnection time that the stream sent last (`retry`), if any. A `retry` field counts at once, also within
+    /// an event that is not complete. The time is kept after [`finish`](Self::finish).
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
     }
 
     /// Decodes the next bytes and adds the events that they complete to `events`.
@@ -157,16 +223,37 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Ends the input and resets the decoder. An incomplete event is discarded, as the standard requires, and reported.
+    /// Ends the input. The decoder is then ready for the next connection's input: last event id and reconnection time are
+    /// kept, all else is reset. An incomplete event is not an event, as the standard requires, and is reported.
+    ///
+    /// An input that is empty, has comments only, or is a byte order mark alone ends well.
     ///
     /// # Errors
-    /// [`Incomplete`] if the empty line that ends an event is missing after its data, or if the last line is incomplete and not
-    /// a comment.
+    /// [`Incomplete`], with what was left, if the empty line that ends an event is missing after its data, or if the last line
+    /// is incomplete and not a comment.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut decoder = antiphon_http::sse::SseDecoder::new(1024);
+    /// let mut events = Vec::new();
+    /// decoder.push(b"id: 7\nretry: 250\ndata: whole\n\nid: 8\ndata: cut\nda", &mut events)?;
+    /// let left = decoder.finish().unwrap_err();
+    /// assert_eq!((left.event.data.as_str(), left.line.as_str()), ("cut", "da"));
+    /// assert_eq!((decoder.last_event_id(), decoder.retry().unwrap().as_millis()), ("7", 250));
+    /// # Ok::<(), antiphon_http::sse::EventTooLarge>(())
+    /// ```
     pub fn finish(&mut self) -> Result<(), Incomplete> {
         let partial = std::mem::take(&mut self.partial);
-        let in_data = self.has_data || partial.first().is_some_and(|first| *first != b':');
-        *self = Self::new(self.limit);
-        if in_data { Err(Incomplete) } else { Ok(()) }
+        let line = self.without_byte_order_mark(&partial);
+        let is_cut = self.has_data || line.first().is_some_and(|first| *first != b':');
+        let left = std::mem::replace(self, Self::new(self.limit));
+        (self.retry, self.last_event_id) = (left.retry, left.last_event_id);
+        self.id = self.last_event_id.clone();
+        if !is_cut {
+            return Ok(());
+        }
+        let event = Event { event: left.event, data: left.data, id: left.id, retry: left.retry };
+        Err(Incomplete { event, line: text(line).into_owned() })
     }
 
     /// Decodes a complete line: an empty one ends the event, any other one is a field or a comment.
@@ -220,6 +307,7 @@ impl SseDecoder {
 
     /// Ends the event. An event without data is discarded, with its type; the last id and the reconnection time stay.
     fn dispatch(&mut self, events: &mut impl Extend<Event>) {
+        self.last_event_id = self.id.clone();
         let event = std::mem::take(&mut self.event);
         let data = std::mem::take(&mut self.data);
         if std::mem::take(&mut self.has_data) {
@@ -309,6 +397,52 @@ mod tests {
             decoder.push(text.as_bytes(), &mut Vec::new()).unwrap();
             assert_eq!(decoder.finish().is_ok(), complete, "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_input_of_a_byte_order_mark_alone_ends_well() {
+        for text in ["\u{feff}", "\u{feff}: ping", "\u{feff}\n", "\u{feff}data: a\n\n"] {
+            let mut decoder = SseDecoder::new(100);
+            decoder.push(text.as_bytes(), &mut Vec::new()).unwrap();
+            assert_eq!(decoder.finish(), Ok(()), "{text:?}");
+        }
+        let mut decoder = SseDecoder::new(100);
+        decoder.push("\u{feff}data: a".as_bytes(), &mut Vec::new()).unwrap();
+        assert_eq!(decoder.finish().unwrap_err().line, "data: a");
+        decoder.push("\u{feff}data: a\n\n".as_bytes(), &mut Vec::new()).unwrap();
+        assert_eq!(decoder.finish(), Ok(()), "the next connection may begin with a mark, too");
+    }
+
+    /// Decodes a text; returns the last event id, the reconnection time in milliseconds, and what was left: data and line.
+    fn state_after(text: &str) -> (String, Option<u128>, Option<(String, String)>) {
+        let mut decoder = SseDecoder::new(100);
+        decoder.push(text.as_bytes(), &mut Vec::new()).unwrap();
+        let left = decoder.finish().err().map(|left| (left.event.data, left.line));
+        (decoder.last_event_id().to_owned(), decoder.retry().map(|retry| retry.as_millis()), left)
+    }
+
+    #[test]
+    fn id_and_retry_are_kept_and_an_id_counts_once_its_event_has_ended() {
+        let left = |data: &str, line: &str| Some((data.to_owned(), line.to_owned()));
+        for (text, id, retry, expected) in [
+            ("", "", None, None),
+            ("id: 7\nretry: 250\ndata: a\n\n", "7", Some(250), None),
+            ("id: 7\n\n", "7", None, None),
+            ("id: 7\ndata: a\n\nid: 8\nretry: 9\ndata: b\ndata: c\ndat", "7", Some(9), left("b\nc", "dat")),
+            ("id: 7\ndata: a\n\nid\n\n", "", None, None),
+            ("id: 7", "", None, left("", "id: 7")),
+        ] {
+            assert_eq!(state_after(text), (id.to_owned(), retry, expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_connection_begins_with_the_last_event_id() {
+        let (mut decoder, mut events) = (SseDecoder::new(100), Vec::new());
+        decoder.push(b"id: 7\ndata: a\n\nid: 8\ndata: cut", &mut events).unwrap();
+        decoder.finish().unwrap_err();
+        decoder.push(b"data: b\n\n", &mut events).unwrap();
+        assert_eq!((events.len(), &*events[1].id, &*events[1].data), (2, "7", "b"));
     }
 
     #[test]

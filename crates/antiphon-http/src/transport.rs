@@ -10,10 +10,10 @@ use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind, RequestPhase};
+use crate::error::{Error, RequestPhase};
 use crate::hosts::{ConnectionSlot, Route};
 use crate::options::ClientBuilder;
-use crate::tls;
+use crate::tls::{self, TlsSetupError};
 
 /// The clients that own the connections, created when they are first needed.
 pub(crate) enum Transport {
@@ -88,8 +88,7 @@ impl Own {
         if route.is_secure() {
             return Ok(self.tls(options, endpoint).await?.clone());
         }
-        tls::without_roots()
-            .map_err(|err| Error::new(ErrorKind::Tls, RequestPhase::Queue, endpoint.clone(), err.to_string()))
+        tls::without_roots().map_err(|err| Error::tls_setup(&err, endpoint.clone()))
     }
 
     /// Returns the configuration with the platform's root certificates. They are read once, on a blocking thread, when
@@ -98,9 +97,8 @@ impl Own {
         let read = || async {
             let roots = options.roots.clone();
             let read = tokio::task::spawn_blocking(move || tls::with_platform_roots(&roots)).await;
-            let aborted = |_| Err("cannot read the system's certificates: the task was aborted".to_owned());
-            read.unwrap_or_else(aborted)
-                .map_err(|reason| Error::new(ErrorKind::Tls, RequestPhase::Connect, endpoint.clone(), reason))
+            read.unwrap_or(Err(TlsSetupError::Aborted))
+                .map_err(|err| Error::tls_setup(&err, endpoint.clone()))
         };
         self.tls.get_or_try_init(read).await
     }

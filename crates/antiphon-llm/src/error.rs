@@ -57,6 +57,8 @@ pub enum ErrorKind {
     },
     /// A connection that could not be opened.
     Connect,
+    /// A TLS handshake that failed, or a certificate that is unknown, expired or of another name. A retry does not help.
+    Tls,
     /// A lack of file descriptors in this process or on this machine. Nothing was sent, and the provider is not at fault.
     Exhausted,
     /// A provider that fails, or a connection that broke before the first text.
@@ -151,6 +153,7 @@ impl ErrorKind {
             Self::Overloaded { .. } => "overloaded",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Exhausted => "exhausted",
             Self::Unavailable => "unavailable",
             Self::Timeout { .. } => "timeout",
@@ -181,6 +184,7 @@ impl ErrorKind {
             | Self::ModelNotFound
             | Self::Unsupported
             | Self::Quota
+            | Self::Tls
             | Self::CircuitOpen { .. }
             | Self::Timeout { phase: TimeoutPhase::NextToken | TimeoutPhase::Call | TimeoutPhase::Total }
             | Self::Truncated { cause: TruncationCause::MaxTokens }

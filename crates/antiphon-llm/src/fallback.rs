@@ -89,6 +89,7 @@ fn another_may_help(kind: ErrorKind) -> bool {
         | ErrorKind::Overloaded { .. }
         | ErrorKind::CircuitOpen { .. }
         | ErrorKind::Connect
+        | ErrorKind::Tls
         | ErrorKind::Unavailable
         | ErrorKind::Timeout {
             phase:

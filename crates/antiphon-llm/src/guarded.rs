@@ -102,6 +102,7 @@ fn outcome(err: Option<&Error>) -> Outcome {
         ) => Outcome::Success,
         Some(
             ErrorKind::Connect
+            | ErrorKind::Tls
             | ErrorKind::Unavailable
             | ErrorKind::Overloaded { .. }
             | ErrorKind::Truncated { cause: TruncationCause::Disconnected }

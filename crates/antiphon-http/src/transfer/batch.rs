@@ -1,3 +1,5 @@
+use std::fmt;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -5,11 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind, RequestPhase};
+use crate::error::Error;
 use crate::request::Request;
 
 /// A response whose body has been read into memory; the success result of [`Client::batch`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BufferedResponse {
     /// The status code, which is a success.
@@ -20,7 +22,21 @@ pub struct BufferedResponse {
     pub attempts: u32,
     /// The server's request id, if the response had one.
     pub request_id: Option<String>,
+    /// The position of the request in the batch, from 0.
+    pub index: usize,
     endpoint: Endpoint,
+}
+
+impl fmt::Debug for BufferedResponse {
+    /// Writes method, host, status and the body's length. The body may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferedResponse")
+            .field("index", &self.index)
+            .field("endpoint", &format_args!("{}", self.endpoint))
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl BufferedResponse {
@@ -30,9 +46,9 @@ impl BufferedResponse {
     /// `InvalidJson`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|err| {
-            Error::new(ErrorKind::InvalidJson, RequestPhase::NextByte, self.endpoint.clone(), err.to_string())
-                .with_attempts(self.attempts)
-                .with_request_id(self.request_id.clone())
+            let err = Error::invalid_json(&err, self.endpoint.clone()).with_status(self.status);
+            let err = err.with_attempts(self.attempts).with_request_id(self.request_id.clone());
+            err.with_index(self.index)
         })
     }
 
@@ -47,7 +63,8 @@ impl Client {
     /// Sends many requests concurrently and reads their bodies into memory.
     ///
     /// At most `max_concurrency` requests are in flight at once; 0 counts as 1. Returns one result per request, in the order of
-    /// the requests. A status that is not a success is an error of that request alone. Use [`send`](Client::send) for bodies
+    /// the requests. A status that is not a success is an error of that request alone, and [`Error::index`] has the request's
+    /// position. Use [`send`](Client::send) for bodies
     /// that do not fit in memory, and [`fetch`](crate::fetch) for files.
     ///
     /// The iterator is read only as fast as requests are sent, so it can create them lazily.
@@ -75,17 +92,19 @@ impl Client {
     {
         let numbered = requests.into_iter().enumerate();
         let answers =
-            stream::iter(numbered).map(async |(number, request)| (number, self.answer(request).await));
+            stream::iter(numbered).map(async |(index, request)| (index, self.answer(index, request).await));
         let mut answers: Vec<_> = answers.buffer_unordered(max_concurrency.max(1)).collect().await;
-        answers.sort_by_key(|(number, _)| *number);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        answers.sort_by_key(|(index, _)| *index);
+        answers.into_iter().map(|(index, answer)| answer.map_err(|err| err.with_index(index))).collect()
     }
 
     /// Sends one request and reads its body.
-    async fn answer(&self, request: Request) -> Result<BufferedResponse, Error> {
-        let response = self.send(request).await?.error_for_status().await?;
+    async fn answer(&self, index: usize, request: Request) -> Result<BufferedResponse, Error> {
+        // The body of an error is read, too, so that its connection can be reused.
+        let response = self.send(request).await?.drained_error().await.error_for_status()?;
         let (status, attempts) = (response.status(), response.attempts());
         let (request_id, endpoint) = (response.request_id().map(str::to_owned), response.origin().clone());
-        Ok(BufferedResponse { status, body: response.bytes().await?, attempts, request_id, endpoint })
+        let body = response.bytes().await?;
+        Ok(BufferedResponse { status, body, attempts, request_id, index, endpoint })
     }
 }

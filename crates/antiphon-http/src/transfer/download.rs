@@ -10,6 +10,7 @@
 //! (RFC 9110, section 14.) The digest is computed while bytes arrive, so that the file is read again only if another
 //! run resumes.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +45,6 @@ use crate::response::Response;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "nothing is fetched before `run`"]
 pub struct Download {
     client: Client,
@@ -137,7 +137,7 @@ impl Download {
     /// Downloads the file, or the rest of it after an earlier run.
     ///
     /// # Errors
-    /// As [`Client::get`], and `ChecksumMismatch`, `File` or `Cancelled`.
+    /// As [`Client::send`], `Status` for a status that is not a success, and `ChecksumMismatch`, `File` or `Cancelled`.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection. The received bytes are kept for the next run, except for up to the last 256
@@ -200,7 +200,8 @@ impl Download {
         progress: &mut Progress,
         endpoint: &Endpoint,
     ) -> Result<(), Error> {
-        let policy = self.client.inner.options.retry.clone().unwrap_or_else(RetryPolicy::never);
+        let retry = self.client.inner.options.retry.as_ref();
+        let policy = retry.map_or_else(RetryPolicy::never, |retry| retry.policy.clone());
         let mut pauses = policy.pauses();
         loop {
             let before = progress.done;
@@ -305,7 +306,7 @@ impl Download {
             match response.status() {
                 // No bytes after the received ones: the file is complete, or the server's content has changed.
                 416 if progress.done > 0 => Ok(response),
-                _ => response.error_for_status().await,
+                _ => response.error_for_status(),
             }
         };
         tokio::select! {
@@ -341,7 +342,7 @@ impl Download {
         let received = loop {
             let chunk = tokio::select! {
                 chunk = response.chunk() => chunk,
-                () = self.cancel.cancelled() => Err(cancelled(endpoint.clone())),
+                () = self.cancel.cancelled() => Err(cancelled(endpoint.clone()).with_status(response.status())),
             };
             let chunk = match chunk {
                 Ok(Some(chunk)) => chunk,
@@ -355,6 +356,16 @@ impl Download {
         };
         writer.finish().await.map_err(|err| file_error(err, &endpoint))?;
         received
+    }
+}
+
+impl fmt::Debug for Download {
+    /// Writes method and host of the request, and the file's path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download")
+            .field("request", &self.request)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 

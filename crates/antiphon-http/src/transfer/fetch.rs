@@ -18,7 +18,8 @@ use crate::error::{Error, ErrorKind};
 
 /// A request for many files, each of which gets a safe, unique name in one folder.
 ///
-/// An address may contain a key, so `Debug` and `Serialize` show addresses only [`without_secrets`]. A serialised request can
+/// An address may contain a key, so `Debug` shows the number of addresses, and `Serialize` shows them [`without_secrets`]. A
+/// serialised request can
 /// therefore be logged but not fetched: to deserialise a request, use JSON with the whole addresses.
 ///
 /// ```
@@ -56,7 +57,6 @@ pub struct FetchRequest {
 /// ```
 ///
 /// `outcome` is `fetched`, `there_already` (the file existed and was kept), `cancelled` or `failed`.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Fetched {
     /// The number of the address, from 1.
@@ -100,6 +100,16 @@ impl fmt::Display for FetchError {
 
 impl std::error::Error for FetchError {}
 
+impl FetchError {
+    /// Sets the position of the address.
+    fn with_index(self, index: usize) -> Self {
+        match self {
+            Self::Http(err) => Self::Http(err.with_index(index)),
+            Self::File(err) => Self::File(err),
+        }
+    }
+}
+
 impl Serialize for FetchError {
     /// Serialises the error as its message.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,8 +119,21 @@ impl Serialize for FetchError {
 
 impl fmt::Debug for FetchRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls: Vec<_> = self.urls.iter().map(|url| without_secrets(url)).collect();
-        f.debug_struct("FetchRequest").field("urls", &urls).field("out", &self.out).finish_non_exhaustive()
+        f.debug_struct("FetchRequest")
+            .field("urls", &self.urls.len())
+            .field("out", &self.out)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Fetched {
+    /// Writes number, outcome and error. The address and the file's name, which comes from it, may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("number", &self.number)
+            .field("outcome", &self.outcome())
+            .field("error", &self.result.as_ref().err())
+            .finish_non_exhaustive()
     }
 }
 
@@ -181,7 +204,8 @@ impl Serialize for Fetched {
         fields.serialize_field("bytes", &file.map(|file| file.bytes))?;
         fields.serialize_field("resumed_from", &download.map(|download| download.resumed_from))?;
         fields.serialize_field("sha256", &download.map(|download| &download.sha256))?;
-        fields.serialize_field("status", &http.and_then(Error::status))?;
+        let refused = http.filter(|err| matches!(err.kind(), ErrorKind::Status { .. }));
+        fields.serialize_field("status", &refused.and_then(Error::status))?;
         let retry_after = http.and_then(Error::retry_after);
         fields.serialize_field("retry_after_seconds", &retry_after.map(|wait| wait.as_secs_f64()))?;
         fields.serialize_field("error", &self.result.as_ref().err())?;
@@ -228,7 +252,7 @@ pub async fn fetch(
         numbered.map(|(number, url)| (number, request.out.join(names.next(&url)), url)).collect();
     let fetched = stream::iter(files).map(async |(number, path, url): (usize, PathBuf, String)| {
         let download = client.download(&url, &path).cancelled_by(cancel.clone());
-        let result = file(download, path, request.fresh).await;
+        let result = file(download, path, request.fresh).await.map_err(|err| err.with_index(number - 1));
         let fetched = Fetched { number, source: without_secrets(&url), result };
         on_done(&fetched);
         fetched

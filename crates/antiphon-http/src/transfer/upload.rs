@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::task::{Poll, ready};
 
@@ -26,7 +27,6 @@ use crate::response::Response;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "nothing is sent before `run`"]
 pub struct Upload {
     client: Client,
@@ -94,7 +94,7 @@ impl Upload {
     /// Sends the file; a client with a retry policy reads it again for each attempt.
     ///
     /// # Errors
-    /// As [`Client::get`], and `File` or `Cancelled`.
+    /// As [`Client::send`], `Status` for a status that is not a success, and `File` or `Cancelled`.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
@@ -119,11 +119,21 @@ impl Upload {
             texts.part(field.clone(), file.file_name(name.clone()))
         };
         let request = request.form(form, activity);
-        let sending = async { client.send(request).await?.error_for_status().await };
+        let sending = async { client.send(request).await?.error_for_status() };
         tokio::select! {
             response = sending => response,
             () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, RequestPhase::FirstByte, endpoint, "")),
         }
+    }
+}
+
+impl fmt::Debug for Upload {
+    /// Writes method and host of the request, and the file's path. The form's fields may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("request", &self.request)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,6 +148,7 @@ fn body(path: &Path, total: u64, on_progress: OnProgress, activity: SendActivity
     let mut done = 0;
     let pieces = stream::poll_fn(move |cx| {
         if done == total {
+            activity.end();
             return Poll::Ready(None);
         }
         Poll::Ready(match ready!(pieces.as_mut().poll_next(cx)) {
@@ -146,6 +157,9 @@ fn body(path: &Path, total: u64, on_progress: OnProgress, activity: SendActivity
                 piece.truncate(left);
                 done += piece.len() as u64;
                 activity.note();
+                if done == total {
+                    activity.end();
+                }
                 on_progress.report(done, Some(total));
                 Some(Ok(piece))
             }

@@ -6,6 +6,8 @@ mod guards;
 mod http2;
 mod raw;
 mod retries;
+mod reused;
+mod secrets;
 mod secure;
 mod spans;
 mod streams;

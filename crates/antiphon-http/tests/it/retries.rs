@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use antiphon_http::{Client, Deadline, ErrorKind, Request, RetryPolicy};
+use antiphon_http::{Client, Deadline, ErrorKind, HttpRetry, Request, RetryPolicy};
 use tokio::io::AsyncWriteExt;
 
 use crate::raw::{Raw, read_head, reset};
@@ -39,12 +39,17 @@ async fn a_server_that_always_fails_sees_one_request_more_than_the_retries() {
     for retries in [0, 1, 3] {
         let server = antiphon_tests::Server::start([antiphon_tests::Reply::new(500, "text/plain", "sigh")]);
         let client = Client::builder().retry(quick().max_retries(retries)).build();
-        let err = client.get(&server.url("/")).await.unwrap_err();
+        let answer = client.get(&server.url("/")).await.unwrap();
+        let err = answer.error_for_status_ref().unwrap_err();
         assert_eq!((server.requests().len(), err.attempts()), (retries as usize + 1, retries + 1));
-        assert!(err.to_string().contains("status 500: sigh"), "the last response is in the error: {err}");
+        assert_eq!(
+            (answer.status(), answer.text().await.unwrap().as_str()),
+            (500, "sigh"),
+            "the last response"
+        );
     }
     let server = antiphon_tests::Server::start([antiphon_tests::Reply::new(500, "text/plain", "sigh")]);
-    assert_eq!(Client::default().post(&server.url("/"), "x").await.unwrap_err().attempts(), 1);
+    assert_eq!(Client::default().post(&server.url("/"), "x").await.unwrap().attempts(), 1);
     assert_eq!(server.requests().len(), 1, "retries are off by default");
 }
 
@@ -101,9 +106,33 @@ async fn retry_after_is_honoured_unless_it_passes_the_deadline() {
 #[tokio::test]
 async fn a_hosts_budget_ends_its_retries() {
     let server = antiphon_tests::Server::start([antiphon_tests::Reply::new(500, "text/plain", "")]);
-    let client = Client::builder().retry(quick()).retry_budget(28).build();
+    let client = Client::builder().retry(HttpRetry::new(quick()).budget(28)).build();
     for _ in 0..3 {
-        client.get(&server.url("/")).await.unwrap_err();
+        assert_eq!(client.get(&server.url("/")).await.unwrap().status(), 500);
     }
     assert_eq!(server.requests().len(), 3 + 2);
+}
+
+/// Returns the number of requests that a server receives which always responds with a status.
+async fn requests_for(retry: impl Into<HttpRetry>, status: u16) -> usize {
+    let server = antiphon_tests::Server::start([antiphon_tests::Reply::new(status, "text/plain", "")]);
+    let answer = Client::builder().retry(retry).build().get(&server.url("/")).await.unwrap();
+    assert_eq!((answer.status(), answer.attempts() as usize), (status, server.requests().len()));
+    server.requests().len()
+}
+
+#[tokio::test]
+async fn the_statuses_that_are_retried_are_a_documented_default_and_can_be_changed() {
+    let once = || quick().max_retries(1);
+    assert_eq!(HttpRetry::from(once()).statuses, HttpRetry::DEFAULT_STATUSES);
+    for status in [408, 429, 500, 502, 503, 504, 529] {
+        assert_eq!(requests_for(once(), status).await, 2, "{status}");
+    }
+    for status in [200, 302, 400, 401, 404, 409, 425, 501, 507] {
+        assert_eq!(requests_for(once(), status).await, 1, "{status}");
+    }
+    let other = HttpRetry::new(once()).statuses([404, 425]);
+    assert_eq!((requests_for(other.clone(), 404).await, requests_for(other.clone(), 425).await), (2, 2));
+    assert_eq!(requests_for(other, 500).await, 1);
+    assert_eq!(requests_for(HttpRetry::new(once()).statuses([]), 503).await, 1);
 }

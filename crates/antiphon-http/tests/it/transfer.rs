@@ -267,8 +267,11 @@ async fn a_batch_is_bounded_and_ordered_and_one_failure_does_not_affect_the_othe
     let outcomes = Client::default().batch(requests, 5).await;
     for (number, outcome) in outcomes.iter().enumerate() {
         match outcome {
-            Ok(answer) => assert_eq!(answer.json::<usize>().unwrap(), number),
-            Err(err) => assert_eq!((number, err.status()), (7, Some(500))),
+            Ok(answer) => {
+                assert_eq!((answer.json::<usize>().unwrap(), answer.index), (number, number));
+                assert_eq!(answer.json::<String>().unwrap_err().index(), Some(number));
+            }
+            Err(err) => assert_eq!((number, err.index(), err.status()), (7, Some(7), Some(500))),
         }
     }
     let bounded = antiphon_tests::Server::start([antiphon_tests::Reply::new(200, "text/plain", "x")]);
@@ -409,6 +412,8 @@ async fn many_files_are_fetched_in_order_under_unique_names_and_kept_by_the_next
     let fetched = sendable(fetch(&client, &request, report, CancellationToken::new())).await.unwrap();
     assert_eq!(fetched.iter().map(|fetched| fetched.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(done.lock().unwrap().last(), Some(&1), "each is reported when it is done");
+    let err = fetched[2].http_error().unwrap();
+    assert_eq!((err.index(), err.status()), (Some(2), Some(404)));
     assert_eq!(read(folder.path().join("x-2.txt")).await.unwrap(), b"fast");
     let again = fetch(&client, &request, |_| {}, CancellationToken::new()).await.unwrap();
     let document = serde_json::to_value(&again).unwrap();

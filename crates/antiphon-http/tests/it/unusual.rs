@@ -2,6 +2,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use antiphon_http::{Client, ErrorKind, Request, RequestPhase};
+use bytes::Bytes;
+use futures_util::stream;
 use tokio::io::AsyncWriteExt;
 
 use crate::raw::{Raw, read_head, reset, stall};
@@ -74,6 +76,20 @@ async fn a_timeout_names_its_phase() {
 }
 
 #[tokio::test]
+async fn a_body_that_cannot_be_sent_fails_in_its_own_phase() {
+    let black_hole = Raw::start(async |_stream| stall().await).await;
+    let endless = stream::pending::<Result<Bytes, std::io::Error>>();
+    let err = client().send(Request::post(&black_hole.url()).stream(endless)).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::Send });
+    let broken = stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
+    let err = client().send(Request::post(&black_hole.url()).stream(broken)).await.unwrap_err();
+    assert_eq!((err.kind(), err.phase()), (ErrorKind::InvalidRequest, RequestPhase::Send));
+    let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
+    let err = client().send(Request::post(&black_hole.url()).stream(whole)).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::FirstByte });
+}
+
+#[tokio::test]
 async fn a_head_that_trickles_times_out() {
     let slow = Raw::start(async |mut stream| {
         read_head(&mut stream).await;
@@ -101,7 +117,7 @@ async fn a_body_that_trickles_is_read_until_the_deadline() {
     let answer = client().send(Request::get(&slow.url()).deadline(deadline)).await.unwrap();
     let begun = tokio::time::Instant::now();
     let err = answer.bytes().await.unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::NextByte });
+    assert_eq!((err.kind(), err.phase()), (ErrorKind::DeadlineExceeded, RequestPhase::NextByte));
     assert!(begun.elapsed() > SHORT, "pauses shorter than the idle timeout are not a timeout");
 }
 

@@ -223,6 +223,7 @@ fn is_unreachable(err: &LlmError) -> bool {
         err.kind(),
         LlmErrorKind::CircuitOpen { .. }
             | LlmErrorKind::Connect
+            | LlmErrorKind::Tls
             | LlmErrorKind::Unavailable
             | LlmErrorKind::Overloaded { .. }
             | LlmErrorKind::Timeout { .. }

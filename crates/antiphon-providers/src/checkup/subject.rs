@@ -141,6 +141,7 @@ impl<'s> Subject<'s> {
         match err.kind() {
             ErrorKind::Connect => ("no server answers", self.start()),
             ErrorKind::Auth => ("a server answers and asks for a key", self.advice_against(err)),
+            ErrorKind::Tls => ("a server answers without a valid certificate", self.advice_against(err)),
             ErrorKind::Overloaded { .. } => ("it is not ready", self.advice_against(err)),
             ErrorKind::Timeout { .. } => ("a server answers too slowly", None),
             _ => ("another program answers", None),
@@ -159,6 +160,9 @@ impl<'s> Subject<'s> {
                 return self.start().or_else(|| Some("check that it runs at this address".to_owned()));
             }
             ErrorKind::Connect => "check the network, and set HTTPS_PROXY if it needs a proxy",
+            ErrorKind::Tls => {
+                "check the scheme of the address, the server's certificate and this machine's clock and certificates"
+            }
             ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
                 "another program answers there: check the address"
             }
@@ -235,6 +239,8 @@ mod tests {
         check_error(subject("openai"), ErrorKind::Connect, network);
         check_error(subject("ollama"), ErrorKind::Connect, Some("start it: ollama serve"));
         check_error(subject("lab"), ErrorKind::Connect, Some("check that it runs at this address"));
+        let certificate = "check the scheme of the address, the server's certificate and this machine's clock and certificates";
+        check_error(subject("openai"), ErrorKind::Tls, Some(certificate));
         check_error(subject("openai"), ErrorKind::InvalidRequest, None);
     }
 

@@ -107,17 +107,22 @@ pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
 /// Maps an error of the connection. Once the request may have left, its call counts as possibly billed.
 ///
 /// Failures before the request is complete (connection, TLS, no file descriptor, the wait for a connection) are
-/// not billed. A wait for the response's head counts as the wait for the first token; a later one, as the wait
+/// not billed, nor is a call on a connection that the server closed while it was idle: the HTTP client sends it
+/// once more and reports only the outcome. A TLS error stays one, and is not retried. A wait for the response's head counts as the wait for the first token; a later one, as the wait
 /// for the next token.
 pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     let (kind, billed) = match err.kind() {
         HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
         HttpKind::Exhausted => (ErrorKind::Exhausted, Billed::No),
-        HttpKind::Connect | HttpKind::Tls => (ErrorKind::Connect, Billed::No),
-        HttpKind::Timeout { phase: HttpPhase::Connect | HttpPhase::Queue } => {
+        HttpKind::Connect => (ErrorKind::Connect, Billed::No),
+        HttpKind::Tls => (ErrorKind::Tls, billed_after(err.phase())),
+        HttpKind::DeadlineExceeded => {
+            (ErrorKind::Timeout { phase: TimeoutPhase::Total }, billed_after(err.phase()))
+        }
+        HttpKind::Timeout { phase: HttpPhase::Connect | HttpPhase::Tls | HttpPhase::Queue } => {
             (ErrorKind::Timeout { phase: TimeoutPhase::Connect }, Billed::No)
         }
-        HttpKind::Timeout { phase: HttpPhase::FirstByte } => {
+        HttpKind::Timeout { phase: HttpPhase::Send | HttpPhase::FirstByte } => {
             (ErrorKind::Timeout { phase: TimeoutPhase::FirstToken }, Billed::Maybe)
         }
         HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: TimeoutPhase::NextToken }, Billed::Maybe),
@@ -126,6 +131,14 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
         _ => (ErrorKind::Unavailable, Billed::Maybe),
     };
     Error::new(kind, err.to_string()).with_billed(billed)
+}
+
+/// Returns the billing of a call that failed in a phase: possibly billed once a part of the request may have left.
+fn billed_after(phase: HttpPhase) -> Billed {
+    match phase {
+        HttpPhase::Queue | HttpPhase::Connect | HttpPhase::Tls => Billed::No,
+        _ => Billed::Maybe,
+    }
 }
 
 /// The maximum length of a server's text in an error, in characters.
@@ -167,10 +180,29 @@ fn redacted_beginning(text: &str, secrets: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_http::SecretString;
-    use antiphon_llm::{Billed, ErrorKind, TimeoutPhase, TruncationCause};
+    use std::time::Duration;
 
-    use super::{Fault, cleaned, kind_of_status};
+    use antiphon_http::{Client, ErrorKind as HttpKind, SecretString};
+    use antiphon_llm::{Billed, ErrorKind, TimeoutPhase, TruncationCause, Verdict};
+
+    use super::{Fault, cleaned, kind_of_status, of_http};
+
+    #[tokio::test]
+    async fn a_tls_error_stays_one_and_is_not_retried() {
+        let client = Client::builder().add_root_certificate("nonsense").build();
+        let err = client.get("https://localhost:1/").await.unwrap_err();
+        assert_eq!(err.kind(), HttpKind::Tls);
+        let err = of_http(&err);
+        assert_eq!((err.kind(), err.billed(), err.verdict()), (ErrorKind::Tls, Billed::No, Verdict::Stop));
+    }
+
+    #[tokio::test]
+    async fn a_total_timeout_is_not_that_of_a_phase() {
+        let err = Client::builder().timeout(Duration::ZERO).build().get("http://localhost:1/").await;
+        let err = of_http(&err.unwrap_err());
+        assert_eq!(err.kind(), ErrorKind::Timeout { phase: TimeoutPhase::Total });
+        assert_eq!(err.verdict(), Verdict::Stop);
+    }
 
     #[track_caller]
     fn check_billed(kind: ErrorKind, before_words: Billed) {

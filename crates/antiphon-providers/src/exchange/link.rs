@@ -1,7 +1,8 @@
 //! The link to one server: it sends requests, reads lists and errors, and hands streamed answers to the reader.
 //!
-//! A request is sent once. The one exception is a lack of file descriptors on this machine: nothing has left it
-//! then, so a retry costs nothing and is no attempt. These clocks bound a request, each with its own error:
+//! A request is sent once, with two exceptions, which are no attempts and cost nothing: this machine has no file
+//! descriptor left, so that nothing has left it; or the server had closed the connection while it was idle, and has
+//! acknowledged nothing (the HTTP client sends such a request once more). These clocks bound a request, each with its own error:
 //!
 //! | limit | default | ends with |
 //! |---|---|---|
@@ -463,3 +464,6 @@ async fn hurried(hurry: &CancellationToken) {
 fn encoded(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests;

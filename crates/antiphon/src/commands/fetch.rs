@@ -104,8 +104,9 @@ async fn to_stdout(
     talk: &Talk,
     concurrency: usize,
 ) -> Result<u8, CommandError> {
-    let bodies = futures_util::stream::iter(&args.urls)
-        .map_async(concurrency, async |url| (url, async { client.get(url).await?.bytes().await }.await));
+    let bodies = futures_util::stream::iter(&args.urls).map_async(concurrency, async |url| {
+        (url, async { client.get(url).await?.error_for_status()?.bytes().await }.await)
+    });
     let mut bodies = std::pin::pin!(bodies);
     let mut failed = 0;
     while let Some((url, body)) = bodies.next().await {

@@ -407,7 +407,7 @@ impl From<ConnectError> for OperationError {
         }
         if let ConnectErrorKind::Provider(kind) = err.kind() {
             error.0.hints.extend(hint_of(kind));
-            error.0.hints.extend((kind == LlmKind::Connect).then_some(Hint::RunDoctor));
+            error.0.hints.extend(matches!(kind, LlmKind::Connect | LlmKind::Tls).then_some(Hint::RunDoctor));
         }
         error
     }
@@ -469,7 +469,7 @@ pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
         LlmKind::Auth => Hint::CheckKey,
         LlmKind::Quota => Hint::CheckBilling,
         LlmKind::ModelNotFound => Hint::NameModel,
-        LlmKind::Connect => Hint::CheckServer,
+        LlmKind::Connect | LlmKind::Tls => Hint::CheckServer,
         LlmKind::Exhausted => Hint::RaiseOpenFiles,
         LlmKind::InvalidResponse | LlmKind::Unsupported => Hint::CheckAddress,
         LlmKind::InvalidRequest => Hint::ChangeParameters,

@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
-use antiphon_http::{Client, ErrorKind, NetworkPolicy, RetryPolicy, safe_file_name, without_secrets};
+use antiphon_http::{
+    Client, ErrorKind, NetworkPolicy, Response, RetryPolicy, safe_file_name, without_secrets,
+};
 use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
@@ -65,7 +67,7 @@ pub async fn fetch_document(
     let url = raw(checked_url(address, network_policy)?);
     let failed = |err: antiphon_http::Error| not_fetched(address, &err);
     let client = client(network_policy);
-    let response = client.get(url.as_str()).await.map_err(failed)?;
+    let response = client.get(url.as_str()).await.and_then(Response::error_for_status).map_err(failed)?;
     let kind = response.header("content-type").unwrap_or_default().to_owned();
     let bytes = response.bytes().await.map_err(failed)?;
     let name = name_with_extension(&safe_file_name(url.as_str()), &kind);

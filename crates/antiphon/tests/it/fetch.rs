@@ -50,7 +50,7 @@ fn one_failure_ends_no_other_and_is_reported_with_its_host() {
         refusing_url("/z?key=topsecret")
     );
     let ran = lab.run(&format!("fetch {urls} --out got"));
-    ran.ends_with(4, &["status 404: no such thing", "no connection", "2 of 3 files not fetched"]);
+    ran.ends_with(4, &["status 404 (Not Found)", "no connection", "2 of 3 files not fetched"]);
     assert_eq!(ran.stdout, "got/y\n");
     assert!(!ran.stderr.contains("topsecret"), "{}", ran.stderr);
     lab.run(&format!("fetch {}", missing.url("/x"))).ends_with(5, &["status 404"]);

@@ -195,7 +195,11 @@ impl JobMachine {
         let Context { run, .. } = cx;
         let is_of_server = matches!(
             kind,
-            ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::Overloaded { .. }
+            ErrorKind::Connect
+                | ErrorKind::Tls
+                | ErrorKind::Exhausted
+                | ErrorKind::Unavailable
+                | ErrorKind::Overloaded { .. }
         );
         (is_of_server && !run.health.has_answered())
             || run.health.failed_for_good(kind, run.accounts.all_jobs())

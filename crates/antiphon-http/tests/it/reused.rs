@@ -1,0 +1,115 @@
+//! Connections that the server closes while they are idle, against new ones that it closes after it has read a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use antiphon_http::{Client, ErrorKind, Request, RequestPhase, RetryPolicy};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::raw::{Raw, read_head, stall};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// The way in which a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    /// The server responds to every request.
+    Answers,
+    /// The server closes the connection at once after its first response.
+    AtOnce,
+    /// The server closes it when the second request is on its way, without reading it: a reset.
+    Crossing,
+    /// As `Crossing`, but only the server's half is closed: the end of the stream.
+    CrossingHalf,
+    /// The server reads the first request and closes the connection.
+    AfterReading,
+}
+
+/// Starts a server whose connections end as listed, the last one's way for all further ones. Returns the number of requests that
+/// it has read, too.
+async fn server(ends: &'static [End]) -> (Raw, Arc<AtomicUsize>) {
+    let (read, at) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let count = read.clone();
+    let server = Raw::start(move |stream| {
+        let end = ends[at.fetch_add(1, Ordering::Relaxed).min(ends.len() - 1)];
+        connection(stream, end, count.clone())
+    });
+    (server.await, read)
+}
+
+async fn connection(mut stream: TcpStream, end: End, read: Arc<AtomicUsize>) {
+    while !read_head(&mut stream).await.is_empty() {
+        read.fetch_add(1, Ordering::Relaxed);
+        if end == End::AfterReading || stream.write_all(OK).await.is_err() || end == End::AtOnce {
+            return;
+        }
+        if matches!(end, End::Crossing | End::CrossingHalf) {
+            stream.peek(&mut [0]).await.unwrap();
+            if end == End::CrossingHalf {
+                stream.shutdown().await.unwrap();
+                stall().await;
+            }
+            return;
+        }
+    }
+}
+
+/// Sends two requests without a body, one after the other.
+async fn twice(client: &Client, server: &Raw, request: fn(&str) -> Request) -> antiphon_http::Response {
+    let first = client.send(request(&server.url())).await.unwrap();
+    assert_eq!(first.text().await.unwrap(), "ok");
+    client.send(request(&server.url())).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_was_closed_while_it_was_idle_is_sent_once_more_and_not_reported() {
+    for closed in
+        [&[End::AtOnce, End::Answers], &[End::Crossing, End::Answers], &[End::CrossingHalf, End::Answers]]
+    {
+        for request in [Request::get as fn(&str) -> Request, Request::post] {
+            let (server, read) = server(closed).await;
+            let answer = twice(&Client::default(), &server, request).await;
+            assert_eq!((answer.status(), answer.attempts()), (200, 1), "{closed:?}");
+            assert_eq!(answer.text().await.unwrap(), "ok");
+            assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2), "{closed:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_a_retry_policy_the_second_try_is_no_attempt_either() {
+    let (server, read) = server(&[End::Crossing, End::Answers]).await;
+    let client = Client::builder().retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO)).build();
+    assert_eq!(twice(&client, &server, Request::get).await.attempts(), 1);
+    assert_eq!(read.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_new_connection_that_is_closed_after_the_request_was_read_is_an_error() {
+    let (server, read) = server(&[End::AfterReading]).await;
+    let err = Client::default().send(Request::post(&server.url())).await.unwrap_err();
+    assert_eq!((err.kind(), err.phase()), (ErrorKind::Interrupted, RequestPhase::FirstByte));
+    assert_eq!((err.attempts(), server.connections(), read.load(Ordering::Relaxed)), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn the_request_is_sent_only_once_more() {
+    let (server, read) = server(&[End::Crossing, End::AfterReading]).await;
+    let client = Client::default();
+    client.get(&server.url()).await.unwrap().text().await.unwrap();
+    let err = client.post(&server.url(), "x").await.unwrap_err();
+    assert_eq!((err.kind(), err.attempts()), (ErrorKind::Interrupted, 1));
+    assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2));
+}
+
+#[tokio::test]
+async fn a_body_that_is_a_stream_is_not_sent_again() {
+    let (server, _) = server(&[End::Crossing, End::Answers]).await;
+    let client = Client::default();
+    client.get(&server.url()).await.unwrap().text().await.unwrap();
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>("x".into())]);
+    let err = client.send(Request::post(&server.url()).stream(body)).await.unwrap_err();
+    assert_eq!((err.kind(), server.connections()), (ErrorKind::Interrupted, 1));
+}
