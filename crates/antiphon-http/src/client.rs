@@ -22,7 +22,7 @@ use crate::transport::Transport;
 /// timeouts and limits that [`ClientBuilder`] lists, and no retry policy, circuit breaker or rate limiter. Create one
 /// client and clone it: each new one has a connection pool of its own.
 ///
-/// | method | checks the status | with a retry policy, retried without a response |
+/// | method | checks the status | with a retry policy, retried if the server may have acted on it and sent no response |
 /// |---|---|---|
 /// | [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) | yes | yes |
 /// | [`post`](Self::post) | yes | no |
