@@ -3,9 +3,9 @@
 //! | step | limited by | on failure |
 //! |---|---|---|
 //! | wait for the rate limiter, then for a connection | the deadline | `DeadlineExceeded` in the phase `Queue` |
-//! | client with TLS for the host | nothing | `Tls` |
+//! | client with TLS for the host | nothing | `Tls`, or the error of building the client, such as `InvalidRequest` |
 //! | circuit breaker | does not wait | `CircuitOpen` |
-//! | send, and wait for the head | `first_byte_timeout` and the deadline | `Timeout`, `DeadlineExceeded`, `Connect` and others |
+//! | send, and wait for the head | `connect_timeout`, `first_byte_timeout` and the deadline | `Timeout`, `DeadlineExceeded`, `Connect` and others |
 //!
 //! A request on a connection that the server had closed while it was idle is sent once more within the attempt (`reused.rs`).
 //!
@@ -66,7 +66,8 @@ fn status_verdict(response: &Response) -> Verdict {
     }
 }
 
-/// Returns the verdict on an attempt without a response. If nothing was sent, it is retried in any case.
+/// Returns the verdict on an attempt without a response. A failure to connect is retried in any case; one after sending
+/// only if `may_be_repeated`; every other one is final.
 fn error_verdict(kind: ErrorKind, may_be_repeated: bool) -> Verdict {
     match kind {
         ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Timeout { phase: RequestPhase::Connect } => {

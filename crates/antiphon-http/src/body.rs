@@ -187,8 +187,8 @@ impl Body {
         Error::new(kind, RequestPhase::NextByte, self.endpoint.clone(), "").with_status(self.status)
     }
 
-    /// Returns the next piece; `None` at the end. After that, or an error, there are no more pieces, and the connection
-    /// is released.
+    /// Returns the next piece; `None` at the end. After the end, or an error, the permits are released; do not call it
+    /// again.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing: the next call returns the piece.

@@ -23,7 +23,7 @@ use crate::transport::Transport;
 /// timeouts and limits that [`ClientBuilder`] lists, and no retry policy, circuit breaker or rate limiter. Create one
 /// client and clone it: each new one has a connection pool of its own.
 ///
-/// | method | with a retry policy, retried without a response |
+/// | method | with a retry policy, retried if the server may have acted on it and sent no response |
 /// |---|---|
 /// | [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) | yes |
 /// | [`post`](Self::post) | no |

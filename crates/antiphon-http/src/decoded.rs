@@ -39,7 +39,7 @@ struct Decoded<D: Decode> {
     items: VecDeque<D::Item>,
     /// The error to return after the items.
     failure: Option<Error>,
-    /// The end of the body, which the items may come after.
+    /// The way in which the body ended; decoded items may still be waiting.
     end: Option<StreamEnd>,
 }
 

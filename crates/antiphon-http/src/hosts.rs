@@ -5,7 +5,8 @@
 //! | HTTP/1.1 | `max_connections` in flight for each host | waits (semaphore, in the order of arrival) |
 //! | HTTP/2 | `max_streams_per_connection` in flight on each connection | opens another connection, up to 32 |
 //!
-//! The version is known with the first response. Until then a host counts as HTTP/1.1.
+//! The version is known with the first response. Until then a host counts as HTTP/1.1, unless HTTP/2 is
+//! used without negotiation.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

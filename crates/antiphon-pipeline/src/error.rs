@@ -14,8 +14,8 @@ use crate::report::Report;
 ///
 /// | error | [`report`](Self::report) | [`provider`](Self::provider) |
 /// |---|---|---|
-/// | before the documents are loaded | no | no |
-/// | of the store | only after the report was begun | no |
+/// | before the documents are loaded | no | only for a cancelled load |
+/// | of the store | only if it failed in the distillation | no |
 /// | of a call, of an answer, or of a limit | yes | if the provider is the reason |
 ///
 /// # Examples
@@ -113,7 +113,7 @@ impl Error {
     }
 
     /// Returns the report of the run, with its progress and cost; `None` if no document was loaded, or the store failed
-    /// before the first call.
+    /// outside the distillation.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.report.as_deref()

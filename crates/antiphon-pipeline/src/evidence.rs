@@ -127,8 +127,8 @@ struct Search<'d> {
     documents: &'d [Document],
     /// The best passage of a participant for each quote.
     best: Vec<Option<Found>>,
-    /// The best passage of an interviewer for each quote that no participant said, for the reason why it is not
-    /// verified.
+    /// The best passage of an interviewer for quotes without an exact or normalised passage of a participant, for the
+    /// reason why a quote is not verified.
     interviewer: Vec<Option<Found>>,
 }
 

@@ -1,8 +1,8 @@
 //! The end of a run: verification of its answer, the rules, and the report.
 //!
-//! An answer arrives here from a call in this process or from the store. Both take the same path, `Pipeline::end` with
-//! `Pipeline::verify`, so that a resumed run has the same personas as an uninterrupted one. An error takes that path,
-//! too, and leaves with the report of the run as far as it got.
+//! An answer arrives here from a call in this process or from the store. Both are verified by `Pipeline::verify`, so
+//! that a resumed run has the same personas as an uninterrupted one; all but a run that is finished already end in
+//! `Pipeline::end`. An error takes that path, too, and leaves with the report of the run as far as it got.
 //!
 //! | step | function | result |
 //! |---|---|---|

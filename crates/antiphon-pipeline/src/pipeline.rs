@@ -8,9 +8,9 @@
 //! | [`Pipeline::run`] | no | yes | all of it, in a run that it opens |
 //! | [`Pipeline::generate`] | yes | yes | all of it |
 //!
-//! The public methods create a lock group (`grouped`) and delegate to private ones without (`generate_once`,
-//! `run_once`): in a batch, equal requests have to share one group. Distillation, verification and the run itself are
-//! in modules of their own, as further `impl` blocks.
+//! `generate`, `generate_batch` and `run` create a lock group (`grouped`) and delegate to private methods without
+//! (`generate_once`, `run_once`): in a batch, equal requests have to share one group. Distillation, verification and
+//! the run itself are in modules of their own, as further `impl` blocks.
 
 use std::fmt;
 use std::future::ready;
@@ -118,7 +118,7 @@ pub struct Prepared {
     pub(crate) failures: Vec<FailureReport>,
     /// `None` before the distillation, and for documents that fit into the context.
     pub(crate) distilled: Option<Distilled>,
-    /// Names of the files of other kinds.
+    /// Names of the files of other kinds; with an anonymiser, one text with their number.
     pub(crate) skipped: Vec<String>,
     /// The number of names and numbers (PII) that were removed.
     pub(crate) replaced_count: usize,

@@ -9,7 +9,8 @@
 //! | timeline | [`RunPage::ends`] | done and failed rows in 48 slices of the run's time |
 //! | histogram | [`RunPage::rows`] | the times of calls in 24 bars, with their quantiles |
 //!
-//! Input files may be named after people, so that the report of an anonymised run shows neither input nor rows (PII).
+//! Input files may be named after people, so that the report of an anonymised run shows neither the input nor the
+//! texts of rows (PII).
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //! | markup in a text | every text is escaped; templates have no `safe` filter and cannot change the escaping |
 //! | a link to a script | only addresses that [`safe_link`] accepts become links |
 //! | a style sheet or a template that loads or sends something | the Content-Security-Policy, required in templates |
-//! | a page that replaces a file of the user | only files with that policy are overwritten |
+//! | a page that replaces a file of the user | [`SiteBuilder::write`] overwrites only files with that policy; [`build_portfolio`] replaces any |
 //!
 //! The structs of this module are the context of the template of a page, which is also the interface for templates of
 //! custom themes: a field that is removed here breaks them.

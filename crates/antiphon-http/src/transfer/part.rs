@@ -4,8 +4,8 @@
 //! { "source": "<SHA-256 of the address>", "validator": "\"5f3a\"" }
 //! ```
 //!
-//! Metadata is written after the file was created and removed before it is replaced. So a crash at any point leaves a
-//! partial file without metadata, which is not resumed, but never metadata that belongs to other bytes.
+//! Metadata is written after the file was created and removed before it is replaced. So a crash may leave a partial
+//! file without metadata, which is not resumed, but never metadata that belongs to other bytes.
 
 use std::path::{Path, PathBuf};
 

@@ -15,7 +15,7 @@ pub(super) fn folded(text: &str) -> String {
 /// `dont` are the same word.
 ///
 /// Words of plain ASCII are the common case, and are read without a look at Unicode's tables. A word that has or is
-/// followed by anything else is left to `any_word`.
+/// followed by an apostrophe or a character beyond ASCII is left to `any_word`.
 pub(super) fn each_word(text: &str, mut take: impl FnMut(Range<usize>, &str)) {
     let bytes = text.as_bytes();
     let mut word = String::new();

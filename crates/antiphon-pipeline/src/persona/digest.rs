@@ -2,8 +2,8 @@
 //!
 //! Participants are clustered by the words of their claims (TF-IDF and spherical k-means, in antiphon-text), into as
 //! many groups as personas are expected. Each group gets the same space, so that a large one does not crowd out a small
-//! one. Within a group, its members take turns with their most typical findings, so that one who talks a lot does not,
-//! either. The result is deterministic: findings are sorted by place, and the clustering has no random start.
+//! one. Within a group, its members take turns with their most typical findings, so that one who talks a lot does not
+//! crowd out the others. The result is deterministic: findings are sorted by place, and the clustering has no random start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

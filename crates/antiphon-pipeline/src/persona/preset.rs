@@ -15,8 +15,8 @@
 //! | `[[rule]]` | tables, see [`Rule`] | none |
 //!
 //! Unknown keys are errors, with the most similar key as a suggestion. A recipe file has the same keys as the fields of
-//! [`PersonaRecipe`], except that `grounding` is `evidence` and the sampling parameters are not in a table of their
-//! own.
+//! [`PersonaRecipe`], except that `grounding` is `evidence`, `rules` is `rule`, and the sampling parameters are not
+//! in a table of their own.
 
 use antiphon_llm::SamplingParams;
 use serde::{Deserialize, Serialize};

@@ -59,7 +59,8 @@ fn task(intro: &str, count: Count, recipe: &PersonaRecipe) -> String {
     task
 }
 
-/// Returns the number of personas in the words of the task. A range says for which participants there may be more.
+/// Returns the number of personas in the words of the task. `AtLeast` says for which participants there may be more; a
+/// range says as many as there are kinds of participants.
 fn how_many(count: Count) -> String {
     match count {
         Count::Exactly(1) => "exactly 1 persona".to_owned(),

@@ -10,14 +10,16 @@ use super::registry::AdaptivePolicy;
 /// fails calls when it is overloaded. Failures that do not depend on the concurrency do not lower the limit.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
-    /// Current limit, from 1 to `max`; a fraction, since it grows by less than one with each answer.
+    /// Current limit, from 1 to `max`; a fraction, since it grows by `1 / limit` with each answer after the first decrease.
+    /// Before that it grows by 1.
     limit: f64,
     max: f64,
     /// Whether a refusal has lowered the limit: growth is slow from then on.
     has_decreased: bool,
     /// Time until which the limit does not grow, since more concurrency was found to be of no use.
     hold_until: Option<Instant>,
-    /// Round that is being measured; `None` before the first call.
+    /// Round that is being measured; `None` before the first call, and after a decrease, a rescale or an
+    /// outage until the next call.
     round: Option<Round>,
     /// Round with the best throughput so far.
     best: Option<RoundResult>,
@@ -38,7 +40,7 @@ struct Round {
     answers: f64,
     /// Number of calls that failed for another reason than a limit.
     failures: f64,
-    /// Total duration of these calls, in seconds.
+    /// Total duration of both, in seconds.
     seconds: f64,
     /// Most calls in flight.
     peak: usize,

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 pub(super) struct DeliveryRate {
     /// Time of the first request.
     started_at: Option<Instant>,
-    /// Pace of requests; `None` before the first refusal, and after the limit was found to be gone.
+    /// Pace of requests; `None` before the first refusal or adopted rate, and after the limit was found to be
+    /// gone.
     pace: Option<Pace>,
     /// Whether there ever was a pace.
     has_paced: bool,
@@ -178,9 +179,10 @@ impl DeliveryRate {
 
     /// Measures the rate after a refusal, and returns the pace that follows from it.
     ///
-    /// The requests admitted since the anchor, divided by the time, are between two bounds: with all of the time, a
-    /// lower one, and without the pauses, an upper one, since a bucket that was full before a pause ended was not
-    /// refilled any more. The new rate is a little below the pace that was refused, clamped to these bounds.
+    /// The server's rate lies between two bounds: the requests admitted since the anchor, divided by all of the time,
+    /// and divided by the time without the pauses, since a bucket that was full before a pause ended was not refilled
+    /// any more. The new rate is 5 % below the pace that was refused, or 30 % below it after repeated refusals, clamped
+    /// to these bounds.
     fn measure(&mut self, last: Refusal, refusals: u32) -> Pace {
         let Refusal { at, through, .. } = last;
         let Some(anchor) = &self.anchor else {

@@ -5,8 +5,8 @@
 //! | estimator | learns from | applies |
 //! |---|---|---|
 //! | `Dimension`, one for each of four limits | the remaining amounts in headers | once headers report the limit |
-//! | `DeliveryRate` | the number of calls admitted between two refusals | unless headers report the limit of requests |
-//! | `ConcurrencyLimit` | throughput at different concurrencies | as long as neither knows a rate |
+//! | `DeliveryRate` | the number of calls admitted between two refusals | unless the headers suffice (they report requests, and no hidden limit is known) |
+//! | `ConcurrencyLimit` | throughput at different concurrencies | unless the headers suffice or `DeliveryRate` has a pace |
 //!
 //! Every method takes the time as an argument and changes plain data, so that whole traffic patterns are tested as
 //! tables. The driver, with the lock, the queue and the clock, is `AdaptiveLimiter`.
@@ -116,7 +116,8 @@ struct ThrottleEpisode {
 }
 
 impl ThrottleEpisode {
-    /// Records an answer. The episode ends with the answer to a call that was sent after its last refusal was known.
+    /// Records an answer. `refusals` ends with the answer to a call that was sent after the last of them was known, and
+    /// `refusing_since` with the answer to a call that was sent when the first refusal was known, or later.
     fn answered(&mut self, ticket: &Ticket) {
         if ticket.number > self.last_sent {
             self.refusals = 0;
@@ -419,8 +420,8 @@ impl LimiterState {
         self.learn(ticket, hints, false, now);
     }
 
-    /// Returns the estimated wait of a caller that arrives now: the rest of a pause, or the time in which the rate
-    /// admits all callers that wait already; at least a second.
+    /// Returns the estimated wait of a caller that arrives now: the longer of the rest of a pause and the time in
+    /// which the rate admits all callers that wait already; at least a second.
     pub(super) fn estimated_wait(&self, now: Instant) -> Duration {
         let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         let rate = self.dimensions[0].rate().or(self.delivery.rate()).filter(|rate| *rate > 0.0);

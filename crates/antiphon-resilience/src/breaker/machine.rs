@@ -303,7 +303,8 @@ impl BreakerMachine {
         BreakerStatus { state: self.state(), calls, failures, slow, rejected: self.rejected, next_trial_in }
     }
 
-    /// Opens the breaker for the policy's time, which doubles each time that trials reopened it, up to the maximum.
+    /// Opens the breaker for the policy's time, which doubles each time that a failed trial reopened it, up to the
+    /// maximum.
     fn open(&mut self, now: Instant) {
         let doubled =
             2_u32.checked_pow(self.reopened).and_then(|times| self.policy.open_for.checked_mul(times));
