@@ -15,6 +15,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::error::RenderError;
+use crate::support::support_note;
 use crate::transcript::{Citations, Transcript};
 
 /// The template, which is part of the crate.
@@ -121,6 +122,8 @@ struct Card<'a> {
     id: &'a str,
     name: &'a str,
     title: &'a str,
+    /// The sentence about claims without evidence, if there are any.
+    note: Option<String>,
     /// Facts about the people, as names and values.
     facts: Vec<(String, &'a str)>,
     sections: Vec<Section<'a>>,
@@ -172,6 +175,7 @@ impl<'a> Card<'a> {
             id: &persona.id,
             name: &persona.name,
             title: &persona.title,
+            note: support_note(persona),
             facts: persona.demographics.iter().map(|(k, v)| (k.replace('_', " "), v.as_str())).collect(),
             sections: sections(persona, citations),
             quotes: persona.quotes.iter().map(|quote| Cited::of_quote(quote, citations)).collect(),

@@ -1,0 +1,116 @@
+//! The rows of a run's report: those of the table that is markup, and all of them in compressed blocks.
+
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use serde::Serialize;
+
+use super::charts::seconds;
+use super::page::RunRow;
+use crate::error::{RenderError, RenderErrorKind};
+
+/// Maximum characters to show of a row and of a result.
+const MAX_SHOWN: usize = 400;
+/// Number of rows of a block: a compromise between compression and the time to unpack one.
+pub(super) const BLOCK: usize = 512;
+
+/// A row in the form that the page shows: a map for the template, a list in a block.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    index: u64,
+    state: &'a str,
+    row: String,
+    result: String,
+    time: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    /// Shortens the texts of a row, and formats its time.
+    pub(super) fn new(row: &'a RunRow) -> Self {
+        Self {
+            index: row.index,
+            state: &row.state,
+            row: cut(&row.row),
+            result: cut(&row.result),
+            time: row.millis.map(seconds),
+        }
+    }
+}
+
+/// Returns a text of at most [`MAX_SHOWN`] characters; a longer one ends with an ellipsis.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+/// Returns rows as a line of the page's data: their number, those that are done, failed and left, a colon, and their
+/// JSON as zlib (RFC 1950) in base64, which browsers unpack by themselves. Empty for no rows.
+///
+/// # Errors
+/// `Internal` if the rows cannot be compressed, which is a defect.
+pub(super) fn block(rows: &[RunRow]) -> Result<String, RenderError> {
+    if rows.is_empty() {
+        return Ok(String::new());
+    }
+    let count = |state: &str| rows.iter().filter(|row| row.state == state).count();
+    let packed = pack(rows).map_err(|err| {
+        RenderError::new(RenderErrorKind::Internal, format!("cannot compress the rows of a report: {err}"))
+    })?;
+    let (done, failed, left) = (count("done"), count("failed"), count("left"));
+    Ok(format!("{},{done},{failed},{left}:{packed}\n", rows.len()))
+}
+
+/// Returns the JSON of rows, compressed and in base64.
+fn pack(rows: &[RunRow]) -> io::Result<String> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    for (index, row) in rows.iter().enumerate() {
+        zlib.write_all(if index == 0 { b"[" } else { b"," })?;
+        let Shown { index, state, row, result, time } = Shown::new(row);
+        serde_json::to_writer(&mut zlib, &(index, state, row, result, time))?;
+    }
+    zlib.write_all(b"]")?;
+    Ok(BASE64_STANDARD.encode(zlib.finish()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use serde_json::{Value, json};
+
+    use super::{RunRow, block};
+
+    /// Returns the rows of a block, as the page's script unpacks them.
+    fn unpack(packed: &str) -> Value {
+        let bytes = BASE64_STANDARD.decode(packed).unwrap();
+        let mut json = String::new();
+        flate2::read::ZlibDecoder::new(&bytes[..]).read_to_string(&mut json).unwrap();
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn blocks_have_counts_and_all_rows() {
+        let row = |index, state: &str, text: &str| RunRow {
+            index,
+            state: state.to_owned(),
+            row: text.to_owned(),
+            result: "</script><!--".to_owned(),
+            millis: (index > 0).then_some(1_250),
+        };
+        let line = block(&[row(0, "done", "é\n"), row(1, "left", &"x".repeat(500)), row(2, "left", "")]).unwrap();
+        let (counts, packed) = line.trim_end_matches('\n').split_once(':').unwrap();
+        assert_eq!((counts, line.matches('\n').count(), line.contains('<')), ("3,1,0,2", 1, false));
+        let rows = unpack(packed);
+        assert_eq!(rows[0], json!([0, "done", "é\n", "</script><!--", null]));
+        assert_eq!(rows[1][2], json!("x".repeat(400) + "…"));
+        assert_eq!((rows[2][4].as_str(), rows.as_array().map(Vec::len)), (Some("1.2 s"), Some(3)));
+        assert_eq!(block(&[]).unwrap(), "");
+    }
+}
