@@ -83,7 +83,11 @@ fn claim_cell(persona: &Persona, claim: &str) -> String {
         .filter(|found| found.claim == *claim)
         .map(|found| place(&found.document, found.line))
         .collect();
-    if places.is_empty() { format!("{claim} ({NO_EVIDENCE})") } else { format!("{claim} ({})", places.join(", ")) }
+    if places.is_empty() {
+        format!("{claim} ({NO_EVIDENCE})")
+    } else {
+        format!("{claim} ({})", places.join(", "))
+    }
 }
 
 /// Returns a quote with its speaker and its source: `“I bake.” P1, a.txt:3`.

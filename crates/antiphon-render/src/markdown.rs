@@ -195,7 +195,8 @@ mod tests {
     fn names_of_facts_and_fields_are_escaped() {
         let mut persona = named("Ada");
         persona.demographics.insert("a|b\n# c_d".to_owned(), "x|y".to_owned());
-        let open = serde_json::json!({ "field": "go\n# als", "claim": null, "quote": "q", "reason": "no\n> *one*" });
+        let open =
+            serde_json::json!({ "field": "go\n# als", "claim": null, "quote": "q", "reason": "no\n> *one*" });
         persona.unverified.push(serde_json::from_value(open).unwrap());
         let text = markdown(&persona);
         assert!(text.contains("\n| a\\|b \\# c d | x\\|y |\n"), "{text}");

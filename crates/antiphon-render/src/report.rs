@@ -17,8 +17,8 @@
 //!
 //! ```text
 //! <script type="text/plain" id="data">
-//! 512,500,12,0:eJy…        rows, of which done, failed and left; then zlib in base64
-//! 488,488,0,0:eJy…         of the JSON [[0,"done","{}","\"north\"","1.2 s"],…]
+//! dddfddd…:eF6…            the state of each row, by a letter; then zlib in base64
+//! ddddddl…:eF6…            of the JSON [[0,"done","{}","\"north\"","1.2 s"],…]
 //! </script>
 //! ```
 //!

@@ -71,6 +71,9 @@ mod tests {
         assert_eq!(note(3, 0, 3).unwrap(), "None of the 3 claims has evidence in a participant's words.");
         assert_eq!(note(1, 0, 0).unwrap(), "The only claim has no evidence in a participant's words.");
         assert_eq!(note(3, 1, 0).unwrap(), "1 of 3 claims have evidence in a participant's words.");
-        assert_eq!(note(0, 0, 4).unwrap(), "No claim is left: none of 4 had evidence in a participant's words.");
+        assert_eq!(
+            note(0, 0, 4).unwrap(),
+            "No claim is left: none of 4 had evidence in a participant's words."
+        );
     }
 }

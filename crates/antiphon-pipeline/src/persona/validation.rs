@@ -214,9 +214,13 @@ pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rul
         let deducted: usize = findings[first..].iter().map(|finding| finding.level.points()).sum();
         points += Support::of(persona).apply(100_usize.saturating_sub(deducted));
     }
-    let unsupported: BTreeSet<&str> =
-        personas.iter().filter(|persona| Support::of(persona).is_none()).map(|persona| persona.id.as_str()).collect();
-    let is_first = |finding: &Finding| finding.rule == EVIDENCE && unsupported.contains(finding.persona.as_str());
+    let unsupported: BTreeSet<&str> = personas
+        .iter()
+        .filter(|persona| Support::of(persona).is_none())
+        .map(|persona| persona.id.as_str())
+        .collect();
+    let is_first =
+        |finding: &Finding| finding.rule == EVIDENCE && unsupported.contains(finding.persona.as_str());
     findings.sort_by_key(|finding| std::cmp::Reverse((is_first(finding), finding.level)));
     Validation { score: points.checked_div(personas.len()).unwrap_or(0), findings }
 }

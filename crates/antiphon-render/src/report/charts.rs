@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::site::grouped;
+
 /// Number of bars of the histogram.
 const BARS: usize = 24;
 /// Number of slices of the timeline.
@@ -116,8 +118,8 @@ pub(super) struct Timeline {
     /// The time from the first end to the last, and the length of a slice.
     span: String,
     slice: String,
-    /// The rows of the highest slice.
-    most: u64,
+    /// The rows of the highest slice, as text.
+    most: String,
 }
 
 /// A slice of the timeline: failed rows are drawn above done rows.
@@ -149,7 +151,7 @@ impl Timeline {
             failed_height: (failed * HEIGHT).div_ceil(most),
         };
         let slices = counts.iter().enumerate().map(slice).collect();
-        Some(Self { slices, span: seconds(span), slice: seconds(width), most })
+        Some(Self { slices, span: seconds(span), slice: seconds(width), most: grouped(most) })
     }
 }
 

@@ -260,7 +260,8 @@ impl RunPageParts {
     /// A dropped call changes nothing.
     pub async fn block(&self, rows: Vec<RowSummary>) -> Result<String, RenderError> {
         let hidden = self.hidden;
-        blocking(move || block(&rows.into_iter().map(|row| RunRow::of(row, hidden)).collect::<Vec<_>>())).await
+        blocking(move || block(&rows.into_iter().map(|row| RunRow::of(row, hidden)).collect::<Vec<_>>()))
+            .await
     }
 }
 
@@ -320,7 +321,10 @@ fn row_figures(info: &RunInfo) -> Vec<(&'static str, String)> {
 fn persona_figures(personas: &[Persona]) -> Vec<(&'static str, String)> {
     let support = personas.iter().map(Support::of).fold(Support::default(), Support::plus);
     let Support { supported, claims } = support;
-    vec![("Personas", personas.len().to_string()), ("Claims with evidence", format!("{supported} of {claims}"))]
+    vec![
+        ("Personas", personas.len().to_string()),
+        ("Claims with evidence", format!("{supported} of {claims}")),
+    ]
 }
 
 /// Returns the number of rows that are neither done nor failed; 0 where counts were read at different times.

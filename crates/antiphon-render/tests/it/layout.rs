@@ -40,7 +40,7 @@ fn a_page_of_many_rows_has_no_more_elements_than_one_of_few() {
     assert!(many.len() - few.len() < 20_000 * 20, "{} bytes", many.len());
     let page = Html::parse_document(&many);
     let data: String = select(&page, "#data")[0].text().collect();
-    let rows: usize = data.lines().filter_map(|line| line.split(',').next()?.parse::<usize>().ok()).sum();
+    let rows: usize = data.lines().filter_map(|line| line.find(':')).sum();
     assert_eq!((rows, select(&page, ".rows tbody tr").len()), (20_000, RunPage::PAGE_ROWS));
     let hint: String = select(&page, "noscript")[0].text().collect();
     assert!(hint.contains("the first 50 of 20,000 rows"), "{hint}");
@@ -62,6 +62,17 @@ fn each_cell_repeats_its_heading_for_small_screens() {
             assert_eq!(labels, heads);
         }
     }
+}
+
+#[test]
+fn the_evidence_behind_a_persona_repeats_its_headings() {
+    let html = page(&[persona()], &report(), &[]).unwrap();
+    let page = Html::parse_document(&html);
+    let heads: Vec<String> =
+        select(&page, ".rests thead th").iter().map(|head| head.text().collect()).collect();
+    let labels: Vec<_> =
+        select(&page, ".rests td").iter().filter_map(|cell| cell.value().attr("data-label")).collect();
+    assert_eq!(heads, [&["Persona"], labels.as_slice()].concat());
 }
 
 #[test]
