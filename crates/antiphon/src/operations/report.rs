@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use antiphon_engine::{Destination, RowSummary, RunSummary, TextWriter};
 use antiphon_pipeline::runs::read_personas;
-use antiphon_render::RunPage;
+use antiphon_render::{RunPage, RunPageParts};
 use antiphon_store::{JobRecord, Run};
 
 use super::error::OperationError;
@@ -46,25 +46,40 @@ impl Workspace {
 /// Writes the page of a run, with the rows that it has, a page of the store at a time.
 async fn write(run: &Run, mut page: RunPage, out: &mut TextWriter) -> Result<(), OperationError> {
     let has_rows = page.all_rows > 0;
-    let mut jobs = run.pages();
-    while has_rows {
-        let rows = shown(run, jobs.next().await?);
-        if rows.is_empty() {
-            break;
-        }
-        rows.into_iter().for_each(|row| page.observe(row));
+    if has_rows {
+        measure(run, &mut page).await?;
     }
     let parts = page.parts().await?;
     out.write(&parts.start).await?;
+    if has_rows {
+        write_rows(run, &parts, out).await?;
+    }
+    Ok(out.write(&parts.end).await?)
+}
+
+/// Reads all rows for the histogram, and the first ones for the table.
+async fn measure(run: &Run, page: &mut RunPage) -> Result<(), OperationError> {
     let mut jobs = run.pages();
-    while has_rows && out.is_wanted() {
+    loop {
+        let rows = shown(run, jobs.next().await?);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        rows.into_iter().for_each(|row| page.observe(row));
+    }
+}
+
+/// Writes all rows in blocks, until there is no more reader.
+async fn write_rows(run: &Run, parts: &RunPageParts, out: &mut TextWriter) -> Result<(), OperationError> {
+    let mut jobs = run.pages();
+    while out.is_wanted() {
         let rows = shown(run, jobs.next().await?);
         if rows.is_empty() {
             break;
         }
         out.write(&parts.block(rows).await?).await?;
     }
-    Ok(out.write(&parts.end).await?)
+    Ok(())
 }
 
 /// Returns the rows of jobs as they are shown to people.
