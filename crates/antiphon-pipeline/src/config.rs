@@ -75,7 +75,8 @@ pub enum Grounding {
     /// The claim is kept, and listed as unverified.
     #[default]
     Mark,
-    /// No quotes are requested and none are verified: answers are shorter and cheaper, but no claim has evidence.
+    /// No quotes are requested and none are verified: answers are shorter and cheaper, but no claim has evidence,
+    /// so that every persona scores 0 ([`Validation`](crate::Validation)).
     Off,
 }
 

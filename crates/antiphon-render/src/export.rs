@@ -14,6 +14,7 @@ use antiphon_pipeline::{Persona, Quote};
 use serde_json::Value;
 
 use crate::markdown::{line, markdown};
+use crate::support::NO_EVIDENCE;
 
 /// A writer of rows as CSV or Markdown. Rows are formatted one at a time, so that a table may be larger than memory.
 /// The columns have to be known before the header: call [`add`](Self::add) with every row first, then format each row.
@@ -39,7 +40,8 @@ pub struct Table {
     columns: Vec<String>,
 }
 
-/// Returns a persona as one row of a [`Table`]: claims and quotes are lists of lines, each with its source.
+/// Returns a persona as one row of a [`Table`]: claims and quotes are lists of lines, each with its source, or with
+/// `(no evidence)`.
 ///
 /// The fields are `id`, `name`, `title`, `demographics`, `goals`, `pain_points`, `behaviours`, `motivations`, `quotes`
 /// and `unverified`, the number of citations that were not found. `demographics` always has `age_range`, `occupation`,
@@ -51,7 +53,7 @@ pub struct Table {
 /// let mut persona = Persona::default();
 /// persona.goals = vec!["Sleep".to_owned()];
 /// let row = antiphon_render::persona_row(&persona);
-/// assert_eq!(row["goals"][0], "Sleep");
+/// assert_eq!(row["goals"][0], "Sleep (no evidence)");
 /// assert_eq!(row["unverified"], 0);
 /// assert!(row["demographics"]["location"].is_null());
 /// ```
@@ -73,7 +75,7 @@ pub fn persona_row(persona: &Persona) -> Value {
     Value::Object(row.map(|(key, value)| (key.to_owned(), value)).into_iter().collect())
 }
 
-/// Returns a claim with the sources of its evidence: `Sleep longer (a.txt:3, b.txt:7)`.
+/// Returns a claim with the sources of its evidence, `Sleep longer (a.txt:3, b.txt:7)`, or `Eat (no evidence)`.
 fn claim_cell(persona: &Persona, claim: &str) -> String {
     let places: Vec<String> = persona
         .evidence
@@ -81,7 +83,11 @@ fn claim_cell(persona: &Persona, claim: &str) -> String {
         .filter(|found| found.claim == *claim)
         .map(|found| place(&found.document, found.line))
         .collect();
-    if places.is_empty() { claim.to_owned() } else { format!("{claim} ({})", places.join(", ")) }
+    if places.is_empty() {
+        format!("{claim} ({NO_EVIDENCE})")
+    } else {
+        format!("{claim} ({})", places.join(", "))
+    }
 }
 
 /// Returns a quote with its speaker and its source: `“I bake.” P1, a.txt:3`.

@@ -21,11 +21,12 @@
 //! persona.name = "The early riser".to_owned();
 //! persona.goals = vec!["Sleep".to_owned()];
 //! let text = antiphon_render::markdown(&persona);
-//! assert!(text.starts_with("# The early riser\n") && text.contains("## Goals\n\n- Sleep\n"));
+//! assert!(text.starts_with("# The early riser\n") && text.contains("## Goals\n\n- Sleep *(no evidence)*\n"));
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
+mod breakable;
 mod error;
 mod export;
 mod link;
@@ -34,6 +35,7 @@ mod page;
 mod personas;
 mod report;
 mod site;
+mod support;
 mod theme;
 mod transcript;
 
@@ -43,7 +45,7 @@ pub use link::safe_link;
 pub use markdown::{file_name, markdown};
 pub use page::page;
 pub use personas::write_personas;
-pub use report::{RunCause, RunPage, RunRow};
+pub use report::{RunCause, RunPage, RunPageParts, RunRow};
 pub use site::{SiteBuilder, build_portfolio};
 pub use theme::{Theme, ThemeSource, ThemeText};
 

@@ -5,23 +5,27 @@
 //!
 //! Title
 //!
+//! **1 of 2 claims have evidence in a participant's words.**   only if some have none
+//!
 //! | | |                          demographics, if there are any
 //! ## Goals                       likewise Pain points, Behaviours, Motivations
 //! - Sleep longer (a.txt:3)       each claim with the sources of its evidence
+//! - Eat *(no evidence)*          a claim without any
 //! ## Quotes
 //! > I bake.                      each with its speaker and source
 //! ## Not verified                citations that were not found in any participant's words
 //! ```
 //!
-//! A part without content has no heading. Texts are foreign, from answers and documents, and escaped by `line`; names
-//! of facts are written as they are, but for `_`.
+//! A part without content has no heading. Texts are foreign, from answers, documents and files, and escaped by `line`.
 
 use std::fmt::{self, Write};
 
-use antiphon_pipeline::Persona;
+use antiphon_pipeline::{Match, Persona};
 
-/// Returns a persona as Markdown: claims with the sources of their evidence, quotes, and unverified citations. All text
-/// is escaped. For several personas in one document, see [`personas_markdown`](crate::personas_markdown).
+use crate::support::{NO_EVIDENCE, support_note};
+
+/// Returns a persona as Markdown: claims with the sources of their evidence or a mark that they have none, quotes, and
+/// unverified citations. All text is escaped. For several personas in one document, see [`personas_markdown`](crate::personas_markdown).
 ///
 /// ```
 /// use antiphon_pipeline::Persona;
@@ -63,6 +67,9 @@ pub fn file_name(index: usize, persona: &Persona) -> String {
 /// Writes all parts of a persona in their order.
 fn write(out: &mut String, persona: &Persona) -> fmt::Result {
     writeln!(out, "# {}\n\n{}", line(&persona.name), line(&persona.title))?;
+    if let Some(note) = support_note(persona) {
+        writeln!(out, "\n**{note}**")?;
+    }
     write_demographics(out, persona)?;
     for (heading, claims) in [
         ("Goals", &persona.goals),
@@ -82,7 +89,7 @@ fn write_demographics(out: &mut String, persona: &Persona) -> fmt::Result {
         writeln!(out, "\n| | |\n|---|---|")?;
     }
     for (key, value) in &persona.demographics {
-        writeln!(out, "| {} | {} |", key.replace('_', " "), line(value).replace('|', "\\|"))?;
+        writeln!(out, "| {} | {} |", cell(&key.replace('_', " ")), cell(value))?;
     }
     Ok(())
 }
@@ -98,15 +105,20 @@ fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[St
     Ok(())
 }
 
-/// Returns the sources of a claim's evidence in brackets, after a space; empty for a claim without evidence.
+/// Returns the sources of a claim's evidence in brackets, after a space, or a mark that there is no evidence.
 fn sources(persona: &Persona, claim: &str) -> String {
     let places: Vec<String> = persona
         .evidence
         .iter()
         .filter(|evidence| evidence.claim == *claim)
-        .map(|evidence| format!("{}:{}", line(&evidence.document), evidence.line))
+        .map(|found| format!("{}:{}{}", line(&found.document), found.line, similar(found.matched)))
         .collect();
-    if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }
+    if places.is_empty() { format!(" *({NO_EVIDENCE})*") } else { format!(" ({})", places.join(", ")) }
+}
+
+/// Returns the remark on a citation of which some words differ; empty for one in the same words.
+fn similar(matched: Match) -> &'static str {
+    if matched == Match::Fuzzy { ", similar words" } else { "" }
 }
 
 /// Writes the quotes, each with its speaker and source.
@@ -115,7 +127,7 @@ fn write_quotes(out: &mut String, persona: &Persona) -> fmt::Result {
         writeln!(out, "\n## Quotes")?;
     }
     for quote in &persona.quotes {
-        let place = format!("{}, {}:{}", quote.speaker, quote.document, quote.line);
+        let place = format!("{}, {}:{}{}", quote.speaker, quote.document, quote.line, similar(quote.matched));
         writeln!(out, "\n> {}\n>\n> — {}", line(&quote.text), line(&place))?;
     }
     Ok(())
@@ -129,10 +141,16 @@ fn write_unverified(out: &mut String, persona: &Persona) -> fmt::Result {
     for unverified in &persona.unverified {
         let claim =
             unverified.claim.as_deref().map(|claim| format!(" for “{}”", line(claim))).unwrap_or_default();
-        let field = unverified.field.replace('_', " ");
-        writeln!(out, "- {field}{claim}: “{}” ({})", line(&unverified.quote), unverified.reason)?;
+        let field = line(&unverified.field.replace('_', " "));
+        let (quote, reason) = (line(&unverified.quote), line(&unverified.reason));
+        writeln!(out, "- {field}{claim}: “{quote}” ({reason})")?;
     }
     Ok(())
+}
+
+/// Returns foreign text as a cell of a table, escaped like [`line`].
+fn cell(text: &str) -> String {
+    line(text).replace('|', "\\|")
 }
 
 /// Returns foreign text on one line, escaped so that it cannot begin a heading, a link or a tag.
@@ -171,5 +189,28 @@ mod tests {
     fn foreign_text_is_escaped() {
         let text = markdown(&named("# A <b>x</b>\n[y](javascript:z)"));
         assert!(text.starts_with("# \\# A \\<b\\>x\\</b\\> \\[y\\](javascript:z)\n"), "{text}");
+    }
+
+    #[test]
+    fn names_of_facts_and_fields_are_escaped() {
+        let mut persona = named("Ada");
+        persona.demographics.insert("a|b\n# c_d".to_owned(), "x|y".to_owned());
+        let open =
+            serde_json::json!({ "field": "go\n# als", "claim": null, "quote": "q", "reason": "no\n> *one*" });
+        persona.unverified.push(serde_json::from_value(open).unwrap());
+        let text = markdown(&persona);
+        assert!(text.contains("\n| a\\|b \\# c d | x\\|y |\n"), "{text}");
+        assert!(text.ends_with("\n- go \\# als: “q” (no \\> \\*one\\*)\n"), "{text}");
+    }
+
+    #[test]
+    fn claims_without_evidence_are_marked() {
+        let mut persona = named("Ada");
+        persona.goals = vec!["Sleep".to_owned(), "Eat".to_owned()];
+        let found = serde_json::json!({ "claim": "Eat", "document": "a.txt", "line": 3, "start": 0, "end": 1, "quote": "I eat", "match": "fuzzy" });
+        persona.evidence.push(serde_json::from_value(found).unwrap());
+        let text = markdown(&persona);
+        assert!(text.contains("\n\n**1 of 2 claims have evidence in a participant's words.**\n"), "{text}");
+        assert!(text.contains("- Sleep *(no evidence)*\n- Eat (a.txt:3, similar words)\n"), "{text}");
     }
 }

@@ -14,7 +14,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::breakable::breakable;
 use crate::error::RenderError;
+use crate::support::support_note;
 use crate::transcript::{Citations, Transcript};
 
 /// The template, which is part of the crate.
@@ -56,6 +58,7 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
 fn render(page: &Page<'_>) -> Result<String, RenderError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_filter("breakable", breakable);
     environment.add_template("page.html", TEMPLATE).map_err(RenderError::defect)?;
     let template = environment.get_template("page.html").map_err(RenderError::defect)?;
     template.render(Serde(page)).map_err(RenderError::defect)
@@ -121,6 +124,8 @@ struct Card<'a> {
     id: &'a str,
     name: &'a str,
     title: &'a str,
+    /// The sentence about claims without evidence, if there are any.
+    note: Option<String>,
     /// Facts about the people, as names and values.
     facts: Vec<(String, &'a str)>,
     sections: Vec<Section<'a>>,
@@ -172,6 +177,7 @@ impl<'a> Card<'a> {
             id: &persona.id,
             name: &persona.name,
             title: &persona.title,
+            note: support_note(persona),
             facts: persona.demographics.iter().map(|(k, v)| (k.replace('_', " "), v.as_str())).collect(),
             sections: sections(persona, citations),
             quotes: persona.quotes.iter().map(|quote| Cited::of_quote(quote, citations)).collect(),

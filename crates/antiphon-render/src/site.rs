@@ -21,6 +21,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::blocking::blocking;
+use crate::breakable::breakable;
 use crate::error::{RenderError, RenderErrorKind};
 use crate::link::safe_link;
 use crate::theme::{Theme, ThemeText};
@@ -221,13 +222,14 @@ impl Page {
     }
 }
 
-/// Creates a template environment in which all text is escaped: the `safe` filter is removed. An undefined variable is
-/// an error.
+/// Creates a template environment in which all text is escaped: the `safe` filter is removed, and `breakable` escapes
+/// as well. An undefined variable is an error.
 pub(crate) fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.remove_filter("safe");
+    environment.add_filter("breakable", breakable);
     environment
 }
 

@@ -87,13 +87,10 @@ impl PersonaCoverage {
     /// Counts the evidence of a persona that cites `passages`.
     fn of(persona: &Persona, passages: &BTreeSet<Passage>) -> Self {
         let documents: BTreeSet<&String> = passages.iter().map(|(document, ..)| document).collect();
-        let lists = [&persona.goals, &persona.pain_points, &persona.behaviours, &persona.motivations];
-        let claims: Vec<&String> = lists.into_iter().flatten().collect();
-        let is_supported = |claim: &&&String| persona.evidence.iter().any(|found| found.claim == ***claim);
         Self {
             persona: persona.id.clone(),
-            claims: claims.len(),
-            supported: claims.iter().filter(is_supported).count(),
+            claims: persona.claims().count(),
+            supported: persona.claims().filter(|claim| persona.has_evidence(claim)).count(),
             documents: documents.len(),
             speakers: count_speakers(persona),
         }

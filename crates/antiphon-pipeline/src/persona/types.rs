@@ -75,6 +75,29 @@ pub struct Persona {
     pub unverified: Vec<Unverified>,
 }
 
+impl Persona {
+    /// Returns the claims: goals, pain points, behaviours and motivations, in this order.
+    ///
+    /// ```
+    /// use antiphon_pipeline::Persona;
+    /// let mut persona = Persona::default();
+    /// (persona.goals, persona.motivations) = (vec!["Sleep".to_owned()], vec!["Health".to_owned()]);
+    /// assert_eq!(persona.claims().collect::<Vec<_>>(), ["Sleep", "Health"]);
+    /// assert!(!persona.has_evidence("Sleep"));
+    /// ```
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        let lists = [&self.goals, &self.pain_points, &self.behaviours, &self.motivations];
+        lists.into_iter().flatten().map(String::as_str)
+    }
+
+    /// Returns whether a verified citation supports a claim. A claim without evidence may be a hallucination, whether
+    /// its citation was not found or none was requested.
+    #[must_use]
+    pub fn has_evidence(&self, claim: &str) -> bool {
+        self.evidence.iter().any(|found| found.claim == claim)
+    }
+}
+
 /// A verified quote: a participant's words, as they are in a document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -13,7 +13,21 @@
 //! | `minimum_detail` | one or two claims in all; none | warning; error |
 //! | `has_demographics` | no demographics | info |
 //! | `has_quotes` | no verified quotes, unless grounding is off | warning |
-//! | `evidence` | unverified claims, unless grounding is off | info; warning if more than half as many as claims |
+//! | `evidence` | claims without evidence | info; warning if more than half as many as claims, or all |
+//!
+//! # The score
+//!
+//! A persona begins with 100 points, and each finding deducts those of its [`Level`], down to 0. The rest is multiplied
+//! by the share of claims that have evidence, and rounded down:
+//!
+//! ```text
+//! score = max(0, 100 - deducted) × supported / claimed
+//! ```
+//!
+//! `claimed` has the claims that the model made: those of the persona, and those that grounding in strict mode removed;
+//! `supported` are those with a verified citation ([`Persona::has_evidence`]). So a persona with evidence for all claims
+//! keeps its points, and one without any scores 0, as does every persona without grounding: nothing is known about
+//! its claims. A persona without claims keeps its points, of which the rules above have deducted most.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +78,8 @@ pub struct Rule {
     pub unique: bool,
 }
 
-/// The severity of a finding. A persona's score begins at 100 points, from which each finding deducts some.
+/// The severity of a finding. A persona's score begins at 100 points, from which each finding deducts some; see
+/// [`Validation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -79,6 +94,16 @@ pub enum Level {
 }
 
 impl Level {
+    /// Returns the name, as it is written to `run.json`: `info`, `warning` or `error`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
     /// Returns the points that a finding deducts from the score of its persona.
     fn points(self) -> usize {
         match self {
@@ -105,14 +130,16 @@ pub struct Finding {
 
 /// The result of checking the personas of a run against rules.
 ///
-/// A persona begins with 100 points, and each violation deducts the points of its [`Level`], down to 0. Violations do not change
-/// or remove personas; they are for the reader of the report.
+/// A persona begins with 100 points, and each violation deducts the points of its [`Level`], down to 0. The rest is
+/// multiplied by the share of its claims that have evidence, so that claims without evidence never score like verified
+/// ones: a persona without evidence, as after grounding that is off, scores 0. Violations do not change or remove
+/// personas; they are for the reader of the report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Validation {
     /// The mean score of the personas, from 0 to 100.
     pub score: usize,
-    /// The violations, the most severe first.
+    /// The violations: personas of which no claim has evidence first, then the most severe.
     pub findings: Vec<Finding>,
 }
 
@@ -187,10 +214,48 @@ pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rul
             message,
         }));
         let deducted: usize = findings[first..].iter().map(|finding| finding.level.points()).sum();
-        points += 100_usize.saturating_sub(deducted);
+        points += Support::of(persona).apply(100_usize.saturating_sub(deducted));
     }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    let unsupported: BTreeSet<&str> = personas
+        .iter()
+        .filter(|persona| Support::of(persona).is_none())
+        .map(|persona| persona.id.as_str())
+        .collect();
+    let is_first =
+        |finding: &Finding| finding.rule == EVIDENCE && unsupported.contains(finding.persona.as_str());
+    findings.sort_by_key(|finding| std::cmp::Reverse((is_first(finding), finding.level)));
     Validation { score: points.checked_div(personas.len()).unwrap_or(0), findings }
+}
+
+/// The name of the rule about claims without evidence.
+const EVIDENCE: &str = "evidence";
+
+/// The numbers of claims of a persona: all that the model made, and those with evidence.
+#[derive(Debug, Clone, Copy)]
+struct Support {
+    claimed: usize,
+    supported: usize,
+}
+
+impl Support {
+    /// Counts the claims of a persona, and those that strict grounding removed from it.
+    fn of(persona: &Persona) -> Self {
+        let listed: BTreeSet<&str> = persona.claims().collect();
+        let open = persona.unverified.iter().filter_map(|open| open.claim.as_deref());
+        let removed: BTreeSet<&str> = open.filter(|claim| !listed.contains(claim)).collect();
+        let supported = listed.iter().filter(|claim| persona.has_evidence(claim)).count();
+        Self { claimed: listed.len() + removed.len(), supported }
+    }
+
+    /// Returns whether there are claims, none of which has evidence.
+    fn is_none(self) -> bool {
+        self.claimed > 0 && self.supported == 0
+    }
+
+    /// Returns points in proportion to the share of claims with evidence, rounded down; all of them without claims.
+    fn apply(self, points: usize) -> usize {
+        (points * self.supported).checked_div(self.claimed).unwrap_or(points)
+    }
 }
 
 /// The name of a violated rule, its level, and a description.
@@ -221,7 +286,7 @@ fn built_in(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
     lists.iter().for_each(|(what, claims)| found.check_claims(what, claims));
     let claims: usize = lists.iter().map(|(_, claims)| claims.len()).sum();
     found.check_amount(claims, persona);
-    found.check_grounding(claims, persona, grounding);
+    found.check_grounding(persona, grounding);
     found.0
 }
 
@@ -262,19 +327,24 @@ impl Violations {
         }
     }
 
-    /// Checks the evidence, if any was requested. In strict mode unverified claims are no longer among the `claims`,
-    /// but are counted here, too.
-    fn check_grounding(&mut self, claims: usize, persona: &Persona, grounding: Grounding) {
-        if grounding == Grounding::Off {
-            return;
-        }
-        if persona.quotes.is_empty() {
+    /// Checks the evidence, and the quotes if any were requested. Claims that strict mode removed count, too.
+    fn check_grounding(&mut self, persona: &Persona, grounding: Grounding) {
+        let is_off = grounding == Grounding::Off;
+        if persona.quotes.is_empty() && !is_off {
             self.add("has_quotes", Level::Warning, "no verified quotes".to_owned());
         }
-        let open = persona.unverified.iter().filter(|open| open.claim.is_some()).count();
-        let level = if open * 2 > claims { Level::Warning } else { Level::Info };
-        if open > 0 {
-            self.add("evidence", level, format!("claims without evidence: {open}"));
+        let support = Support::of(persona);
+        let open = support.claimed - support.supported;
+        let level = if open * 2 > persona.claims().count() { Level::Warning } else { Level::Info };
+        if support.is_none() {
+            let why = if is_off { ": grounding was off" } else { "" };
+            let subject = match support.claimed {
+                1 => "its only claim has no".to_owned(),
+                claims => format!("none of its {claims} claims has"),
+            };
+            self.add(EVIDENCE, level, format!("{subject} evidence in a participant's words{why}"));
+        } else if open > 0 {
+            self.add(EVIDENCE, level, format!("claims without evidence: {open}"));
         }
     }
 }
@@ -293,20 +363,52 @@ fn is_generic(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, PersonaRecipe, Rule, Rules, Validation, validate};
-    use crate::persona::Persona;
+    use super::{Grounding, Level, PersonaRecipe, Rule, Rules, Validation, validate};
+    use crate::persona::{Evidence, Match, Persona, Unverified};
 
+    const CLAIMS: [&str; 4] = ["Sleep", "Noise", "Walks", "Health"];
+
+    /// Returns a persona with four claims, all with evidence.
     fn persona(name: &str) -> Persona {
-        let list = |text: &str| vec![text.to_owned()];
+        supported(name, CLAIMS.len())
+    }
+
+    /// Returns a persona with four claims, of which the first `count` have evidence and the others are unverified.
+    fn supported(name: &str, count: usize) -> Persona {
+        let list = |claim: usize| vec![CLAIMS[claim].to_owned()];
+        let (with, without) = CLAIMS.split_at(count);
         Persona {
             id: "persona-001".to_owned(),
             name: name.to_owned(),
-            goals: list("Sleep"),
-            pain_points: list("Noise"),
-            behaviours: list("Walks"),
-            motivations: list("Health"),
+            goals: list(0),
+            pain_points: list(1),
+            behaviours: list(2),
+            motivations: list(3),
+            evidence: with.iter().map(|claim| evidence(claim)).collect(),
+            unverified: without.iter().map(|claim| unverified(claim)).collect(),
             ..Persona::default()
         }
+    }
+
+    fn evidence(claim: &str) -> Evidence {
+        let (claim, document) = (claim.to_owned(), "a.txt".to_owned());
+        let (quote, speaker) = ("I said it".to_owned(), "P1".to_owned());
+        Evidence { claim, document, line: 1, start: 0, end: 9, quote, speaker, matched: Match::Exact }
+    }
+
+    fn unverified(claim: &str) -> Unverified {
+        let (field, claim) = ("goals".to_owned(), Some(claim.to_owned()));
+        Unverified { field, claim, quote: "x".to_owned(), reason: "no participant said this".to_owned() }
+    }
+
+    /// Returns the score of one persona, and its first finding: rule, level and message.
+    fn first_finding(persona: Persona, grounding: Grounding) -> (usize, String) {
+        let recipe = PersonaRecipe { grounding, ..PersonaRecipe::default() };
+        let rule = r#"{"name": "long", "level": "error", "at": "/goals", "min": 2}"#;
+        let rules = Rules::new(&[serde_json::from_str(rule).unwrap()]).unwrap();
+        let validation = validate(&[persona], &recipe, &rules);
+        let first = &validation.findings[0];
+        (validation.score, format!("{} ({}): {}", first.rule, first.level.name(), first.message))
     }
 
     #[track_caller]
@@ -331,10 +433,42 @@ mod tests {
         }
         let mut twice = persona("Ada");
         twice.goals.push("SLEEP".to_owned());
+        twice.evidence.push(evidence("SLEEP"));
         check(twice, &[], &[("unique_claims", Level::Warning), built_in[0], built_in[1]]);
         let none = Persona { name: "Ada".to_owned(), ..Persona::default() };
         let validation = validate(&[none], &PersonaRecipe::default(), &Rules::new(&[]).unwrap());
         assert_eq!((validation.findings[0].level, validation.score), (Level::Error, 24));
+    }
+
+    #[test]
+    fn the_score_is_in_proportion_to_the_claims_with_evidence() {
+        let score = |count, findings: &[(&str, Level)]| check(supported("Ada", count), &[], findings).score;
+        let (quotes, facts) = (("has_quotes", Level::Warning), ("has_demographics", Level::Info));
+        assert_eq!(score(4, &[quotes, facts]), 88);
+        assert_eq!(score(3, &[quotes, facts, ("evidence", Level::Info)]), 86 * 3 / 4);
+        assert_eq!(score(1, &[quotes, ("evidence", Level::Warning), facts]), 78 / 4);
+        assert_eq!(score(0, &[("evidence", Level::Warning), quotes, facts]), 0);
+    }
+
+    #[test]
+    fn a_persona_without_evidence_scores_nothing_and_says_so_first() {
+        let none = "evidence (warning): none of its 4 claims has evidence in a participant's words";
+        assert_eq!(first_finding(supported("Ada", 0), Grounding::Mark), (0, none.to_owned()));
+        let mut silent = supported("Ada", 0);
+        silent.unverified.clear();
+        assert_eq!(first_finding(silent.clone(), Grounding::Mark), (0, none.to_owned()));
+        let one = Persona { goals: vec!["Sleep".to_owned()], ..Persona::default() };
+        let only = "evidence (warning): its only claim has no evidence in a participant's words";
+        assert_eq!(first_finding(one, Grounding::Mark), (0, only.to_owned()));
+        let off = format!("{none}: grounding was off");
+        assert_eq!(first_finding(silent, Grounding::Off), (0, off));
+        let mut strict = supported("Ada", 0);
+        for claims in
+            [&mut strict.goals, &mut strict.pain_points, &mut strict.behaviours, &mut strict.motivations]
+        {
+            claims.clear();
+        }
+        assert_eq!(first_finding(strict, Grounding::Strict), (0, none.to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const SAID: &str = "P1: I want to sleep longer, and I hate the noise.";
 
-fn persona() -> Persona {
+pub(crate) fn persona() -> Persona {
     let place = json!({ "document": "a.txt", "line": 1, "start": 4, "end": 26, "match": "exact" });
     let with = |key: &str, value: &str| {
         let mut place = place.clone();
@@ -28,7 +28,7 @@ fn persona() -> Persona {
     .unwrap()
 }
 
-fn report() -> Report {
+pub(crate) fn report() -> Report {
     serde_json::from_value(json!({
         "schema": "antiphon.run/1", "run_id": "r1", "status": "finished", "fingerprint": "f", "recipe": "persona/1",
         "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:09Z", "provider": "p", "base_url": null,
@@ -86,7 +86,7 @@ fn a_run_as_a_page() {
     page.title = "a.csv with r.toml".to_owned();
     page.facts = vec![("Status".to_owned(), "finished".to_owned())];
     page.count("Rows done", 1_000);
-    page.phases = vec![("checks".to_owned(), 250), ("the disk".to_owned(), 750)];
+    page.phases = vec![("checks".to_owned(), 250), ("commit".to_owned(), 750)];
     page.ends = vec![(1_000, true), (49_000, false)];
     (cause.error, cause.rows, cause.message) = ("timeout".to_owned(), 1, "no word in 30 s".to_owned());
     (row.state, row.row, row.result, row.millis) =
@@ -94,6 +94,7 @@ fn a_run_as_a_page() {
     (page.causes, page.rows, page.all_rows, page.personas) = (vec![cause], vec![row], 2, vec![persona()]);
     let html = page.render().unwrap();
     let (_, body) = html.split_once("<body>").unwrap();
-    let (body, _) = body.split_once("<script>").unwrap();
+    // The compressed rows depend on the version of zlib.
+    let (body, _) = body.split_once("<script").unwrap();
     insta::assert_snapshot!("run", body);
 }

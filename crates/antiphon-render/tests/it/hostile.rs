@@ -235,7 +235,9 @@ proptest! {
     #[test]
     fn run_reports_escape_all_text(texts in prop::collection::vec(hostile(), 12)) {
         let page = Html::parse_document(&run_page(&texts).render().unwrap());
-        prop_assert_eq!(select(&page, "script").len(), 1);
+        let scripts: Vec<_> = select(&page, "script").iter().map(|script| script.value().attr("type")).collect();
+        prop_assert_eq!(scripts, [Some("text/plain"), None]);
+        prop_assert!(text_of(&page, "#data").chars().all(|c| c.is_ascii_alphanumeric() || "+/=:-\n".contains(c)));
         prop_assert_eq!(select(&page, "style").len(), 1);
         prop_assert!(select(&page, "img, iframe, object, embed, link, base, a").is_empty());
         for element in select(&page, "*") {
@@ -244,8 +246,9 @@ proptest! {
         prop_assert_eq!(&text_of(&page, "h1"), &texts[0]);
         prop_assert_eq!(&text_of(&page, ".advice"), &texts[7]);
         let shown = text_of(&page, ".rows tbody td:nth-child(3)");
-        let whole: String = texts[10].chars().take(400).collect();
-        prop_assert!(shown.starts_with(&whole), "{:?}", shown);
+        // JSON is shown with spaces between its values.
+        let bare = |text: &str| text.chars().filter(|c| *c != ' ').take(200).collect::<String>();
+        prop_assert!(bare(&shown).starts_with(&bare(&texts[10])), "{:?}", shown);
     }
 
     #[test]

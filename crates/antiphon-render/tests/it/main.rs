@@ -3,4 +3,5 @@
 
 mod exports;
 mod hostile;
+mod layout;
 mod site;

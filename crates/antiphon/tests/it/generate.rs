@@ -47,6 +47,28 @@ fn a_server_that_speaks_openai_does_the_same_job() {
 }
 
 #[test]
+fn personas_without_evidence_are_named_first_and_score_nothing() {
+    let made_up = answer().replace(SAID, "Every day I dream of the open sea");
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&made_up, "stop")]);
+    let lab = Lab::new();
+    let ran = lab.ask(&server.url("/v1"), "");
+    let only = "persona-001: its only claim has no evidence in a participant's words (evidence, warning)";
+    ran.ends_with(0, &[only, "validation score: 0 of 100"]);
+    assert!(ran.stderr.find(only) < ran.stderr.find("no verified quotes"), "{}", ran.stderr);
+    let run = lab.only_run();
+    let validation = &json_file(&run.join("run.json"))["validation"];
+    assert_eq!((&validation["score"], &validation["findings"][0]["rule"]), (&json!(0), &json!("evidence")));
+    let markdown = fs::read_to_string(run.join("personas/01-the-early-closer.md")).unwrap();
+    assert!(markdown.contains("**The only claim has no evidence in a participant's words.**"), "{markdown}");
+    assert!(markdown.contains("- Close early *(no evidence)*"), "{markdown}");
+    let page = fs::read_to_string(run.join("personas.html")).unwrap();
+    assert!(page.contains("Close early <span class=\"mark\">no evidence</span>"), "{page}");
+    let report = fs::read_to_string(lab.path(lab.run("runs report latest").stdout.trim())).unwrap();
+    assert!(report.contains("<dt>Claims with evidence</dt><dd>0 of 1</dd>"), "{report}");
+    assert!(report.contains("Close early <span class=\"open\">no evidence</span>"), "{report}");
+}
+
+#[test]
 fn the_same_command_again_shows_the_finished_run_without_a_call() {
     let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();

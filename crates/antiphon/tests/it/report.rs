@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use antiphon::engine::Phase;
 use antiphon_tests::{Reply, Server};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
     for expected in [
         "rows.csv with r.toml",
         "schema_mismatch",
-        "<td class=\"failed\">failed</td>",
+        "data-label=\"State\">failed</td>",
         "Bern",
         "c@d",
         "Tokens asked",
@@ -44,6 +45,13 @@ fn a_generations_personas_are_in_its_report_and_go_out_in_every_form() {
     lab.run("generate in --offline -n 2").ends_with(0, &[]);
     let page = fs::read_to_string(lab.path(lab.run("runs report latest").stdout.trim())).unwrap();
     assert!(page.contains("<h2 id=\"personas\">Personas</h2>") && page.contains("p1.txt:2"), "{page}");
+    assert!(
+        page.contains("<div><dt>Personas</dt><dd>2</dd></div>"),
+        "personas are counted, not rows: {page}"
+    );
+    for rows in ["Rows done", "<h2 id=\"rows\">", "<h2 id=\"latency\">", "<h2 id=\"timeline\">"] {
+        assert!(!page.contains(rows), "a generation has no rows: {rows}");
+    }
     let export = |more: &str| lab.run(&format!("runs export latest {more}")).stdout;
     assert_eq!(export("").lines().count(), 2);
     let json: Value = serde_json::from_str(&export("--format json")).unwrap();
@@ -80,4 +88,31 @@ fn rows_go_out_as_tables_without_formulas() {
     assert_eq!((json.as_array().unwrap().len(), &json[1]["result"]), (2, &Value::from("two | three")));
     assert_eq!(export("jsonl").lines().count(), 2);
     lab.run("runs export latest --format xml").ends_with(2, &["jsonl, json, csv, markdown"]);
+}
+
+#[test]
+fn the_page_of_a_long_run_has_all_rows_and_the_names_of_the_phases() {
+    let server = Server::start([Reply::chat("a@b", "stop")]);
+    let lab = Lab::new();
+    let rows: String = (0..700).map(|row| format!("Town {row}\n")).collect();
+    lab.file("rows.csv", format!("name\n{rows}"));
+    lab.file("r.toml", "prompt = \"{{ name }}\"\n");
+    let url = server.url("/v1");
+    lab.run(&format!("map rows.csv -r r.toml --provider compatible --base-url {url} --model m"))
+        .ends_with(0, &[]);
+    let page = fs::read_to_string(lab.path(lab.run("runs report latest").stdout.trim())).unwrap();
+    let table = page.matches("data-label=\"Input\"").count();
+    let is_done = |states: &&str| states.starts_with('d') && states.chars().all(|state| state == 'd');
+    let blocks =
+        page.lines().filter_map(|line| line.split_once(':')).map(|(states, _)| states).filter(is_done);
+    let blocks: Vec<_> = blocks.map(str::len).collect();
+    assert_eq!((table, blocks.as_slice()), (50, &[512, 188][..]));
+    assert!(page.contains("the first 50 of 700 rows"));
+    let named = page.lines().filter_map(|line| {
+        let item = line.strip_prefix("<li><i class=\"b")?;
+        item.split_once("</i>")?.1.split_once(':').map(|(name, _)| name)
+    });
+    let named: Vec<&str> = named.collect();
+    let labels: Vec<&str> = Phase::ALL.iter().map(|phase| phase.label()).collect();
+    assert!(!named.is_empty() && named.iter().all(|name| labels.contains(name)), "{named:?}");
 }
