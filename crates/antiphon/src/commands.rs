@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         .build()
         .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))
         .and_then(|runtime| {
-            let log = Log::start(cli.verbose, cli.quiet, runtime.handle())?;
+            let log = Log::start(&cli, runtime.handle())?;
             let done = runtime.block_on(run(&cli.command, &talk));
             log.end(talk);
             // Abandoned reads and writes must not delay the exit.

@@ -8,6 +8,7 @@ use antiphon_engine::{Lines, RunEvent};
 
 use super::cli::{OutArgs, RunArgs, file_of_out};
 use super::error::{CommandError, USAGE};
+use super::log;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
 use crate::operations::{OperationError, RecipeSource, RunRequest, Watch, Workspace};
@@ -99,6 +100,7 @@ pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
                     }
                 }
             }
+            RunEvent::Started { run_id, .. } => log::run_started(run_id),
             RunEvent::Loaded { documents, bytes, .. } => {
                 if let Some(hint) = hint.as_ref().filter(|_| seen.1) {
                     live.aside(|| talk.hint(&hint.text(*documents, *bytes)));

@@ -1,11 +1,19 @@
+use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
+use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
+use super::cli::{Cli, LogFormat};
 use super::error::CommandError;
 use super::output::Talk;
 #[cfg(feature = "otel")]
@@ -20,21 +28,9 @@ pub(super) struct Log {
 impl Log {
     /// Starts sending logs to stderr, warnings and more with each `-v`, and spans and metrics to a collector if the
     /// environment names one.
-    pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle) -> Result<Self, CommandError> {
-        let level = match (quiet, verbose) {
-            (true, _) => LevelFilter::ERROR,
-            (_, 0) => LevelFilter::WARN,
-            (_, 1) => LevelFilter::INFO,
-            (_, 2) => LevelFilter::DEBUG,
-            (_, _) => LevelFilter::TRACE,
-        };
-        let stderr = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(false)
-            .with_target(verbose > 1)
-            .without_time()
-            .with_filter(level);
-        let registry = tracing_subscriber::registry().with(stderr);
+    pub(super) fn start(cli: &Cli, handle: &Handle) -> Result<Self, CommandError> {
+        let level = level(cli);
+        let registry = tracing_subscriber::registry().with(to_stderr(cli).with_filter(level));
         // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
         {
@@ -45,7 +41,12 @@ impl Log {
             let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
             let telemetry =
                 telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))?;
-            let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(LevelFilter::INFO));
+            if telemetry.is_some() {
+                antiphon_runtime::describe_metrics();
+            }
+            // Spans of files, tasks and stages are many, and exported only with the log of the same level.
+            let exported = level.max(LevelFilter::INFO);
+            let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(exported));
             let _ = registry.with(spans).try_init();
             Ok(Self { telemetry })
         }
@@ -65,4 +66,81 @@ impl Log {
         #[cfg(not(feature = "otel"))]
         let _ = talk;
     }
+}
+
+/// Returns the level of the log: warnings, and more with each `-v`.
+fn level(cli: &Cli) -> LevelFilter {
+    match (cli.quiet, cli.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (_, 0) => LevelFilter::WARN,
+        (_, 1) => LevelFilter::INFO,
+        (_, 2) => LevelFilter::DEBUG,
+        (_, _) => LevelFilter::TRACE,
+    }
+}
+
+/// Returns the layer that writes the log to stderr.
+fn to_stderr(cli: &Cli) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    match cli.log {
+        LogFormat::Text => lines.with_target(cli.verbose > 1).without_time().boxed(),
+        LogFormat::Json => lines.event_format(JsonLines::default()).fmt_fields(JsonFields::new()).boxed(),
+    }
+}
+
+/// The runs that this process has started.
+static RUNS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Adds a run, whose id is from now on in the lines of a JSON log.
+pub(super) fn run_started(run_id: &str) {
+    RUNS.lock().unwrap_or_else(PoisonError::into_inner).insert(run_id.to_owned());
+}
+
+/// Returns the id of the run, unless none was started or a line may belong to any of several.
+fn run_id() -> Option<String> {
+    let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    runs.first().filter(|_| runs.len() == 1).cloned()
+}
+
+/// A format of events as JSON objects, one per line, with the run's id.
+struct JsonLines(Format<Json>);
+
+impl Default for JsonLines {
+    fn default() -> Self {
+        Self(Format::default().json().with_current_span(false).with_ansi(false))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let event = serde_json::from_str(&line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{}", document(event))
+    }
+}
+
+/// Returns the document of an event, from the one that tracing-subscriber writes.
+fn document(mut event: Map<String, Value>) -> Value {
+    let mut fields = event.remove("fields").unwrap_or_default();
+    let message = fields.as_object_mut().and_then(|fields| fields.shift_remove("message"));
+    json!({
+        "schema": "antiphon.log/1",
+        "timestamp": event.get("timestamp"),
+        "level": event.get("level"),
+        "target": event.get("target"),
+        "message": message,
+        "run_id": run_id(),
+        "fields": fields,
+        "spans": event.remove("spans").unwrap_or_else(|| json!([])),
+    })
 }
