@@ -85,7 +85,7 @@ impl Server {
 
     /// Returns the greatest number of requests that were in flight at the same time.
     #[must_use]
-    pub fn most_under_way(&self) -> usize {
+    pub fn max_in_flight(&self) -> usize {
         lock(&self.shared).max_in_flight
     }
 

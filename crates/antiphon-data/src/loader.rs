@@ -117,7 +117,7 @@ impl Loader {
     /// `Cancelled`; or `Io` for a folder that cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
+    /// A dropped call changes nothing; a read in progress finishes on its blocking thread.
     pub async fn load_path(&self, path: impl AsRef<Path> + Send) -> Result<Loaded, Error> {
         let path = path.as_ref();
         let found = antiphon_fs::metadata(path).await.map_err(Error::from_fs)?;
@@ -138,7 +138,7 @@ impl Loader {
     /// listing.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost; the walk stops soon after.
+    /// A dropped call changes nothing; the walk stops soon after.
     pub(crate) async fn list(&self, root: &Path) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         let mut walk = antiphon_fs::walk(root, WalkOptions::default(), self.cancel.clone());

@@ -214,7 +214,7 @@ impl Rows {
     /// folder.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn open(path: impl AsRef<Path>, format: Option<RowFormat>) -> Result<Self, Error> {
         let path = path.as_ref();
         if is_folder(path).await? {
@@ -236,7 +236,7 @@ impl Rows {
     /// As [`open`](Self::open).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn open_digested(
         path: impl AsRef<Path>,
         format: Option<RowFormat>,

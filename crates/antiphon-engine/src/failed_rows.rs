@@ -18,6 +18,8 @@ use antiphon_fs::Writer;
 use antiphon_store::{JobRecord, Run};
 use serde_json::{Map, Value, json};
 
+use crate::stop::StopCause;
+
 /// The key of the note in a row. Recipes must not use it for a field of their own.
 const NOTE: &str = "_antiphon";
 
@@ -49,22 +51,27 @@ pub(super) fn bad_row(row: &str) -> Option<String> {
 ///
 /// The file is written atomically, and only created with the first failed row. The rows are read from the store in
 /// pages, with those of other processes.
-pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
+pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, StopCause> {
     let (mut writer, mut pages) = (None, run.failed());
     loop {
-        let jobs = pages.next().await.map_err(|err| err.to_string())?;
+        let jobs = pages.next().await.map_err(not_written)?;
         if jobs.is_empty() {
             break;
         }
         for job in &jobs {
             let open = match writer.take() {
                 Some(open) => open,
-                None => Writer::atomic(path).await.map_err(|err| err.to_string())?,
+                None => Writer::atomic(path).await.map_err(not_written)?,
             };
-            writer.insert(open).write_line(&failed_line(job)).await.map_err(|err| err.to_string())?;
+            writer.insert(open).write_line(&failed_line(job)).await.map_err(not_written)?;
         }
     }
-    finish(writer, path).await.map_err(|err| err.to_string())
+    finish(writer, path).await.map_err(not_written)
+}
+
+/// Returns the cause of a stop by an error of the store, or of the file.
+fn not_written(err: impl std::error::Error) -> StopCause {
+    StopCause::Output(err.to_string())
 }
 
 /// Renames the file of the failed rows to its final name. Without failed rows, removes the file of an earlier part of
@@ -90,8 +97,10 @@ fn failed_line(job: &JobRecord) -> String {
         Ok(Value::Object(row)) => row,
         _ => Map::new(),
     };
-    if let Some(Value::Object(mut bad)) = row.shift_remove(NOTE) {
-        bad.shift_remove("bad_row");
+    // A note of an earlier run is replaced; that of a bad row has its text.
+    if let Some(Value::Object(mut bad)) = row.shift_remove(NOTE)
+        && bad.shift_remove("bad_row").is_some()
+    {
         bad.into_iter().for_each(|(key, value)| note[key] = value);
     }
     row.insert(NOTE.to_owned(), note);
@@ -101,9 +110,10 @@ fn failed_line(job: &JobRecord) -> String {
 #[cfg(test)]
 mod tests {
     use antiphon_data::Rows;
+    use antiphon_store::{Bill, NewRun, Settlement, Store};
     use serde_json::{Value, json};
 
-    use super::{bad_row, note_of};
+    use super::{bad_row, note_of, write_failed};
 
     /// Returns the row that replaces the bad line of a file.
     async fn noted(line: &[u8]) -> String {
@@ -124,5 +134,20 @@ mod tests {
         assert_eq!((&note["lossy"], note.get("cut")), (&json!(true), None));
         assert_eq!(bad_row("{\"a\": 1}"), None);
         assert_eq!(bad_row("{\"_antiphon\": {}}"), None);
+    }
+
+    #[tokio::test]
+    async fn the_note_of_an_earlier_run_is_replaced() {
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("failed.jsonl");
+        let run = Store::in_memory().open_run(NewRun::new("f")).await.unwrap();
+        let row = json!({ "name": "Ulm", "_antiphon": { "index": 7, "error": "old", "attempts": 3 } });
+        run.enqueue(vec![row.to_string()]).await.unwrap();
+        run.settle(Settlement::failed(0, "schema_mismatch", "m", Bill::none())).await.unwrap();
+        assert_eq!(write_failed(&run, &path).await.unwrap().as_ref(), Some(&path));
+        let line: Value = serde_json::from_slice(&antiphon_fs::read(&path).await.unwrap()).unwrap();
+        let note = &line["_antiphon"];
+        assert_eq!((&line["name"], &note["index"]), (&json!("Ulm"), &json!(0)));
+        assert_eq!((&note["error"], &note["attempts"]), (&json!("schema_mismatch"), &json!(0)));
     }
 }

@@ -265,7 +265,7 @@ impl Mapping {
         }
         match write_failed(run, &mapped.folder.join("failed.jsonl")).await {
             Ok(failed) => mapped.failed = failed,
-            Err(why) => mapped.stop = mapped.stop.or(Some(StopCause::Output(why))),
+            Err(unwritten) => mapped.stop = mapped.stop.or(Some(unwritten)),
         }
         if let Err(unkept) = self.keep(run, &mapped.folder, &mapped.report).await {
             mapped.stop = mapped.stop.or(Some(unkept));

@@ -21,7 +21,7 @@ pub struct Metadata {
 /// `NotFound` if the path does not exist, otherwise the error of the system.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn metadata(path: impl AsRef<Path>) -> Result<Metadata, Error> {
     let path = path.as_ref().to_owned();
     run_blocking("access", &path.clone(), move || stat(&path)).await
@@ -33,7 +33,7 @@ pub async fn metadata(path: impl AsRef<Path>) -> Result<Metadata, Error> {
 /// The error of the system if this cannot be determined, such as `PermissionDenied`.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn exists(path: impl AsRef<Path>) -> Result<bool, Error> {
     match metadata(path).await {
         Ok(_) => Ok(true),

@@ -80,7 +80,7 @@ pub struct FileRead {
 /// `TooLarge`, or `Io`.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
+/// A dropped call changes nothing; a read in progress finishes on its blocking thread.
 pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     let path = path.as_ref().to_owned();
     run_sized(
@@ -98,7 +98,7 @@ pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
 /// Those of [`read`], and `NotText` for binary data (without a line) or for UTF-8 text with an invalid byte (with its line).
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
+/// A dropped call changes nothing; a read in progress finishes on its blocking thread.
 pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Error> {
     let path = path.as_ref().to_owned();
     let read = run_sized(

@@ -120,7 +120,7 @@ impl Reader {
     /// `TooLarge` above [`max_bytes`](Reader::max_bytes), or `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn bytes(self) -> Result<Vec<u8>, Error> {
         let Self { path, file, max_bytes, span, .. } = self;
         run_blocking_in(&span, "read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await

@@ -80,7 +80,7 @@ pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()
 /// `NotFound`, or another error of the system.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// A dropped call changes nothing.
 pub async fn canonical(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     let path = path.as_ref().to_owned();
     run_blocking("access", &path.clone(), move || {

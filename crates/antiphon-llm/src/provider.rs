@@ -40,7 +40,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// The error of the request for the list.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error>;
 
     /// Checks that the provider responds, without a call to a model. Returns the latency and the details that the provider
@@ -50,13 +50,13 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// The error of the request, if the provider does not respond.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     async fn health(&self, context: &CallContext) -> Result<Health, Error>;
 
     /// Returns the known capabilities of a model. An unknown capability is `None`, not an error.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities;
 }
 

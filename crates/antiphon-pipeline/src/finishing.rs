@@ -141,7 +141,7 @@ fn with_failure(err: Error, mut report: Report) -> Error {
 /// grounding of the report are set, too, and a failure that an earlier pass recorded is not added twice.
 fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) -> Result<(), Error> {
     let recipe = &config.recipe;
-    let rules = Rules::new(&recipe.rules).map_err(|why| Error::new(ErrorKind::Config, why))?;
+    let rules = Rules::new(&recipe.rules)?;
     (report.preset, report.evidence) = (recipe.name.clone(), recipe.grounding);
     report.coverage = Coverage::of(personas, &report.documents);
     report.validation = validate(personas, recipe, &rules);

@@ -95,12 +95,11 @@ impl Pipeline {
 
 /// Refuses a number of personas that cannot be met, and rules that cannot be compiled, before any file is read.
 fn check_request(config: &GenerationConfig) -> Result<(), Error> {
-    let wrong = |message: String| Error::new(ErrorKind::Config, message);
     if !config.count.is_possible() {
         let message = format!("{} personas cannot be made: ask for 1 to {}", config.count, Count::MOST);
-        return Err(wrong(message));
+        return Err(Error::new(ErrorKind::Config, message));
     }
-    Rules::new(&config.recipe.rules).map(drop).map_err(wrong)
+    Rules::new(&config.recipe.rules).map(drop)
 }
 
 /// Returns the event for loaded documents. Unlike the report and the store, the event has the real names of unusable

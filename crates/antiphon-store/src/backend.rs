@@ -66,6 +66,11 @@ verbs! {
     find(prefix: String) -> Vec<(i64, RunRecord)>;
     /// Up to `most` selected runs, newest first, of those before this one.
     runs_page(filter: RunFilter, before: Option<i64>, most: usize) -> Vec<(i64, RunRecord)>;
+    /// The number of workers of a run that are alive.
+    workers(run: i64, id: String) -> u64;
+    /// Deletes a run that has no living workers, with its jobs, its notes and the answers that it stored. Returns the number
+    /// of its living workers: if it is not 0, nothing was deleted.
+    delete(run: i64, id: String) -> u64;
     /// The status of a run as it is now.
     status(run: i64) -> RunStatus;
     /// Cancels a run unless it has ended, and returns its new record.
@@ -137,6 +142,12 @@ impl Error {
     pub(crate) fn not_unique(index: u64, at: usize, other: u64) -> Self {
         let message = format!("the result of job {index} is not unique: job {other} has the same value");
         Self::new(ErrorKind::NotUnique { at }, message)
+    }
+
+    /// A run that cannot be deleted yet.
+    pub(crate) fn at_work(id: &str, workers: u64) -> Self {
+        let workers = if workers == 1 { "a worker is".to_owned() } else { format!("{workers} workers are") };
+        Self::new(ErrorKind::Conflict, format!("run {id} cannot be deleted: {workers} at work on it"))
     }
 
     /// Jobs that would leave a gap before them.

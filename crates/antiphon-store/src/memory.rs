@@ -76,6 +76,14 @@ impl Memory {
         self.with(|state| Ok(state.runs_page(&filter, before, most))).await
     }
 
+    pub(crate) async fn workers(&self, run: i64, _id: String) -> Result<u64, Error> {
+        self.with(|state| Ok(state.run(run)?.living_workers())).await
+    }
+
+    pub(crate) async fn delete(&self, run: i64, id: String) -> Result<u64, Error> {
+        self.with(|state| state.delete(run, &id)).await
+    }
+
     pub(crate) async fn status(&self, run: i64) -> Result<RunStatus, Error> {
         self.with(|state| Ok(state.run(run)?.status())).await
     }

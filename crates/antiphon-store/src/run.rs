@@ -215,7 +215,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn next_due(&self) -> Result<Option<i64>, Error> {
         self.backend.next_due(self.seq).await
     }
@@ -302,7 +302,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn late(&self, from: u64, most: usize) -> Result<Vec<LateResult>, Error> {
         self.backend.late(self.seq, from, most).await
     }
@@ -319,6 +319,33 @@ impl Run {
         self.backend.retry_failed(self.seq).await
     }
 
+    /// Returns the number of workers of the run that are alive, in this process and in others.
+    ///
+    /// An open run without workers was interrupted: its processes were killed.
+    ///
+    /// ```
+    /// use antiphon_store::{NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let worker = store.open_run(NewRun::new("f")).await?;
+    /// let reader = store.read_run("latest").await?;
+    /// assert_eq!(reader.workers().await?, 1);
+    /// drop(worker);
+    /// assert_eq!(reader.workers().await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` if the run was deleted; `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn workers(&self) -> Result<u64, Error> {
+        self.backend.workers(self.seq, self.record.id.clone()).await
+    }
+
     /// Returns the current status of the run, as [`heartbeat`](Self::heartbeat) does; [`record`](Self::record) has the status at
     /// the time when this handle was opened.
     ///
@@ -326,7 +353,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn status(&self) -> Result<RunStatus, Error> {
         self.backend.status(self.seq).await
     }
@@ -365,7 +392,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn tally(&self) -> Result<Tally, Error> {
         self.backend.tally(self.seq).await
     }
@@ -391,7 +418,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn possibly_billed(&self, most: usize) -> Result<Vec<u64>, Error> {
         self.backend.lost(self.seq, most).await
     }
@@ -405,7 +432,7 @@ impl Run {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn jobs(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.backend.jobs(self.seq, from, most).await
     }

@@ -201,6 +201,21 @@ impl Sqlite {
         Ok(dead)
     }
 
+    pub(crate) async fn workers(&self, run: i64, id: String) -> Result<u64, Error> {
+        let dead = self.dead(run, &id).await?;
+        self.read(move |connection| leases::living(connection, run, &dead)).await
+    }
+
+    pub(crate) async fn delete(&self, run: i64, id: String) -> Result<u64, Error> {
+        let dead = self.dead(run, &id).await?;
+        self.write(move |connection| writes::delete(connection, run, &id, &dead)).await
+    }
+
+    /// Returns the workers of a run whose processes have ended. A run without a folder has no locks.
+    async fn dead(&self, run: i64, id: &str) -> Result<Vec<i64>, Error> {
+        self.without_process(run, &Locks::at(&self.folder, id)).await
+    }
+
     pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
         self.read(move |connection| reads::find(connection, &prefix)).await
     }

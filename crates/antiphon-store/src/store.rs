@@ -97,7 +97,7 @@ impl Store {
     /// `NotFound`; `Conflict` if several ids have the prefix; else `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn read_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
         Ok(Run::new(self.backend.clone(), seq, record))
@@ -109,7 +109,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn newest(&self, fingerprint: &str) -> Result<Option<Run>, Error> {
         let found = self.backend.newest(fingerprint.to_owned()).await?;
         Ok(found.map(|(seq, record)| Run::new(self.backend.clone(), seq, record)))
@@ -148,6 +148,40 @@ impl Store {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
+    /// Deletes a run by its id, a prefix of the id, or `latest`, and returns its last record.
+    ///
+    /// Its rows and results, the answers that it added to the cache, and the notes whose names end in `/` and its id are
+    /// deleted with it; files outside the store are not. Other runs keep the results that they took from its cached answers.
+    /// The space in a store's file is used again by later runs.
+    ///
+    /// ```
+    /// use antiphon_store::{ErrorKind, NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let run = store.open_run(NewRun::new("f")).await?;
+    /// assert_eq!(store.delete("latest").await.unwrap_err().kind(), ErrorKind::Conflict); // it has a worker
+    /// drop(run);
+    /// store.delete("latest").await?;
+    /// assert!(store.runs().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Conflict` for a run on which a worker is at work, or if several ids have the prefix; `NotFound`; else `StorageFull` or
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still delete the run; it never deletes a part of one.
+    pub async fn delete(&self, id: &str) -> Result<RunRecord, Error> {
+        let (seq, record) = self.find(id).await?;
+        match self.backend.delete(seq, record.id.clone()).await? {
+            0 => Ok(record),
+            workers => Err(Error::at_work(&record.id, workers)),
+        }
+    }
+
     /// Returns a page of up to `most` selected runs, newest first.
     ///
     /// The first page has `after` = `None`; for each further page, pass the id of the last run of the previous page. A run that
@@ -175,7 +209,7 @@ impl Store {
     /// `NotFound` for an `after` that names no run, `Conflict` for one that names several; else `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn runs_page(
         &self,
         filter: RunFilter,
@@ -197,7 +231,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn runs(&self) -> Result<Vec<Run>, Error> {
         let mut runs = self.runs_page(RunFilter::default().with_parts(true), None, usize::MAX).await?;
         runs.reverse();
@@ -210,7 +244,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn answers(&self, fingerprints: Vec<[u8; 32]>) -> Result<Vec<Option<Answer>>, Error> {
         self.backend.answers(fingerprints).await
     }
@@ -233,7 +267,7 @@ impl Store {
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn note(&self, name: String) -> Result<Option<String>, Error> {
         self.backend.note(name).await
     }

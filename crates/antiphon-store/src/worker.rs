@@ -47,6 +47,11 @@ impl Seen {
         self.at = now;
     }
 
+    /// Returns whether the lease lasts, as one sees it who is no worker of the run.
+    pub(crate) fn is_alive(&self, now: i64) -> bool {
+        self.lease != LEFT && now.saturating_sub(self.at) <= self.lease
+    }
+
     /// Returns whether another worker's lease has ended, as this worker sees it: only one that was alive for as long can know.
     pub(crate) fn outlives(&self, other: &Self) -> bool {
         // The clock may have been set back since the other's last heartbeat.

@@ -40,11 +40,21 @@ use crate::operations::{
 };
 use crate::runtime::{self, ConnectError, Session, Settings};
 
+/// The runtime of all blocking calls, started by the first one and never stopped. One worker thread is enough, since
+/// calls block their own threads and the runtime only drives connections between them.
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     Builder::new_multi_thread().worker_threads(1).thread_name("antiphon-blocking").enable_all().build()
 });
 
 /// Runs any future of these crates to completion on the shared runtime.
+///
+/// The future runs on the calling thread and need not be `Send`; tasks that it spawns run on the runtime, also after
+/// the call. A panic of the future is passed on to the caller.
+///
+/// ```
+/// assert_eq!(antiphon::blocking::run(async { 1 + 1 })?, 2);
+/// # Ok::<(), antiphon::runtime::BlockOnError>(())
+/// ```
 ///
 /// # Errors
 /// `InsideRuntime` if the caller is inside an async runtime, `NoRuntime` if the runtime cannot be started.
@@ -67,6 +77,7 @@ pub fn connect(settings: &Settings) -> Result<Result<Session, ConnectError>, Blo
 }
 
 /// Blocks on [`Workspace::start`].
+/// To stop the run from another thread, keep a clone of a token in the [`Watch`].
 ///
 /// # Errors
 /// Outer: as [`run`]. Inner: as [`Workspace::start`].
@@ -79,6 +90,7 @@ pub fn start(
 }
 
 /// Blocks on [`Workspace::start_all`], with at most `max_concurrency` runs at a time.
+/// Events of these runs are not observed; use the async version for a [`Watch`].
 ///
 /// # Errors
 /// The errors of [`run`]. The error of a request is in its place in the list.
@@ -91,6 +103,7 @@ pub fn start_all(
 }
 
 /// Blocks on [`Workspace::close`].
+/// A workspace that is dropped instead loses no results, but a copy of its store may lack the latest.
 ///
 /// # Errors
 /// The errors of [`run`].
@@ -99,6 +112,9 @@ pub fn close(workspace: Workspace) -> Result<(), BlockOnError> {
 }
 
 /// Completes a prompt and returns the whole answer. The session's model replaces the prompt's.
+///
+/// Retries and rate limits of the session apply; nothing is stored. For many prompts use a run, which resumes and has a
+/// budget.
 ///
 /// # Errors
 /// The provider's error. Inside an async runtime `InvalidRequest`, with the [`BlockOnError`] as its source.

@@ -1,4 +1,13 @@
 //! The command line: results on stdout, messages on stderr, and an exit code.
+//!
+//! Each command is a module with an async function `run`, which returns the exit code or a `CommandError`. A command
+//! parses nothing and decides little: it turns flags into a request of [`operations`](crate::operations), and puts the
+//! outcome into text. Everything that prints is in here, so that the library below can be embedded in another program.
+//!
+//! - Stdout has only the result, as text or, with `--json`, as one document with a `schema`. It can be piped.
+//! - Stderr has progress, warnings, hints and errors; `--quiet` leaves the errors and the questions.
+//! - Ctrl-C drains a run first and aborts it at the second time (`interrupt`); commands that have nothing to finish
+//!   leave the signal to its default action, which ends the process.
 
 mod cli;
 mod config;
@@ -22,6 +31,7 @@ mod runs;
 mod simulate;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind as ClapErrorKind;
@@ -31,48 +41,69 @@ use crate::commands::error::CommandError;
 use crate::commands::log::Log;
 use crate::commands::output::Talk;
 
-/// Runs the program with the process's arguments and environment.
+/// Runs the program with the process's arguments and environment, and returns its exit code.
+///
+/// Builds a multi-threaded tokio runtime, so it must not be called from within one. Raises the soft limit on open file
+/// descriptors of the process, and installs a `tracing` subscriber unless the process has one already.
+///
+/// | exit code | meaning |
+/// |---|---|
+/// | 0 | the command succeeded, or printed its help |
+/// | 1 | internal error, or a disk or store that cannot be used |
+/// | 2 | usage: a flag, an input or a recipe is wrong |
+/// | 3 | configuration: a setting, a key, an account or the output folder is wrong |
+/// | 4 | some of the work failed or is left, as after a deadline |
+/// | 5 | all of the work failed, or there was no answer |
+/// | 6 | the budget of the run is used up |
+/// | 130, 143 | interrupted by Ctrl-C (SIGINT), terminated (SIGTERM) |
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(err) => {
-            // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
-            let _ = err.print();
-            return ExitCode::from(match err.kind() {
-                ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => error::OK,
-                _ => error::USAGE,
-            });
-        }
+        Err(err) => return print_parse_error(&err),
     };
     let talk = Talk::new(cli.quiet);
     // Each call may need a connection, and each connection is a file descriptor.
     antiphon_fs::raise_open_file_limit();
-    let done = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))
-        .and_then(|runtime| {
-            let log = Log::start(&cli, runtime.handle())?;
-            let done = runtime.block_on(run(&cli.command, &talk));
-            log.end(talk);
-            // Abandoned reads and writes must not delay the exit.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            done
-        });
-    ExitCode::from(match done {
-        Ok(code) => code,
-        Err(err) => {
-            if cli.command.wants_json() {
-                // A closed pipe is not an error.
-                let _ = output::json(&err.as_document()).and_then(|text| output::result(&text));
-            }
-            talk.error(&err);
-            err.code()
-        }
+    ExitCode::from(execute(&cli, talk).unwrap_or_else(|err| report_error(&err, &cli.command, talk)))
+}
+
+/// Prints what ended the parsing of the arguments, and returns the exit code: the help and the version are no errors.
+fn print_parse_error(err: &clap::Error) -> ExitCode {
+    // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
+    let _ = err.print();
+    ExitCode::from(match err.kind() {
+        ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => error::OK,
+        _ => error::USAGE,
     })
 }
 
+/// Runs the command on a new runtime, from the start of the logs to their last flush.
+fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))?;
+    let log = Log::start(cli, runtime.handle())?;
+    let done = runtime.block_on(run(&cli.command, &talk));
+    log.end(talk);
+    // Abandoned reads and writes must not delay the exit.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+/// Reports the error of a command, and returns its exit code. Where a program expects a document on stdout, it gets one
+/// with the error, in addition to the message on stderr.
+fn report_error(err: &CommandError, command: &Command, talk: Talk) -> u8 {
+    if command.wants_json() {
+        // A closed pipe is not an error.
+        let _ = output::json(&err.as_document()).and_then(|text| output::result(&text));
+    }
+    talk.error(err);
+    err.code()
+}
+
+/// Runs a command to its exit code. The large futures are boxed, so that this one stays small.
 async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
     match command {
         Command::Generate(args) => Box::pin(generate::run(args, talk)).await,

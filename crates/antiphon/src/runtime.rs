@@ -1,4 +1,15 @@
 //! Configuration and providers from [`antiphon_connect`], and the task runner and pools of [`antiphon_runtime`].
+//!
+//! | to | use |
+//! |---|---|
+//! | read the configuration | [`ConfigFile::load_all`], [`Environment::read`], [`Flags`], [`resolve`] |
+//! | connect to a provider | [`connect`](fn@connect), which returns a [`Session`] |
+//! | record or replay answers | [`Cassette`] |
+//! | run tasks with limits and priorities | [`Runner`], [`gather`] |
+//! | share costly resources | [`Pool`] |
+//! | stop a program gracefully | [`Shutdown`], [`CancellationToken`] |
+//!
+//! Nothing here reads the environment of the process but [`Environment::read`].
 
 pub use antiphon_connect::{
     Cassette, ConfigError, ConfigFile, ConnectError, ConnectErrorKind, Environment, FallbackSettings,

@@ -274,7 +274,7 @@ async fn a_batch_is_bounded_and_ordered_and_one_failure_does_not_affect_the_othe
     let bounded = antiphon_tests::Server::start([antiphon_tests::Reply::new(200, "text/plain", "x")]);
     let requests = (0..30).map(|_| Request::get(&bounded.url("/")));
     assert_eq!(Client::default().batch(requests, 3).await.len(), 30);
-    assert!(bounded.most_under_way() <= 3);
+    assert!(bounded.max_in_flight() <= 3);
 }
 
 /// Starts a server that sends these responses in turn, and repeats the last one.

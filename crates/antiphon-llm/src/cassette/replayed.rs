@@ -67,7 +67,7 @@ impl Replayed {
     /// cassette, with its number.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let metadata = antiphon_fs::metadata(path).await.map_err(unreadable)?;

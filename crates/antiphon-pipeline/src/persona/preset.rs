@@ -192,7 +192,7 @@ impl PersonaRecipe {
     /// `Config` for a text that cannot be parsed or a value out of range, with the file and, if known, the line.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let file: File = read_toml(name, text)?;
-        file.check().map_err(|why| Error::new(ErrorKind::Config, format!("{name}: {why}")))?;
+        file.check().map_err(|err| Error::new(err.kind(), format!("{name}: {err}")))?;
         let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str());
         Ok(file.into_recipe(stem.unwrap_or("recipe")))
     }
@@ -200,12 +200,13 @@ impl PersonaRecipe {
 
 impl File {
     /// Checks the ranges of numbers and the rules, which the types do not. Returns the first mistake.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |why: &str| Err(Error::new(ErrorKind::Config, why));
         if self.temperature.is_some_and(|value| !value.is_finite() || value < 0.0) {
-            return Err("a temperature is a number from 0".to_owned());
+            return wrong("a temperature is a number from 0");
         }
         if self.max_similarity.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
-            return Err("max_similarity is a number from 0 to 1".to_owned());
+            return wrong("max_similarity is a number from 0 to 1");
         }
         Rules::new(&self.rules).map(drop)
     }

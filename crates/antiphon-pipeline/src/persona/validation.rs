@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use super::preset::PersonaRecipe;
 use super::types::Persona;
 use crate::config::Grounding;
+use crate::error::Error;
 use antiphon_engine::near_name;
-use antiphon_engine::{Check, Checks};
+use antiphon_engine::{Check, Checks, ErrorKind};
 
 /// A custom rule for personas, from a recipe.
 ///
@@ -142,24 +143,25 @@ type CompiledRule = (String, Level, Checks);
 impl Rules {
     /// Compiles rules. The error is the first mistake: a place that personas do not have, bounds in the wrong order, or
     /// a check that the engine refuses, such as an invalid regular expression.
-    pub(crate) fn new(rules: &[Rule]) -> Result<Self, String> {
-        rules.iter().map(compiled).collect::<Result<_, String>>().map(Self)
+    pub(crate) fn new(rules: &[Rule]) -> Result<Self, Error> {
+        rules.iter().map(compiled).collect::<Result<_, Error>>().map(Self)
     }
 }
 
 /// Compiles one rule.
-fn compiled(rule: &Rule) -> Result<CompiledRule, String> {
+fn compiled(rule: &Rule) -> Result<CompiledRule, Error> {
     let Rule { name, level, at, regex, min, max, unique } = rule.clone();
+    let wrong = |why: String| Error::new(ErrorKind::Config, format!("the rule {name}: {why}"));
     let field = at.split('/').nth(1).unwrap_or_default();
     if !FIELDS.contains(&field) {
-        return Err(format!("the rule {name}: personas have nothing at {at}{}", field_hint(field)));
+        return Err(wrong(format!("personas have nothing at {at}{}", field_hint(field))));
     }
     if min.zip(max).is_some_and(|(min, max)| min > max) {
-        return Err(format!("the rule {name}: min is greater than max"));
+        return Err(wrong("min is greater than max".to_owned()));
     }
     let mut check = Check::default();
     (check.at, check.regex, check.min, check.max, check.unique) = (at, regex, min, max, unique);
-    let checks = Checks::new(&[check]).map_err(|why| format!("the rule {name}: {why}"))?;
+    let checks = Checks::new(&[check]).map_err(|err| wrong(err.to_string()))?;
     Ok((name, level, checks))
 }
 

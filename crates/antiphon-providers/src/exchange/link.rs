@@ -163,7 +163,7 @@ impl Link {
     /// Those of [`send`](Self::send) and [`json`](Self::json).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub(crate) async fn get(&self, path: &str) -> Result<(Value, &'static str), Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
         let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT)).await?;
@@ -214,7 +214,7 @@ impl Link {
     /// The error of the list.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call changes nothing.
     pub(crate) async fn health_by(
         list: impl Future<Output = Result<(Vec<Model>, &'static str), Error>> + Send,
     ) -> Result<Health, Error> {

@@ -23,8 +23,9 @@ pub(super) struct State {
     runs: BTreeMap<i64, Entry>,
     by_id: BTreeMap<String, i64>,
     newest_by_fingerprint: HashMap<String, i64>,
-    /// Cached answers by the digest of their prompt.
-    answers: HashMap<[u8; 32], Answer>,
+    last_run: i64,
+    /// Cached answers by the digest of their prompt, each with the run that stored it.
+    answers: HashMap<[u8; 32], (i64, Answer)>,
     notes: HashMap<String, String>,
     limits: Limits,
 }
@@ -43,7 +44,8 @@ impl State {
         if let Some(found) = found.filter(|(_, run)| !new.fresh && run.status != RunStatus::Cancelled) {
             return found;
         }
-        let seq = self.runs.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.last_run += 1;
+        let seq = self.last_run;
         let record = RunRecord {
             id,
             fingerprint: new.fingerprint,
@@ -90,6 +92,33 @@ impl State {
         selected.map(|(seq, run)| (*seq, run.record.clone())).collect()
     }
 
+    /// Deletes a run without living workers, and returns their number.
+    pub(super) fn delete(&mut self, run: i64, id: &str) -> Result<u64, Error> {
+        let living = self.run(run)?.living_workers();
+        if living > 0 {
+            return Ok(living);
+        }
+        if let Some(entry) = self.runs.remove(&run) {
+            self.forget_newest(run, &entry.record.fingerprint);
+        }
+        self.by_id.remove(id);
+        self.answers.retain(|_, (owner, _)| *owner != run);
+        self.notes.retain(|name, _| !is_note_of(name, id));
+        Ok(0)
+    }
+
+    /// Makes the newest of the other runs with this fingerprint the newest one, if it was this run.
+    fn forget_newest(&mut self, run: i64, fingerprint: &str) {
+        if self.newest_by_fingerprint.get(fingerprint) != Some(&run) {
+            return;
+        }
+        let older = self.runs.iter().rev().find(|(_, other)| other.record.fingerprint == fingerprint);
+        match older.map(|(seq, _)| *seq) {
+            Some(seq) => self.newest_by_fingerprint.insert(fingerprint.to_owned(), seq),
+            None => self.newest_by_fingerprint.remove(fingerprint),
+        };
+    }
+
     pub(super) fn settle(
         &mut self,
         run: i64,
@@ -98,7 +127,7 @@ impl State {
     ) -> Result<Settled, Error> {
         let answer = settlement.answer.take();
         let settled = self.run(run)?.jobs.settle(worker, settlement)?;
-        self.answers.extend(answer);
+        self.answers.extend(answer.map(|(key, answer)| (key, (run, answer))));
         Ok(settled)
     }
 
@@ -118,7 +147,7 @@ impl State {
     }
 
     pub(super) fn answers(&self, keys: &[[u8; 32]]) -> Vec<Option<Answer>> {
-        keys.iter().map(|key| self.answers.get(key).cloned()).collect()
+        keys.iter().map(|key| self.answers.get(key).map(|(_, answer)| answer.clone())).collect()
     }
 
     pub(super) fn set_note(&mut self, name: String, note: String) {
@@ -131,6 +160,11 @@ impl State {
 }
 
 impl Entry {
+    pub(super) fn living_workers(&self) -> u64 {
+        let now = now();
+        self.workers.values().filter(|seen| seen.is_alive(now)).count() as u64
+    }
+
     /// Adds a worker, and takes over the jobs of dead ones.
     pub(super) fn join(&mut self, lease: Lease) -> (RunRecord, i64, Vec<Interrupted>) {
         self.last_worker += 1;
@@ -238,4 +272,9 @@ impl Entry {
             self.record.status = status;
         }
     }
+}
+
+/// Returns whether a note is one of a run: its name ends in `/` and the run's id.
+fn is_note_of(name: &str, id: &str) -> bool {
+    name.strip_suffix(id).is_some_and(|rest| rest.ends_with('/'))
 }

@@ -26,9 +26,14 @@ pub(super) struct Locks {
 impl Locks {
     /// Opens the locks in the folder of a run, which is created.
     pub(super) async fn of(store: &Path, run: &str) -> Result<Self, Error> {
-        let folder = store.join(run);
-        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
-        Ok(Self { folder })
+        let locks = Self::at(store, run);
+        antiphon_fs::create_dir(&locks.folder).await.map_err(Error::files)?;
+        Ok(locks)
+    }
+
+    /// Names the folder of a run, which is not created: there are no locks in one that does not exist.
+    pub(super) fn at(store: &Path, run: &str) -> Self {
+        Self { folder: store.join(run) }
     }
 
     /// Acquires a new lock, and returns it with its name.
@@ -132,6 +137,16 @@ pub(super) fn heartbeat(
         others: (others.len() - dead.len()) as u64,
         interrupted,
     })
+}
+
+/// Returns the number of a run's workers that are alive, as one sees it who is none of them; those in `dead` are not.
+pub(super) fn living(connection: &Connection, run: i64, dead: &[i64]) -> rusqlite::Result<u64> {
+    let now = now();
+    let mut workers =
+        connection.prepare_cached("SELECT id, seen, since, lease FROM workers WHERE run = ?1")?;
+    let workers = workers.query_map([run], |row| Ok((row.get::<_, i64>(0)?, seen(row, 1)?)))?;
+    let workers = workers.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(workers.iter().filter(|(id, seen)| !dead.contains(id) && seen.is_alive(now)).count() as u64)
 }
 
 /// Renews the lease of a worker, also of one that was declared dead.

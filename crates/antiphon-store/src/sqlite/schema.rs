@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// The migrations, each from one version of the file format to the next. Never change one that was released: add another.
-const MIGRATIONS: [&str; 7] = ["
+const MIGRATIONS: [&str; 8] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -197,6 +197,9 @@ const MIGRATIONS: [&str; 7] = ["
     -- The calls per second that the worker measured, and the part of the limit within which it did.
     ALTER TABLE limit_parts ADD COLUMN rate REAL;
     ALTER TABLE limit_parts ADD COLUMN rate_part REAL;
+", "
+    -- The run that stored the answer, and with which it is deleted; unknown for answers of earlier versions.
+    ALTER TABLE answers ADD COLUMN run INTEGER;
 "];
 
 /// The longest wait for another process that keeps the file busy.

@@ -117,7 +117,7 @@ pub(super) fn settle(
         other => settle_late(connection, key, WorkerOf { run, worker }, settlement, other.is_none())?,
     };
     if let Some((fingerprint, answer)) = settlement.answer.as_ref().filter(|_| outcome.is_ok()) {
-        cache(connection, fingerprint, answer)?;
+        cache(connection, run, fingerprint, answer)?;
     }
     Ok(outcome)
 }
@@ -291,9 +291,9 @@ fn lose(connection: &Connection, key: i64, attempt: u32, reserved: Option<i64>) 
 }
 
 /// Caches an answer for callers that ask the same.
-fn cache(connection: &Connection, fingerprint: &[u8; 32], answer: &Answer) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)
-        VALUES (?1, ?2, ?3, ?4, ?5)";
+fn cache(connection: &Connection, run: i64, fingerprint: &[u8; 32], answer: &Answer) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens, run)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     connection
         .prepare_cached(sql)?
         .execute(params![
@@ -302,6 +302,7 @@ fn cache(connection: &Connection, fingerprint: &[u8; 32], answer: &Answer) -> ru
             answer.model,
             answer.input_tokens.map(signed),
             answer.output_tokens.map(signed),
+            run,
         ])
         .map(drop)
 }

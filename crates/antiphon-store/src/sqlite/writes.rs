@@ -1,7 +1,7 @@
 use rusqlite::{Connection, params};
 
 use super::codes::{index, key, signed, unsigned};
-use super::reads;
+use super::{leases, reads};
 use crate::backend::now;
 use crate::job::JobState;
 use crate::record::{NewRun, RunRecord, RunStatus};
@@ -92,6 +92,26 @@ pub(super) fn cancel(connection: &Connection, run: i64) -> rusqlite::Result<RunR
         WHERE seq = ?1 AND status NOT IN ('finished', 'cancelled')";
     connection.execute(sql, params![run, now()])?;
     record(connection, run)
+}
+
+/// Deletes a run without living workers, and returns their number. Calls that were cut off keep no trace.
+pub(super) fn delete(connection: &Connection, run: i64, id: &str, dead: &[i64]) -> rusqlite::Result<u64> {
+    let living = leases::living(connection, run, dead)?;
+    if living > 0 {
+        return Ok(living);
+    }
+    for table in ["jobs", "rows", "late", "lost_attempts"] {
+        let sql = format!("DELETE FROM {table} WHERE key >= ?1 AND key < ?2");
+        connection.execute(&sql, [key(run, 0), key(run + 1, 0)])?;
+    }
+    connection
+        .execute("DELETE FROM limit_parts WHERE worker IN (SELECT id FROM workers WHERE run = ?1)", [run])?;
+    for table in ["workers", "uniques", "tallies", "answers"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run])?;
+    }
+    connection.execute("DELETE FROM notes WHERE substr(name, -length(?1)) = ?1", [format!("/{id}")])?;
+    connection.execute("DELETE FROM runs WHERE seq = ?1", [run])?;
+    Ok(0)
 }
 
 pub(super) fn set_request(connection: &Connection, run: i64, request: &str) -> rusqlite::Result<()> {

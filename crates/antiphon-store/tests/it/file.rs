@@ -34,7 +34,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(7);
+    newer(8);
     assert!(place.open().await.runs().await.unwrap().is_empty());
 }
 
@@ -47,6 +47,7 @@ async fn file_of_format(version: u32) -> File {
     drop(run);
     let old = rusqlite::Connection::open(&place.path).unwrap();
     old.execute_batch("UPDATE jobs SET lost = 1, possible = 7, held = 7").unwrap();
+    old.execute_batch("ALTER TABLE answers DROP COLUMN run").unwrap();
     if version < 7 {
         old.execute_batch(
             "ALTER TABLE limit_parts DROP COLUMN rate; ALTER TABLE limit_parts DROP COLUMN rate_part",
@@ -87,7 +88,7 @@ fn before_workers(file: &rusqlite::Connection) {
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_migrated() {
-    for version in [1, 2, 3, 4, 5, 6] {
+    for version in [1, 2, 3, 4, 5, 6, 7] {
         let place = file_of_format(version).await;
         let store = place.open().await;
         let run = store.open_run(NewRun::new("f")).await.unwrap();
@@ -107,7 +108,7 @@ async fn a_file_of_an_older_version_is_migrated() {
         assert_eq!(store.cancel("latest").await.unwrap().status, RunStatus::Cancelled);
         let file = rusqlite::Connection::open(&place.path).unwrap();
         let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(format, 7);
+        assert_eq!(format, 8);
     }
 }
 

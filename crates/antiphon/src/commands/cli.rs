@@ -1,3 +1,13 @@
+//! The definition of the command line: commands, flags and their help texts.
+//!
+//! Doc comments on commands, arguments and values are the help texts that a user sees, and the manual and the
+//! completions are derived from them. Values are checked here as far as that is possible without reading a file, so
+//! that a wrong one is a usage error (exit code 2) before anything starts. Nothing here prints.
+//!
+//! Arguments that several commands share are structs of their own, flattened into each command: `RunArgs` for all that
+//! start a run, `LimitArgs` for the limits, `OutArgs` for the output folder. Their methods return the plain data of the
+//! operations.
+
 mod content;
 mod experiment;
 mod help;
@@ -121,36 +131,19 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether the result of the command is one JSON document.
+    /// Whether the result of the command is one JSON document. Its error is then one as well, since a program reads it.
     pub(super) fn wants_json(&self) -> bool {
         match self {
             Self::Generate(args) => args.how.run.json,
-            Self::Experiment(args) => match &args.command {
-                ExperimentCommand::Generate { how, .. } => how.run.json,
-                ExperimentCommand::List { json }
-                | ExperimentCommand::Show { json, .. }
-                | ExperimentCommand::History { json, .. } => *json,
-                _ => false,
-            },
+            Self::Experiment(args) => args.command.wants_json(),
             Self::Map(args) => args.run.json,
             Self::Content(args) => args.run.json,
             Self::Fetch(args) => args.json,
             Self::Models(args) => args.json,
             Self::Doctor(args) => args.json,
-            Self::Local(LocalArgs {
-                command: LocalCommand::Status { json } | LocalCommand::Models { json },
-            }) => *json,
-            Self::Runs(args) => match &args.command {
-                RunsCommand::List { json }
-                | RunsCommand::Show { json, .. }
-                | RunsCommand::Diff { json, .. } => *json,
-                _ => false,
-            },
-            Self::Local(_)
-            | Self::Simulate(_)
-            | Self::Config(_)
-            | Self::Completions { .. }
-            | Self::Man { .. } => false,
+            Self::Local(args) => args.command.wants_json(),
+            Self::Runs(args) => args.command.wants_json(),
+            Self::Simulate(_) | Self::Config(_) | Self::Completions { .. } | Self::Man { .. } => false,
         }
     }
 }
@@ -331,6 +324,16 @@ pub(super) enum LocalCommand {
     },
 }
 
+impl LocalCommand {
+    /// Whether the result is one JSON document.
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Status { json } | Self::Models { json } => *json,
+            Self::Pull { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
@@ -360,6 +363,7 @@ pub(super) enum ProgressMode {
 }
 
 impl ModelsArgs {
+    /// Returns the flags from which the settings are resolved: the provider and its address.
     pub(super) fn flags(&self) -> Flags {
         let mut flags = Flags::default();
         (flags.provider, flags.base_url) = (self.provider.clone(), self.base_url.clone());
@@ -367,10 +371,12 @@ impl ModelsArgs {
     }
 }
 
+/// Parses a concurrency limit: a whole number of at least 1.
 fn concurrency(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
+/// Parses a duration in seconds, such as `0.5`; 0 is rejected, since a run with that deadline would start no call.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
@@ -378,16 +384,19 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a positive number of seconds".to_owned())
 }
 
+/// Parses a duration in whole milliseconds, from 0.
 fn millis(text: &str) -> Result<Duration, String> {
     let millis = text.parse().map_err(|_| "expected a whole number of milliseconds".to_owned())?;
     Ok(Duration::from_millis(millis))
 }
 
+/// Parses a finite number above 0, such as a rate.
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
+/// Parses a fraction, from 0 to 1 inclusive.
 fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
     part.ok_or_else(|| "expected a number from 0 to 1".to_owned())

@@ -1,3 +1,14 @@
+//! `content`: websites from notes, one page for each file of notes and each theme.
+//!
+//! Stdout has the number of pages and the path of the index, or with `--json` one document of the schema
+//! `antiphon.content/1`; stderr has what is missing: notes that could not be read, pages without an answer, and
+//! statements that were removed from the copy because they are not in the notes or repeat an earlier one. The notes are
+//! the only source of facts, so what a model adds is a hallucination.
+//!
+//! A page is a row of a run over rows, so that resume, retry and Ctrl-C are those of `rows`. Exit codes: 0 if each page
+//! has an answer and all notes were read, 4 if some have, 5 if none has; a run that stopped early has the code of the
+//! stop.
+
 use antiphon_engine::{MapReport, Meter};
 use antiphon_pipeline::content::{Reason, SitePage};
 use antiphon_render::Theme;
@@ -7,10 +18,11 @@ use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
 use super::output::{self, Talk};
-use super::progress::{Live, by_others, cost, counted, in_tokens};
+use super::progress::{Live, and_more, by_others, cost, counted, in_tokens};
 use super::rows::{Ending, RowsRun};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
+/// Plans or runs the generation of a site.
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
     let front = Front::new(&args.run.flags(args.out.folder())).await?;
@@ -21,6 +33,8 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
     run.go(finish).await
 }
 
+/// Builds the request from the flags. Reads the themes and the fallback content, so that a wrong one fails before any
+/// call.
 async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
     let themes = Theme::find(&args.theme).await.map_err(OperationError::from)?;
     let mut request = RunRequest::content(args.inputs.clone(), &themes, args.sampling.parameters())?;
@@ -46,6 +60,7 @@ pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, Co
     Ok(ending.interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code))
 }
 
+/// Returns the document of `--json`; `files` are those of the site, the index last.
 fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {
     let files: Vec<String> = made.files.iter().map(|file| file.display().to_string()).collect();
     json!({
@@ -59,17 +74,10 @@ fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {
     })
 }
 
+/// Formats the result: the pages that have content, what they took, and the path of the index.
 fn as_text(made: &ContentResult) -> String {
     let done = made.pages.iter().filter(|page| page.content.is_some()).count();
-    let MapReport { input_tokens, output_tokens, cost_usd_micros, base_url, .. } = &made.report;
-    let how = match base_url {
-        None => "drafts by text statistics: no language model was used".to_owned(),
-        Some(_) => {
-            let taken = format!("{}, {}", in_tokens(*input_tokens, *output_tokens), cost(*cost_usd_micros));
-            let others = by_others(&made.report.served_models, &made.report.model);
-            std::iter::once(taken).chain(others).collect::<Vec<_>>().join(", ")
-        }
-    };
+    let how = taken(&made.report);
     let mut text = match made.pages.len() {
         all if all == done => format!("{} ({how})\n", counted(all, "page")),
         all => format!("{done} of {} ({how})\n", counted(all, "page")),
@@ -80,30 +88,65 @@ fn as_text(made: &ContentResult) -> String {
     text
 }
 
+/// Formats the tokens, the cost and the fallback models of a run. A run without an address used no model: its drafts
+/// are text statistics, which the reader of the pages must know.
+fn taken(report: &MapReport) -> String {
+    if report.base_url.is_none() {
+        return "drafts by text statistics: no language model was used".to_owned();
+    }
+    let tokens = in_tokens(report.input_tokens, report.output_tokens);
+    let taken = format!("{tokens}, {}", cost(report.cost_usd_micros));
+    let others = by_others(&report.served_models, &report.model);
+    std::iter::once(taken).chain(others).collect::<Vec<_>>().join(", ")
+}
+
 /// Reports failures, removals and hints, and returns the exit code.
 fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
-    let ContentResult { report, pages, failures, skipped, .. } = made;
     let talk = ending.talk;
     if outcome.reused {
-        let advice = if ending.is_resume { "" } else { "; use --fresh to start a new run" };
-        talk.line(&format!("run already finished: pages rebuilt, with 0 calls{advice}"));
+        ending.reused("pages rebuilt");
     }
-    for failure in failures {
-        talk.warning(failure);
-    }
-    if !skipped.is_empty() {
-        let names: Vec<&str> = skipped.iter().take(5).map(String::as_str).collect();
-        talk.line(&format!(
-            "{} of unknown type skipped: {}",
-            counted(skipped.len(), "file"),
-            names.join(", ")
-        ));
-    }
-    warn_of_missing(pages, talk);
+    warn_of_notes(made, talk);
+    warn_of_missing(&made.pages, talk);
     // Removals were reported when the pages were generated; a rebuild does not repeat them.
     if !outcome.reused {
-        pages.iter().for_each(|page| warn_of_removed(page, talk));
+        made.pages.iter().for_each(|page| warn_of_removed(page, talk));
     }
+    hint_at_retry(made, talk);
+    talk.line(&format!("content and report: {}", outcome.folder.display()));
+    match &outcome.stop {
+        Some(stop) => ending.stopped(stop),
+        None => code(made),
+    }
+}
+
+/// Returns the exit code of a run that was not stopped. A page with fallback content has no answer, so it counts as
+/// failed.
+fn code(made: &ContentResult) -> u8 {
+    let answered = made.pages.iter().filter(|page| page.error.is_none()).count();
+    match answered {
+        answered if answered == made.pages.len() && made.failures.is_empty() => OK,
+        0 => ALL_FAILED,
+        _ => SOME_FAILED,
+    }
+}
+
+/// Reports the notes that could not be read, and the first few files that are no notes.
+fn warn_of_notes(made: &ContentResult, talk: Talk) {
+    for failure in &made.failures {
+        talk.warning(failure);
+    }
+    let skipped = &made.skipped;
+    if !skipped.is_empty() {
+        let names: Vec<&str> = skipped.iter().take(5).map(String::as_str).collect();
+        let files = counted(skipped.len(), "file");
+        talk.line(&format!("{files} of unknown type skipped: {}", names.join(", ")));
+    }
+}
+
+/// Names the command that retries the failed pages, and reports the calls that were possibly billed without an answer.
+fn hint_at_retry(made: &ContentResult, talk: Talk) {
+    let report = &made.report;
     if made.failed_rows.is_some() {
         talk.hint(&format!("retry the failed pages: antiphon runs retry-failed {}", report.run_id));
     }
@@ -111,19 +154,20 @@ fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
         let calls = counted(report.possibly_billed.calls, "call");
         talk.warning(&format!("possibly billed: {calls} without an answer"));
     }
-    talk.line(&format!("content and report: {}", outcome.folder.display()));
-    let answered = pages.iter().filter(|page| page.error.is_none()).count();
-    match &outcome.stop {
-        Some(stop) => ending.stopped(stop),
-        None if answered == pages.len() && failures.is_empty() => OK,
-        None if answered == 0 => ALL_FAILED,
-        None => SOME_FAILED,
-    }
 }
 
 /// Reports the pages without an answer: for each reason, the first few.
 fn warn_of_missing(pages: &[SitePage], talk: Talk) {
     const NAMED: usize = 3;
+    for (reason, names) in by_reason(pages) {
+        let more = and_more(names.len().saturating_sub(NAMED));
+        talk.warning(&format!("{}{more}: {reason}", names[..names.len().min(NAMED)].join(", ")));
+    }
+}
+
+/// Groups the names of the pages without an answer by the reason, in the order in which the reasons occur first. One
+/// wrong key fails all pages with the same message, which is then printed once.
+fn by_reason(pages: &[SitePage]) -> Vec<(String, Vec<String>)> {
     let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
     for page in pages {
         let Some(error) = &page.error else { continue };
@@ -134,24 +178,16 @@ fn warn_of_missing(pages: &[SitePage], talk: Talk) {
             None => by_reason.push((reason, vec![name])),
         }
     }
-    for (reason, names) in by_reason {
-        let more = match names.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        talk.warning(&format!("{}{more}: {reason}", names[..names.len().min(NAMED)].join(", ")));
-    }
+    by_reason
 }
 
+/// Reports what was removed from the copy of a page, for each of the two reasons the first five places.
 fn warn_of_removed(page: &SitePage, talk: Talk) {
     let name = format!("{} in {}", page.notes, page.theme);
     for (why, reason) in [(Reason::NotInNotes, "not in the notes"), (Reason::Repeated, "repeated")] {
         let places = page.removed.iter().filter(|removed| removed.why == why);
         let places: Vec<String> = places.map(|removed| format!("{} {}", removed.at, removed.value)).collect();
-        let more = match places.len().saturating_sub(5) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(places.len().saturating_sub(5));
         if !places.is_empty() {
             let first = places[..places.len().min(5)].join(", ");
             talk.warning(&format!("{name}: removed ({reason}): {first}{more}"));

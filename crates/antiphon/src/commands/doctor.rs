@@ -1,3 +1,18 @@
+//! `doctor`: the state of all providers, with advice on what is missing.
+//!
+//! Providers are checked concurrently, for at most 5 s each, by requests that cost nothing: no model is called. Stdout
+//! has a line per provider, and a second one with the advice, or with `--json` one document of the schema
+//! `antiphon.doctor/1`.
+//!
+//! | mark | state |
+//! |---|---|
+//! | `ok` | the provider answers |
+//! | `--` | not set up, or the engine does not run; this is no failure, since few users set up all providers |
+//! | `!!` | set up, but does not work |
+//!
+//! Exit codes: 0 if no provider failed; 3 if one has a wrong configuration, key or account; else 4. Ctrl-C ends the
+//! command.
+
 use antiphon_llm::{ErrorKind, Health};
 use antiphon_providers::registry;
 use serde_json::json;
@@ -10,16 +25,12 @@ use super::progress::counted;
 use crate::operations::{self, Checkup, CheckupResult};
 use crate::runtime::{Flags, ProviderSettings, known_providers};
 
+/// Checks all providers, and prints their states.
 pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandError> {
     let Front { settings, environment, files } = Front::new(&Flags::default()).await?;
     let mut providers = known_providers(&environment, &files);
-    // Skips providers that have no address until the user names one, and offline, which needs none.
-    let is_somewhere = |named: &ProviderSettings| {
-        named.base_url.is_some() || registry::entry(&named.name).is_none_or(|entry| entry.base_url.is_some())
-    };
-    providers.retain(|(_, named)| {
-        named.as_ref().map_or(true, |named| !named.kind.is_offline && is_somewhere(named))
-    });
+    // A wrong configuration is checked, too: it is reported with its error.
+    providers.retain(|(_, named)| named.as_ref().map_or(true, is_checked));
     talk.line(&format!("checking {} providers, for at most 5 seconds", providers.len()));
     let checkups = operations::doctor(&settings, &providers).await;
     let document = || json!({ "schema": "antiphon.doctor/1", "providers": checkups });
@@ -30,6 +41,15 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
     Ok(checkups.iter().filter_map(code).min().unwrap_or(OK))
 }
 
+/// Whether a provider is checked: not one that has no address until the user names one, and not offline, which needs
+/// none.
+fn is_checked(named: &ProviderSettings) -> bool {
+    let is_somewhere = || {
+        named.base_url.is_some() || registry::entry(&named.name).is_none_or(|entry| entry.base_url.is_some())
+    };
+    !named.kind.is_offline && is_somewhere()
+}
+
 /// Returns the exit code of a failed checkup: configuration for a wrong file or key, else that of a partial failure.
 fn code(checkup: &Checkup) -> Option<u8> {
     let CheckupResult::Failed(err) = &checkup.result else { return None };
@@ -38,29 +58,40 @@ fn code(checkup: &Checkup) -> Option<u8> {
     Some(if of_configuration { CONFIG } else { SOME_FAILED })
 }
 
+/// Formats the checkups as a list, aligned by the longest name.
 fn as_list(checkups: &[Checkup]) -> String {
     let width = checkups.iter().map(|checkup| checkup.name.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for Checkup { name, base_url, result, advice, .. } in checkups {
-        let mark = match result.status() {
-            "ok" => "ok",
-            "absent" => "--",
-            _ => "!!",
-        };
-        let found = result.health().map(described).or(result.message()).unwrap_or_default();
-        let base_url = base_url
-            .as_ref()
-            .filter(|_| mark != "!!")
-            .map(|base_url| format!(" at {base_url}"))
-            .unwrap_or_default();
-        text.push_str(&format!("{mark}  {name:<width$}  {found}{base_url}\n"));
-        if let Some(advice) = advice {
-            text.push_str(&format!("    {:<width$}  {advice}\n", ""));
-        }
+    checkups.iter().map(|checkup| entry(checkup, width)).collect()
+}
+
+/// Formats one checkup: mark, name, state and address, and the advice on a second line. The message of a failure names
+/// the address itself.
+fn entry(checkup: &Checkup, width: usize) -> String {
+    let Checkup { name, base_url, result, advice, .. } = checkup;
+    let mark = mark(result);
+    let found = result.health().map(described).or(result.message()).unwrap_or_default();
+    let base_url = base_url
+        .as_ref()
+        .filter(|_| mark != "!!")
+        .map(|base_url| format!(" at {base_url}"))
+        .unwrap_or_default();
+    let mut text = format!("{mark}  {name:<width$}  {found}{base_url}\n");
+    if let Some(advice) = advice {
+        text.push_str(&format!("    {:<width$}  {advice}\n", ""));
     }
     text
 }
 
+/// Returns the mark of a state, in two columns.
+fn mark(result: &CheckupResult) -> &'static str {
+    match result.status() {
+        "ok" => "ok",
+        "absent" => "--",
+        _ => "!!",
+    }
+}
+
+/// Formats the health of a provider: latency, HTTP version, models, slots and the server's version, as far as known.
 fn described(health: &Health) -> String {
     let mut parts = vec![format!("{} ms", health.latency.as_millis())];
     parts.extend(health.http_version.map(str::to_owned));

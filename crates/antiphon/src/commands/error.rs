@@ -1,3 +1,16 @@
+//! Errors as the command line reports them: exit code, message, and hints on what to type next.
+//!
+//! An `OperationError` is the same for all front ends. Here its kind becomes an exit code, and its hints, which are
+//! data, become sentences with the flags and commands of this program. Errors that only the command line has, such as a
+//! missing confirmation, are made here directly.
+//!
+//! Messages have the form `cannot do: why`, lower case and without a full stop; what to do is in the hints. With
+//! `--json` the error is also a document on stdout:
+//!
+//! ```json
+//! { "schema": "antiphon.error/1", "error": "…", "hints": ["…"] }
+//! ```
+
 use std::fmt;
 
 use serde::Serialize;
@@ -6,16 +19,23 @@ use serde_json::json;
 use crate::operations::{Hint, OperationError, OperationErrorKind};
 use crate::runtime::{ConfigError, ConnectError};
 
-/// Exit codes; the more urgent of several wins.
+/// The exit code of success. Of several exit codes the more urgent wins.
 pub(super) const OK: u8 = 0;
+/// A defect of this program, or a disk or a store that cannot be used.
 pub(super) const INTERNAL: u8 = 1;
+/// A wrong flag, input or recipe; the code that clap uses for its own errors as well.
 pub(super) const USAGE: u8 = 2;
+/// A wrong setting, key, account or output folder: the same command fails again until it is changed.
 pub(super) const CONFIG: u8 = 3;
+/// Some of the work failed or is left.
 pub(super) const SOME_FAILED: u8 = 4;
+/// All of the work failed.
 pub(super) const ALL_FAILED: u8 = 5;
 /// The budget is used up.
 pub(super) const BUDGET: u8 = 6;
+/// Ctrl-C: 128 and the number of SIGINT, 2, as shells report it.
 pub(super) const INTERRUPTED: u8 = 130;
+/// SIGTERM: 128 and its number, 15.
 pub(super) const TERMINATED: u8 = 143;
 
 /// A failed command: exit code, message, and hints on what to type next.
@@ -26,7 +46,8 @@ pub(super) struct CommandError {
     hints: Vec<String>,
 }
 
-/// Returns the exit code of a kind of error.
+/// Returns the exit code of a kind of error. A busy store is an internal error: waiting and repeating may help, no flag
+/// does.
 pub(super) fn exit_code(kind: OperationErrorKind) -> u8 {
     match kind {
         OperationErrorKind::Request | OperationErrorKind::NotFound | OperationErrorKind::Conflict => USAGE,
@@ -40,10 +61,12 @@ pub(super) fn exit_code(kind: OperationErrorKind) -> u8 {
 }
 
 impl CommandError {
+    /// Creates an error without hints.
     pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hints: Vec::new() }
     }
 
+    /// Creates the error of a defect of this program or of the machine.
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Self::new(INTERNAL, message)
     }
@@ -54,20 +77,23 @@ impl CommandError {
         Self { code: exit_code(err.kind()), message: err.to_string(), hints }
     }
 
+    /// Adds a hint: one imperative sentence on what to type next.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
+    /// Returns the exit code.
     pub(super) fn code(&self) -> u8 {
         self.code
     }
 
+    /// Returns the hints, in the order in which they are printed.
     pub(super) fn hints(&self) -> &[String] {
         &self.hints
     }
 
-    /// Puts `what` before the message.
+    /// Puts `what` before the message, such as the input, where a command has several.
     pub(super) fn about(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
@@ -106,7 +132,8 @@ impl Repeat {
 /// The way to try a recipe without a provider: the address is the default one of `antiphon simulate`.
 const TRY_SIMULATOR: &str = "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1";
 
-/// Returns the text of a hint.
+/// Returns the text of a hint, for the command line: it names flags, commands and variables. `repeat` is the command
+/// that resumes the run. The match has no wildcard arm, so that a new hint needs a text.
 pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
     let command = repeat.command();
     let text = match hint {

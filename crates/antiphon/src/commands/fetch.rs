@@ -1,3 +1,16 @@
+//! `fetch`: concurrent downloads, to files in a folder or to stdout.
+//!
+//! | | `--out DIR` | without |
+//! |---|---|---|
+//! | stdout | the paths of the files, or with `--json` one document | the bodies, in the order of the URLs |
+//! | stderr | a line for each URL as it ends | errors |
+//! | size | unlimited, streamed to disk | held in memory, so limited |
+//! | Ctrl-C | partial files are kept, and resumed by the next run | ends the process |
+//!
+//! The document has the schema `antiphon.fetch/1`. One URL that fails does not stop the others. Exit codes: 0 if all
+//! were fetched, 4 if some were, 5 if none was; 2 for a folder that cannot be used; 130 or 143 for an interrupted
+//! download to files. URLs are printed without the user name, password and query that may be secrets.
+
 use antiphon_http::{Client, ErrorKind};
 use antiphon_stream::StreamExt as _;
 use futures_util::StreamExt as _;
@@ -13,6 +26,7 @@ use super::progress::counted;
 use crate::operations::{self, FetchRequest, Fetched, FetchedFile, without_secrets};
 use crate::runtime::{Flags, http_client};
 
+/// Fetches the URLs, to files or to stdout.
 pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandError> {
     let flags = Flags::default().max_concurrency(args.max_concurrency);
     let settings = Front::new(&flags).await?.settings;
@@ -27,6 +41,7 @@ pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandErro
     }
 }
 
+/// Fetches to files, reports each as it ends, and lists them at the end.
 async fn to_files(
     client: &Client,
     request: &FetchRequest,
@@ -36,27 +51,42 @@ async fn to_files(
     let cancel = CancellationToken::new();
     // Partial files are resumed by the next run, so one Ctrl-C is enough.
     let interrupts = Interrupts::listen_for_one(cancel.clone());
-    let all = args.urls.len();
-    let on_done = |fetched: &Fetched| {
-        let Fetched { number, source, result, .. } = fetched;
-        match result {
-            Ok(file) => talk.line(&format!("{number} {source}: {}", described(file))),
-            Err(_) if fetched.http_error().is_some_and(|err| err.kind() == ErrorKind::Cancelled) => {}
-            Err(err) => {
-                let message = format!("cannot fetch {source} (URL {number} of {all}): {err}");
-                talk.error(&CommandError::new(SOME_FAILED, message));
-            }
-        }
-    };
-    let fetched = operations::fetch(client, request, on_done, cancel).await.map_err(|err| {
-        let cause = std::error::Error::source(&err).map(|cause| format!(": {cause}")).unwrap_or_default();
-        CommandError::new(USAGE, format!("{err}{cause}"))
-    })?;
+    let on_done = |fetched: &Fetched| report(fetched, args.urls.len(), talk);
+    let fetched = operations::fetch(client, request, on_done, cancel).await;
+    let fetched = fetched.map_err(|err| unusable_folder(&err))?;
     let document = || json!({ "schema": "antiphon.fetch/1", "files": fetched });
-    output::print(args.json.then(document), || {
-        let files = fetched.iter().filter_map(|fetched| fetched.result.as_ref().ok());
-        files.map(|file| format!("{}\n", file.path.display())).collect()
-    })?;
+    output::print(args.json.then(document), || paths(&fetched))?;
+    let code = report_missing(&fetched, talk);
+    Ok(interrupts.code().unwrap_or(code))
+}
+
+/// Lists the paths of the files that exist now, one a line.
+fn paths(fetched: &[Fetched]) -> String {
+    let files = fetched.iter().filter_map(|fetched| fetched.result.as_ref().ok());
+    files.map(|file| format!("{}\n", file.path.display())).collect()
+}
+
+/// Reports the outcome for one of `all` URLs. One that was cancelled is not reported: the user knows the reason.
+fn report(fetched: &Fetched, all: usize, talk: Talk) {
+    let Fetched { number, source, result, .. } = fetched;
+    match result {
+        Ok(file) => talk.line(&format!("{number} {source}: {}", described(file))),
+        Err(_) if fetched.http_error().is_some_and(|err| err.kind() == ErrorKind::Cancelled) => {}
+        Err(err) => {
+            let message = format!("cannot fetch {source} (URL {number} of {all}): {err}");
+            talk.error(&CommandError::new(SOME_FAILED, message));
+        }
+    }
+}
+
+/// Returns the error of a folder in which no file can be created, with its cause.
+fn unusable_folder(err: &antiphon_fs::Error) -> CommandError {
+    let cause = std::error::Error::source(err).map(|cause| format!(": {cause}")).unwrap_or_default();
+    CommandError::new(USAGE, format!("{err}{cause}"))
+}
+
+/// Reports the number of files that are missing, and returns the exit code.
+fn report_missing(fetched: &[Fetched], talk: Talk) -> u8 {
     let missing = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
     if missing > 0 {
         let files = counted(fetched.len(), "file");
@@ -64,10 +94,10 @@ async fn to_files(
             "{missing} of {files} not fetched. Run the same command again to fetch what is missing"
         ));
     }
-    Ok(interrupts.code().unwrap_or(code(missing, fetched.len())))
+    code(missing, fetched.len())
 }
 
-/// Prints the bodies, in the order of the addresses.
+/// Prints the bodies, in the order of the addresses. Those that arrive before their turn are held in memory.
 async fn to_stdout(
     client: &Client,
     args: &FetchArgs,
@@ -83,18 +113,23 @@ async fn to_stdout(
             Ok(body) => output::result_bytes(&body)?,
             Err(err) => {
                 failed += 1;
-                let error =
-                    CommandError::new(SOME_FAILED, format!("cannot fetch {}: {err}", without_secrets(url)));
-                talk.error(&match err.kind() {
-                    ErrorKind::TooLarge { .. } => error.hint("use --out DIR, which has no limit of size"),
-                    _ => error,
-                });
+                talk.error(&not_fetched(url, &err));
             }
         }
     }
     Ok(code(failed, args.urls.len()))
 }
 
+/// Returns the error of a body that was not fetched; one that is too large for stdout can still be fetched to a file.
+fn not_fetched(url: &str, err: &antiphon_http::Error) -> CommandError {
+    let error = CommandError::new(SOME_FAILED, format!("cannot fetch {}: {err}", without_secrets(url)));
+    match err.kind() {
+        ErrorKind::TooLarge { .. } => error.hint("use --out DIR, which has no limit of size"),
+        _ => error,
+    }
+}
+
+/// Returns the exit code for the number of URLs that failed.
 fn code(failed: usize, all: usize) -> u8 {
     match failed {
         0 => OK,
@@ -103,6 +138,7 @@ fn code(failed: usize, all: usize) -> u8 {
     }
 }
 
+/// Formats a file as it was fetched: its size, whether it was resumed, or that it existed.
 fn described(file: &FetchedFile) -> String {
     match &file.download {
         None => {

@@ -1,4 +1,12 @@
 //! Parts that all commands with a run share: the workspace, the request and the progress.
+//!
+//! A command begins with a `Front`: environment and files are read once, and resolved with its flags to settings. The
+//! order of precedence is flags, environment, files, defaults. From it come the workspace, whose store opens at the
+//! first use, and the `Watch` by which the events of a run reach stderr.
+//!
+//! Two messages are printed here because only the choice of a provider shows whether they apply: a warning if the limit
+//! of open files keeps calls below the requested concurrency, and a hint at a cloud provider that is not used although
+//! its key is set.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -12,22 +20,30 @@ use super::log;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
 use crate::operations::{OperationError, RecipeSource, RunRequest, Watch, Workspace};
-use crate::runtime::{ConfigFile, Environment, Flags, Kind, Settings, resolve};
+use crate::runtime::{ConfigFile, Environment, FewConnections, Flags, Kind, Settings, resolve};
 
 /// The configuration of a command, and the workspace that it names.
 pub(super) struct Front {
+    /// The settings, resolved from flags, environment and files.
     pub(super) settings: Settings,
+    /// The environment, as it was when the command began.
     pub(super) environment: Environment,
+    /// The configuration files; the first that sets a value wins.
     pub(super) files: Vec<ConfigFile>,
 }
 
 impl Front {
+    /// Reads environment and files, and resolves the settings.
+    ///
+    /// # Errors
+    /// A configuration error for a file that cannot be read or a value that is wrong; a usage error for a wrong flag.
     pub(super) async fn new(flags: &Flags) -> Result<Self, CommandError> {
         let environment = Environment::read();
         let files = ConfigFile::load_all(&environment).await?;
         Ok(Self { settings: resolve(flags, &environment, &files)?, environment, files })
     }
 
+    /// Creates the workspace of the output folder. Neither folder nor store is created before the first run.
     pub(super) fn workspace(&self) -> Workspace {
         let workspace =
             Workspace::new(self.environment.clone(), self.files.clone(), &self.settings.out.value);
@@ -35,7 +51,8 @@ impl Front {
     }
 }
 
-/// Sets the provider, the limits and the fresh start of a request from the flags.
+/// Sets the provider, the limits and the fresh start of a request from the flags. The working directory is stored as
+/// well, since the request may name relative paths and can be resumed from another directory.
 pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
     (request.provider, request.base_url, request.model) = args.provider.named();
     request.fallback = args.provider.fallbacks();
@@ -44,7 +61,10 @@ pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
     request.base = std::env::current_dir().ok();
 }
 
-/// Reads a file that a flag names.
+/// Reads a file that a flag names, such as a recipe. Its path becomes the name by which errors refer to it.
+///
+/// # Errors
+/// A usage error for a file that cannot be read.
 pub(super) async fn source(path: &Path) -> Result<RecipeSource, CommandError> {
     let text = antiphon_fs::read_to_string(path).await;
     let text = text.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
@@ -61,16 +81,21 @@ pub(super) async fn results(
 ) -> (Option<PathBuf>, Option<PathBuf>) {
     match (&out.out, results) {
         (Some(file), None) if out.dir.is_some() || file_of_out(file, endings).await => {
-            talk.warning(&format!(
-                "--out now names the folder of runs: {0} is used as the file for results; use --results {0} instead",
-                file.display()
-            ));
+            warn_of_earlier_out(file, talk);
             (out.dir.clone(), Some(file.clone()))
         }
         // As a file it would also get the summary, in between the results.
         (_, Some(stdout)) if stdout == Path::new("/dev/stdout") => (out.folder(), Some(PathBuf::from("-"))),
         (_, results) => (out.folder(), results.cloned()),
     }
+}
+
+/// Warns that `--out` was used in its earlier meaning, which a later release will not accept.
+fn warn_of_earlier_out(file: &Path, talk: Talk) {
+    talk.warning(&format!(
+        "--out now names the folder of runs: {0} is used as the file for results; use --results {0} instead",
+        file.display()
+    ));
 }
 
 /// Closes the workspace after success and after failure, so that its store is one file.
@@ -82,45 +107,79 @@ pub(super) async fn closed<T>(
     done.map_err(CommandError::from)
 }
 
-/// Returns a watch that shows events, and names each provider once.
+/// Returns a watch that shows events, and names each provider once. Results for `-` go to stdout.
+///
+/// The watch may be cloned for several runs, whose events arrive from several tasks; they share what was announced.
 pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
-    let (live, hint) = (live.clone(), CloudHint::of(settings));
-    let few = settings.few_connections();
-    // The providers that were named, and whether the last one was chosen by default.
-    let seen = Mutex::new((HashSet::new(), false));
+    let announcements = Mutex::new(Announcements {
+        live: live.clone(),
+        talk,
+        hint: CloudHint::of(settings),
+        few: settings.few_connections(),
+        seen: HashSet::new(),
+        by_default: false,
+    });
+    let live = live.clone();
     Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match &event {
+        announcements.lock().unwrap_or_else(PoisonError::into_inner).event(&event);
+        live.event(&event);
+    })
+}
+
+/// The messages about providers that accompany the events of runs.
+struct Announcements {
+    live: Live,
+    talk: Talk,
+    /// The hint at a cloud provider, for a provider that was chosen by default.
+    hint: Option<CloudHint>,
+    /// The warning about the connection pool, for the first provider.
+    few: Option<FewConnections>,
+    /// The providers that were named.
+    seen: HashSet<String>,
+    /// Whether the last provider was chosen by default.
+    by_default: bool,
+}
+
+impl Announcements {
+    /// Prints what an event calls for: the provider at its connection, the hint once the size of the input is known.
+    fn event(&mut self, event: &RunEvent) {
+        match event {
             RunEvent::Connected { provider, by_default, offline } => {
-                seen.1 = *by_default;
-                if seen.0.insert(provider.clone()) {
-                    live.aside(|| talk.line(&format!("provider: {provider}")));
-                    if let Some(few) = few.as_ref().filter(|_| !offline && seen.0.len() == 1) {
-                        live.aside(|| talk.warning(&few.to_string()));
-                    }
-                }
+                self.by_default = *by_default;
+                self.connected(provider, *offline);
             }
             RunEvent::Started { run_id, .. } => log::run_started(run_id),
             RunEvent::Loaded { documents, bytes, .. } => {
-                if let Some(hint) = hint.as_ref().filter(|_| seen.1) {
-                    live.aside(|| talk.hint(&hint.text(*documents, *bytes)));
+                if let Some(hint) = self.hint.as_ref().filter(|_| self.by_default) {
+                    self.live.aside(|| self.talk.hint(&hint.text(*documents, *bytes)));
                 }
             }
             _ => {}
         }
-        drop(seen);
-        live.event(&event);
-    })
+    }
+
+    /// Names a provider that is new. Text statistics need no connections, so the warning about them is for models only.
+    fn connected(&mut self, provider: &str, offline: bool) {
+        if !self.seen.insert(provider.to_owned()) {
+            return;
+        }
+        self.live.aside(|| self.talk.line(&format!("provider: {provider}")));
+        if let Some(few) = self.few.as_ref().filter(|_| !offline && self.seen.len() == 1) {
+            self.live.aside(|| self.talk.warning(&few.to_string()));
+        }
+    }
 }
 
 /// A hint at what the cloud provider of a key in the environment would be sent, where, and at what cost. The key alone is no
 /// consent to send anything.
 #[derive(Debug, Clone)]
 struct CloudHint {
+    /// The address, if it is not the vendor's own.
     place: Option<String>,
 }
 
 impl CloudHint {
+    /// Returns the hint; `None` if the environment has no key.
     fn of(settings: &Settings) -> Option<Self> {
         let place = settings
             .openai_url
@@ -129,6 +188,7 @@ impl CloudHint {
         settings.has_openai_key.then_some(Self { place })
     }
 
+    /// Formats the hint for an input of a size, at about four bytes a token and with an answer of 3,000 tokens.
     fn text(&self, documents: u64, bytes: u64) -> String {
         let tokens = bytes.div_ceil(4);
         let model = Kind::find("openai").and_then(|kind| kind.default_model).unwrap_or("its default model");

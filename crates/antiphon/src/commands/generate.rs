@@ -1,3 +1,22 @@
+//! `generate`: personas from interviews, one run for each input.
+//!
+//! Stdout has the personas in short and the path of the page for each run, or with `--json` one document of the schema
+//! `antiphon.generate/1`. Personas that could not be written to disk are printed in full, since that is their only
+//! copy. Stderr has progress, then what a reader should know before use: PII, near duplicates, documents that are not
+//! quoted, findings of the validation.
+//!
+//! The runs are in progress concurrently, those of one workspace up to its limit, and one that fails does not stop the
+//! others. The first Ctrl-C drains all of them, the second one aborts them.
+//!
+//! | exit code | case |
+//! |---|---|
+//! | 0 | all runs have personas, without failures and findings at the error level |
+//! | 3 | a run failed because of the configuration, which fails again until it is changed |
+//! | 4 | some runs failed, or some have failures or findings |
+//! | that of the runs | all runs failed with the same code |
+//! | 5 | all runs failed, with different codes |
+//! | 130, 143 | interrupted, and a run did not finish |
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +34,7 @@ use super::error::{ALL_FAILED, CONFIG, CommandError, OK, Repeat, SOME_FAILED, US
 use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost, counted, is_other_model};
+use super::progress::{Live, and_more, cost, counted, is_other_model};
 use super::rows::Ending;
 use crate::operations::{
     self, Hint, OperationError, OperationErrorKind, PersonasResult, Plan, RunOutcome, RunRequest, RunResult,
@@ -23,8 +42,10 @@ use crate::operations::{
 };
 use crate::runtime::Settings;
 
+/// The outcome of one run: an error if it has no personas.
 type Outcome = Result<RunOutcome, OperationError>;
 
+/// Generates the personas of each input.
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let front = Front::new(&args.how.run.flags(args.out.folder())).await?;
     let mut recipe =
@@ -52,8 +73,10 @@ pub(super) async fn request(
 }
 
 /// Fetches the inputs that are addresses, and returns the paths of all.
+///
+/// # Errors
+/// The first input that cannot be fetched ends the command, before any model call.
 async fn fetch_inputs(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<PathBuf>, CommandError> {
-    let network_policy = if args.allow_local { NetworkPolicy::Any } else { NetworkPolicy::Public };
     let mut inputs = Vec::new();
     for input in &args.inputs {
         if !operations::is_address(input) {
@@ -61,61 +84,73 @@ async fn fetch_inputs(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Ve
             continue;
         }
         let address = input.to_string_lossy();
-        if args.how.run.provider.is_offline() {
-            let message = format!("{}: --offline uses no network", operations::without_secrets(&address));
-            return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst, Repeat::Same)));
-        }
-        let path = operations::fetch_document(&address, out, network_policy).await;
-        let path = path.map_err(|err| match network_policy {
-            // Of an address that the policy refuses; a failed name lookup or connection has other causes.
-            NetworkPolicy::Public if err.kind() == OperationErrorKind::Request => err.hint(Hint::AllowLocal),
-            _ => err,
-        })?;
+        let path = fetch_input(&address, args, out).await?;
         talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));
         inputs.push(path);
     }
     Ok(inputs)
 }
 
-/// Persona runs in one workspace.
+/// Fetches one address into the output folder. Without `--allow-local` only public addresses are fetched, by https,
+/// since an address may come from an untrusted list (SSRF); the error of a refused one names the flag.
+async fn fetch_input(address: &str, args: &GenerateArgs, out: &Path) -> Result<PathBuf, CommandError> {
+    if args.how.run.provider.is_offline() {
+        let message = format!("{}: --offline uses no network", operations::without_secrets(address));
+        return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst, Repeat::Same)));
+    }
+    let network_policy = if args.allow_local { NetworkPolicy::Any } else { NetworkPolicy::Public };
+    let path = operations::fetch_document(address, out, network_policy).await;
+    let path = path.map_err(|err| match network_policy {
+        // Of an address that the policy refuses; a failed name lookup or connection has other causes.
+        NetworkPolicy::Public if err.kind() == OperationErrorKind::Request => err.hint(Hint::AllowLocal),
+        _ => err,
+    });
+    Ok(path?)
+}
+
+/// Persona runs in one workspace. An experiment has a workspace of its own, with its own settings.
 pub(super) struct Planned {
+    /// The workspace, which is closed when its runs have ended.
     pub(super) workspace: Workspace,
+    /// The requests, one for each run.
     pub(super) requests: Vec<RunRequest>,
+    /// The settings of the workspace, with the concurrency limit of its runs.
     pub(super) settings: Settings,
 }
 
-/// Runs all plans, and reports their personas.
+/// Runs all plans, and reports their personas; with `--dry-run`, only prints an estimate.
+///
+/// # Errors
+/// An error of the dry run, or of stdout. Runs that fail are reported, and turned into the exit code.
 pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
     let jobs: usize = planned.iter().map(|one| one.requests.len()).sum();
     let live = Live::new(how.run.progress, talk, Meter::of_documents(jobs as u64));
     if how.run.dry_run {
         return dry_run(planned, how.run.json, &live, talk).await;
     }
-    let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), &live);
+    let outcomes = start_all(&planned, &tokens, &live, talk).await;
+    live.end();
+    for one in planned {
+        one.workspace.close().await;
+    }
+    let (as_json, repeat, interrupts) = (how.run.json, Repeat::of(how.run.fresh), &interrupts);
+    output::print(as_json.then(|| as_document(&outcomes)), || as_list(&outcomes))?;
+    Ok(end(&outcomes, &Ending { as_json, repeat, is_resume: false, interrupts, talk }))
+}
+
+/// Starts the runs of all plans concurrently, and returns their outcomes in order. The tokens of one watch stop them
+/// all.
+async fn start_all(planned: &[Planned], tokens: &Watch, live: &Live, talk: Talk) -> Vec<Outcome> {
+    let watches: Vec<_> = planned.iter().map(|one| watch(live, talk, &one.settings)).collect();
     let runs = planned.iter().zip(watches).map(async |(one, mut watch)| {
         (watch.drain, watch.cancel) = (tokens.drain.clone(), tokens.cancel.clone());
         one.workspace.start_all(&one.requests, one.settings.concurrent_runs(), &watch).await
     });
     // Each workspace has the concurrency limit of its own settings.
     let outcomes = live.ticking(Box::pin(futures_util::future::join_all(runs))).await;
-    live.end();
-    for one in planned {
-        one.workspace.close().await;
-    }
-    let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
-    output::print(how.run.json.then(|| as_json(&outcomes)), || as_list(&outcomes))?;
-    Ok(end(
-        &outcomes,
-        &Ending {
-            as_json: how.run.json,
-            repeat: Repeat::of(how.run.fresh),
-            is_resume: false,
-            interrupts: &interrupts,
-            talk,
-        },
-    ))
+    outcomes.into_iter().flatten().collect()
 }
 
 /// Reports one run that was resumed.
@@ -125,18 +160,9 @@ pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> 
     Ok(end(&outcomes, &Ending { as_json: false, repeat: Repeat::Same, is_resume: true, interrupts, talk }))
 }
 
-/// Prints an estimate of all plans.
+/// Prints an estimate of all plans: of their calls, tokens and cost, found without a call.
 async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) -> Result<u8, CommandError> {
-    let mut found = Vec::new();
-    for one in planned {
-        let watch = watch(live, talk, &one.settings);
-        for request in &one.requests {
-            if let Plan::Personas(plan) = one.workspace.plan(request, &watch).await? {
-                found.push(plan);
-            }
-        }
-        one.workspace.close().await;
-    }
+    let found = estimates(planned, live, talk).await?;
     live.end();
     for failure in found.iter().flat_map(|estimate| &estimate.failures) {
         talk.warning(&format!("left out {failure}"));
@@ -145,20 +171,40 @@ async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) 
         let document = json!({ "schema": "antiphon.estimates/1", "generations": found });
         return output::result(&output::json(&document)?).map(|()| OK);
     }
-    let mut text = String::new();
-    for plan in &found {
-        let GenerationEstimate { input, documents, calls, input_tokens, output_tokens, .. } = &**plan;
-        let (documents, price) = (counted(*documents, "document"), cost(plan.cost_usd_micros));
-        let calls = counted(*calls, "call");
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{documents} in {input}: {calls}, about {input_tokens} input and {output_tokens} output tokens, {price}"
-        );
-    }
+    let text: String = found.iter().map(estimate_line).collect();
     output::result(&text).map(|()| OK)
 }
 
+/// Estimates each request in turn. A workspace is closed once its requests are estimated.
+async fn estimates(
+    planned: Vec<Planned>,
+    live: &Live,
+    talk: Talk,
+) -> Result<Vec<GenerationEstimate>, CommandError> {
+    let mut found = Vec::new();
+    for one in planned {
+        let watch = watch(live, talk, &one.settings);
+        for request in &one.requests {
+            if let Plan::Personas(plan) = one.workspace.plan(request, &watch).await? {
+                found.push(*plan);
+            }
+        }
+        one.workspace.close().await;
+    }
+    Ok(found)
+}
+
+/// Formats the estimate of one run.
+fn estimate_line(plan: &GenerationEstimate) -> String {
+    let GenerationEstimate { input, documents, calls, input_tokens, output_tokens, .. } = plan;
+    let (documents, price) = (counted(*documents, "document"), cost(plan.cost_usd_micros));
+    let calls = counted(*calls, "call");
+    format!(
+        "{documents} in {input}: {calls}, about {input_tokens} input and {output_tokens} output tokens, {price}\n"
+    )
+}
+
+/// Formats the personas of all runs that have some. Errors go to stderr, by `end`.
 fn as_list(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     for outcome in outcomes {
@@ -168,45 +214,51 @@ fn as_list(outcomes: &[Outcome]) -> String {
                 let _ = list(&mut text, input, made, folder);
             }
             Ok(_) => {}
-            Err(err) => {
-                if let (Some(unwritten), Some(report)) = (err.unwritten(), err.folder()) {
-                    // Personas that could not be written are printed: they exist nowhere else, and may have been billed.
-                    let run = report.file_name().unwrap_or_default().to_string_lossy();
-                    let personas = Personas::new(run, unwritten.to_vec());
-                    text.push_str(&serde_json::to_string_pretty(&personas).unwrap_or_default());
-                    text.push('\n');
-                }
-            }
+            Err(err) => text.push_str(&unwritten(err).unwrap_or_default()),
         }
     }
     text
 }
 
+/// Returns the personas that could not be written, as JSON: they exist nowhere else, and may have been billed.
+fn unwritten(err: &OperationError) -> Option<String> {
+    let (unwritten, folder) = (err.unwritten()?, err.folder()?);
+    let run = folder.file_name().unwrap_or_default().to_string_lossy();
+    let personas = Personas::new(run, unwritten.to_vec());
+    Some(serde_json::to_string_pretty(&personas).unwrap_or_default() + "\n")
+}
+
+/// Appends the personas of a run, each with its title and the numbers of its claims, and the path of the page.
 fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) -> std::fmt::Result {
-    let Report { documents, usage, cost_usd_micros, may_cost_more, model_used, .. } = &made.report;
-    let cost = match (may_cost_more, cost(*cost_usd_micros)) {
-        (true, cost) => format!("{cost}; possibly billed: a call without an answer"),
-        (false, cost) => cost,
-    };
-    let served =
-        made.report.served_model.as_ref().filter(|served| is_other_model(served, &made.report.model));
-    let cost = served.map_or(cost.clone(), |served| format!("{cost}, by {served}"));
-    let (personas, documents) =
-        (counted(made.personas.len(), "persona"), counted(documents.len(), "document"));
-    write!(text, "{personas} from {documents} in {input}")?;
-    match (usage.input_tokens.zip(usage.output_tokens), model_used) {
-        (_, false) => writeln!(text, " (drafts by text statistics: no language model was used)")?,
-        (Some((asked, answered)), _) => {
-            writeln!(text, " ({asked} input and {answered} output tokens, {cost})")?;
-        }
-        (None, _) => writeln!(text, " ({cost})")?,
-    }
+    let personas = counted(made.personas.len(), "persona");
+    let documents = counted(made.report.documents.len(), "document");
+    writeln!(text, "{personas} from {documents} in {input} ({})", taken(&made.report))?;
     for (number, persona) in (1..).zip(&made.personas) {
         writeln!(text, "\n{number:>3}  {}\n     {}\n     {}", persona.name, persona.title, counts(persona))?;
     }
     writeln!(text, "\n{}", folder.join("personas.html").display())
 }
 
+/// Formats the tokens and the cost of a run, and a model that answered in place of the requested one.
+fn taken(report: &Report) -> String {
+    if !report.model_used {
+        return "drafts by text statistics: no language model was used".to_owned();
+    }
+    let mut taken = cost(report.cost_usd_micros);
+    if report.may_cost_more {
+        taken.push_str("; possibly billed: a call without an answer");
+    }
+    let served = report.served_model.as_ref();
+    if let Some(served) = served.filter(|served| is_other_model(served, &report.model)) {
+        taken.push_str(&format!(", by {served}"));
+    }
+    match report.usage.input_tokens.zip(report.usage.output_tokens) {
+        Some((asked, answered)) => format!("{asked} input and {answered} output tokens, {taken}"),
+        None => taken,
+    }
+}
+
+/// Formats the numbers of a persona's claims; those that no quote supports are counted as not verified.
 fn counts(persona: &Persona) -> String {
     let mut counts = vec![
         counted(persona.goals.len(), "goal"),
@@ -220,76 +272,92 @@ fn counts(persona: &Persona) -> String {
     counts.join(", ")
 }
 
-fn as_json(outcomes: &[Outcome]) -> Value {
+/// Returns the document of `--json`: the runs in the order of the inputs. Each has all keys, whether it failed or not:
+///
+/// ```json
+/// { "input": "…", "folder": "…", "reused": false, "error": null, "personas": [], "report": {} }
+/// ```
+fn as_document(outcomes: &[Outcome]) -> Value {
     let run = |outcome: &Outcome| match outcome {
-        Ok(RunOutcome { input, folder, reused, result, .. }) => {
-            let (personas, report) = match result {
-                RunResult::Personas(made) => (&made.personas[..], Some(&made.report)),
-                _ => (&[][..], None),
-            };
-            let folder = folder.display().to_string();
-            json!({
-                "input": input, "folder": folder, "reused": reused, "error": null, "personas": personas, "report": report,
-            })
-        }
-        Err(err) => {
-            let path = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
-            json!({
-                "input": path(err.input()).unwrap_or_default(),
-                "folder": path(err.folder()),
-                "reused": false,
-                "error": err.to_string(),
-                "personas": err.unwritten().unwrap_or_default(),
-                "report": err.report(),
-            })
-        }
+        Ok(outcome) => document_of(outcome),
+        Err(err) => document_of_error(err),
     };
     let runs: Vec<Value> = outcomes.iter().map(run).collect();
     json!({ "schema": "antiphon.generate/1", "runs": runs })
 }
 
+/// Returns a run that has ended, for the document.
+fn document_of(outcome: &RunOutcome) -> Value {
+    let RunOutcome { input, folder, reused, result, .. } = outcome;
+    let (personas, report) = match result {
+        RunResult::Personas(made) => (&made.personas[..], Some(&made.report)),
+        _ => (&[][..], None),
+    };
+    let folder = folder.display().to_string();
+    json!({
+        "input": input, "folder": folder, "reused": reused, "error": null, "personas": personas, "report": report,
+    })
+}
+
+/// Returns a run that failed, for the document, with the personas that could not be written.
+fn document_of_error(err: &OperationError) -> Value {
+    let path = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
+    json!({
+        "input": path(err.input()).unwrap_or_default(),
+        "folder": path(err.folder()),
+        "reused": false,
+        "error": err.to_string(),
+        "personas": err.unwritten().unwrap_or_default(),
+        "report": err.report(),
+    })
+}
+
 /// Reports failures and hints, and returns the exit code.
 fn end(outcomes: &[Outcome], ending: &Ending<'_>) -> u8 {
-    let talk = ending.talk;
-    let (mut worst, mut some_left_out) = (Vec::new(), false);
+    let (mut failed, mut some_left_out) = (Vec::new(), false);
     for outcome in outcomes {
         match outcome {
-            Ok(outcome) => {
-                if outcome.reused {
-                    let advice = if ending.is_resume { "" } else { "; use --fresh to start a new run" };
-                    talk.line(&format!("run already finished: shown again, with 0 calls{advice}"));
-                }
-                if let RunResult::Personas(made) = &outcome.result {
-                    print_validation(&made.report, talk);
-                    some_left_out |= is_lacking(&made.report);
-                }
-            }
+            Ok(outcome) => some_left_out |= report_personas(outcome, ending),
             Err(err) => {
-                talk.error(&in_context(err, outcomes.len(), ending));
-                worst.push(exit_code(err.kind()));
+                ending.talk.error(&in_context(err, outcomes.len(), ending));
+                failed.push(exit_code(err.kind()));
             }
         }
     }
-    if let Some(code) = ending.interrupts.code() {
-        if !worst.is_empty() {
-            talk.line(&format!("run {} to resume unfinished runs", ending.repeat.command()));
-            return code;
-        }
-        talk.line("everything was finished despite the interruption");
+    let interrupted = report_interruption(ending, failed.is_empty());
+    interrupted.unwrap_or_else(|| code(&failed, outcomes.len(), some_left_out))
+}
+
+/// Reports an interruption, and returns its exit code; `None` if there was none, or if all runs finished despite it.
+fn report_interruption(ending: &Ending<'_>, all_finished: bool) -> Option<u8> {
+    let code = ending.interrupts.code()?;
+    if all_finished {
+        ending.talk.line("everything was finished despite the interruption");
+        return None;
     }
-    match worst.len() {
-        0 if some_left_out => SOME_FAILED,
-        0 => OK,
-        n if n < outcomes.len() => {
-            if worst.contains(&CONFIG) {
-                CONFIG
-            } else {
-                SOME_FAILED
-            }
-        }
-        1 => worst[0],
-        _ if worst.contains(&CONFIG) => CONFIG,
-        _ if worst.iter().all(|code| *code == worst[0]) => worst[0],
+    ending.talk.line(&format!("run {} to resume unfinished runs", ending.repeat.command()));
+    Some(code)
+}
+
+/// Reports a run that has personas, and returns whether it is lacking.
+fn report_personas(outcome: &RunOutcome, ending: &Ending<'_>) -> bool {
+    if outcome.reused {
+        ending.reused("shown again");
+    }
+    let RunResult::Personas(made) = &outcome.result else { return false };
+    print_validation(&made.report, ending.talk);
+    is_lacking(&made.report)
+}
+
+/// Returns the exit code of `runs` runs, of which some `failed` with the given codes. A configuration error wins:
+/// repeating the command does not help before it is fixed.
+fn code(failed: &[u8], runs: usize, some_left_out: bool) -> u8 {
+    match failed {
+        [] if some_left_out => SOME_FAILED,
+        [] => OK,
+        _ if failed.contains(&CONFIG) => CONFIG,
+        _ if failed.len() < runs => SOME_FAILED,
+        [first, others @ ..] if others.iter().all(|code| code == first) => *first,
         _ => ALL_FAILED,
     }
 }
@@ -300,20 +368,13 @@ fn is_lacking(report: &Report) -> bool {
     !report.failures.is_empty() || report.validation.findings.iter().any(is_of_no_use)
 }
 
+/// The maximum number of lines of a kind; the report and the page have all.
+const MOST: usize = 5;
+
 /// Prints anonymisation, failures, near duplicates, coverage and findings of a run.
 fn print_validation(report: &Report, talk: Talk) {
-    /// The maximum number of lines of a kind; the report and the page have all.
-    const MOST: usize = 5;
-    if let Some(Anonymised { strategy, replaced, .. }) = &report.anonymised {
-        let kept = match strategy {
-            Strategy::Redact => "",
-            _ => "; the originals are stored in .anonymised/ in the output folder",
-        };
-        match replaced {
-            0 => talk
-                .warning("nothing was anonymised: no name, address or number was found. Check the documents, and list names with --names"),
-            found => talk.line(&format!("anonymised names, addresses and numbers: {found}{kept}")),
-        }
+    if let Some(anonymised) = &report.anonymised {
+        print_anonymised(anonymised, talk);
     }
     for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {
         talk.warning(&lacking.reason);
@@ -322,17 +383,37 @@ fn print_validation(report: &Report, talk: Talk) {
         let (Duplicate { name, like, .. }, alike) = (refused, refused.similarity * 100.0);
         talk.line(&format!("rejected {name}: near duplicate of {like}, {alike:.0} % similar"));
     }
+    print_unquoted(report, talk);
+    print_findings(&report.validation, talk);
+}
+
+/// Prints the number of replacements. None is a warning: PII that was not found is sent to the provider.
+fn print_anonymised(anonymised: &Anonymised, talk: Talk) {
+    let kept = match anonymised.strategy {
+        Strategy::Redact => "",
+        _ => "; the originals are stored in .anonymised/ in the output folder",
+    };
+    match anonymised.replaced {
+        0 => talk.warning("nothing was anonymised: no name, address or number was found. Check the documents, and list names with --names"),
+        found => talk.line(&format!("anonymised names, addresses and numbers: {found}{kept}")),
+    }
+}
+
+/// Prints the documents that no persona quotes, which may mean that their participants are not represented. Without
+/// evidence there are no quotes, so nothing is printed.
+fn print_unquoted(report: &Report, talk: Talk) {
     let unquoted: Vec<&str> = report.coverage.unquoted().collect();
     if report.evidence != Grounding::Off && !unquoted.is_empty() {
-        let more = match unquoted.len().saturating_sub(MOST) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(unquoted.len().saturating_sub(MOST));
         let names = unquoted.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
         let of = counted(report.documents.len(), "document");
         talk.line(&format!("{} of {of} quoted by no persona: {names}{more}", unquoted.len()));
     }
-    let Validation { score, findings, .. } = &report.validation;
+}
+
+/// Prints the findings at the levels warning and error, and the score if there are any.
+fn print_findings(validation: &Validation, talk: Talk) {
+    let Validation { score, findings, .. } = validation;
     let worth_a_look = || findings.iter().filter(|finding| finding.level >= Level::Warning);
     for Finding { persona, rule, message, level, .. } in worth_a_look().take(MOST) {
         let level = if *level == Level::Error { "error" } else { "warning" };
@@ -346,7 +427,8 @@ fn print_validation(report: &Report, talk: Talk) {
     }
 }
 
-/// Returns the error of one of `runs` runs, with its input and folder.
+/// Returns the error of one of `runs` runs: with its input, if there are several, with the command that resumes it, and
+/// with the folder of its partial results.
 fn in_context(err: &OperationError, runs: usize, ending: &Ending<'_>) -> CommandError {
     // Before it has a folder, a run does not exist: there is nothing to resume.
     let repeat = if err.folder().is_some() { ending.repeat } else { Repeat::Same };

@@ -1,3 +1,16 @@
+//! Ctrl-C (SIGINT) and SIGTERM: a graceful stop first, an immediate one next, an exit last.
+//!
+//! | signal | a run | work that resumes anyway |
+//! |---|---|---|
+//! | first Ctrl-C | drains: no new call, answers in progress are received and stored | cancels |
+//! | second Ctrl-C | aborts the calls in progress, which are then possibly billed | exits |
+//! | third Ctrl-C | exits | - |
+//! | SIGTERM, first | drains and aborts, since a service manager kills soon after | cancels |
+//!
+//! A stop is a `CancellationToken`, so that the work itself decides what it finishes. The exit is for work that
+//! observes no token because it blocks. The exit code is that of the last signal: 130 for SIGINT and 143 for SIGTERM,
+//! as shells use (128 plus the number of the signal).
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -14,6 +27,7 @@ use super::progress::{Live, counted};
 /// A listener for Ctrl-C (SIGINT) and SIGTERM, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Interrupts {
+    /// The exit code of the last signal; 0 before the first.
     code: Arc<AtomicU8>,
     // Aborts the listener on drop.
     _listening: JoinSet<()>,
@@ -31,26 +45,11 @@ impl Interrupts {
         Self::start(None, cancel)
     }
 
+    /// Starts the task of the listener; `drain` is the graceful stop that comes before `cancel`, if the work has one.
     fn start(drain: Option<(CancellationToken, Live)>, cancel: CancellationToken) -> Self {
         let code = Arc::new(AtomicU8::new(0));
-        let last = code.clone();
         let mut listening = JoinSet::new();
-        listening.spawn(async move {
-            let mut signals = Signals::new();
-            let first = signals.next().await;
-            last.store(first, Ordering::Relaxed);
-            if let Some((drain, live)) = drain {
-                drain.cancel();
-                if first == INTERRUPTED {
-                    let waiting = waiting(live.in_progress().await);
-                    live.aside(|| live.talk().line(&waiting));
-                    last.store(signals.next().await, Ordering::Relaxed);
-                }
-            }
-            cancel.cancel();
-            // Work that still blocks does not observe tokens, such as I/O on a disk that does not respond.
-            std::process::exit(signals.next().await.into());
-        });
+        listening.spawn(observe(drain, cancel, code.clone()));
         Self { code, _listening: listening }
     }
 
@@ -58,6 +57,28 @@ impl Interrupts {
     pub(super) fn code(&self) -> Option<u8> {
         Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)
     }
+}
+
+/// Observes the signals up to the exit of the process, and stores the exit code of the last one in `last`.
+///
+/// # Cancel safety
+/// Dropping the future ends the observation. The handlers that tokio has installed remain, so that a later Ctrl-C has
+/// no effect. The listener is therefore kept to the end of the command.
+async fn observe(drain: Option<(CancellationToken, Live)>, cancel: CancellationToken, last: Arc<AtomicU8>) {
+    let mut signals = Signals::new();
+    let first = signals.next().await;
+    last.store(first, Ordering::Relaxed);
+    if let Some((drain, live)) = drain {
+        drain.cancel();
+        if first == INTERRUPTED {
+            let waiting = waiting(live.in_progress().await);
+            live.aside(|| live.talk().line(&waiting));
+            last.store(signals.next().await, Ordering::Relaxed);
+        }
+    }
+    cancel.cancel();
+    // Work that still blocks does not observe tokens, such as I/O on a disk that does not respond.
+    std::process::exit(signals.next().await.into());
 }
 
 /// Returns the message of an interrupted run that waits for `answers` calls in progress.
@@ -80,6 +101,7 @@ struct Signals {
 
 #[cfg(unix)]
 impl Signals {
+    /// Installs the handlers; from then on the signals do not end the process.
     fn new() -> Self {
         // Without a listener, the default action of the signal remains: the program ends.
         Self {
@@ -88,7 +110,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next signal, and returns its exit code.
+    /// Waits for the next signal, and returns its exit code. Waits forever if neither handler could be installed.
     async fn next(&mut self) -> u8 {
         async fn wait(signal: &mut Option<Signal>) {
             let received = match signal {
@@ -106,6 +128,7 @@ impl Signals {
     }
 }
 
+/// Ctrl-C only: other systems have no SIGTERM.
 #[cfg(not(unix))]
 struct Signals;
 

@@ -1,3 +1,19 @@
+//! Logs on stderr, and with the feature `otel` spans and metrics to a collector.
+//!
+//! Logs are for the operator of the program; what a user must know is printed by `Talk` and does not depend on the
+//! level.
+//!
+//! | flags | level |
+//! |---|---|
+//! | `--quiet` | error |
+//! | none | warn |
+//! | `-v`, `-vv`, `-vvv` | info, debug, trace |
+//!
+//! With `--log json`, each line is a JSON document with the run's id, for a log shipper.
+//!
+//! A collector is used if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and
+//! `OTEL_SDK_DISABLED` is not `true`, the variables of the OpenTelemetry specification. Without them nothing is sent.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -27,23 +43,17 @@ pub(super) struct Log {
 
 impl Log {
     /// Starts sending logs to stderr, warnings and more with each `-v`, and spans and metrics to a collector if the
-    /// environment names one.
+    /// environment names one. `handle` is the runtime on which they are sent.
+    ///
+    /// # Errors
+    /// A configuration error if the telemetry cannot be started, such as for an invalid setting in the environment.
     pub(super) fn start(cli: &Cli, handle: &Handle) -> Result<Self, CommandError> {
-        let level = level(cli);
+        let level = level(cli.verbose, cli.quiet);
         let registry = tracing_subscriber::registry().with(to_stderr(cli).with_filter(level));
         // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
         {
-            let env = Environment::read();
-            let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-            let wanted = endpoints.iter().any(|name| env.get(name).is_some())
-                && env.get("OTEL_SDK_DISABLED") != Some("true");
-            let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
-            let telemetry =
-                telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))?;
-            if telemetry.is_some() {
-                antiphon_runtime::describe_metrics();
-            }
+            let telemetry = telemetry(handle)?;
             // Spans of files, tasks and stages are many, and exported only with the log of the same level.
             let exported = level.max(LevelFilter::INFO);
             let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(exported));
@@ -57,7 +67,8 @@ impl Log {
         }
     }
 
-    /// Flushes spans and metrics to the collector.
+    /// Flushes spans and metrics to the collector. A failure is a warning only: the command itself has succeeded.
+    /// Blocks the thread for at most 10 s, so it is called outside async code, while the runtime still runs.
     pub(super) fn end(self, talk: Talk) {
         #[cfg(feature = "otel")]
         if let Some(Err(err)) = self.telemetry.map(Telemetry::shutdown) {
@@ -68,15 +79,29 @@ impl Log {
     }
 }
 
-/// Returns the level of the log: warnings, and more with each `-v`.
-fn level(cli: &Cli) -> LevelFilter {
-    match (cli.quiet, cli.verbose) {
+/// Returns the most verbose level that is logged; clap rejects `--quiet` with `-v`.
+fn level(verbose: u8, quiet: bool) -> LevelFilter {
+    match (quiet, verbose) {
         (true, _) => LevelFilter::ERROR,
         (_, 0) => LevelFilter::WARN,
         (_, 1) => LevelFilter::INFO,
         (_, 2) => LevelFilter::DEBUG,
         (_, _) => LevelFilter::TRACE,
     }
+}
+
+/// Starts sending spans and metrics; `None` if the environment names no collector or disables the SDK.
+#[cfg(feature = "otel")]
+fn telemetry(handle: &Handle) -> Result<Option<Telemetry>, CommandError> {
+    let env = Environment::read();
+    let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    let wanted =
+        endpoints.iter().any(|name| env.get(name).is_some()) && env.get("OTEL_SDK_DISABLED") != Some("true");
+    let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
+    if let Ok(Some(_)) = &telemetry {
+        antiphon_runtime::describe_metrics();
+    }
+    telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))
 }
 
 /// Returns the layer that writes the log to stderr.

@@ -1,3 +1,15 @@
+//! `map`: a prompt on each row of a table.
+//!
+//! The results go to a file in the run's folder, to `--results FILE`, or with `--results -` to stdout as NDJSON while
+//! they arrive; then the summary goes to stderr, so that stdout has results only. Else stdout has the summary and the
+//! path of the results, or with `--json` the report as one document. Stderr has the causes of failed rows, most
+//! frequent first, and the command that retries them.
+//!
+//! A run that may cost $1 or more, or whose cost is unknown, is confirmed first if there is a terminal to ask on; a
+//! budget (`--max-cost`) makes the question unnecessary. Signals and resume are those of `rows`. Exit codes: 0 if all
+//! rows have a result, 4 if some have, 5 if none has; a run that stopped early has the code of the stop or of the
+//! signal.
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +28,7 @@ use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult
 /// The extensions by which `--out` is known to name a file, as it did before it named the folder.
 const RESULT_FILES: [&str; 1] = ["jsonl"];
 
+/// Plans or runs the recipe on the rows.
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
@@ -35,6 +48,8 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     run.go(finish).await
 }
 
+/// Builds the request from the flags. The text of the recipe is part of it, so that the run can be resumed without the
+/// file.
 async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest, CommandError> {
     let recipe = source(&args.recipe).await?;
     let mut request = RunRequest::map(&args.rows, recipe.name, recipe.text);
@@ -49,10 +64,16 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
     Ok(request)
 }
 
-/// The cost from which the user is asked first, in millionths of a US dollar.
+/// The cost from which the user is asked first, in millionths of a US dollar: $1.
 const CONFIRM_ABOVE: u64 = 1_000_000;
 
-/// Asks for confirmation of a run whose cost may reach [`CONFIRM_ABOVE`] or is unknown, if there is a user to ask.
+/// Asks for confirmation of a run whose cost may reach [`CONFIRM_ABOVE`] or is unknown, if there is a user to ask: both
+/// stdin and stderr must be a terminal. Without one, as in a script, the run starts, unless `--no-input` asks for a
+/// failure instead.
+///
+/// # Errors
+/// A usage error if the user does not confirm, or for `--no-input` where a confirmation is needed; an error of the
+/// plan.
 async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
     let RowsRun { workspace, request, watch, live, .. } = run;
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -60,24 +81,29 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
         return Ok(());
     }
     let plan = workspace.plan(request, watch).await?;
-    let rows = match &plan {
-        Plan::Rows(estimate) => estimate.rows,
-        _ => 0,
-    };
-    let (most, allow) = match plan.max_cost_usd_micros() {
-        Some(most) if most < CONFIRM_ABOVE => return Ok(()),
+    let Some((most, allow)) = doubt(&plan) else { return Ok(()) };
+    if args.no_input {
+        let message = format!("not started: this run {most}, and needs confirmation");
+        return Err(CommandError::new(USAGE, message).hint(allow));
+    }
+    ask(live.clone(), format!("this run {most}: {} rows. Continue? [y/N] ", rows_of(&plan))).await
+}
+
+/// Returns why a run must be confirmed, and how to allow it without a question; `None` if it costs less than
+/// [`CONFIRM_ABOVE`].
+fn doubt(plan: &Plan) -> Option<(String, String)> {
+    match plan.max_cost_usd_micros() {
+        Some(most) if most < CONFIRM_ABOVE => None,
         Some(most) => {
-            (format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost, Repeat::Same))
+            Some((format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost, Repeat::Same)))
         }
         // Without a price, a budget cannot be enforced.
-        None => ("has an unknown cost".to_owned(), "use --yes to allow it".to_owned()),
-    };
-    let needed =
-        CommandError::new(USAGE, format!("not started: this run {most}, and needs confirmation")).hint(allow);
-    if args.no_input {
-        return Err(needed);
+        None => Some(("has an unknown cost".to_owned(), "use --yes to allow it".to_owned())),
     }
-    let (live, question) = (live.clone(), format!("this run {most}: {rows} rows. Continue? [y/N] "));
+}
+
+/// Asks a question on a thread that may block, and fails unless the answer is yes. An end of stdin is no consent.
+async fn ask(live: Live, question: String) -> Result<(), CommandError> {
     let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
     let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
     if matches!(&*answer, "y" | "Y" | "yes") {
@@ -87,7 +113,16 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
     }
 }
 
-/// Fails if the results would overwrite the rows or the recipe.
+/// Returns the number of rows of a plan.
+fn rows_of(plan: &Plan) -> u64 {
+    match plan {
+        Plan::Rows(estimate) => estimate.rows,
+        _ => 0,
+    }
+}
+
+/// Fails if the results would overwrite the rows or the recipe. Paths are compared with links resolved; a file that
+/// does not exist has only its absolute path.
 async fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), CommandError> {
     let place = async |path: &Path| match antiphon_fs::canonical(path).await {
         Ok(place) => Some(place),
@@ -104,7 +139,11 @@ async fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), 
     Ok(())
 }
 
-/// Copies the rows of stdin to a temporary file, so that they can be read more than once.
+/// Copies the rows of stdin to a temporary file, so that they can be read more than once: for the plan and for the run.
+/// The file is removed when the returned handle is dropped.
+///
+/// # Errors
+/// A usage error if stdin cannot be read or the file cannot be written.
 async fn spool_stdin(args: &MapArgs) -> Result<Option<antiphon_fs::NamedTempFile>, CommandError> {
     if args.rows != Path::new("-") {
         return Ok(None);
@@ -135,6 +174,7 @@ pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, Co
     Ok(end(outcome, made, ending))
 }
 
+/// Returns the document of `--json`: the report, with the folder and the files of the run.
 fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let mut document = json!(made.report);
@@ -145,57 +185,32 @@ fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
     document
 }
 
+/// Formats the summary: one line with the parts that apply, and the path of the results.
 fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     let MapReport { rows, accepted, failed, left, calls, cached, .. } = &made.report;
     let mut parts = vec![format!("{accepted} of {} done", counted(*rows, "row"))];
-    if *failed > 0 {
-        parts.push(format!("{failed} failed"));
-    }
-    if *left > 0 {
-        parts.push(format!("{left} left"));
-    }
+    parts.extend((*failed > 0).then(|| format!("{failed} failed")));
+    parts.extend((*left > 0).then(|| format!("{left} left")));
     parts.push(counted(*calls, "call"));
-    if *cached > 0 {
-        parts.push(format!("{cached} from the cache"));
-    }
+    parts.extend((*cached > 0).then(|| format!("{cached} from the cache")));
     parts.push(in_tokens(made.report.input_tokens, made.report.output_tokens));
     parts.push(cost(made.report.cost_usd_micros));
     parts.extend(by_others(&made.report.served_models, &made.report.model));
     if outcome.resumed_at > 0 && !outcome.reused {
         parts.push("total of all sessions".to_owned());
     }
-    let mut text = parts.join(", ") + "\n";
-    if let Some(path) = &made.results {
-        text.push_str(&format!("{}\n", path.display()));
-    }
-    text
+    let results = made.results.as_ref().map(|path| format!("{}\n", path.display()));
+    parts.join(", ") + "\n" + &results.unwrap_or_default()
 }
 
 /// Reports failures and hints, and returns the exit code.
 fn end(outcome: &RunOutcome, made: &MapResult, ending: &Ending<'_>) -> u8 {
     let (report, talk) = (&made.report, ending.talk);
-    if outcome.reused && ending.is_resume {
-        talk.line("run already finished: shown again, with 0 calls");
-    } else if outcome.reused {
-        talk.line("run already finished: shown again, with 0 calls; use --fresh to start a new run, with cached answers unless the recipe has cache = false");
-    } else if outcome.resumed_at > 0 {
-        talk.line(&format!("resumed run {} at {} rows", report.run_id, outcome.resumed_at));
-    }
-    for cause in &report.causes {
-        let (rows, row) = (counted(cause.rows, "row"), cause.first_row);
-        talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
-    }
-    if let Some(path) = &made.failed_rows {
-        talk.hint(&format!("retry the failed rows: antiphon runs retry-failed {}", report.run_id));
-        talk.line(&format!("failed rows: {}", path.display()));
-    }
+    report_resumed(outcome, report, ending);
+    report_failed(made, talk);
     possibly_billed(report, talk);
-    // The bottleneck of a short run is not meaningful.
-    if !outcome.reused
-        && Duration::from_millis(report.time.wall_ms) >= LONG_RUN
-        && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
-    {
-        talk.line(&format!("bottleneck: {}; {advice}", phase.label()));
+    if !outcome.reused {
+        report_bottleneck(report, talk);
     }
     talk.line(&format!("details: {}", outcome.folder.join("run.json").display()));
     let code = match &outcome.stop {
@@ -208,6 +223,41 @@ fn end(outcome: &RunOutcome, made: &MapResult, ending: &Ending<'_>) -> u8 {
     ending.interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code)
 }
 
+/// Reports a run that was not started, as it had finished, or not from its beginning.
+fn report_resumed(outcome: &RunOutcome, report: &MapReport, ending: &Ending<'_>) {
+    let talk = ending.talk;
+    if outcome.reused && ending.is_resume {
+        talk.line("run already finished: shown again, with 0 calls");
+    } else if outcome.reused {
+        talk.line("run already finished: shown again, with 0 calls; use --fresh to start a new run, with cached answers unless the recipe has cache = false");
+    } else if outcome.resumed_at > 0 {
+        talk.line(&format!("resumed run {} at {} rows", report.run_id, outcome.resumed_at));
+    }
+}
+
+/// Reports why rows failed, each cause with its first row, and how to retry them.
+fn report_failed(made: &MapResult, talk: Talk) {
+    for cause in &made.report.causes {
+        let (rows, row) = (counted(cause.rows, "row"), cause.first_row);
+        talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
+    }
+    if let Some(path) = &made.failed_rows {
+        talk.hint(&format!("retry the failed rows: antiphon runs retry-failed {}", made.report.run_id));
+        talk.line(&format!("failed rows: {}", path.display()));
+    }
+}
+
+/// Reports the bottleneck with advice. That of a run shorter than [`LONG_RUN`] is not meaningful.
+fn report_bottleneck(report: &MapReport, talk: Talk) {
+    if Duration::from_millis(report.time.wall_ms) >= LONG_RUN
+        && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
+    {
+        talk.line(&format!("bottleneck: {}; {advice}", phase.label()));
+    }
+}
+
+/// Warns of calls that were sent and whose answers never arrived: the provider may bill them, and the reported cost
+/// is without theirs.
 fn possibly_billed(report: &MapReport, talk: Talk) {
     let billed = &report.possibly_billed;
     if billed.calls == 0 {

@@ -1,3 +1,17 @@
+//! Stdout for results, stderr for messages.
+//!
+//! | function | stream | with `--quiet` |
+//! |---|---|---|
+//! | `result`, `print`, `result_bytes`, `stdout` | stdout | printed |
+//! | `Talk::line`, `Talk::warning`, `Talk::hint` | stderr | omitted |
+//! | `Talk::error`, `ask` | stderr | printed |
+//!
+//! A pipe that its reader closes early, as `head` does, is no error of the command. Text on stderr may quote a model or
+//! a server, so that control characters are escaped; on stdout nothing is escaped, since programs read it. Colours are
+//! removed where the stream does not support them, or `NO_COLOR` is set.
+//!
+//! A secret is never part of a message: addresses are formatted by `address` here or by `without_secrets`.
+
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 
@@ -6,14 +20,17 @@ use super::error::CommandError;
 /// The messages on stderr, beside the results on stdout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Talk {
+    /// Whether only errors and questions are printed.
     quiet: bool,
 }
 
 impl Talk {
+    /// Creates the messages of one command.
     pub(super) fn new(quiet: bool) -> Self {
         Self { quiet }
     }
 
+    /// Whether only errors and questions are printed. Progress is then omitted as well.
     pub(super) fn is_quiet(self) -> bool {
         self.quiet
     }
@@ -23,6 +40,7 @@ impl Talk {
         self.say("", text);
     }
 
+    /// Prints a line unless `--quiet` is set.
     fn say(self, mark: &str, text: &str) {
         if !self.quiet {
             to_stderr(mark, text);
@@ -34,6 +52,7 @@ impl Talk {
         self.say(&painted("warning: ", "33"), text);
     }
 
+    /// Prints advice on what to type next.
     pub(super) fn hint(self, text: &str) {
         self.say(&painted("hint: ", "36"), text);
     }
@@ -48,11 +67,17 @@ impl Talk {
 }
 
 /// Prints a result on stdout. A pipe that its reader closes early is not an error.
+///
+/// # Errors
+/// An internal error if stdout cannot be written, such as for a full disk.
 pub(super) fn result(text: &str) -> Result<(), CommandError> {
     written(&mut anstream::stdout().lock(), text.as_bytes())
 }
 
-/// Prints a result on stdout: its document as JSON, if any, else its text.
+/// Prints a result on stdout: its document as JSON, if any, else its text. Only one of them is built.
+///
+/// # Errors
+/// The errors of [`result`] and [`json`].
 pub(super) fn print(
     document: Option<serde_json::Value>,
     text: impl FnOnce() -> String,
@@ -64,23 +89,29 @@ pub(super) fn print(
 }
 
 /// Returns a result as indented JSON with a final newline.
+///
+/// # Errors
+/// An internal error for a value that JSON cannot represent, such as a map whose keys are no strings.
 pub(super) fn json(document: &impl serde::Serialize) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(document);
     text.map(|text| text + "\n").map_err(|err| CommandError::internal(err.to_string()))
 }
 
-/// Prints the bytes of a result on stdout unchanged.
+/// Prints the bytes of a result on stdout unchanged. For text use [`result`], which adapts colours to the stream.
 pub(super) fn result_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     written(&mut io::stdout().lock(), bytes)
 }
 
-/// Prints whole lines on stdout, for results that arrive one after another.
+/// Prints whole lines on stdout, for results that arrive one after another. Each call is flushed, so that the reader of
+/// a pipe sees a result when it arrives. In contrast to [`result`], a closed pipe is an error: the run stops, since its
+/// calls would cost money for results that are not read.
 pub(super) fn stdout(lines: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(lines)?;
     stdout.flush()
 }
 
+/// Writes and flushes the bytes; a closed pipe counts as success.
 fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(err) if err.kind() != ErrorKind::BrokenPipe => {
@@ -90,7 +121,11 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
     }
 }
 
-/// Asks on stderr, and reads a line from stdin. Blocks the thread.
+/// Asks on stderr, and reads a line from stdin, without the white space around it; empty at the end of stdin. Blocks
+/// the thread, so that async code calls it by `spawn_blocking`.
+///
+/// # Errors
+/// The error of a stream that cannot be read or written.
 pub(super) fn ask(question: &str) -> io::Result<String> {
     // The lock is not held while the user thinks: other messages may be written meanwhile.
     write!(anstream::stderr().lock(), "{}", harmless(question))?;
@@ -113,6 +148,7 @@ fn to_stderr(mark: &str, text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{mark}{}", harmless(text));
 }
 
+/// Escapes control characters other than newlines and tabs. A text without any is not copied.
 fn harmless(text: &str) -> Cow<'_, str> {
     let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.contains(acts) {
@@ -122,7 +158,8 @@ fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// Returns an address for display; `None` if it has, or may have, a secret.
+/// Returns an address for display, without query and fragment, where keys may be; `None` if it has a user name or a
+/// password, or is not a valid URL with a host, so that it may have a secret anywhere.
 pub(super) fn address(text: &str) -> Option<String> {
     let mut url = url::Url::parse(text).ok()?;
     let is_plain = url.has_host() && url.username().is_empty() && url.password().is_none();

@@ -1,3 +1,17 @@
+//! The progress of runs on stderr, and the formats of counts, costs and tokens that all commands share.
+//!
+//! Events of the engine drive a `Meter`; `Live` decides when its reading is shown. A run over documents counts
+//! documents and jobs, a run over rows counts rows.
+//!
+//! | form | chosen by | shown |
+//! |---|---|---|
+//! | live line | `auto` on a terminal | redrawn at each event and each second |
+//! | plain lines | `plain`, or `auto` elsewhere | a line every 10 s, for logs |
+//! | NDJSON | `json` | an object every second for rows, every 10 s for documents, and each step of documents |
+//! | nothing | `none`, or `--quiet` | - |
+//!
+//! Text on stderr while a live line is shown must be printed by `Live::aside`, or the line is drawn into it.
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -13,33 +27,42 @@ use tokio::time::{Instant, timeout};
 use super::cli::ProgressMode;
 use super::output::Talk;
 
-/// The progress of runs on stderr, driven by their events.
+/// The progress of runs on stderr, driven by their events. Clones share one display and one state, since several runs
+/// may be in progress.
 #[derive(Debug, Clone)]
 pub(super) struct Live {
     shown: Shown,
     talk: Talk,
     state: Arc<Mutex<State>>,
+    /// Wakes those who wait for the next event, which may have new counts.
     counted: Arc<Notify>,
 }
 
 /// The form of progress.
 #[derive(Debug, Clone)]
 enum Shown {
+    /// One line that is redrawn in place.
     Bar(ProgressBar),
+    /// A line of text from time to time.
     Lines,
+    /// A JSON object per line (NDJSON) from time to time.
     Json,
+    /// No progress; warnings and errors are printed unless `--quiet` is set.
     Nothing,
 }
 
+/// The counts, and the time of the last report.
 #[derive(Debug)]
 struct State {
     meter: Meter,
+    /// The time of the last report; `None` before the first event, from which the first pause is measured.
     last_line: Option<Instant>,
     /// Jobs over documents that are in progress.
     jobs: u64,
 }
 
 impl Live {
+    /// Creates the progress of one command in the form that the mode, `--quiet` and stderr call for.
     pub(super) fn new(mode: ProgressMode, talk: Talk, meter: Meter) -> Self {
         let shown = match mode {
             ProgressMode::None => Shown::Nothing,
@@ -56,6 +79,9 @@ impl Live {
         }
     }
 
+    /// Counts an event, and reports the counts if it is time. The end of a job over documents is always reported.
+    ///
+    /// Called from the tasks of several runs. The lock is held while the event is printed, so that lines do not mix.
     pub(super) fn event(&self, event: &RunEvent) {
         let mut state = self.state();
         state.meter.count(event);
@@ -67,22 +93,30 @@ impl Live {
         self.counted.notify_waiters();
         let of_documents = !state.meter.counts_rows();
         if of_documents {
-            match (event, &self.shown) {
-                (RunEvent::Step { .. }, Shown::Json) => self.talk.line(&json!(event).to_string()),
-                // The last step of a run is in the line of its job.
-                (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
-                    self.talk.line(message);
-                }
-                (RunEvent::Loaded { documents, failures, skipped, .. }, _) => {
-                    self.aside(|| self.loaded(*documents, failures, skipped));
-                }
-                _ => {}
-            }
+            self.document_event(event);
         }
         self.report(state, of_documents && matches!(event, RunEvent::JobFinished { .. }));
     }
 
+    /// Prints an event of a run over documents that is not just a count: its steps, and what was loaded.
+    fn document_event(&self, event: &RunEvent) {
+        match (event, &self.shown) {
+            (RunEvent::Step { .. }, Shown::Json) => self.talk.line(&json!(event).to_string()),
+            // The last step of a run is in the line of its job.
+            (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
+                self.talk.line(message);
+            }
+            (RunEvent::Loaded { documents, failures, skipped, .. }, _) => {
+                self.aside(|| self.loaded(*documents, failures, skipped));
+            }
+            _ => {}
+        }
+    }
+
     /// Runs `work`, and reports progress every second: a model may work for minutes without an event.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work`, with the consequences that `work` documents.
     pub(super) async fn ticking<T>(&self, mut work: impl Future<Output = T> + Unpin) -> T {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -105,6 +139,9 @@ impl Live {
 
     /// Counts the jobs in progress, each of which waits for an answer. Counts of rows arrive periodically, so this waits up to
     /// 500 ms for the next one.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
     pub(super) async fn in_progress(&self) -> u64 {
         const COUNTS: Duration = Duration::from_millis(500);
         let counted = self.counted.notified();
@@ -118,6 +155,7 @@ impl Live {
         }
     }
 
+    /// Returns the messages on stderr, for use within [`aside`](Self::aside).
     pub(super) fn talk(&self) -> Talk {
         self.talk
     }
@@ -130,6 +168,7 @@ impl Live {
         }
     }
 
+    /// Reports the files that were left out, the first ten by name, and the number of documents.
     fn loaded(&self, documents: u64, failures: &[String], skipped: &[String]) {
         const MOST: usize = 10;
         for failure in failures.iter().take(MOST) {
@@ -139,7 +178,7 @@ impl Live {
             self.talk.warning(&format!("left out {more} more files; run.json lists all"));
         }
         if let [first, others @ ..] = skipped {
-            let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            let more = and_more(others.len());
             self.talk.warning(&format!("skipped {first}{more}: unknown type"));
         }
         if matches!(self.shown, Shown::Lines) {
@@ -149,12 +188,7 @@ impl Live {
 
     /// Reports the counts: always on a live line, elsewhere if `now` or after a pause since the last report.
     fn report(&self, mut state: MutexGuard<'_, State>, now: bool) {
-        let pause = match &self.shown {
-            Shown::Nothing => return,
-            Shown::Bar(_) => Duration::ZERO,
-            Shown::Json if state.meter.counts_rows() => Duration::from_secs(1),
-            Shown::Json | Shown::Lines => Duration::from_secs(10),
-        };
+        let Some(pause) = self.pause(&state.meter) else { return };
         let last = *state.last_line.get_or_insert_with(Instant::now);
         if !now && last.elapsed() < pause {
             return;
@@ -168,11 +202,23 @@ impl Live {
         }
     }
 
+    /// Returns the pause between two reports; `None` if nothing is shown.
+    fn pause(&self, meter: &Meter) -> Option<Duration> {
+        match &self.shown {
+            Shown::Nothing => None,
+            Shown::Bar(_) => Some(Duration::ZERO),
+            Shown::Json if meter.counts_rows() => Some(Duration::from_secs(1)),
+            Shown::Json | Shown::Lines => Some(Duration::from_secs(10)),
+        }
+    }
+
+    /// Locks the state. A panic elsewhere while it was locked does not end the progress.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Formats a reading as one line: the parts that have a value, separated by dots.
 fn text(reading: &Reading) -> String {
     let parts = match reading {
         Reading::Documents(reading) => of_documents(reading),
@@ -181,30 +227,36 @@ fn text(reading: &Reading) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
+/// Returns the parts of the line of a run over documents, in order; `None` for one that does not apply.
 fn of_documents(reading: &DocumentsReading) -> Vec<Option<String>> {
     let of =
         |done: u64, total: Option<u64>| total.map_or(done.to_string(), |total| format!("{done}/{total}"));
     let (documents, jobs) = (reading.documents_done, reading.jobs_done);
-    // About four bytes make a token.
-    let tokens = reading.answer_bytes as f64 / 4.0;
-    let answer =
-        |since: Duration| format!("about {tokens:.0} tokens, {:.0}/s", tokens / since.as_secs_f64().max(0.1));
     let loading = reading.documents_per_second.filter(|_| reading.documents_total != Some(documents));
     vec![
         Some(reading.step.clone()).filter(|step| !step.is_empty() && step != "complete"),
         Some(format!("{} documents", of(documents, reading.documents_total))),
         Some(format!("{} jobs", of(jobs, reading.jobs_total))),
         unless_none(reading.jobs_failed, "failed"),
-        reading.answering.filter(|_| tokens > 0.0).map(answer),
+        answer_rate(reading),
         loading.map(|rate| format!("{rate:.0} documents/s")),
         left(reading.time_left),
         (jobs > 0).then(|| cost(reading.cost_usd_micros)),
     ]
 }
 
+/// Formats the length and the rate of the answer that is being streamed, at about four bytes a token: the number of
+/// tokens is not known before the answer ends.
+fn answer_rate(reading: &DocumentsReading) -> Option<String> {
+    let tokens = reading.answer_bytes as f64 / 4.0;
+    let since = reading.answering.filter(|_| tokens > 0.0)?;
+    Some(format!("about {tokens:.0} tokens, {:.0}/s", tokens / since.as_secs_f64().max(0.1)))
+}
+
+/// Returns the parts of the line of a run over rows, in order; `None` for one that does not apply. The total has a `+`
+/// while rows are still being read.
 fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
     let more = if reading.rows_are_all { "" } else { "+" };
-    let rate = reading.limit_requests_per_second.map(|rate| format!("limit {rate:.1}/s"));
     vec![
         Some(format!("{} of {}{more} rows", reading.accepted, reading.rows)),
         unless_none(reading.failed, "failed"),
@@ -216,14 +268,24 @@ fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
         Some(cost(reading.cost_usd_micros)),
         left(reading.time_left),
         reading.bottleneck.map(|phase| format!("bottleneck: {}", phase.label())),
-        rate.or(reading.limit_concurrency.map(|most| format!("up to {most} concurrent"))),
-        reading
-            .waiting
-            .map(|wait| format!("waits {:.0} s for {}", wait.seconds.ceil(), wait.phase.awaited())),
+        limit(reading),
+        waiting(reading),
     ]
 }
 
-/// Formats a cost for people: `$0.0012`, `no cost`, `cost unknown`.
+/// Formats the wait that the provider asked for or that the open circuit breaker causes.
+fn waiting(reading: &RowsReading) -> Option<String> {
+    reading.waiting.map(|wait| format!("waits {:.0} s for {}", wait.seconds.ceil(), wait.phase.awaited()))
+}
+
+/// Formats the limit that the run has met: the rate limit of the provider, else the concurrency limit at present.
+fn limit(reading: &RowsReading) -> Option<String> {
+    let rate = reading.limit_requests_per_second.map(|rate| format!("limit {rate:.1}/s"));
+    rate.or(reading.limit_concurrency.map(|most| format!("up to {most} concurrent")))
+}
+
+/// Formats a cost for people: `$0.0012`, `no cost`, `cost unknown`. The argument is in millionths of a US dollar;
+/// `None` if a price is not known.
 pub(super) fn cost(micros: Option<u64>) -> String {
     match micros {
         None => "cost unknown".to_owned(),
@@ -247,7 +309,8 @@ pub(super) fn in_tokens(asked: Option<u64>, answered: Option<u64>) -> String {
     }
 }
 
-/// Whether the model that answered is another one than the requested one, and not just a more precise name of it.
+/// Whether the model that answered is another one than the requested one, and not just a more precise name of it, such
+/// as one with a date at the end.
 pub(super) fn is_other_model(served: &str, asked: &str) -> bool {
     !served.starts_with(asked)
 }
@@ -264,14 +327,25 @@ pub(super) fn counted<N: Display + PartialEq + From<u8>>(number: N, thing: &str)
     format!("{number} {thing}{plural}")
 }
 
+/// Formats the number of things that a list leaves out: ` and 3 more`; empty if it is complete.
+pub(super) fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}
+
+/// Formats a number with its label; `None` for 0.
 fn unless_none(number: u64, what: &str) -> Option<String> {
     (number > 0).then(|| format!("{number} {what}"))
 }
 
+/// Formats the time that is left, at least 1 s; `None` if it is not known or has passed.
 fn left(eta: Option<Duration>) -> Option<String> {
     eta.filter(|eta| !eta.is_zero()).map(|eta| format!("{} s left", eta.as_secs().max(1)))
 }
 
+/// Creates the live line on stderr. The spinner turns by itself, so that the program is seen to be alive.
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());

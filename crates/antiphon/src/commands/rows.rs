@@ -1,4 +1,12 @@
 //! A run over rows, or its plan, for `map` and `content`.
+//!
+//! Both commands differ in their request and in the text of their result only; the rest is here: the plan of
+//! `--dry-run`, the signals, the order at the end. That order matters: the live line is removed first, then the
+//! workspace is closed, so that its store is one complete file, and only then the result is printed.
+//!
+//! The first Ctrl-C stops new calls, and the answers in progress are still received and stored, since they are billed;
+//! the second one aborts them. Either way the run can be resumed, and the advice names the command. A dry run makes no
+//! call, so that Ctrl-C ends it.
 
 use antiphon_engine::Estimate;
 
@@ -18,12 +26,23 @@ pub(super) struct Ending<'a> {
     pub(super) repeat: Repeat,
     /// Whether an existing run was named, by `runs resume` or `runs retry-failed`.
     pub(super) is_resume: bool,
+    /// The signals that arrived during the run; the listener ends when this command does.
     pub(super) interrupts: &'a Interrupts,
+    /// The messages on stderr.
     pub(super) talk: Talk,
 }
 
 impl Ending<'_> {
+    /// Reports that a finished run was not started a second time; `what` says what was done instead.
+    pub(super) fn reused(&self, what: &str) {
+        let advice = if self.is_resume { "" } else { "; use --fresh to start a new run" };
+        self.talk.line(&format!("run already finished: {what}, with 0 calls{advice}"));
+    }
+
     /// Reports why a run stopped, and returns the exit code.
+    ///
+    /// A stop without a kind is no error: the reader of the results has gone, as `head` does. An interruption is not an
+    /// error message either, since the user knows the reason.
     pub(super) fn stopped(&self, stop: &StopNotice) -> u8 {
         let advice: Vec<String> = stop.hints.iter().map(|hint| advice(hint, self.repeat)).collect();
         let Some(kind) = stop.kind else {
@@ -42,16 +61,26 @@ impl Ending<'_> {
 
 /// A run over rows that is ready to start.
 pub(super) struct RowsRun<'a> {
+    /// The workspace, which is closed at the end.
     pub(super) workspace: Workspace,
+    /// The request, complete with the limits and the output of the flags.
     pub(super) request: RunRequest,
+    /// The callbacks and cancellation tokens of the run.
     pub(super) watch: Watch,
+    /// The flags that all runs share, such as `--dry-run` and `--json`.
     pub(super) how: &'a RunArgs,
+    /// The progress on stderr.
     pub(super) live: Live,
+    /// The messages on stderr.
     pub(super) talk: Talk,
 }
 
 impl RowsRun<'_> {
     /// Prints a plan of the run, or runs it and reports it by `finish`.
+    ///
+    /// # Errors
+    /// The error of a request that cannot be planned or started, or whose run has no outcome. Rows that failed are no
+    /// error: they are in the outcome, and `finish` turns them into an exit code.
     pub(super) async fn go(
         self,
         finish: impl FnOnce(&RunOutcome, &Ending<'_>) -> Result<u8, CommandError>,
@@ -87,32 +116,49 @@ fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
     output::result(&text).map(|()| OK)
 }
 
-/// Formats an estimate as a table.
+/// Formats an estimate as a table:
+///
+/// ```text
+/// rows       100: 0 done, 3 cached or duplicates, 1 invalid
+/// calls      96 to 110
+/// tokens     9600 input, 4800 to 9000 output
+/// cost       $0.0040 to $0.0070
+/// time       12.0 s to 31.5 s
+/// based on   40 earlier calls of this recipe
+/// ```
 fn as_table(estimate: &Estimate) -> String {
-    let range = |(least, most): (u64, u64)| {
-        if least == most { least.to_string() } else { format!("{least} to {most}") }
-    };
     let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
+    let count = |count: u64| count.to_string();
+    let input = range(input_tokens.0, input_tokens.1, count);
+    let output = range(output_tokens.0, output_tokens.1, count);
     let mut text = format!("rows       {rows}: {done} done, {cached} cached or duplicates, {bad} invalid\n");
-    text.push_str(&format!("calls      {}\n", range(*calls)));
-    text.push_str(&format!("tokens     {} input, {} output\n", range(*input_tokens), range(*output_tokens)));
-    let money = |micros: u64| cost(Some(micros));
-    let costs = estimate.cost_usd_micros.map_or_else(
-        || "unknown".to_owned(),
-        |(least, most)| {
-            if least == most { money(least) } else { format!("{} to {}", money(least), money(most)) }
-        },
-    );
-    text.push_str(&format!("cost       {costs}\n"));
-    let seconds = |millis: u64| format!("{:.1} s", millis as f64 / 1e3);
-    let time = estimate.millis.map_or_else(
-        || "unknown: no earlier calls of this recipe. Run --max-rows 20 first to learn it".to_owned(),
-        |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
-    );
-    text.push_str(&format!("time       {time}\n"));
+    text.push_str(&format!("calls      {}\n", range(calls.0, calls.1, count)));
+    text.push_str(&format!("tokens     {input} input, {output} output\n"));
+    text.push_str(&format!("cost       {}\n", cost_range(estimate)));
+    text.push_str(&format!("time       {}\n", time_range(estimate)));
     text.push_str(&match estimate.based_on_calls {
         0 => "based on   the token limits of the recipe (no earlier calls)\n".to_owned(),
         calls => format!("based on   {calls} earlier calls of this recipe\n"),
     });
     text
+}
+
+/// Formats a range; two equal bounds are one value.
+fn range(least: u64, most: u64, text: impl Fn(u64) -> String) -> String {
+    if least == most { text(least) } else { format!("{} to {}", text(least), text(most)) }
+}
+
+/// Formats the likely cost; unknown if the model has no known price.
+fn cost_range(estimate: &Estimate) -> String {
+    let money = |micros: u64| cost(Some(micros));
+    estimate.cost_usd_micros.map_or_else(|| "unknown".to_owned(), |(least, most)| range(least, most, money))
+}
+
+/// Formats the likely wall-clock time, which is known only once the recipe has been run with this model.
+fn time_range(estimate: &Estimate) -> String {
+    let seconds = |millis: u64| format!("{:.1} s", millis as f64 / 1e3);
+    estimate.millis.map_or_else(
+        || "unknown: no earlier calls of this recipe. Run --max-rows 20 first to learn it".to_owned(),
+        |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
+    )
 }

@@ -1,9 +1,26 @@
-use std::fmt::Write;
+//! `runs`: the runs of an output folder, from the journal.
+//!
+//! | command | stdout | with `--json` |
+//! |---|---|---|
+//! | `list` | a table, the oldest first | `antiphon.runs/1` |
+//! | `show` | state, cost, and why rows failed | `antiphon.run-info/1` |
+//! | `diff` | the rows whose results differ | the differences as data |
+//! | `report` | the path of the HTML report | - |
+//! | `export` | the results, unless `--results` names a file | - |
+//! | `resume`, `retry-failed` | the result, as by the command that started the run | - |
+//! | `cancel` | nothing | - |
+//!
+//! All but the last three only read the journal, and may be used while another process works on the run. A run is named
+//! by its id, a prefix of it, or `latest`.
+//!
+//! Exit codes: `resume` and `retry-failed` have those of the command that started the run, and its handling of Ctrl-C;
+//! the others return 0 or fail, with 2 for a run that does not exist.
+
 use std::path::Path;
 use std::time::Duration;
 
 use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cli::{ExportArg, LimitArgs, OverwriteArgs, ProgressMode, RunsArgs, RunsCommand};
 use super::error::{CommandError, OK, Repeat};
@@ -13,38 +30,33 @@ use super::output::{self, Talk};
 use super::progress::{Live, cost, tokens};
 use super::rows::Ending;
 use crate::operations::{
-    Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult, Workspace,
+    Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult, Watch,
+    Workspace,
 };
 use crate::runtime::Flags;
 
 /// The extensions by which `--out` is known to name a file, as it did before it named the folder.
 const EXPORTS: [&str; 6] = ["jsonl", "json", "csv", "md", "markdown", "html"];
 
+/// Runs the subcommand.
 pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let named = match &args.command {
-        RunsCommand::Export { results, .. } | RunsCommand::Report { results, .. } => results.as_ref(),
-        _ => None,
+    let (out, file) = match &args.command {
+        RunsCommand::Export { results: named, .. } | RunsCommand::Report { results: named, .. } => {
+            results(&args.out, named.as_ref(), &EXPORTS, *talk).await
+        }
+        _ => (args.out.folder(), None),
     };
-    let takes_file = matches!(args.command, RunsCommand::Export { .. } | RunsCommand::Report { .. });
-    let (out, file) =
-        if takes_file { results(&args.out, named, &EXPORTS, *talk).await } else { (args.out.folder(), None) };
     let front = Front::new(&Flags::default().out(out)).await?;
-    let workspace = front.workspace();
-    match &args.command {
-        RunsCommand::Resume { run, limits, existing } => {
-            resume(front, ResumedRun { run, retry_failed: false, limits, existing }, *talk).await
-        }
-        RunsCommand::RetryFailed { run, limits, existing } => {
-            resume(front, ResumedRun { run, retry_failed: true, limits, existing }, *talk).await
-        }
-        command => {
-            let done = look(&workspace, command, file.as_deref(), *talk).await;
-            workspace.close().await;
-            done.map(|()| OK)
-        }
+    if let Some(resumed) = ResumedRun::of(&args.command) {
+        return resume(front, resumed, *talk).await;
     }
+    let workspace = front.workspace();
+    let done = look(&workspace, &args.command, file.as_deref(), *talk).await;
+    workspace.close().await;
+    done.map(|()| OK)
 }
 
+/// Runs a subcommand that makes no call; `file` is the destination of an export or a report.
 async fn look(
     workspace: &Workspace,
     command: &RunsCommand,
@@ -54,32 +66,47 @@ async fn look(
     match command {
         RunsCommand::List { json } => list(workspace, *json).await,
         RunsCommand::Show { run, json } => show(workspace, run, *json).await,
-        RunsCommand::Cancel { run } => {
-            let info = workspace.cancel(run).await?;
-            talk.line(&format!(
-                "cancelled run {}: {} of {} rows are done and kept",
-                info.run_id, info.accepted, info.rows
-            ));
-            Ok(())
-        }
+        RunsCommand::Cancel { run } => cancel(workspace, run, talk).await,
         RunsCommand::Diff { first, second, json } => diff(workspace, first, second, *json).await,
-        RunsCommand::Report { run, existing, .. } => {
-            let to = file.map(|file| destination(Some(file), existing));
-            match workspace.report(run, to).await? {
-                Some(path) => output::result(&format!("{}\n", path.display())),
-                None => Ok(()),
-            }
-        }
+        RunsCommand::Report { run, existing, .. } => report(workspace, run, file, existing).await,
         RunsCommand::Export { run, format, existing, .. } => {
-            let format = match format.or_else(|| file.and_then(ExportArg::of)) {
-                Some(ExportArg::Json) => ExportFormat::Json,
-                Some(ExportArg::Csv) => ExportFormat::Csv,
-                Some(ExportArg::Markdown) => ExportFormat::Markdown,
-                Some(ExportArg::Jsonl) | None => ExportFormat::Jsonl,
-            };
-            Ok(workspace.export(run, &destination(file, existing), format).await?)
+            Ok(workspace.export(run, &destination(file, existing), export_format(*format, file)).await?)
         }
         RunsCommand::Resume { .. } | RunsCommand::RetryFailed { .. } => Ok(()),
+    }
+}
+
+/// Cancels a run for good: unlike a stopped one, it cannot be resumed.
+async fn cancel(workspace: &Workspace, run: &str, talk: Talk) -> Result<(), CommandError> {
+    let info = workspace.cancel(run).await?;
+    talk.line(&format!(
+        "cancelled run {}: {} of {} rows are done and kept",
+        info.run_id, info.accepted, info.rows
+    ));
+    Ok(())
+}
+
+/// Writes the HTML report of a run, and prints its path, unless it went to stdout.
+async fn report(
+    workspace: &Workspace,
+    run: &str,
+    file: Option<&Path>,
+    existing: &OverwriteArgs,
+) -> Result<(), CommandError> {
+    let to = file.map(|file| destination(Some(file), existing));
+    match workspace.report(run, to).await? {
+        Some(path) => output::result(&format!("{}\n", path.display())),
+        None => Ok(()),
+    }
+}
+
+/// Returns the format of an export: that of the flag, else that of the file's extension, else JSONL.
+fn export_format(named: Option<ExportArg>, file: Option<&Path>) -> ExportFormat {
+    match named.or_else(|| file.and_then(ExportArg::of)) {
+        Some(ExportArg::Json) => ExportFormat::Json,
+        Some(ExportArg::Csv) => ExportFormat::Csv,
+        Some(ExportArg::Markdown) => ExportFormat::Markdown,
+        Some(ExportArg::Jsonl) | None => ExportFormat::Jsonl,
     }
 }
 
@@ -92,7 +119,8 @@ fn destination(file: Option<&Path>, existing: &OverwriteArgs) -> Destination {
     }
 }
 
-/// Returns all runs, the oldest first.
+/// Returns all runs, the oldest first. The store returns pages with the newest first. Runs that are parts of other runs
+/// are included.
 async fn all(workspace: &Workspace) -> Result<Vec<RunInfo>, OperationError> {
     let (mut runs, mut page) = (Vec::new(), Page::default());
     let filter = ListFilter { with_parts: true, ..ListFilter::default() };
@@ -108,85 +136,115 @@ async fn all(workspace: &Workspace) -> Result<Vec<RunInfo>, OperationError> {
     Ok(runs)
 }
 
+/// Prints all runs.
 async fn list(workspace: &Workspace, as_json: bool) -> Result<(), CommandError> {
     let runs = all(workspace).await?;
     if as_json {
         return output::result(&output::json(&json!({ "schema": "antiphon.runs/1", "runs": runs }))?);
     }
-    // Writing to a String cannot fail.
-    let mut text = String::new();
-    if !runs.is_empty() {
-        let _ = writeln!(
-            text,
-            "{:<36}  {:<20}  {:<9}  {:<16}  {:<13}  INPUT",
-            "RUN", "STARTED", "STATUS", "ROWS", "COST"
-        );
-    }
-    for run in &runs {
-        let rows = match run.failed {
-            0 => format!("{}/{}", run.accepted, run.rows),
-            failed => format!("{}/{}, {failed} failed", run.accepted, run.rows),
-        };
-        let _ = writeln!(
-            text,
-            "{}  {}  {:<9}  {rows:<16}  {:<13}  {}{}",
-            run.run_id,
-            run.created_at,
-            run.status.name(),
-            cost(run.cost_usd_micros),
-            run.input,
-            run.recipe.as_ref().map(|recipe| format!(" with {recipe}")).unwrap_or_default(),
-        );
-    }
-    output::result(&text)
+    let lines: String = runs.iter().map(table_line).collect();
+    let header = if runs.is_empty() { String::new() } else { table_header() };
+    output::result(&(header + &lines))
 }
 
+/// Returns the header of the table of runs.
+fn table_header() -> String {
+    let (run, started, status, rows, cost) = ("RUN", "STARTED", "STATUS", "ROWS", "COST");
+    format!("{run:<36}  {started:<20}  {status:<9}  {rows:<16}  {cost:<13}  INPUT\n")
+}
+
+/// Formats a run as a line of the table. The id has its full length, so that it can be copied.
+fn table_line(run: &RunInfo) -> String {
+    let rows = match run.failed {
+        0 => format!("{}/{}", run.accepted, run.rows),
+        failed => format!("{}/{}, {failed} failed", run.accepted, run.rows),
+    };
+    let (id, started, status, cost) =
+        (&run.run_id, &run.created_at, run.status.name(), cost(run.cost_usd_micros));
+    let recipe = run.recipe.as_ref().map(|recipe| format!(" with {recipe}")).unwrap_or_default();
+    format!("{id}  {started}  {status:<9}  {rows:<16}  {cost:<13}  {}{recipe}\n", run.input)
+}
+
+/// Prints one run. The state is read from the journal; models, causes and bottleneck are in the report, which the run
+/// has once it has ended.
 async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), CommandError> {
     let info = workspace.status(run).await?;
     if as_json {
         return output::result(&output::json(&info)?);
     }
-    let mut text = format!("run        {}\nstatus     {}\n", info.run_id, info.status.name());
-    let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<10} {value}\n"));
-    line("started", &info.created_at);
-    line("ended", info.ended_at.as_deref().unwrap_or("not yet"));
-    line("input", &info.input);
-    line("recipe", info.recipe.as_deref().unwrap_or_default());
-    line("model", info.model.as_deref().unwrap_or_default());
-    let left = info.rows - info.accepted - info.failed;
-    line("rows", &format!("{} done, {} failed, {left} left", info.accepted, info.failed));
-    line("calls", &info.calls.to_string());
-    line("tokens", &tokens(info.input_tokens, info.output_tokens));
-    line("cost", cost(info.cost_usd_micros).trim_start_matches("cost "));
-    if info.possibly_billed_calls > 0 {
-        let most = match info.possibly_billed_unbounded {
-            0 => format!(", at most {}", cost(Some(info.possibly_billed_usd_micros))),
-            _ => String::new(),
-        };
-        let calls = info.possibly_billed_calls;
-        line("unsettled", &format!("{calls} calls without an answer, possibly billed{most}"));
+    let mut text = state_of(&info);
+    if let Some(report) = &info.report {
+        text.push_str(&report_of(report));
     }
-    let report = info.report.unwrap_or_default();
+    text.push_str(&line("folder", &workspace.folder().join(&info.run_id).display().to_string()));
+    output::result(&text)
+}
+
+/// Formats a label and its value.
+fn line(name: &str, value: &str) -> String {
+    format!("{name:<10} {value}\n")
+}
+
+/// Formats what the journal has of a run: its request, its rows, and what they took.
+fn state_of(info: &RunInfo) -> String {
+    let left = info.rows - info.accepted - info.failed;
+    let mut lines = vec![
+        line("run", &info.run_id),
+        line("status", info.status.name()),
+        line("started", &info.created_at),
+        line("ended", info.ended_at.as_deref().unwrap_or("not yet")),
+        line("input", &info.input),
+        line("recipe", info.recipe.as_deref().unwrap_or_default()),
+        line("model", info.model.as_deref().unwrap_or_default()),
+        line("rows", &format!("{} done, {} failed, {left} left", info.accepted, info.failed)),
+        line("calls", &info.calls.to_string()),
+        line("tokens", &tokens(info.input_tokens, info.output_tokens)),
+        line("cost", cost(info.cost_usd_micros).trim_start_matches("cost ")),
+    ];
+    lines.extend(unsettled(info));
+    lines.concat()
+}
+
+/// Formats the calls without a settlement: possibly billed, with the most that they may have cost, if that is known of
+/// all.
+fn unsettled(info: &RunInfo) -> Option<String> {
+    let calls = info.possibly_billed_calls;
+    let most = match info.possibly_billed_unbounded {
+        0 => format!(", at most {}", cost(Some(info.possibly_billed_usd_micros))),
+        _ => String::new(),
+    };
+    let text = format!("{calls} calls without an answer, possibly billed{most}");
+    (calls > 0).then(|| line("unsettled", &text))
+}
+
+/// Formats what the report of a run adds: the models that answered, why rows failed, and the bottleneck. The report is
+/// that of any kind of run, so a key that is missing is skipped.
+fn report_of(report: &Value) -> String {
+    let mut text = String::new();
     let served = report["served_models"].as_object().into_iter().flatten();
     let mut served: Vec<String> = served.map(|(model, results)| format!("{model} ({results})")).collect();
     served.extend(report["served_model"].as_str().map(str::to_owned));
     if !served.is_empty() {
-        line("served by", &served.join(", "));
+        text.push_str(&line("served by", &served.join(", ")));
     }
-    for cause in report["causes"].as_array().into_iter().flatten() {
-        let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
-        line("failed", &format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
-    }
+    text.extend(report["causes"].as_array().into_iter().flatten().map(failed_rows));
     // The bottleneck of a short run is not meaningful.
     if report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN)
         && let Some(advice) = report["time"]["advice"].as_str()
     {
-        line("bottleneck", advice);
+        text.push_str(&line("bottleneck", advice));
     }
-    line("folder", &workspace.folder().join(&info.run_id).display().to_string());
-    output::result(&text)
+    text
 }
 
+/// Formats the rows that failed by one cause.
+fn failed_rows(cause: &Value) -> String {
+    let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
+    let message = cause["message"].as_str().unwrap_or_default();
+    line("failed", &format!("{rows} by {error}: {message}"))
+}
+
+/// Prints the rows whose results differ between two runs.
 async fn diff(workspace: &Workspace, first: &str, second: &str, as_json: bool) -> Result<(), CommandError> {
     let diff = workspace.diff(first, second).await?;
     if as_json {
@@ -206,44 +264,79 @@ async fn diff(workspace: &Workspace, first: &str, second: &str, as_json: bool) -
 
 /// A run to resume: its name, whether failed rows are retried, and the flags.
 struct ResumedRun<'a> {
+    /// The id, a prefix of it, or `latest`.
     run: &'a str,
+    /// Whether failed rows are retried; else only rows that have not ended are processed.
     retry_failed: bool,
+    /// The limits that override those of the stored request.
     limits: &'a LimitArgs,
+    /// Whether a results file is replaced that is not the run's own.
     existing: &'a OverwriteArgs,
 }
 
-/// Resumes a run from the journal.
+impl<'a> ResumedRun<'a> {
+    /// Returns the run that a command resumes; `None` for a command that resumes none.
+    fn of(command: &'a RunsCommand) -> Option<Self> {
+        match command {
+            RunsCommand::Resume { run, limits, existing } => {
+                Some(Self { run, retry_failed: false, limits, existing })
+            }
+            RunsCommand::RetryFailed { run, limits, existing } => {
+                Some(Self { run, retry_failed: true, limits, existing })
+            }
+            _ => None,
+        }
+    }
+
+    /// Resumes the run with this whole id, or retries its failed rows.
+    async fn start(
+        &self,
+        workspace: &Workspace,
+        run_id: &str,
+        watch: Watch,
+    ) -> Result<RunOutcome, OperationError> {
+        let limits = self.limits.limits();
+        if self.retry_failed {
+            Box::pin(workspace.retry_failed(run_id, &limits, watch)).await
+        } else {
+            Box::pin(workspace.resume(run_id, &limits, watch)).await
+        }
+    }
+}
+
+/// Resumes a run from the journal, with the request that it was started with. The result is reported as by the command
+/// that started it.
 async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8, CommandError> {
-    let ResumedRun { run, retry_failed, limits, existing } = resumed;
     let workspace = front.workspace();
-    let info = workspace.status(run).await?;
+    let info = workspace.status(resumed.run).await?;
     let is_personas = info.kind == "personas";
     let meter = if is_personas { Meter::of_documents(1) } else { Meter::of_rows() };
     let live = Live::new(ProgressMode::Auto, talk, meter);
-    let watch = watch(&live, talk, &front.settings).overwrite(existing.overwrite);
+    let watch = watch(&live, talk, &front.settings).overwrite(resumed.existing.overwrite);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
-    let limits = limits.limits();
-    let done = if retry_failed {
-        live.ticking(Box::pin(workspace.retry_failed(&info.run_id, &limits, watch))).await
-    } else {
-        live.ticking(Box::pin(workspace.resume(&info.run_id, &limits, watch))).await
-    };
+    let done = live.ticking(Box::pin(resumed.start(&workspace, &info.run_id, watch))).await;
     live.end();
     if is_personas {
         write_readme(&workspace, talk).await;
         workspace.close().await;
         return super::generate::resumed(done, &interrupts, talk);
     }
-    let outcome: RunOutcome = closed(workspace, done).await?;
+    let outcome = closed(workspace, done).await?;
     let ending =
         Ending { as_json: false, repeat: Repeat::Same, is_resume: true, interrupts: &interrupts, talk };
+    finish(&outcome, &ending)
+}
+
+/// Prints the result of a resumed run over rows, as by the command of its kind.
+fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, CommandError> {
     match outcome.result {
-        RunResult::Content(_) => super::content::finish(&outcome, &ending),
-        _ => super::map::finish(&outcome, &ending),
+        RunResult::Content(_) => super::content::finish(outcome, ending),
+        _ => super::map::finish(outcome, ending),
     }
 }
 
-/// Updates the README of the experiment whose outputs the runs are, if any.
+/// Updates the README of the experiment whose outputs the runs are, if any: an experiment is recognised by its
+/// `experiment.toml` beside the folder of outputs.
 async fn write_readme(workspace: &Workspace, talk: Talk) {
     let Some((root, name)) = workspace.folder().parent().and_then(|root| Some((root, root.file_name()?)))
     else {

@@ -1,7 +1,13 @@
+//! The error of an operation, with its kind and its advice.
+//!
+//! All errors of the crates below become an [`OperationError`] here, so that each front end maps one type. The mapping
+//! keeps three things apart: the kind says what a caller can do and decides on exit codes, the message says what
+//! happened, and hints say what to do next, as data.
+
 use std::fmt;
 use std::path::PathBuf;
 
-use antiphon_engine::{ErrorKind, StopCause};
+use antiphon_engine::ErrorKind;
 use antiphon_llm::{ErrorKind as LlmKind, TimeoutPhase, TruncationCause};
 use antiphon_pipeline::{Persona, Report};
 use antiphon_render::{RenderError, RenderErrorKind};
@@ -10,22 +16,58 @@ use serde::{Deserialize, Serialize};
 use crate::runtime::{ConfigError, ConnectError, ConnectErrorKind};
 
 /// The error of an operation, for every front end: its kind maps to an exit code or an HTTP status, and its hints are data that
-/// the front end puts into words.
+/// the front end phrases for its users.
+///
+/// The message contains the texts of all causes, so the error has no `source`. Serialised, it is a document of its own:
+///
+/// ```json
+/// { "schema": "antiphon.error/1", "kind": "request", "error": "…", "hints": [{ "advice": "name_provider" }] }
+/// ```
+///
+/// Failed rows of a run are not an error: see [`RunOutcome`](super::RunOutcome), whose
+/// [`StopNotice`](super::StopNotice) has the same kinds and hints.
+///
+/// ```
+/// use antiphon::operations::{Hint, OperationError, OperationErrorKind};
+///
+/// let err = OperationError::new(OperationErrorKind::Request, "no provider is named").hint(Hint::NameProvider);
+/// assert_eq!((err.kind(), err.hints()), (OperationErrorKind::Request, &[Hint::NameProvider][..]));
+/// assert!(serde_json::to_string(&err)?.contains(r#""hints":[{"advice":"name_provider"}]"#));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct OperationError(Box<Inner>);
 
+/// The parts of an error, boxed so that a `Result` with one stays small.
 #[derive(Debug)]
 struct Inner {
     kind: OperationErrorKind,
+    /// The message with the texts of all sources.
     message: String,
+    /// The cause, kept for its report and its kind.
     source: Option<antiphon_pipeline::Error>,
+    /// The advice, the most important first.
     hints: Vec<Hint>,
+    /// The run's folder with the partial results.
     folder: Option<PathBuf>,
     input: Option<PathBuf>,
+    /// The personas that exist in memory alone, since they could not be written.
     unwritten: Option<Vec<Persona>>,
 }
 
 /// The kinds of [`OperationError`], by what a caller can do.
+///
+/// The command line maps each kind to an exit code:
+///
+/// | kind | exit code |
+/// |---|---|
+/// | `Internal`, `Busy` | 1 |
+/// | `Request`, `NotFound`, `Conflict` | 2 |
+/// | `Configuration` | 3 |
+/// | `Incomplete` | 4 |
+/// | `Failed` | 5 |
+/// | `Budget` | 6 |
+/// | `Cancelled` | 130 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -52,7 +94,16 @@ pub enum OperationErrorKind {
     Internal,
 }
 
-/// Advice about an error or a stop, as data that a front end puts into words.
+/// Advice about an error or a stop, as data that a front end phrases for its users.
+///
+/// A hint names an action and its subject, and no flag or button, since these differ between front ends. In JSON,
+/// `advice` is the name of the hint, and the other fields are its subject:
+///
+/// ```json
+/// { "advice": "similar_models", "models": ["gpt-4.1-mini", "gpt-4.1"] }
+/// ```
+///
+/// New variants may be added: a front end should ignore advice that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "advice", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -176,6 +227,7 @@ impl OperationError {
     }
 
     /// Adds advice.
+    /// The most important advice comes first, so add it in that order.
     #[must_use]
     pub fn hint(mut self, hint: Hint) -> Self {
         self.0.hints.push(hint);
@@ -233,6 +285,7 @@ impl OperationError {
     }
 
     /// Returns the input that the error is about.
+    /// `None` if the error occurred before the run was connected to its provider, or is not about a run.
     #[must_use]
     pub fn input(&self) -> Option<&PathBuf> {
         self.0.input.as_ref()
@@ -280,15 +333,10 @@ impl Serialize for OperationError {
     }
 }
 
+/// Keeps the error as the source of the report, and adds at most 10 of its failed documents as hints.
 impl From<antiphon_pipeline::Error> for OperationError {
     fn from(err: antiphon_pipeline::Error) -> Self {
-        let mut message = err.to_string();
-        let mut cause = std::error::Error::source(&err);
-        while let Some(source) = cause {
-            message = format!("{message}: {source}");
-            cause = source.source();
-        }
-        let mut error = Self::new(kind_of(&err), message);
+        let mut error = Self::new(kind_of(&err), with_sources(&err));
         let unread = |failure: &antiphon_data::Failure| Hint::Unread { failure: failure.to_string() };
         error.0.hints.extend(err.failures().iter().take(10).map(unread));
         error.0.hints.extend(match err.kind() {
@@ -337,6 +385,7 @@ impl From<RenderError> for OperationError {
     }
 }
 
+/// An error that a flag caused is fixed in the request, any other in the configuration.
 impl From<ConfigError> for OperationError {
     fn from(err: ConfigError) -> Self {
         let kind =
@@ -372,13 +421,27 @@ impl From<&antiphon_llm::Error> for OperationError {
     }
 }
 
-fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
+/// Returns the message of an error with those of all its sources, the outermost first.
+fn with_sources(err: &dyn std::error::Error) -> String {
+    let mut message = err.to_string();
+    let mut cause = err.source();
+    while let Some(source) = cause {
+        message = format!("{message}: {source}");
+        cause = source.source();
+    }
+    message
+}
+
+/// Returns the kind for a provider's error: a rejected key or an account without credit is a matter of configuration.
+pub(super) fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
     match kind {
         LlmKind::Auth | LlmKind::Quota => OperationErrorKind::Configuration,
         _ => OperationErrorKind::Failed,
     }
 }
 
+/// Returns the kind for an error of a pipeline. An input that cannot be loaded is a wrong request, unless the error
+/// lists documents that failed: then the files are at fault.
 fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
     use antiphon_store::ErrorKind as StoreKind;
     match err.kind() {
@@ -400,6 +463,7 @@ fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
 }
 
 /// Returns the hint for a provider's error.
+/// `None` if no advice would be more helpful than the message.
 pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
     Some(match kind {
         LlmKind::Auth => Hint::CheckKey,
@@ -420,47 +484,4 @@ pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
         LlmKind::CircuitOpen { .. } => Hint::ProviderFailing,
         _ => return None,
     })
-}
-
-/// The reason why a run stopped before all its rows ended. It can be resumed, unless it was cancelled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct StopNotice {
-    /// The cause's short name, as in reports.
-    pub cause: String,
-    /// The message, one sentence.
-    pub message: String,
-    /// The kind, by what a caller can do; `None` if the stop is no error, as when the reader of the results has gone.
-    pub kind: Option<OperationErrorKind>,
-    /// The hints.
-    pub hints: Vec<Hint>,
-}
-
-impl From<&StopCause> for StopNotice {
-    fn from(stop: &StopCause) -> Self {
-        let (kind, hints) = match stop {
-            StopCause::Unread => (None, vec![Hint::Resumes]),
-            StopCause::Interrupted => (Some(OperationErrorKind::Cancelled), vec![Hint::Resumes]),
-            StopCause::Cancelled => (Some(OperationErrorKind::Cancelled), vec![Hint::StartAgain]),
-            StopCause::Budget { .. } => (Some(OperationErrorKind::Budget), vec![Hint::RaiseMaxCost]),
-            StopCause::Deadline { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::Resumes]),
-            StopCause::Provider(err) => {
-                let is_of_account =
-                    matches!(err.kind(), LlmKind::Auth | LlmKind::Quota | LlmKind::ModelNotFound);
-                let kind = if is_of_account {
-                    OperationErrorKind::Configuration
-                } else {
-                    OperationErrorKind::Failed
-                };
-                (Some(kind), hint_of(err.kind()).into_iter().chain([Hint::Resumes]).collect())
-            }
-            StopCause::Saturated { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::RunAgainLater]),
-            StopCause::Store(_) | StopCause::Output(_) => {
-                (Some(OperationErrorKind::Internal), vec![Hint::ResumesWhenFixed])
-            }
-            StopCause::Input(_) => (Some(OperationErrorKind::Request), vec![Hint::Resumes]),
-            _ => (Some(OperationErrorKind::Internal), vec![Hint::Resumes]),
-        };
-        Self { cause: stop.name().to_owned(), message: stop.to_string(), kind, hints }
-    }
 }

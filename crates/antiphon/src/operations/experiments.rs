@@ -1,3 +1,8 @@
+//! Experiments: documents, default settings and runs of one question, kept together in a folder.
+//!
+//! The folder and its files belong to `antiphon-pipeline`. This module finds an experiment by its name, adds advice to
+//! its errors, and turns its settings into a request, so that a run of an experiment is a run like any other.
+
 use std::path::{Path, PathBuf};
 
 use antiphon_llm::SamplingParams;
@@ -14,13 +19,43 @@ use crate::runtime::ConfigFile;
 
 /// The folder of all experiments, and the operations on them.
 ///
-/// An experiment is a folder with documents, default settings and the outputs of its runs: see [`antiphon_pipeline::experiment`].
+/// An experiment is a folder with documents, default settings and the outputs of its runs: see
+/// [`antiphon_pipeline::experiment`]. Use one where runs over the same documents are repeated and compared; for a
+/// single run, a [`RunRequest`] alone is enough.
+///
+/// ```text
+/// experiments/goats/
+///   experiment.toml   the name, the description and the default settings
+///   data/             the documents, as copies or links
+///   outputs/          the folder of runs, which has the store
+///   README.md         the list of runs
+/// ```
+///
+/// ```
+/// use antiphon::operations::{Experiments, OperationErrorKind};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = antiphon::fs::temp_dir()?;
+/// let experiments = Experiments::new(folder.path());
+/// assert!(experiments.list().await?.is_empty());
+/// let err = experiments.show("goats").await.err().ok_or("no such experiment exists")?;
+/// assert_eq!(err.kind(), OperationErrorKind::Request);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The value holds no handle: every operation reads the folders again, so that changes by other processes are seen.
 #[derive(Debug, Clone)]
 pub struct Experiments {
+    /// The folder that contains one folder for each experiment.
     base: PathBuf,
 }
 
 /// The request and the settings with which a run of an experiment is started.
+///
+/// Pass `request` to [`Workspace::start`](super::Workspace::start) of a workspace on `outputs`, whose configuration
+/// files are those of [`files`](Self::files).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExperimentStart {
@@ -96,14 +131,9 @@ impl Experiments {
         paths: &[PathBuf],
         mode: AddMode,
     ) -> Result<ExperimentInfo, OperationError> {
-        let wrong = |message: String| OperationError::new(OperationErrorKind::Request, message);
         let experiment = self.load(name).await?;
         for path in paths {
-            if is_address(path) {
-                let message = format!("{}: an address cannot be added", path.display());
-                return Err(wrong(message).hint(Hint::FetchFirst));
-            }
-            antiphon_fs::metadata(path).await.map_err(|err| wrong(err.to_string()))?;
+            check_data_path(path).await?;
         }
         for path in paths {
             experiment.add_data(path, mode).await?;
@@ -127,21 +157,14 @@ impl Experiments {
     ) -> Result<ExperimentStart, OperationError> {
         let experiment = self.load(name).await?;
         if experiment.data().await?.is_empty() {
-            let message = format!("experiment {name} has no data");
-            let error = OperationError::new(OperationErrorKind::Request, message);
-            return Err(error.hint(Hint::AddData { experiment: name.to_owned() }));
+            return Err(no_data(name));
         }
-        let definition = experiment.definition();
-        let mut recipe =
-            overrides.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
-                OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
-            })?;
+        let about = || Hint::About { what: format!("experiment {name}") };
+        let recipe = overrides.or(&experiment.definition().personas).recipe(experiment.root()).await;
+        let mut recipe = recipe.map_err(|err| OperationError::from(err).hint(about()))?;
         recipe.parameters = parameters.or(recipe.parameters);
         let request = RunRequest::personas(experiment.data_path(), &recipe)?;
-        let defaults = definition.defaults_toml().map(|text| {
-            let name = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
-            RecipeSource { name, text }
-        });
+        let defaults = defaults_of(&experiment);
         Ok(ExperimentStart { request, defaults, outputs: experiment.outputs_path() })
     }
 
@@ -200,7 +223,9 @@ impl Experiments {
         Ok(self.load(name).await?.delete(confirmation).await?)
     }
 
-    /// Loads an experiment by its name, or by its folder.
+    /// Loads an experiment by its name, or by its folder. An experiment with a definition that cannot be read is an
+    /// error of its own; only where there is none, the error is about the name, with a similar one or the list as
+    /// advice.
     async fn load(&self, name: &str) -> Result<Experiment, OperationError> {
         let err = match Experiment::load(self.base.join(name)).await {
             Ok(experiment) => return Ok(experiment),
@@ -220,8 +245,33 @@ impl Experiments {
     }
 }
 
+/// Checks that a path can be added to an experiment: that it exists, and is not an address.
+async fn check_data_path(path: &Path) -> Result<(), OperationError> {
+    let wrong = |message: String| OperationError::new(OperationErrorKind::Request, message);
+    if is_address(path) {
+        let message = format!("{}: an address cannot be added", path.display());
+        return Err(wrong(message).hint(Hint::FetchFirst));
+    }
+    antiphon_fs::metadata(path).await.map_err(|err| wrong(err.to_string()))?;
+    Ok(())
+}
+
+/// Creates the error of an experiment without documents, which has nothing to run over.
+fn no_data(name: &str) -> OperationError {
+    let error = OperationError::new(OperationErrorKind::Request, format!("experiment {name} has no data"));
+    error.hint(Hint::AddData { experiment: name.to_owned() })
+}
+
+/// Returns the defaults of an experiment as the text of a configuration file, with its place as the name in messages.
+fn defaults_of(experiment: &Experiment) -> Option<RecipeSource> {
+    let text = experiment.definition().defaults_toml()?;
+    let name = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
+    Some(RecipeSource { name, text })
+}
+
 impl ExperimentStart {
     /// Returns the configuration files for the run: the experiment's own defaults, then `files`.
+    /// Files are sorted by precedence, so a default of the experiment overrides those of the user.
     ///
     /// # Errors
     /// `Configuration` for defaults that cannot be used.

@@ -1,7 +1,13 @@
+//! The export of a run's results to a file or a stream, as JSON, CSV or Markdown.
+//!
+//! Rows come from the store, personas from the run's folder, where their evidence is verified. A file is written under
+//! a temporary name and renamed at the end, so that a reader never sees a part of it.
+
 use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{Destination, TextWriter, each_result, export};
+use antiphon_pipeline::Persona;
 use antiphon_pipeline::runs::read_personas;
 use antiphon_render::{Table, persona_row, personas_markdown};
 use antiphon_store::Run;
@@ -12,6 +18,16 @@ use super::error::{OperationError, OperationErrorKind};
 use super::workspace::Workspace;
 
 /// The format of exported results.
+///
+/// | format | rows | personas |
+/// |---|---|---|
+/// | `Jsonl` | one value on each line | one persona on each line |
+/// | `Json` | one list | one list |
+/// | `Csv` | a table with a column for each field of any row | a table with a row for each persona |
+/// | `Markdown` | the same table | one document |
+///
+/// Rows are read from the store a page at a time, for a table twice: first for its columns. So memory use does not grow
+/// with the run. Personas are few, and are in memory as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -30,6 +46,9 @@ pub enum ExportFormat {
 impl Workspace {
     /// Exports the results of a run so far, in the order of its rows; for a persona run, its personas.
     ///
+    /// The run may be in progress: rows without a result yet are left out. A table has a column for each field that
+    /// occurs in any result, so a resumed run may have more columns than before.
+    ///
     /// # Errors
     /// The errors of [`status`](Self::status); `Request` for an existing file that may not be replaced, `Configuration` for a
     /// place that cannot be written, and `Failed` if writing fails or a persona run has no personas.
@@ -47,60 +66,74 @@ impl Workspace {
     }
 }
 
+/// Writes the results of a run: the personas of a persona run, else the rows. Rows in NDJSON are written by the engine,
+/// which streams them.
 async fn write_results(
     run: Arc<Run>,
     folder: &Path,
     to: &Destination,
     format: ExportFormat,
 ) -> Result<(), OperationError> {
-    let made = match run.record().kind.as_str() {
-        "personas" => {
-            let made = read_personas(&folder.join(&run.record().id)).await?;
-            let made = made.map(|made| made.personas).filter(|made| !made.is_empty());
-            // The store has the model's answer only, with citations that are not verified.
-            made.ok_or_else(|| {
-                let message =
-                    format!("run {} has no personas: give the command again that began it", run.record().id);
-                OperationError::new(OperationErrorKind::Failed, message)
-            })?
-        }
-        _ => Vec::new(),
-    };
+    let made = if run.record().kind == "personas" { personas_of(&run, folder).await? } else { Vec::new() };
     if made.is_empty() && format == ExportFormat::Jsonl {
         return Ok(export(&run, to).await?);
     }
     let mut out = TextWriter::begin(to).await?;
-    match (made.is_empty(), format) {
-        (true, _) => write_rows(&run, &mut out, format).await?,
-        (false, ExportFormat::Markdown) => out.write(&personas_markdown(&made)).await?,
-        (false, ExportFormat::Csv) => {
-            let rows: Vec<Value> = made.iter().map(persona_row).collect();
-            let mut table = Table::default();
-            rows.iter().for_each(|row| table.add(row));
-            let lines = rows.iter().map(|row| table.csv_row(row));
-            out.write(&(table.csv_head() + &lines.collect::<String>())).await?;
-        }
-        (false, ExportFormat::Json) => out.write(&format!("{:#}\n", json!(made))).await?,
-        (false, _) => {
-            for persona in &made {
-                out.write(&format!("{}\n", json!(persona))).await?;
-            }
-        }
+    if made.is_empty() {
+        write_rows(&run, &mut out, format).await?;
+    } else {
+        write_personas(&made, &mut out, format).await?;
     }
     Ok(out.finish().await?)
 }
 
-async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Result<(), OperationError> {
-    let mut table = Table::default();
-    let is_table = matches!(format, ExportFormat::Csv | ExportFormat::Markdown);
-    if is_table {
-        // A table names all its columns before its first row.
-        each_result(run, async |row| {
-            table.add(&row);
-            Ok(true)
-        })
-        .await?;
+/// Reads the personas of a run from its folder: the store has the model's answer only, with citations that are not
+/// verified.
+///
+/// # Errors
+/// `Failed` if there is none, as for a run that did not finish.
+async fn personas_of(run: &Run, folder: &Path) -> Result<Vec<Persona>, OperationError> {
+    let made = read_personas(&folder.join(&run.record().id)).await?;
+    let made = made.map(|made| made.personas).filter(|made| !made.is_empty());
+    made.ok_or_else(|| {
+        let message =
+            format!("run {} has no personas: give the command again that began it", run.record().id);
+        OperationError::new(OperationErrorKind::Failed, message)
+    })
+}
+
+/// Writes personas: as a document in Markdown, as a table in CSV, and else as JSON.
+async fn write_personas(
+    personas: &[Persona],
+    out: &mut TextWriter,
+    format: ExportFormat,
+) -> Result<(), OperationError> {
+    match format {
+        ExportFormat::Markdown => out.write(&personas_markdown(personas)).await?,
+        ExportFormat::Csv => out.write(&personas_csv(personas)).await?,
+        ExportFormat::Json => out.write(&format!("{:#}\n", json!(personas))).await?,
+        ExportFormat::Jsonl => {
+            for persona in personas {
+                out.write(&format!("{}\n", json!(persona))).await?;
+            }
+        }
     }
+    Ok(())
+}
+
+/// Formats personas as a table with a header.
+fn personas_csv(personas: &[Persona]) -> String {
+    let rows: Vec<Value> = personas.iter().map(persona_row).collect();
+    let mut table = Table::default();
+    rows.iter().for_each(|row| table.add(row));
+    let lines = rows.iter().map(|row| table.csv_row(row));
+    table.csv_head() + &lines.collect::<String>()
+}
+
+/// Writes the rows of a run as a table or as one JSON list, a page at a time: the results need not fit into memory.
+async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Result<(), OperationError> {
+    let is_table = matches!(format, ExportFormat::Csv | ExportFormat::Markdown);
+    let table = if is_table { columns_of(run).await? } else { Table::default() };
     out.write(&match format {
         ExportFormat::Csv => table.csv_head(),
         ExportFormat::Markdown => table.markdown_head(),
@@ -123,4 +156,15 @@ async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Re
         out.write("\n]\n").await?;
     }
     Ok(())
+}
+
+/// Reads all results once for the columns of a table, which are named before its first row.
+async fn columns_of(run: &Run) -> Result<Table, OperationError> {
+    let mut table = Table::default();
+    each_result(run, async |row| {
+        table.add(&row);
+        Ok(true)
+    })
+    .await?;
+    Ok(table)
 }

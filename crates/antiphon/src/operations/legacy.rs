@@ -1,4 +1,12 @@
 //! Requests of runs that were stored as a command line, by versions before `antiphon.request/1`.
+//!
+//! Such a run has the names of its files and not their content, so it can be resumed only while they exist, and only if
+//! its fingerprint shows that they are unchanged. The parser is a copy of the old command line, kept apart from the
+//! current one so that flags can change.
+//!
+//! ```json
+//! { "input": "rows.csv", "model": "gpt-4.1", "folder": "…", "arguments": ["map", "rows.csv", "-r", "towns.toml"] }
+//! ```
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -32,8 +40,11 @@ struct Note {
 
 /// The words of an old command: positional arguments, and flags with their values.
 struct LegacyArgs {
+    /// The command, and its positional arguments after it.
     plain: Vec<String>,
+    /// The values of flags by their long names with `--`.
     flags: HashMap<String, String>,
+    /// The working folder of the command, to which its paths refer.
     folder: PathBuf,
 }
 
@@ -74,21 +85,11 @@ pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, Ope
         "content" => words.content().await,
         _ => return None,
     };
-    Some(made.map(|mut request| {
-        request.base = Some(words.folder.clone());
-        request.stored_in = Some(words.folder.join(words.out(&note.input)));
-        request.limits = request.limits.overridden_by(&words.limits());
-        request.provider = words.value("--provider").map(str::to_owned).or(request.provider);
-        if words.flags.contains_key("--offline") {
-            request.provider = Some("offline".to_owned());
-        }
-        request.base_url = words.value("--base-url").map(str::to_owned);
-        request.model = words.value("--model").map(str::to_owned).or(note.model);
-        request
-    }))
+    Some(made.map(|request| words.complete(request, &note.input, note.model)))
 }
 
 impl LegacyArgs {
+    /// Parses the arguments of a command line, without checking them: the command was valid when it was stored.
     fn of(arguments: Vec<String>, folder: PathBuf) -> Self {
         let (mut plain, mut flags) = (Vec::new(), HashMap::new());
         let mut words = arguments.into_iter();
@@ -99,18 +100,27 @@ impl LegacyArgs {
                 switch if SWITCHES.contains(&switch) => {
                     flags.insert(word, String::new());
                 }
-                flag if flag.starts_with("--") => {
-                    let (flag, value) = match flag.split_once('=') {
-                        Some((flag, value)) => (flag.to_owned(), value.to_owned()),
-                        None => (word, words.next().unwrap_or_default()),
-                    };
-                    flags.insert(flag, value);
-                }
+                flag if flag.starts_with("--") => add_long(word, &mut words, &mut flags),
                 letters if letters.starts_with('-') => add_short(letters, &mut words, &mut flags),
                 _ => plain.push(word),
             }
         }
         Self { plain, flags, folder }
+    }
+
+    /// Completes a request by what all commands have in common: folders, limits, provider and model. `model` is the one
+    /// that the run used, for a command that named none.
+    fn complete(&self, mut request: RunRequest, input: &str, model: Option<String>) -> RunRequest {
+        request.base = Some(self.folder.clone());
+        request.stored_in = Some(self.folder.join(self.out(input)));
+        request.limits = request.limits.overridden_by(&self.limits());
+        request.provider = self.value("--provider").map(str::to_owned).or(request.provider);
+        if self.flags.contains_key("--offline") {
+            request.provider = Some("offline".to_owned());
+        }
+        request.base_url = self.value("--base-url").map(str::to_owned);
+        request.model = self.value("--model").map(str::to_owned).or(model);
+        request
     }
 
     /// Returns the folder of runs that the command named; the configuration of that time is not known.
@@ -123,6 +133,7 @@ impl LegacyArgs {
         PathBuf::from(self.value(flag).unwrap_or("antiphon-out"))
     }
 
+    /// Returns the value of a flag; empty for a switch.
     fn value(&self, flag: &str) -> Option<&str> {
         self.flags.get(flag).map(String::as_str)
     }
@@ -134,6 +145,7 @@ impl LegacyArgs {
         serde_json::from_value(Value::from(value)).ok().or_else(number)
     }
 
+    /// Returns the limits that the command named; a cost may have a dollar sign.
     fn limits(&self) -> RunLimits {
         let dollars: Option<f64> =
             self.value("--max-cost").and_then(|cost| cost.trim_start_matches('$').parse().ok());
@@ -146,6 +158,7 @@ impl LegacyArgs {
             .max_rows(self.parsed::<u64>("--limit"))
     }
 
+    /// Returns the sampling parameters that the command named.
     fn parameters(&self) -> SamplingParams {
         let mut parameters = SamplingParams::default();
         parameters.temperature = self.parsed("--temperature");
@@ -154,6 +167,7 @@ impl LegacyArgs {
         parameters
     }
 
+    /// Returns the request of `map`: a recipe over the rows of a file or of stdin.
     async fn map(&self) -> Result<RunRequest, OperationError> {
         let name = self.value("--recipe").unwrap_or_default();
         let recipe = read(&self.folder.join(name), name).await?;
@@ -165,40 +179,52 @@ impl LegacyArgs {
         Ok(request)
     }
 
+    /// Returns the request of `generate`. `below` has the settings where the command named none, and `folder` their
+    /// recipes.
     async fn personas(
         &self,
         input: &str,
         below: &PersonaDefaults,
         folder: &Path,
     ) -> Result<RunRequest, OperationError> {
-        let overrides = PersonaDefaults {
-            recipe: self.value("--recipe").map(|file| {
-                if file.ends_with(".toml") {
-                    self.folder.join(file).display().to_string()
-                } else {
-                    file.to_owned()
-                }
-            }),
+        let mut recipe: PersonaRecipe = self.persona_settings().or(below).recipe(folder).await?;
+        recipe.parameters = self.parameters().or(recipe.parameters);
+        let mut request = RunRequest::personas(input, &recipe)?;
+        request.distil = self.parsed("--distil").unwrap_or_default();
+        request.anonymise = self.anonymise().await?;
+        Ok(request)
+    }
+
+    /// Returns the settings of personas that the command named. A recipe is a file if it ends in `.toml`, else a
+    /// built-in one.
+    fn persona_settings(&self) -> PersonaDefaults {
+        let is_file = |name: &str| name.ends_with(".toml");
+        PersonaDefaults {
+            recipe: self.value("--recipe").map(|name| self.file_or_name(name, is_file)),
             count: self.parsed("--count"),
             complexity: self.parsed("--complexity"),
             detail: self.parsed("--detail"),
             evidence: self.parsed("--evidence"),
-        };
-        let mut recipe: PersonaRecipe = overrides.or(below).recipe(folder).await?;
-        recipe.parameters = self.parameters().or(recipe.parameters);
-        let mut request = RunRequest::personas(input, &recipe)?;
-        request.distil = self.parsed("--distil").unwrap_or_default();
-        if let Some(mode) = self.parsed::<Strategy>("--anonymise") {
-            let names = match self.value("--names") {
-                Some(file) => read(&self.folder.join(file), file).await?.text,
-                None => String::new(),
-            };
-            let names = names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-            request.anonymise = Some(Anonymise::new(mode, names.collect()));
         }
-        Ok(request)
     }
 
+    /// Returns the anonymisation that the command named, with the names in its file, one a line.
+    async fn anonymise(&self) -> Result<Option<Anonymise>, OperationError> {
+        let Some(mode) = self.parsed::<Strategy>("--anonymise") else { return Ok(None) };
+        let names = match self.value("--names") {
+            Some(file) => read(&self.folder.join(file), file).await?.text,
+            None => String::new(),
+        };
+        let names = names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        Ok(Some(Anonymise::new(mode, names.collect())))
+    }
+
+    /// Returns the path of a file below the folder of the command, or the name of something built in.
+    fn file_or_name(&self, name: &str, is_file: impl Fn(&str) -> bool) -> String {
+        if is_file(name) { self.folder.join(name).display().to_string() } else { name.to_owned() }
+    }
+
+    /// Returns the request of `experiment`: personas with the settings of its definition as it is now.
     async fn experiment(&self, input: &str) -> Result<RunRequest, OperationError> {
         let root = self.folder.join(input);
         let experiment = Experiment::load(root.parent().unwrap_or(&root)).await?;
@@ -216,15 +242,11 @@ impl LegacyArgs {
         Ok(request)
     }
 
+    /// Returns the request of `content`: sites from notes, in the themes that the command named.
     async fn content(&self) -> Result<RunRequest, OperationError> {
         let named = self.value("--theme").unwrap_or("minimalist").split(',');
-        let whole = |name: &str| {
-            if name.contains(['/', '\\']) {
-                self.folder.join(name).display().to_string()
-            } else {
-                name.to_owned()
-            }
-        };
+        let is_path = |name: &str| name.contains(['/', '\\']);
+        let whole = |name: &str| self.file_or_name(name, is_path);
         let themes = Theme::find(&named.map(whole).collect::<Vec<_>>()).await?;
         let inputs = self.plain.iter().skip(1).map(PathBuf::from).collect();
         let mut request = RunRequest::content(inputs, &themes, self.parameters())?;
@@ -235,6 +257,15 @@ impl LegacyArgs {
         }
         Ok(request)
     }
+}
+
+/// Adds a long flag with its value, which is in the same word after `=`, or is the next word.
+fn add_long(word: String, words: &mut impl Iterator<Item = String>, flags: &mut HashMap<String, String>) {
+    let (flag, value) = match word.split_once('=') {
+        Some((flag, value)) => (flag.to_owned(), value.to_owned()),
+        None => (word, words.next().unwrap_or_default()),
+    };
+    flags.insert(flag, value);
 }
 
 /// Adds the short flags of one word: switches, and a last one with its value in the word or in the next one.

@@ -1,16 +1,29 @@
+//! Map runs: a recipe over the rows of a file, a folder or stdin.
+//!
+//! Content runs are mappings as well and share [`prepare`], [`work`] and [`estimate`] with this module; persona runs
+//! share the prices and the number of fallbacks.
+//!
+//! | input | read from |
+//! |---|---|
+//! | a path | the path, or where it moved together with the folder of runs |
+//! | `-` | the file in the [`Watch`] |
+//! | a resumed run with all rows and its recipe stored | the store alone |
+
 use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{Destination, Input, Mapped, Mapping};
 use antiphon_pipeline::RunLocks;
 
-use super::error::{Hint, OperationError, OperationErrorKind, StopNotice};
+use super::error::{Hint, OperationError, OperationErrorKind};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
 use super::request::RunRequest;
 use super::start::Opening;
+use super::stop_notice::StopNotice;
 use super::workspace::{Connected, Watch, Workspace};
 use crate::runtime::Session;
 
+/// Estimates a map run: reads its rows, and makes no call.
 pub(super) async fn plan(
     workspace: &Workspace,
     connected: &Connected,
@@ -30,6 +43,7 @@ pub(super) async fn estimate(
     Ok(Plan::Rows(Box::new(mapping.estimate(&connected.session.calls, &store).await?)))
 }
 
+/// Runs a recipe over rows, or resumes the run.
 pub(super) async fn run(
     workspace: &Workspace,
     connected: Connected,
@@ -61,6 +75,7 @@ pub(super) async fn work(
     Ok(mapping.run(connected.session.calls.clone(), store.clone(), workspace.folder()).await?)
 }
 
+/// Creates the mapping of a request, before anything is read or billed.
 async fn mapping(
     workspace: &Workspace,
     connected: &Connected,
@@ -75,19 +90,22 @@ async fn mapping(
     let input = input(workspace, request, opening, watch).await?;
     let mut mapping = Mapping::new(input, recipe, &session.model);
     mapping.order = request.output.order;
-    mapping.results = match &request.output.results {
-        Some(path) if path == Path::new("-") => watch.results.clone().map(Destination::Lines),
-        Some(path) => {
-            let path = request.place_output(path, workspace.folder()).await;
-            Some(if watch.overwrite { Destination::Replace(path) } else { Destination::File(path) })
-        }
-        None => None,
-    };
+    mapping.results = destination(workspace, request, watch).await;
     prepare(&mut mapping, workspace, connected, opening, watch)?;
     Ok(mapping)
 }
 
-/// Sets the options that all mappings have in common.
+/// Returns the destination of results; `None` for the default one in the run's folder.
+async fn destination(workspace: &Workspace, request: &RunRequest, watch: &Watch) -> Option<Destination> {
+    let path = request.output.results.as_ref()?;
+    if path == Path::new("-") {
+        return watch.results.clone().map(Destination::Lines);
+    }
+    let path = request.place_output(path, workspace.folder()).await;
+    Some(if watch.overwrite { Destination::Replace(path) } else { Destination::File(path) })
+}
+
+/// Sets the options that all mappings have in common: names, limits, prices, cancellation and events.
 pub(super) fn prepare(
     mapping: &mut Mapping,
     workspace: &Workspace,
@@ -114,11 +132,15 @@ pub(super) fn fallbacks(session: &Session) -> u32 {
     u32::try_from(session.fallbacks.len()).unwrap_or(u32::MAX)
 }
 
+/// Returns the function by which the engine keeps the budget: the price for a prompt of a number of tokens, `None` if
+/// not known.
 pub(super) fn pricing(session: &Session) -> antiphon_engine::Pricing {
     let session = session.clone();
     Arc::new(move |tokens| session.price(tokens))
 }
 
+/// Returns the input of a mapping: the store if it has all rows, else a file or a folder, or the file that the watch
+/// has for `-`.
 async fn input(
     workspace: &Workspace,
     request: &RunRequest,
@@ -129,24 +151,34 @@ async fn input(
     if opening.has_all_rows() && opening.has_recipe() {
         return Ok(Input::Stored);
     }
-    let [input] = &request.inputs[..] else {
-        let message = format!("a map run takes one input, and {} are named", request.inputs.len());
-        return Err(OperationError::new(OperationErrorKind::Request, message));
-    };
+    let input = only_input(request)?;
     if input != Path::new("-") {
         let path = request.locate(input, workspace.folder()).await;
         return Ok(Input::Path(path, request.format));
     }
-    match &watch.stdin {
-        Some(file) => Ok(Input::Path(file.clone(), request.format)),
-        None => {
-            let message = "the rows of this run came from stdin, and not all of them are stored";
-            Err(OperationError::new(OperationErrorKind::Request, message).hint(Hint::GiveCommandAgain))
+    let file = watch.stdin.clone().ok_or_else(no_stdin)?;
+    Ok(Input::Path(file, request.format))
+}
+
+/// Creates the error of a run whose rows came from stdin, which cannot be read a second time.
+fn no_stdin() -> OperationError {
+    let message = "the rows of this run came from stdin, and not all of them are stored";
+    OperationError::new(OperationErrorKind::Request, message).hint(Hint::GiveCommandAgain)
+}
+
+/// Returns the single input of a map run.
+fn only_input(request: &RunRequest) -> Result<&Path, OperationError> {
+    match &request.inputs[..] {
+        [input] => Ok(input.as_path()),
+        inputs => {
+            let message = format!("a map run takes one input, and {} are named", inputs.len());
+            Err(OperationError::new(OperationErrorKind::Request, message))
         }
     }
 }
 
-/// Returns the error of a recipe for the offline provider, which was named or is the default without a local engine.
+/// Creates the error of a recipe for the offline provider, which was named or is the default without a local engine:
+/// offline drafts do not follow a recipe.
 fn no_model(session: &Session) -> OperationError {
     let message = if session.chosen_by_default {
         "cannot run the recipe: it needs a language model, and no local engine answers"

@@ -1,3 +1,8 @@
+//! The outcomes of operations: the results of a run by its kind, and the estimate of a request.
+//!
+//! All of them are data that a front end serialises or formats. Types that only carry results have public fields and no
+//! constructor: [`Workspace`](super::Workspace) creates them.
+
 use std::path::PathBuf;
 
 use antiphon_engine::{Estimate, MapReport};
@@ -5,21 +10,33 @@ use antiphon_pipeline::content::SitePage;
 use antiphon_pipeline::{GenerationEstimate, Persona, Report};
 use serde::Serialize;
 
-use super::error::StopNotice;
+use super::stop_notice::StopNotice;
 
 /// The outcome of a run, for every front end.
 ///
 /// A run with failed rows or an early stop is an outcome, not an error: check `stop` and the counts of the report.
+///
+/// Serialised, the fields of the result are next to its kind:
+///
+/// ```json
+/// {
+///   "schema": "antiphon.outcome/1", "run_id": "…", "input": "rows.csv", "folder": "…",
+///   "reused": false, "resumed_at": 0,
+///   "stop": { "cause": "budget", "message": "…", "kind": "budget", "hints": [{ "advice": "raise_max_cost" }] },
+///   "result": { "kind": "map", "report": {}, "results": "…", "failed_rows": null }
+/// }
+/// ```
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct RunOutcome {
     /// Always `antiphon.outcome/1`.
     pub schema: String,
-    /// The run's id.
+    /// The run's id, for [`status`](super::Workspace::status), [`resume`](super::Workspace::resume) and the other
+    /// operations.
     pub run_id: String,
     /// The names of the inputs, for people.
     pub input: String,
-    /// The run's folder.
+    /// The run's folder, below the workspace's.
     pub folder: PathBuf,
     /// Whether the run had finished before, so that no call was made.
     pub reused: bool,
@@ -47,27 +64,30 @@ impl RunOutcome {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunResult {
-    /// The results of rows.
+    /// The results of rows, in files.
     Map(Box<MapResult>),
-    /// Personas.
+    /// Personas, in memory and in files of the run's folder.
     Personas(Box<PersonasResult>),
-    /// Sites.
+    /// Pages of a site, in memory and in files.
     Content(Box<ContentResult>),
 }
 
-/// The results of a recipe over rows.
+/// The results of a recipe over rows. The results themselves are not in memory: read them from the file, or with
+/// [`results`](super::Workspace::results) a page at a time.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct MapResult {
     /// The report on the rows: outcomes, usage, cost and time.
     pub report: MapReport,
     /// The file of the results; `None` if they were not written to one.
+    /// As for a request with the output `-`.
     pub results: Option<PathBuf>,
     /// The file of the failed rows; `None` if no row failed.
     pub failed_rows: Option<PathBuf>,
 }
 
 /// Personas, with the report on their generation.
+/// A persona run has no partial result: it returns all personas, or an error with the reason.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PersonasResult {
@@ -98,6 +118,9 @@ pub struct ContentResult {
 /// The estimate of a request: calls, tokens, cost and time, computed without a call.
 ///
 /// A plan is an estimate and no limit. To cap the cost of the run, set `max_cost` in the request's limits.
+///
+/// The ranges for rows and pages are based on earlier calls where the store has any, so a plan becomes more exact with
+/// each run. The serialised form is that of the estimate, without a tag.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -110,6 +133,7 @@ pub enum Plan {
 
 impl Plan {
     /// Returns the highest likely cost, in millionths of a US dollar; `None` if a price is not known.
+    /// For a front end that asks for confirmation above an amount.
     #[must_use]
     pub fn max_cost_usd_micros(&self) -> Option<u64> {
         match self {

@@ -1,11 +1,20 @@
+//! Persona runs: documents in, personas with verified evidence out.
+//!
+//! The pipeline does the work; this module adds what a request says, opens the run in the workspace's store and writes
+//! the run's folder. The order matters: the folder is created before the first call, and the run is finished after its
+//! files are complete.
+
 use std::path::Path;
+use std::sync::Arc;
 
 use antiphon_data::{Anonymiser, Strategy};
 use antiphon_engine::RunEvent;
 use antiphon_pipeline::runs::{RunFolder, keep_replaced, salt};
-use antiphon_pipeline::{Count, Error, Generation, GenerationConfig, PersonaRecipe, Pipeline, Prepared};
+use antiphon_pipeline::{
+    Count, Error, Generation, GenerationConfig, PersonaRecipe, Pipeline, Prepared, RunGuard,
+};
 use antiphon_render::write_personas;
-use antiphon_store::{RunStatus, Store};
+use antiphon_store::{Run, RunStatus, Store};
 
 use super::error::{OperationError, OperationErrorKind};
 use super::map::{fallbacks, pricing};
@@ -17,6 +26,7 @@ use super::workspace::{Connected, Watch, Workspace};
 /// The default number of personas, if neither the request nor the recipe sets it.
 const USUAL_COUNT: Count = Count::Exactly(3);
 
+/// Estimates a persona run: reads its documents, and makes no call.
 pub(super) async fn plan(
     workspace: &Workspace,
     connected: &Connected,
@@ -29,6 +39,8 @@ pub(super) async fn plan(
     Ok(Plan::Personas(Box::new(estimate)))
 }
 
+/// Runs a persona request. The folder exists before the first call, since an answer without a place to keep it would be
+/// paid for and lost; personas that cannot be written are part of the error.
 pub(super) async fn run(
     workspace: &Workspace,
     connected: Connected,
@@ -43,11 +55,7 @@ pub(super) async fn run(
         Some(id) => (prepared.resume(&store, &id).await?, None),
         None => {
             let request = connected.request.to_store(workspace.folder())?;
-            let (run, guard) = pipeline.open(&mut prepared, &store, &request).await?;
-            if run.record().status != RunStatus::Finished && run.record().request != request {
-                // The newest start decides on limits and outputs.
-                run.set_request(request).await?;
-            }
+            let (run, guard) = open_new(&pipeline, &mut prepared, &store, request).await?;
             (run, Some(guard))
         }
     };
@@ -89,6 +97,22 @@ pub(super) async fn run(
     })
 }
 
+/// Opens the run of the request's fingerprint, or creates it, and holds its lock, so that an equal request waits.
+async fn open_new(
+    pipeline: &Pipeline,
+    prepared: &mut Prepared,
+    store: &Store,
+    request: String,
+) -> Result<(Arc<Run>, RunGuard), OperationError> {
+    let (run, guard) = pipeline.open(prepared, store, &request).await?;
+    if run.record().status != RunStatus::Finished && run.record().request != request {
+        // The newest start decides on limits and outputs.
+        run.set_request(request).await?;
+    }
+    Ok((run, guard))
+}
+
+/// Creates the pipeline of a connected request, whose calls are journalled and whose events go to the watch.
 fn pipeline(connected: &Connected, watch: &Watch) -> Pipeline {
     let session = &connected.session;
     let (price, on_event, on_step) = (pricing(session), watch.on_event.clone(), watch.on_event.clone());
@@ -104,19 +128,15 @@ fn pipeline(connected: &Connected, watch: &Watch) -> Pipeline {
         })
 }
 
+/// Creates the configuration of a generation: the request's values, and those of its recipe where it has none.
 async fn config(
     workspace: &Workspace,
     connected: &Connected,
     watch: &Watch,
 ) -> Result<GenerationConfig, OperationError> {
     let Connected { session, request, .. } = connected;
-    let [input] = &request.inputs[..] else {
-        let message = "a persona run takes one document or folder. Start a run for each input";
-        return Err(OperationError::new(OperationErrorKind::Request, message));
-    };
-    let path = request.locate(input, workspace.folder()).await;
-    let mut recipe = PersonaRecipe::parse(&request.recipe.name, &request.recipe.text)?;
-    recipe.grounding = request.grounding.unwrap_or(recipe.grounding);
+    let path = request.locate(only_input(request)?, workspace.folder()).await;
+    let recipe = recipe(request)?;
     let anonymiser = anonymiser(request, workspace.folder()).await?;
     Ok(GenerationConfig::new(path, &session.model)
         .count(USUAL_COUNT)
@@ -128,7 +148,29 @@ async fn config(
         .cancel(watch.cancel.clone()))
 }
 
+/// Returns the input of a persona run.
+///
+/// # Errors
+/// `Request` for several inputs or none. A folder is one input, so a run can have many documents.
+fn only_input(request: &RunRequest) -> Result<&Path, OperationError> {
+    match &request.inputs[..] {
+        [input] => Ok(input.as_path()),
+        _ => {
+            let message = "a persona run takes one document or folder. Start a run for each input";
+            Err(OperationError::new(OperationErrorKind::Request, message))
+        }
+    }
+}
+
+/// Parses the recipe of a request, whose grounding the request overrides.
+fn recipe(request: &RunRequest) -> Result<PersonaRecipe, OperationError> {
+    let mut recipe = PersonaRecipe::parse(&request.recipe.name, &request.recipe.text)?;
+    recipe.grounding = request.grounding.unwrap_or(recipe.grounding);
+    Ok(recipe)
+}
+
 /// Prepares a run from the documents that are stored with it if it is resumed, else from the input.
+/// The stored documents are anonymised already, and the input may have changed or moved since.
 async fn prepare(
     pipeline: &Pipeline,
     config: &GenerationConfig,

@@ -1,3 +1,9 @@
+//! The request of a run as serialised data, and the places of its inputs and outputs.
+//!
+//! A stored request outlives its process, its machine and the place of its folders. Therefore it has texts instead of
+//! the names of files where it can, and relative paths with their base where it cannot: if the folder of runs was moved
+//! together with the inputs, `locate` finds them at their new place.
+
 use std::path::{Path, PathBuf};
 
 use antiphon_data::{RowFormat, Strategy};
@@ -17,6 +23,16 @@ const SCHEMA: &str = "antiphon.request/1";
 ///
 /// Callbacks and cancellation tokens are not part of it: see [`Watch`](super::Watch).
 ///
+/// The request identifies its run together with the rows and the provider: the same request again resumes an
+/// interrupted run, or returns a finished one. Limits other than `max_rows`, and outputs, do not count, so that a run
+/// can be resumed with a higher budget.
+///
+/// | kind | inputs | recipe | used options |
+/// |---|---|---|---|
+/// | `map` | one file, folder or `-` | the recipe | `format`, `output.results`, `output.order` |
+/// | `personas` | one document or folder | the persona recipe | `grounding`, `distil`, `anonymise` |
+/// | `content` | files and folders of notes | the themes | `output.site`, `output.title`, `output.fallback` |
+///
 /// ```
 /// use antiphon::operations::RunRequest;
 /// let request = RunRequest::map("towns.csv", "towns.toml", "prompt = \"Where is {{ name }}?\"").provider("ollama");
@@ -31,11 +47,12 @@ const SCHEMA: &str = "antiphon.request/1";
 pub struct RunRequest {
     /// Always `antiphon.request/1`.
     pub schema: String,
-    /// The kind of run.
+    /// The kind of run, which decides on the meaning of `recipe` and on the options that are used.
     pub kind: RunKind,
     /// Files or folders, as the caller named them. Relative paths are below `base`.
     pub inputs: Vec<PathBuf>,
     /// The folder to which relative paths refer. Default: the process's working folder.
+    /// Set it to an absolute path if another process may resume the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<PathBuf>,
     /// The folder of runs at the time of storing. If that folder was moved together with the inputs, the inputs are found
@@ -51,6 +68,7 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The server's address, where it is not the provider's usual one.
+    /// Default: that of the environment or of the provider's entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The model to call. Default: the recipe's, the configuration's or the provider's.
@@ -60,7 +78,8 @@ pub struct RunRequest {
     /// configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Vec<String>>,
-    /// The limits of the run.
+    /// The limits of the run: budget, concurrency, attempts, deadline and number of rows. Default: the configuration's,
+    /// else none.
     #[serde(default)]
     pub limits: RunLimits,
     /// The grounding of personas: how strict their evidence must be. Default: the recipe's.
@@ -70,6 +89,7 @@ pub struct RunRequest {
     #[serde(default)]
     pub distil: Distil,
     /// The anonymisation of personal data (PII) in the documents before they are sent. Default: none.
+    /// Only persona runs use it: rows and notes are sent as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymise: Option<Anonymise>,
     /// The outputs other than the run's folder.
@@ -86,7 +106,7 @@ pub struct RunRequest {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunKind {
-    /// A recipe over the rows of an input.
+    /// A recipe over the rows of an input, with one call for each row.
     Map,
     /// Personas from interviews.
     Personas,
@@ -95,6 +115,8 @@ pub enum RunKind {
 }
 
 /// A recipe: its name in reports and error messages, and its whole text.
+///
+/// The text is part of the request, so that a run does not change when the file does, and can be resumed without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeSource {
@@ -105,6 +127,9 @@ pub struct RecipeSource {
 }
 
 /// The anonymisation of documents: how personal data (PII) is removed.
+///
+/// Documents are anonymised on this machine before they are sent or stored. With hashes, the salt is stored in the
+/// folder of runs, so that a person has the same code in all runs of the folder and another one elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -151,13 +176,16 @@ pub struct OutputOptions {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContentRecipe {
+    /// The sampling parameters of all calls.
     #[serde(default)]
     pub(super) parameters: antiphon_engine::RecipeParams,
+    /// The themes, each a `[[theme]]` in TOML.
     #[serde(rename = "theme")]
     pub(super) themes: Vec<ThemeSource>,
 }
 
 impl RunRequest {
+    /// Creates a request with the default of every option.
     fn new(kind: RunKind, inputs: Vec<PathBuf>, recipe: RecipeSource) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
@@ -182,6 +210,7 @@ impl RunRequest {
 
     /// Creates the request for a recipe over the rows of a file or a folder. `name` is the recipe's name in reports and
     /// messages, `recipe` its text in TOML.
+    /// The text is parsed when the run is planned or started, so a mistake in it is reported then, with its line.
     #[must_use]
     pub fn map(input: impl Into<PathBuf>, name: impl Into<String>, recipe: impl Into<String>) -> Self {
         let recipe = RecipeSource { name: name.into(), text: recipe.into() };
@@ -189,6 +218,7 @@ impl RunRequest {
     }
 
     /// Creates the request for personas from a document or a folder of documents.
+    /// The recipe is stored as TOML, with every value that was set in code.
     ///
     /// # Errors
     /// `Internal` for a recipe that cannot be serialised, which is a defect.
@@ -198,6 +228,7 @@ impl RunRequest {
     }
 
     /// Creates the request for site copy: one page for each document of notes in each of `themes`.
+    /// Themes are stored whole, so that files of a custom theme are not needed to resume the run.
     ///
     /// # Errors
     /// `Internal` for themes that cannot be serialised, which is a defect.
@@ -215,6 +246,7 @@ impl RunRequest {
     }
 
     /// Sets the provider, by its name.
+    /// Use `offline` for drafts by text statistics, which need no network and no key.
     #[must_use]
     pub fn provider(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(name.into());
@@ -229,6 +261,7 @@ impl RunRequest {
     }
 
     /// Sets the fallbacks, each as `provider/model`.
+    /// An empty list means no fallback, even if the recipe or the configuration has some.
     #[must_use]
     pub fn fallback(mut self, fallback: Vec<String>) -> Self {
         self.fallback = Some(fallback);

@@ -1,3 +1,9 @@
+//! Reading and cancelling of stored runs, by their id, a prefix of it, or `latest`.
+//!
+//! Every operation reads the store and not the memory of this process: a run of another process is seen as one of this
+//! process is, and cancelling works across processes. The workspace must have a store already; none is created for a
+//! question.
+
 use antiphon_engine::{ResultRow, RunDiff, RunInfo};
 use antiphon_store::{Run, RunFilter, RunStatus};
 use serde::{Deserialize, Serialize};
@@ -7,6 +13,14 @@ use super::error::OperationError;
 use super::workspace::Workspace;
 
 /// A filter of the list of runs. The default lists all runs, except those that are parts of others (such as a distillation).
+///
+/// ```
+/// use antiphon::operations::ListFilter;
+///
+/// let filter: ListFilter = serde_json::from_str(r#"{"kind": "map"}"#)?;
+/// assert_eq!((filter.kind.as_deref(), filter.status, filter.with_parts), (Some("map"), None, false));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -23,13 +37,31 @@ pub struct ListFilter {
 ///
 /// To read all pages, pass each `next` to [`Page::after`](method@Self::after) until it is `None`. The cursor stays valid while
 /// runs or rows are added.
+///
+/// ```
+/// use antiphon::operations::{ListFilter, OperationError, Page, Workspace};
+///
+/// async fn ids(workspace: &Workspace) -> Result<Vec<String>, OperationError> {
+///     let (mut ids, mut page) = (Vec::new(), Page::default());
+///     loop {
+///         let list = workspace.list(&ListFilter::default(), &page).await?;
+///         ids.extend(list.runs.into_iter().map(|run| run.run_id));
+///         match list.next {
+///             Some(next) => page = Page::after(Some(next)),
+///             None => return Ok(ids),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Page {
     /// The `next` of the previous page. Default: the first page.
+    /// For runs the id of the last one, for rows its index.
     pub after: Option<String>,
     /// The maximum number of entries. Default 100.
+    /// A page with fewer entries is the last one; one that is exactly full may be followed by an empty page.
     pub limit: usize,
 }
 
@@ -69,6 +101,7 @@ impl Page {
 
 impl Workspace {
     /// Lists runs, the newest first, a page at a time.
+    /// Reads the store only, so runs in progress in any process are listed with their state at this moment.
     ///
     /// # Errors
     /// `NotFound` if the folder has no store, or for a page after a run that does not exist; `Conflict` for an `after` that is a
@@ -131,6 +164,7 @@ impl Workspace {
     }
 
     /// Compares the results of two runs, row by row. Rows are matched by their content.
+    /// Use it to see the effect of a changed recipe or model on the same rows.
     ///
     /// # Errors
     /// The errors of [`status`](Self::status).
@@ -149,6 +183,7 @@ impl Workspace {
 }
 
 /// Returns the row of a job for people. The row of a persona run has all documents, so only the input's name is shown.
+/// A row that cannot be parsed is shown as it is.
 pub(super) fn shown_row(run: &Run, row: String) -> String {
     let is_of_personas = run.record().kind == "personas";
     let input = |row: &str| serde_json::from_str::<Value>(row).ok()?["input"].as_str().map(str::to_owned);

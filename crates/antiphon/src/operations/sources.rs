@@ -1,3 +1,8 @@
+//! Documents from the web as inputs of runs: an address is fetched to a file, and the run reads the file.
+//!
+//! A run must be able to resume without its input's server, so runs never read addresses themselves. Addresses may come
+//! from users of a server, therefore the checks against SSRF are here and in the HTTP client, and not in a front end.
+
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
@@ -13,7 +18,19 @@ const MOST_BYTES: usize = 32 << 20;
 /// The maximum number of redirects.
 const MOST_REDIRECTS: u32 = 5;
 
-/// Returns whether an input is an HTTP or HTTPS address, and not a path.
+/// Returns whether an input is an HTTP or HTTPS address, and not a path. Only the scheme is looked at, in any case of
+/// letters.
+///
+/// Runs read files only: use this to find inputs for [`fetch_document`].
+///
+/// ```
+/// use std::path::Path;
+///
+/// use antiphon::operations::is_address;
+///
+/// assert!(is_address(Path::new("https://example.org/talk.html")));
+/// assert!(!is_address(Path::new("notes/talk.html")));
+/// ```
 #[must_use]
 pub fn is_address(input: &Path) -> bool {
     let text = input.to_string_lossy();
@@ -26,6 +43,15 @@ pub fn is_address(input: &Path) -> bool {
 /// defence against server-side request forgery (SSRF). At most 32 MiB and 5 redirects. For the address of a file's page on
 /// GitHub, the file itself is fetched.
 ///
+/// ```text
+/// <out>/.sources/<digest of the address>/
+///   talk.html      the document, with an extension that matches its content
+///   .source.json   the note: address without secrets, time, size and content type
+/// ```
+///
+/// The same address has the same folder, so fetching it again replaces the document. For many files use
+/// [`fetch`](super::fetch), which needs an HTTP client and resumes partial downloads.
+///
 /// # Errors
 /// `Request` for an address that is not valid or not allowed, `Failed` for a document that cannot be fetched or written.
 ///
@@ -36,30 +62,9 @@ pub async fn fetch_document(
     out: &Path,
     network_policy: NetworkPolicy,
 ) -> Result<PathBuf, OperationError> {
-    let wrong = |why: &str| {
-        OperationError::new(
-            OperationErrorKind::Request,
-            format!("cannot fetch {}: {why}", without_secrets(address)),
-        )
-    };
-    let url = Url::parse(address).map_err(|err| wrong(&format!("the address is not valid: {err}")))?;
-    if network_policy == NetworkPolicy::Public && url.scheme() != "https" {
-        return Err(wrong("documents are fetched by https only"));
-    }
-    let url = raw(url);
-    let failed = |err: antiphon_http::Error| {
-        let kind = match err.kind() {
-            ErrorKind::InvalidRequest => OperationErrorKind::Request,
-            _ => OperationErrorKind::Failed,
-        };
-        OperationError::new(kind, format!("cannot fetch {}: {err}", without_secrets(address)))
-    };
-    let client = Client::builder()
-        .network_policy(network_policy)
-        .max_redirects(MOST_REDIRECTS)
-        .max_body(MOST_BYTES)
-        .retry(RetryPolicy::default())
-        .build();
+    let url = raw(checked_url(address, network_policy)?);
+    let failed = |err: antiphon_http::Error| not_fetched(address, &err);
+    let client = client(network_policy);
     let response = client.get(url.as_str()).await.map_err(failed)?;
     let kind = response.header("content-type").unwrap_or_default().to_owned();
     let bytes = response.bytes().await.map_err(failed)?;
@@ -76,6 +81,41 @@ pub async fn fetch_document(
     // Hidden, so that it is not read as a document.
     antiphon_fs::write(folder.join(".source.json"), format!("{note:#}\n")).await?;
     Ok(path)
+}
+
+/// Parses an address, which the policy must allow. Hosts are checked later, by the client, for each address that a name
+/// resolves to.
+fn checked_url(address: &str, network_policy: NetworkPolicy) -> Result<Url, OperationError> {
+    let wrong = |why: &str| {
+        OperationError::new(
+            OperationErrorKind::Request,
+            format!("cannot fetch {}: {why}", without_secrets(address)),
+        )
+    };
+    let url = Url::parse(address).map_err(|err| wrong(&format!("the address is not valid: {err}")))?;
+    if network_policy == NetworkPolicy::Public && url.scheme() != "https" {
+        return Err(wrong("documents are fetched by https only"));
+    }
+    Ok(url)
+}
+
+/// Creates the client for documents, whose limits also hold for addresses that come from users.
+fn client(network_policy: NetworkPolicy) -> Client {
+    Client::builder()
+        .network_policy(network_policy)
+        .max_redirects(MOST_REDIRECTS)
+        .max_body(MOST_BYTES)
+        .retry(RetryPolicy::default())
+        .build()
+}
+
+/// Creates the error of a document that cannot be fetched. An address that the client refuses is a wrong request.
+fn not_fetched(address: &str, err: &antiphon_http::Error) -> OperationError {
+    let kind = match err.kind() {
+        ErrorKind::InvalidRequest => OperationErrorKind::Request,
+        _ => OperationErrorKind::Failed,
+    };
+    OperationError::new(kind, format!("cannot fetch {}: {err}", without_secrets(address)))
 }
 
 /// Returns the address of a file's content if `url` is the address of its page on GitHub, else `url`.

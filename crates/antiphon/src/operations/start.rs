@@ -1,3 +1,9 @@
+//! Estimating, starting and resuming of runs.
+//!
+//! All ways lead through the same steps: the request is completed and connected, the kind of run creates its mapping or
+//! generation from it, and the engine or the pipeline opens the run in the store. They differ in how the run is found:
+//! by the fingerprint of its rows, recipe and provider, or by its id.
+
 use std::path::PathBuf;
 
 use antiphon_engine::RunLimits;
@@ -25,13 +31,16 @@ pub(super) enum Opening {
 /// A run that is resumed by its id.
 #[derive(Debug, Clone)]
 pub(super) struct Resumption {
+    /// The run as the store had it when it was named.
     pub(super) record: RunRecord,
+    /// Whether its failed rows are queued again.
     pub(super) retry_failed: bool,
     /// Whether the recipe is stored with the run. An earlier version stored its file's name alone.
     pub(super) has_recipe: bool,
 }
 
 impl Opening {
+    /// Returns the id of the run to resume; `None` if the fingerprint decides.
     pub(super) fn id(&self) -> Option<String> {
         match self {
             Self::New(_) => None,
@@ -47,6 +56,7 @@ impl Opening {
         }
     }
 
+    /// Returns whether failed rows are retried.
     pub(super) fn retries_failed(&self) -> bool {
         matches!(self, Self::Resumed(resumed) if resumed.retry_failed)
     }
@@ -93,6 +103,8 @@ impl Workspace {
         self.start_in(self.locks.group(), request, watch).await
     }
 
+    /// Starts a request within a group of locks: equal requests of one call are one run, of which the second returns
+    /// the result.
     async fn start_in(
         &self,
         locks: RunLocks,
@@ -155,6 +167,7 @@ impl Workspace {
         self.open_again(run, limits, watch, true).await
     }
 
+    /// Resumes a run by its id, with or without its failed rows.
     async fn open_again(
         &self,
         run: &str,
@@ -164,12 +177,8 @@ impl Workspace {
     ) -> Result<RunOutcome, OperationError> {
         let store = self.existing().await?;
         let found = store.read_run(run).await?;
-        let is_left = matches!(found.record().status, RunStatus::Open | RunStatus::Stopped);
-        if retry_failed && is_left && found.tally().await?.failed == 0 {
-            let run = found.record().id.clone();
-            let message = format!("no row of run {run} has failed");
-            let error = OperationError::new(OperationErrorKind::Conflict, message);
-            return Err(error.hint(Hint::ResumeRun { run }));
+        if retry_failed {
+            check_has_failed(&found).await?;
         }
         let has_recipe = RunRequest::read(&found.record().request).is_ok();
         let mut request = self.request_of(&found).await?;
@@ -181,6 +190,8 @@ impl Workspace {
         self.execute(connected, opening, watch).await
     }
 
+    /// Runs a connected request by its kind. An error gets its input, and the advice that only a connected provider can
+    /// give. The futures are boxed, since the largest of them would otherwise be part of every caller's.
     async fn execute(
         &self,
         connected: Connected,
@@ -221,6 +232,24 @@ impl Workspace {
     }
 }
 
+/// Checks that an unfinished run has a failed row to retry. A finished run without one is left to the engine, which
+/// returns it.
+///
+/// # Errors
+/// `Conflict`, with the advice to resume the run.
+async fn check_has_failed(found: &Run) -> Result<(), OperationError> {
+    let is_left = matches!(found.record().status, RunStatus::Open | RunStatus::Stopped);
+    if is_left && found.tally().await?.failed == 0 {
+        let run = found.record().id.clone();
+        let message = format!("no row of run {run} has failed");
+        let error = OperationError::new(OperationErrorKind::Conflict, message);
+        return Err(error.hint(Hint::ResumeRun { run }));
+    }
+    Ok(())
+}
+
+/// Adds the names of similar models to the error of an unknown one. Asks the provider for its list, which is not
+/// billed.
 async fn with_similar_models(err: OperationError, session: &Session) -> OperationError {
     if !err.is_unknown_model() {
         return err;

@@ -1,3 +1,15 @@
+//! The workspace, with the store and the sessions that its operations share, and the watch on one run.
+//!
+//! A workspace connects lazily: the store is opened by the first operation that needs it, and each provider by the
+//! first request that names it. All state is behind shared references, so one workspace serves concurrent requests. A
+//! request is completed here before it is stored:
+//!
+//! | field | completed by, in this order |
+//! |---|---|
+//! | provider | configuration, a local engine, offline drafts |
+//! | model, fallbacks | recipe, configuration, provider |
+//! | budget, concurrency limit | configuration |
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -45,12 +57,16 @@ const JOURNAL: &str = "antiphon.db";
 /// ```
 pub struct Workspace {
     environment: Environment,
+    /// The configuration files, sorted by precedence.
     files: Vec<ConfigFile>,
+    /// The folder of runs.
     folder: PathBuf,
+    /// The store, opened by the first operation that needs it.
     store: OnceCell<Store>,
     /// Connected providers, cached for the requests that name the same one.
     sessions: Mutex<HashMap<Named, Arc<OnceCell<Session>>>>,
     cassette: Option<Cassette>,
+    /// The locks on the runs of this workspace: of two equal requests, the second waits for the first.
     pub(super) locks: RunLocks,
 }
 
@@ -61,6 +77,35 @@ type Named = (Option<String>, Option<String>, Option<String>, Option<Vec<String>
 ///
 /// Clones of the tokens may be cancelled from any task or thread, for example by a signal handler: first `drain`, and `cancel` if
 /// the caller does not want to wait.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// use antiphon::operations::{RunRequest, Watch, Workspace};
+/// use antiphon::pipeline::PersonaRecipe;
+/// use antiphon::runtime::Environment;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = antiphon::fs::temp_dir()?;
+/// # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
+/// # antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
+/// let events = Arc::new(AtomicU32::new(0));
+/// let count = events.clone();
+/// let watch = Watch::default().on_event(move |_| {
+///     count.fetch_add(1, Ordering::Relaxed);
+/// });
+/// let stop = watch.drain.clone(); // for a signal handler, which calls `stop.cancel()`
+///
+/// let workspace = Workspace::new(Environment::default(), Vec::new(), out);
+/// let request = RunRequest::personas(input, &PersonaRecipe::parse("recipe.toml", "count = 1")?)?.provider("offline");
+/// workspace.start(&request, watch).await?;
+/// assert!(events.load(Ordering::Relaxed) > 0 && !stop.is_cancelled());
+/// # workspace.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Watch {
@@ -76,12 +121,14 @@ pub struct Watch {
     pub(super) stdin: Option<PathBuf>,
     /// Whether the results file of the request replaces one that is not the run's own.
     pub(super) overwrite: bool,
+    /// The callback for events.
     pub(super) on_event: OnEvent,
 }
 
 /// A connected provider, and the request completed by the configuration.
 pub(super) struct Connected {
     pub(super) session: Session,
+    /// The request as it is stored, with provider, model and limits filled in.
     pub(super) request: RunRequest,
     /// The recipe of a map run, read once.
     pub(super) recipe: Option<Recipe>,
@@ -166,6 +213,8 @@ impl Workspace {
         Ok(resolve(&flags, &self.environment, &self.files)?)
     }
 
+    /// Returns the session of the provider that a request names: connected once, and shared by concurrent requests,
+    /// which wait for the same attempt.
     async fn session(&self, request: &RunRequest, settings: &Settings) -> Result<Session, OperationError> {
         let RunRequest { provider, base_url, model, fallback, .. } = request.clone();
         let named = (provider, base_url, model, fallback);
@@ -181,7 +230,12 @@ impl Workspace {
         Ok(connected?)
     }
 
-    /// Connects to the provider of a request, and completes the request by the configuration.
+    /// Connects to the provider of a request, and completes the request by its recipe, the configuration and the
+    /// provider. Emits [`RunEvent::Connected`].
+    ///
+    /// # Errors
+    /// `Request` for a recipe that is not valid, and for a budget with a model whose price is not known; the errors of
+    /// the configuration and of connecting.
     pub(super) async fn connect(
         &self,
         request: &RunRequest,
@@ -189,20 +243,7 @@ impl Workspace {
         purpose: Purpose,
     ) -> Result<Connected, OperationError> {
         let mut request = request.clone();
-        let RecipeSource { name, text } = &request.recipe;
-        let (recipe, fallback) = match request.kind {
-            RunKind::Map => {
-                let recipe = Recipe::read(name, text)?;
-                let fallback = recipe.fallback.clone();
-                (Some(recipe), fallback)
-            }
-            RunKind::Personas => (None, PersonaRecipe::parse(name, text)?.fallback),
-            RunKind::Content => (None, Vec::new()),
-        };
-        request.model = request.model.or_else(|| recipe.as_ref()?.model.clone());
-        if request.fallback.is_none() && !fallback.is_empty() {
-            request.fallback = Some(fallback);
-        }
+        let recipe = complete_by_recipe(&mut request)?;
         let settings = self.settings(&request)?;
         let session = match purpose {
             Purpose::Run => {
@@ -210,22 +251,52 @@ impl Workspace {
             }
             Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
         };
-        watch.emit(RunEvent::Connected {
-            provider: session.why.clone(),
-            by_default: session.chosen_by_default,
-            offline: session.is_offline(),
-        });
-        request.provider = Some(session.name.clone());
-        request.model = Some(session.model.clone());
-        // An empty list is stored, too: a resumed run does not use the fallbacks of another machine's configuration.
-        request.fallback = Some(session.fallbacks.clone());
-        let limits = RunLimits::default()
-            .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-            .max_concurrency(settings.max_concurrency.as_ref().map(|most| most.value));
-        request.limits = limits.overridden_by(&request.limits);
+        watch.emit(connected_event(&session));
+        complete_by_session(&mut request, &session, &settings);
         check_budget(&session, &request.limits)?;
         Ok(Connected { session, request, recipe })
     }
+}
+
+/// Completes a request by the model and the fallbacks of its recipe where it has none. Returns the recipe of a map run.
+fn complete_by_recipe(request: &mut RunRequest) -> Result<Option<Recipe>, OperationError> {
+    let RecipeSource { name, text } = &request.recipe;
+    let (recipe, fallback) = match request.kind {
+        RunKind::Map => {
+            let recipe = Recipe::read(name, text)?;
+            let fallback = recipe.fallback.clone();
+            (Some(recipe), fallback)
+        }
+        RunKind::Personas => (None, PersonaRecipe::parse(name, text)?.fallback),
+        RunKind::Content => (None, Vec::new()),
+    };
+    request.model = request.model.take().or_else(|| recipe.as_ref()?.model.clone());
+    if request.fallback.is_none() && !fallback.is_empty() {
+        request.fallback = Some(fallback);
+    }
+    Ok(recipe)
+}
+
+/// Describes the connected provider for the observer of a run.
+fn connected_event(session: &Session) -> RunEvent {
+    RunEvent::Connected {
+        provider: session.why.clone(),
+        by_default: session.chosen_by_default,
+        offline: session.is_offline(),
+    }
+}
+
+/// Completes a request by the provider that was chosen and by the limits of the configuration, so that a run that is
+/// resumed does not depend on defaults that have changed since.
+fn complete_by_session(request: &mut RunRequest, session: &Session, settings: &Settings) {
+    request.provider = Some(session.name.clone());
+    request.model = Some(session.model.clone());
+    // An empty list is stored, too: a resumed run does not use the fallbacks of another machine's configuration.
+    request.fallback = Some(session.fallbacks.clone());
+    let limits = RunLimits::default()
+        .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
+        .max_concurrency(settings.max_concurrency.as_ref().map(|most| most.value));
+    request.limits = limits.overridden_by(&request.limits);
 }
 
 /// The purpose of connecting to a provider.
@@ -257,7 +328,8 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Sets a callback for every event. It must not block. Default: none.
+    /// Sets a callback for every event. It must not block: it is called on the tasks of the run, which wait for it.
+    /// Default: none.
     #[must_use]
     pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
@@ -285,6 +357,7 @@ impl Watch {
         self
     }
 
+    /// Calls the callback with an event, on the task that reports it.
     pub(super) fn emit(&self, event: RunEvent) {
         (self.on_event)(event);
     }
@@ -299,6 +372,7 @@ impl fmt::Debug for Watch {
     }
 }
 
+/// Opens the store's file, which is created if it does not exist.
 #[cfg(feature = "sqlite")]
 async fn open(folder: &Path) -> Result<Store, antiphon_store::Error> {
     Store::open(folder.join(JOURNAL)).await
@@ -310,11 +384,13 @@ async fn open(_: &Path) -> Result<Store, antiphon_store::Error> {
     std::future::ready(Ok(Store::in_memory())).await
 }
 
+/// Returns whether the folder has a store. A folder that cannot be read counts as having none.
 #[cfg(feature = "sqlite")]
 async fn has_store(folder: &Path) -> bool {
     antiphon_fs::exists(folder.join(JOURNAL)).await.is_ok_and(|there| there)
 }
 
+/// Returns that the folder has no store, since none is ever written without the feature `sqlite`.
 #[cfg(not(feature = "sqlite"))]
 async fn has_store(_: &Path) -> bool {
     std::future::ready(false).await
@@ -326,6 +402,7 @@ fn offline_instead(err: OperationError, kind: RunKind) -> OperationError {
     if lacks_key && kind != RunKind::Map { err.hint(Hint::TryOffline) } else { err }
 }
 
+/// Checks that the budget of a run, if it has one, can be kept: the prices of all models that may answer are known.
 fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
     let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
     let Some(model) = unpriced else { return Ok(()) };

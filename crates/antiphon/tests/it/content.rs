@@ -125,7 +125,7 @@ fn the_environment_sets_the_concurrency_limit_of_pages() {
         let url = server.url("/v1");
         let line = format!("content ada.md --theme all --provider compatible --base-url {url} --model m");
         lab.run(&line).ends_with(0, &[]);
-        server.most_under_way()
+        server.max_in_flight()
     };
     assert_eq!(most(Some("1")), 1);
     assert!(most(None) > 1);

@@ -163,7 +163,7 @@ fn workers_and_connections_are_read_from_the_environment() {
         let line = "--provider compatible --model m --count 1 --base-url";
         lab.run(&format!("generate in/p1.txt in/p2.md {line} {url}"));
         assert_eq!(server.requests().len(), 3);
-        server.most_under_way()
+        server.max_in_flight()
     };
     assert_eq!(most_concurrent("2", "9"), 2);
     assert_eq!(most_concurrent("1", "9"), 1);

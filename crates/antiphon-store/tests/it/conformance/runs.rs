@@ -14,6 +14,9 @@ suite! {
     a_finished_run_is_not_cancelled
     runs_are_read_in_pages_newest_first
     a_request_is_replaced
+    living_workers_are_counted
+    a_deleted_run_leaves_nothing_behind
+    a_run_at_work_is_not_deleted
 }
 
 async fn a_run_has_workers_and_readers(place: Place) {
@@ -168,4 +171,61 @@ async fn a_request_is_replaced(place: Place) {
     run.set_request("{\"schema\":2}".to_owned()).await.unwrap();
     assert_eq!(run.record().request, "{}", "as it was read");
     assert_eq!(store.read_run("latest").await.unwrap().record().request, "{\"schema\":2}");
+}
+
+async fn living_workers_are_counted(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 1).await;
+    let second = place.open().await.join_run("latest").await.unwrap();
+    let looked = store.read_run("latest").await.unwrap();
+    assert_eq!(looked.workers().await.unwrap(), 2);
+    drop(second);
+    assert_eq!(looked.workers().await.unwrap(), 1);
+    run.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
+    drop(run);
+    assert_eq!(looked.workers().await.unwrap(), 0);
+}
+
+/// Opens a run of one job with an answer in the cache, a result and a note.
+async fn run_with_answer(store: &Store, fingerprint: &str, question: [u8; 32]) -> Run {
+    let run = store.open_run(NewRun::new(fingerprint).request("map", "{}").fresh(true)).await.unwrap();
+    run.enqueue(vec!["{}".to_owned()]).await.unwrap();
+    let settlement = Settlement::accepted(0, "42", Bill::call(None)).answer(question, Answer::new("42"));
+    run.settle(settlement).await.unwrap();
+    store.set_note(format!("notes/{}", run.record().id), "note".to_owned()).await.unwrap();
+    run
+}
+
+async fn a_deleted_run_leaves_nothing_behind(place: Place) {
+    let store = place.open().await;
+    let (older, newer) = ([1; 32], [2; 32]);
+    let first = run_with_answer(&store, "f", older).await.record().id.clone();
+    let second = run_with_answer(&store, "f", newer).await.record().id.clone();
+    let deleted = place.open().await.delete(&second[..30]).await.unwrap();
+    assert_eq!((deleted.id == second, deleted.kind.as_str()), (true, "map"));
+    assert_eq!(store.read_run(&second).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let cached = store.answers(vec![older, newer]).await.unwrap();
+    assert_eq!((cached[0].is_some(), cached[1].is_none()), (true, true));
+    assert_eq!(store.note(format!("notes/{second}")).await.unwrap(), None);
+    assert!(store.note(format!("notes/{first}")).await.unwrap().is_some());
+    let newest = store.newest("f").await.unwrap().unwrap();
+    assert_eq!((&newest.record().id, newest.jobs(0, 9).await.unwrap().len()), (&first, 1));
+    store.delete("latest").await.unwrap();
+    assert!(store.newest("f").await.unwrap().is_none() && store.runs().await.unwrap().is_empty());
+    assert_eq!(store.delete("latest").await.unwrap_err().kind(), ErrorKind::NotFound);
+    // A new run takes no job over.
+    assert_eq!(store.open_run(NewRun::new("f")).await.unwrap().tally().await.unwrap().jobs(), 0);
+}
+
+async fn a_run_at_work_is_not_deleted(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 3).await;
+    let err = place.open().await.delete("latest").await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Conflict);
+    assert!(err.to_string().ends_with("cannot be deleted: a worker is at work on it"), "{err}");
+    assert_eq!(run.tally().await.unwrap().queued, 3);
+    drop(run);
+    let reader = store.read_run("latest").await.unwrap();
+    store.delete("latest").await.unwrap();
+    assert_eq!(reader.jobs(0, 9).await.map_or(0, |jobs| jobs.len()), 0);
 }

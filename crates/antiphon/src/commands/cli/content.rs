@@ -1,3 +1,8 @@
+//! Arguments of `content`.
+//!
+//! Themes are names or folders: a value with a path separator is the folder of a custom theme. They are looked up when
+//! the command starts, so that an unknown theme is its error and no error of the parser.
+
 use std::path::PathBuf;
 
 use clap::Args;

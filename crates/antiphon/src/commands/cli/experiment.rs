@@ -1,3 +1,8 @@
+//! Arguments of `experiment`.
+//!
+//! `--dir` is global, so that it may come before or after the subcommand. Names are checked by the operations, since an
+//! experiment may also be named by its folder.
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -95,4 +100,15 @@ pub(in crate::commands) enum ExperimentCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+impl ExperimentCommand {
+    /// Whether the result is one JSON document on request. That of `outputs` always is one, but its errors are text.
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::Generate { how, .. } => how.run.json,
+            Self::List { json } | Self::Show { json, .. } | Self::History { json, .. } => *json,
+            _ => false,
+        }
+    }
 }

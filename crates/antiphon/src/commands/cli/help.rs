@@ -1,3 +1,8 @@
+//! Help texts that list the registry: providers, their keys and their addresses.
+//!
+//! The registry is the only list of vendors, so that a new one is in all help texts by its registration. The texts are
+//! built when they are printed or when the parser is built.
+
 use std::fmt;
 
 use antiphon_providers::registry::{self, RegistryEntry};
@@ -14,6 +19,7 @@ pub(super) enum LongHelp {
     Providers,
 }
 
+/// The variables of settings, which downloads observe as well.
 const SETTINGS: &str = "\
 Environment:
   ANTIPHON_TIMEOUT    Seconds without data after which a call times out
@@ -21,33 +27,39 @@ Environment:
   ANTIPHON_RETRY_MAX  Maximum retries of a failed call [default: 5]
   ANTIPHON_POOL_SIZE  Size of the connection pool per server [default: 100]";
 
+/// The variables of proxies, which requests to other machines observe.
 const PROXIES: &str = "  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
 
 impl fmt::Display for LongHelp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Environment => {
-                let keys: Vec<String> = registry::entries().iter().filter_map(keys_of).collect();
-                let addresses: Vec<&str> = addresses().map(|variable| variable.name).collect();
-                writeln!(f, "{SETTINGS}")?;
-                writeln!(f, "  {}\n  {}", keys.join(", "), addresses.join(", "))?;
-                write!(f, "{PROXIES}")
-            }
+            Self::Environment => write_environment(f),
             Self::Network => write!(f, "{SETTINGS}\n{PROXIES}"),
-            Self::Providers => {
-                writeln!(f, "Providers:")?;
-                let width = registry::entries().iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-                for entry in registry::entries() {
-                    let keys = keys_of(entry).map_or(String::new(), |keys| format!(" [{keys}]"));
-                    writeln!(f, "  {:<width$}  {}{keys}", entry.name, entry.help)?;
-                }
-                write!(f, "\nEnvironment:")?;
-                let width = addresses().map(|variable| variable.name.len()).max().unwrap_or(0);
-                addresses()
-                    .try_for_each(|address| write!(f, "\n  {:<width$}  {}", address.name, address.help))
-            }
+            Self::Providers => write_providers(f),
         }
     }
+}
+
+/// Writes the variables of settings, keys, addresses and proxies, without an explanation of each key.
+fn write_environment(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let keys: Vec<String> = registry::entries().iter().filter_map(keys_of).collect();
+    let addresses: Vec<&str> = addresses().map(|variable| variable.name).collect();
+    writeln!(f, "{SETTINGS}")?;
+    writeln!(f, "  {}\n  {}", keys.join(", "), addresses.join(", "))?;
+    write!(f, "{PROXIES}")
+}
+
+/// Writes a line for each provider, with the variables for its key, then a line for each variable of an address.
+fn write_providers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "Providers:")?;
+    let width = registry::entries().iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    for entry in registry::entries() {
+        let keys = keys_of(entry).map_or(String::new(), |keys| format!(" [{keys}]"));
+        writeln!(f, "  {:<width$}  {}{keys}", entry.name, entry.help)?;
+    }
+    write!(f, "\nEnvironment:")?;
+    let width = addresses().map(|variable| variable.name.len()).max().unwrap_or(0);
+    addresses().try_for_each(|address| write!(f, "\n  {:<width$}  {}", address.name, address.help))
 }
 
 impl From<LongHelp> for StyledStr {
@@ -65,6 +77,7 @@ fn keys_of(entry: &RegistryEntry) -> Option<String> {
     })
 }
 
+/// Returns the variables for the addresses of providers, one for each kind that has one.
 fn addresses() -> impl Iterator<Item = registry::Variable> {
     registry::kinds().iter().filter_map(|kind| kind.base_url_env)
 }

@@ -1,3 +1,9 @@
+//! Arguments that name the provider, the model, the sampling parameters, and a cassette of recorded answers.
+//!
+//! Sampling parameters and fallbacks conflict with `--offline`: text statistics have none, and a flag without an effect
+//! would be misleading. The help texts of `--provider` and `--base-url` list the registry, so that a new vendor is in
+//! them.
+
 use std::path::PathBuf;
 
 use antiphon_llm::SamplingParams;
@@ -69,6 +75,7 @@ impl CassetteArgs {
 }
 
 impl SamplingArgs {
+    /// Returns the sampling parameters; one that no flag names is left to the recipe or the provider.
     pub(in crate::commands) fn parameters(&self) -> SamplingParams {
         let mut parameters = SamplingParams::default();
         (parameters.temperature, parameters.max_tokens, parameters.seed) =
@@ -89,10 +96,13 @@ impl ProviderArgs {
         Some(self.fallback_model.clone()).filter(|named| !named.is_empty())
     }
 
+    /// Whether the flag `--offline` is set. `--provider offline` is another way to the same drafts, and not recognised
+    /// here.
     pub(in crate::commands) fn is_offline(&self) -> bool {
         self.offline
     }
 
+    /// Returns the flags from which the settings are resolved.
     pub(super) fn flags(&self, max_concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
         let mut flags = Flags::default().fallback(self.fallbacks()).max_concurrency(max_concurrency).out(out);
         (flags.provider, flags.model) = (self.provider.clone(), self.model.clone());
@@ -101,6 +111,7 @@ impl ProviderArgs {
     }
 }
 
+/// Parses a sampling temperature: finite and at least 0. The upper bound is the provider's.
 fn temperature(text: &str) -> Result<f64, &'static str> {
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
     value.ok_or("expected a number of at least 0")

@@ -1,3 +1,8 @@
+//! Arguments of `generate`, and the persona settings that it shares with `experiment`.
+//!
+//! A setting that no flag names is `None`, so that the experiment's own default or the recipe's applies. The enums
+//! repeat those of the pipeline, since the names of their values and the help texts belong to the command line.
+
 use std::path::PathBuf;
 
 use antiphon_data::Strategy;
@@ -143,27 +148,49 @@ impl PersonaArgs {
         PersonaDefaults {
             recipe: self.recipe.as_ref().map(whole),
             count: self.count,
-            complexity: self.complexity.map(|complexity| match complexity {
-                ComplexityArg::Simple => Complexity::Simple,
-                ComplexityArg::Moderate => Complexity::Moderate,
-                ComplexityArg::Complex => Complexity::Complex,
-            }),
-            detail: self.detail.map(|detail| match detail {
-                DetailArg::Brief => Detail::Brief,
-                DetailArg::Standard => Detail::Standard,
-                DetailArg::Detailed => Detail::Detailed,
-            }),
-            evidence: self.evidence.map(|evidence| match evidence {
-                EvidenceArg::Strict => Grounding::Strict,
-                EvidenceArg::Mark => Grounding::Mark,
-                EvidenceArg::Off => Grounding::Off,
-            }),
+            complexity: self.complexity.map(Into::into),
+            detail: self.detail.map(Into::into),
+            evidence: self.evidence.map(Into::into),
+        }
+    }
+}
+
+impl From<ComplexityArg> for Complexity {
+    fn from(complexity: ComplexityArg) -> Self {
+        match complexity {
+            ComplexityArg::Simple => Self::Simple,
+            ComplexityArg::Moderate => Self::Moderate,
+            ComplexityArg::Complex => Self::Complex,
+        }
+    }
+}
+
+impl From<DetailArg> for Detail {
+    fn from(detail: DetailArg) -> Self {
+        match detail {
+            DetailArg::Brief => Self::Brief,
+            DetailArg::Standard => Self::Standard,
+            DetailArg::Detailed => Self::Detailed,
+        }
+    }
+}
+
+impl From<EvidenceArg> for Grounding {
+    fn from(evidence: EvidenceArg) -> Self {
+        match evidence {
+            EvidenceArg::Strict => Self::Strict,
+            EvidenceArg::Mark => Self::Mark,
+            EvidenceArg::Off => Self::Off,
         }
     }
 }
 
 impl GenerationArgs {
-    /// Returns the anonymisation that the flags name, with the names in the file of `--names`.
+    /// Returns the anonymisation that the flags name, with the names in the file of `--names`: one per line, without
+    /// white space around them, empty lines skipped. `None` without `--anonymise`.
+    ///
+    /// # Errors
+    /// A usage error for a file that cannot be read.
     pub(in crate::commands) async fn anonymise(&self) -> Result<Option<Anonymise>, CommandError> {
         let Some(mode) = self.anonymise else { return Ok(None) };
         let names = match &self.more_names {
@@ -183,6 +210,7 @@ impl GenerationArgs {
     }
 }
 
+/// Parses a number of personas, such as `3`, `3-5`, `~4` or `3+`.
 fn count(text: &str) -> Result<Count, String> {
     text.parse().map_err(|err: antiphon_pipeline::NoCount| err.to_string())
 }

@@ -1,3 +1,8 @@
+//! Arguments of `map` and of `runs`.
+//!
+//! `--results` names the file, `--out` the folder. A run overwrites only files that are its own, unless `--overwrite`
+//! is set.
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -161,8 +166,18 @@ pub(in crate::commands) enum ExportArg {
     Markdown,
 }
 
+impl RunsCommand {
+    /// Whether the result is one JSON document on request.
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::List { json } | Self::Show { json, .. } | Self::Diff { json, .. } => *json,
+            _ => false,
+        }
+    }
+}
+
 impl ExportArg {
-    /// Returns the format for a file's extension.
+    /// Returns the format for a file's extension, in upper or lower case; `None` for any other, which is then JSONL.
     pub(in crate::commands) fn of(path: &std::path::Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),

@@ -1,3 +1,8 @@
+//! Arguments of all commands that start a run: output folder, limits, progress, and the provider of `model`.
+//!
+//! A limit that no flag names is `None`, so that the recipe's, the file's or the default one applies. Limits of a
+//! resumed run are merged in the same way: only what a flag names overrides the stored request.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +34,7 @@ pub(in crate::commands) struct OutArgs {
 }
 
 impl OutArgs {
+    /// Returns the folder that a flag names; `--out` wins over its earlier name.
     pub(in crate::commands) fn folder(&self) -> Option<PathBuf> {
         self.out.clone().or_else(|| self.dir.clone())
     }
@@ -125,12 +131,14 @@ impl LimitArgs {
             }))
     }
 
+    /// Returns the maximum number of concurrent calls; `None` for `auto` and without the flag.
     pub(in crate::commands) fn max_concurrency(&self) -> Option<usize> {
         self.max_concurrency.and_then(|most| most.0)
     }
 }
 
 impl RunArgs {
+    /// Returns the flags from which the settings are resolved, with the output folder. A dry run records nothing.
     pub(in crate::commands) fn flags(&self, out: Option<PathBuf>) -> Flags {
         let mut flags = self.provider.flags(self.limits.max_concurrency(), out);
         flags.cassette = self.cassette.cassette(!self.dry_run);
@@ -146,6 +154,7 @@ pub(in crate::commands) async fn file_of_out(out: &Path, endings: &[&str]) -> bo
     out == Path::new("-") || endings.contains(&ending) || is_file().await
 }
 
+/// Parses `auto` or a number of at least 1.
 fn auto_or_number(text: &str) -> Result<MaxConcurrency, String> {
     match text {
         "auto" => Ok(MaxConcurrency(None)),
@@ -155,6 +164,7 @@ fn auto_or_number(text: &str) -> Result<MaxConcurrency, String> {
     }
 }
 
+/// Parses an amount of US dollars, with or without a dollar sign, from 0 to below a billion.
 fn dollars(text: &str) -> Result<f64, String> {
     let dollars = text
         .trim_start_matches('$')
