@@ -169,3 +169,32 @@ fn document(mut event: Map<String, Value>) -> Value {
         "spans": event.remove("spans").unwrap_or_else(|| json!([])),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{document, run_started};
+
+    #[test]
+    fn a_line_has_message_fields_and_spans_and_the_run_if_there_is_one() {
+        let line = |run_id: Value| {
+            let event = json!({
+                "timestamp": "2026-11-30T10:59:27.423940Z", "level": "WARN", "target": "antiphon_engine::shared",
+                "fields": { "attempt": 2, "message": "retrying" }, "spans": [{ "name": "chat" }],
+            });
+            let expected = json!({
+                "schema": "antiphon.log/1", "timestamp": "2026-11-30T10:59:27.423940Z", "level": "WARN",
+                "target": "antiphon_engine::shared", "message": "retrying", "run_id": run_id,
+                "fields": { "attempt": 2 }, "spans": [{ "name": "chat" }],
+            });
+            assert_eq!(document(event.as_object().cloned().unwrap()).to_string(), expected.to_string());
+        };
+        line(Value::Null);
+        run_started("r1");
+        line("r1".into());
+        run_started("r2");
+        // The line may belong to either of them.
+        line(Value::Null);
+    }
+}
