@@ -46,7 +46,7 @@ pub(super) struct Cli {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
 
-    /// Format of the log on stderr: plain lines, or one JSON object per line (NDJSON)
+    /// Format of the log on stderr
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub(super) log: LogFormat,
 }
