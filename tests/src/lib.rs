@@ -274,3 +274,8 @@ pub struct Testing;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/migration.md")]
 pub struct Migration;
+
+/// The examples of a guide, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/observability.md")]
+pub struct Observability;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::blocking::run_blocking;
+use crate::blocking::run_sized;
 use crate::error::{Error, ErrorKind};
 use crate::read::open_regular;
 use crate::temp::Replacement;
@@ -46,12 +46,7 @@ where
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
     let cancel = cancel.child_token();
     let _stop_on_drop: DropGuard = cancel.clone().drop_guard();
-    let span = tracing::debug_span!("copy");
-    run_blocking("copy", &from.clone(), move || {
-        let _entered = span.enter();
-        run(from, to, &cancel, progress)
-    })
-    .await
+    run_sized("copy", &from.clone(), |copied| *copied, move || run(from, to, &cancel, progress)).await
 }
 
 fn run(

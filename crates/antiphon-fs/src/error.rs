@@ -61,6 +61,28 @@ pub enum ErrorKind {
     Io,
 }
 
+impl ErrorKind {
+    /// Returns the name of the kind for spans, such as `not_found`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotAFile => "not_a_file",
+            Self::IsAFolder => "is_a_folder",
+            Self::AlreadyExists => "already_exists",
+            Self::TooLarge { .. } => "too_large",
+            Self::StorageFull => "storage_full",
+            Self::NotText { .. } => "not_text",
+            Self::LineTooLong { .. } => "line_too_long",
+            Self::InvalidGlob => "invalid_glob",
+            Self::Broken => "broken",
+            Self::Missed => "missed",
+            Self::Cancelled => "cancelled",
+            Self::Io => "io",
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn new(kind: ErrorKind, operation: &'static str, path: impl Into<PathBuf>) -> Self {
         Self(Box::new(Inner { kind, operation, path: path.into(), source: None, excerpt: Vec::new() }))

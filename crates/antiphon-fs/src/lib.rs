@@ -35,6 +35,7 @@ mod metadata;
 mod read;
 mod reader;
 mod rename;
+mod span;
 mod temp;
 mod text;
 mod walk;

@@ -8,11 +8,12 @@ use futures_core::Stream;
 use futures_util::stream::FuturesOrdered;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::Span;
+use tracing::{Span, dispatcher};
 
-use crate::blocking::run_blocking;
+use crate::blocking::run_sized;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::stat;
+use crate::span::{file_span, record_error, record_size};
 use crate::text::{NotText, Text, decode};
 
 /// Options of [`read_many`]: limits on file size, batch size and concurrency.
@@ -82,7 +83,13 @@ pub struct FileRead {
 /// A dropped call changes nothing; a read in progress finishes on its blocking thread.
 pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     let path = path.as_ref().to_owned();
-    run_blocking("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
+    run_sized(
+        "read",
+        &path.clone(),
+        |bytes: &Vec<u8>| bytes.len() as u64,
+        move || read_whole(&path, ReadOptions::default().max_bytes),
+    )
+    .await
 }
 
 /// Reads a whole text file of at most 256 MiB and decodes it as [`decode`] does: UTF-8, UTF-16 or Latin-1.
@@ -94,14 +101,22 @@ pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
 /// A dropped call changes nothing; a read in progress finishes on its blocking thread.
 pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Error> {
     let path = path.as_ref().to_owned();
-    run_blocking("read", &path.clone(), move || {
-        let bytes = read_whole(&path, ReadOptions::default().max_bytes)?;
-        match decode(&bytes) {
-            Ok(Text { text, encoding }) => Ok(Text { text: text.into_owned().into(), encoding }),
-            Err(NotText { line }) => Err(Error::new(ErrorKind::NotText { line }, "read", path)),
-        }
-    })
-    .await
+    let read = run_sized(
+        "read",
+        &path.clone(),
+        |(_, read)| *read,
+        move || {
+            let bytes = read_whole(&path, ReadOptions::default().max_bytes)?;
+            match decode(&bytes) {
+                Ok(Text { text, encoding }) => {
+                    Ok((Text { text: text.into_owned().into(), encoding }, bytes.len() as u64))
+                }
+                Err(NotText { line }) => Err(Error::new(ErrorKind::NotText { line }, "read", path)),
+            }
+        },
+    )
+    .await;
+    read.map(|(text, _)| text)
 }
 
 /// Reads many whole files in batches and yields one result per file, in order.
@@ -169,9 +184,10 @@ impl ReadMany {
 
     fn start_read(&self, batch: Vec<PathBuf>) -> JoinHandle<ReadBatch> {
         let (cancel, max_bytes, span) = (self.cancel.clone(), self.options.max_bytes, self.span.clone());
+        // The blocking thread may have another subscriber than the caller's, or none.
+        let subscriber = dispatcher::get_default(Clone::clone);
         tokio::task::spawn_blocking(move || {
-            let _entered = span.enter();
-            read_batch(batch, max_bytes, &cancel)
+            dispatcher::with_default(&subscriber, || span.in_scope(|| read_batch(batch, max_bytes, &cancel)))
         })
     }
 }
@@ -225,12 +241,19 @@ fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -
         let bytes = if cancel.is_cancelled() {
             Err(Error::new(ErrorKind::Cancelled, "read", &path))
         } else {
-            read_whole(&path, max_bytes)
+            read_in_span(&path, max_bytes)
         };
         read += bytes.as_ref().map_or(0, Vec::len);
         files.push(FileRead { path, bytes });
     }
     ReadBatch { files, unread: paths.collect() }
+}
+
+/// Reads a file of a batch in a span of its own.
+fn read_in_span(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
+    let span = file_span("read", path);
+    let read = span.in_scope(|| read_whole(path, max_bytes));
+    read.inspect(|bytes| record_size(&span, bytes.len() as u64)).inspect_err(|err| record_error(&span, err))
 }
 
 fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {

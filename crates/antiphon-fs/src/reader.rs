@@ -12,9 +12,12 @@ use blocks::Blocks;
 pub use chunks::FileChunks;
 pub use lines::FileLines;
 
-use crate::blocking::run_blocking;
+use tracing::Span;
+
+use crate::blocking::run_blocking_in;
 use crate::error::Error;
 use crate::read::{open_regular, read_rest};
+use crate::span::{file_span, record_size};
 
 /// A reader of one file: as a whole, in chunks, or line by line (such as NDJSON).
 ///
@@ -40,6 +43,8 @@ pub struct Reader {
     file: File,
     max_bytes: u64,
     max_line: usize,
+    /// The span of all reads, from the opening to the end of the last one.
+    span: Span,
 }
 
 impl Reader {
@@ -53,12 +58,14 @@ impl Reader {
     /// Dropping the future leaves no file open.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let (file, _) = run_blocking("read", &path.clone(), {
+        let span = file_span("read", &path);
+        let (file, len) = run_blocking_in(&span, "read", &path.clone(), {
             let path = path.clone();
             move || open_regular(&path)
         })
         .await?;
-        Ok(Self { path, file, max_bytes: 256 << 20, max_line: 16 << 20 })
+        record_size(&span, len);
+        Ok(Self { path, file, max_bytes: 256 << 20, max_line: 16 << 20, span })
     }
 
     /// Sets the maximum length of a file for [`bytes`](Reader::bytes), in bytes. Default 256 MiB. Does not apply to streams.
@@ -90,8 +97,8 @@ impl Reader {
         state: T,
         visit: impl Fn(&mut T, &[u8]) -> bool + Send + 'static,
     ) -> Result<(Self, T), Error> {
-        let path = self.path.clone();
-        run_blocking("read", &path.clone(), move || {
+        let (path, span) = (self.path.clone(), self.span.clone());
+        run_blocking_in(&span, "read", &path.clone(), move || {
             let (mut reader, mut state) = (self, state);
             let failed = |err| Error::from_io(err, "read", &path);
             let mut block = vec![0; 1 << 20];
@@ -115,8 +122,8 @@ impl Reader {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn bytes(self) -> Result<Vec<u8>, Error> {
-        let Self { path, file, max_bytes, .. } = self;
-        run_blocking("read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
+        let Self { path, file, max_bytes, span, .. } = self;
+        run_blocking_in(&span, "read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
     }
 
     /// Returns a stream of chunks of `size` bytes; 0 counts as 1. The last chunk may be shorter.
@@ -130,7 +137,7 @@ impl Reader {
     /// # Cancel safety
     /// Dropping the stream closes the file. Dropping the future of a single `next` call loses no chunk.
     pub fn chunks(self, size: usize) -> FileChunks {
-        FileChunks::new(Blocks::new(self.file, self.path), size.max(1))
+        FileChunks::new(Blocks::new(self.file, self.path, self.span), size.max(1))
     }
 
     /// Returns a stream of lines, without their ends (`\n` or `\r\n`) and without a byte order mark.
@@ -148,6 +155,6 @@ impl Reader {
     /// # Cancel safety
     /// Dropping the stream closes the file. Dropping the future of a single `next` call loses no line.
     pub fn lines(self) -> FileLines {
-        FileLines::new(Blocks::new(self.file, self.path), self.max_line)
+        FileLines::new(Blocks::new(self.file, self.path, self.span), self.max_line)
     }
 }

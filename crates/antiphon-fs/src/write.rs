@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::blocking::run_blocking;
+use crate::blocking::run_sized;
 use crate::error::Error;
 use crate::temp::Replacement;
 
@@ -24,7 +24,14 @@ where
     B: AsRef<[u8]> + Send + 'static,
 {
     let path = path.as_ref().to_owned();
-    run_blocking("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
+    let written = run_sized(
+        "write",
+        &path.clone(),
+        |bytes| *bytes,
+        move || write_as(Replacement::of(&path)?, &path, bytes.as_ref()),
+    )
+    .await;
+    written.map(|_| ())
 }
 
 /// Writes a file like [`write()`], but readable only by its owner (mode 0600 on Unix): for secrets and personal data (PII).
@@ -41,19 +48,20 @@ where
     B: AsRef<[u8]> + Send + 'static,
 {
     let path = path.as_ref().to_owned();
-    run_blocking("write", &path.clone(), move || {
-        write_as(Replacement::private(&path)?, &path, bytes.as_ref())
-    })
-    .await
+    let written = run_sized(
+        "write",
+        &path.clone(),
+        |bytes| *bytes,
+        move || write_as(Replacement::private(&path)?, &path, bytes.as_ref()),
+    )
+    .await;
+    written.map(|_| ())
 }
 
-fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_as(Replacement::of(path)?, path, bytes)
-}
-
-fn write_as(mut new: Replacement, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes the content into its file, and returns its length in bytes.
+fn write_as(mut new: Replacement, path: &Path, bytes: &[u8]) -> Result<u64, Error> {
     let written = new.file().write_all(bytes).and_then(|()| new.sync()).and_then(|()| new.rename());
-    written.map_err(|err| Error::from_io(err, "write", path))
+    written.map(|()| bytes.len() as u64).map_err(|err| Error::from_io(err, "write", path))
 }
 
 #[cfg(test)]

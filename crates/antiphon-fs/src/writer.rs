@@ -3,9 +3,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tokio::task::JoinHandle;
+use tracing::Span;
 
-use crate::blocking::run_blocking;
+use crate::blocking::run_blocking_in;
 use crate::error::{Error, ErrorKind};
+use crate::span::{file_span, record_error, record_size};
 use crate::temp::Replacement;
 
 /// A buffered writer of one file, which writes blocks of 256 KiB in the background (write-behind).
@@ -46,6 +48,10 @@ pub struct Writer {
     state: State,
     /// Whether bytes were added.
     is_used: bool,
+    /// The number of bytes that were added.
+    added: u64,
+    /// The span of all writes, from the opening to the end of the last one.
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -167,12 +173,14 @@ impl Writer {
         open: impl FnOnce(&Path) -> Result<Sink, Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let path = path.to_owned();
-        let sink = run_blocking("write", &path.clone(), {
+        let span = file_span("write", &path);
+        let sink = run_blocking_in(&span, "write", &path.clone(), {
             let path = path.clone();
             move || open(&path)
         })
         .await?;
-        Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink), is_used: false })
+        let (buffer, state) = (Vec::with_capacity(BLOCK), State::Idle(sink));
+        Ok(Self { path, buffer, state, is_used: false, added: 0, span })
     }
 
     /// Appends `bytes` to the buffer.
@@ -209,7 +217,10 @@ impl Writer {
         }
         self.check()?;
         self.is_used = true;
-        pieces.iter().for_each(|piece| self.buffer.extend_from_slice(piece));
+        for piece in pieces {
+            self.buffer.extend_from_slice(piece);
+            self.added += piece.len() as u64;
+        }
         if self.buffer.len() >= BLOCK {
             self.write_behind();
         }
@@ -273,11 +284,12 @@ impl Writer {
         end: impl FnOnce(Sink) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         self.flush().await?;
-        let path = self.path.clone();
+        let (path, span) = (self.path.clone(), self.span.clone());
+        record_size(&span, self.added);
         let State::Idle(sink) = std::mem::replace(&mut self.state, State::Finished) else {
             return Err(Error::new(ErrorKind::Broken, "write", path));
         };
-        run_blocking("write", &path.clone(), move || {
+        run_blocking_in(&span, "write", &path.clone(), move || {
             end(sink).map_err(|err| Error::from_io(err, "write", path))
         })
         .await
@@ -288,8 +300,9 @@ impl Writer {
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Idle(mut sink) if !self.buffer.is_empty() => {
                 let mut block = std::mem::take(&mut self.buffer);
+                let span = self.span.clone();
                 self.state = State::Writing(tokio::task::spawn_blocking(move || {
-                    let done = sink.write_all(&block);
+                    let done = span.in_scope(|| sink.write_all(&block));
                     block.clear();
                     (sink, block, done)
                 }));
@@ -311,7 +324,11 @@ impl Writer {
                 }
                 Ok(())
             }
-            Ok((_, _, Err(err))) => Err(Error::from_io(err, "write", &self.path)),
+            Ok((_, _, Err(err))) => {
+                let err = Error::from_io(err, "write", &self.path);
+                record_error(&self.span, &err);
+                Err(err)
+            }
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
             Err(_) => Err(Error::new(ErrorKind::Cancelled, "write", &self.path)),
         }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit,
+    SharedString, Unit, describe_histogram,
 };
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::TracerProvider;
@@ -84,6 +84,7 @@ impl Telemetry {
         let metrics = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
         let bridge = MetricsRecorder { meter: metrics.meter("antiphon"), instruments: Mutex::default() };
         metrics::set_global_recorder(bridge).map_err(|err| failed(&err))?;
+        describe_calls();
         Ok(Self { spans, metrics })
     }
 
@@ -159,7 +160,8 @@ async fn exchange(client: &Client, outgoing: antiphon_http::Request) -> Result<R
 
 /// A recorder that forwards the `metrics` facade to OpenTelemetry instruments.
 ///
-/// Counters are `u64`, gauges and histograms are `f64`. Counters and gauges are built without unit and description.
+/// Counters are `u64`, gauges and histograms are `f64`. Each has the unit and the description that the facade was given for
+/// its name.
 struct MetricsRecorder {
     meter: Meter,
     instruments: Mutex<Instruments>,
@@ -169,16 +171,70 @@ struct MetricsRecorder {
 #[derive(Default)]
 struct Instruments {
     /// The unit and the description of each name that was described.
-    descriptions: HashMap<String, (Option<Unit>, SharedString)>,
+    descriptions: HashMap<String, Described>,
     counters: HashMap<String, otel::Counter<u64>>,
     gauges: HashMap<String, otel::Gauge<f64>>,
     histograms: HashMap<String, otel::Histogram<f64>>,
+}
+
+/// The unit, as OpenTelemetry writes it, and the description of a metric.
+#[derive(Default, Clone)]
+struct Described {
+    unit: Option<String>,
+    text: String,
+}
+
+impl Described {
+    fn new(name: &str, unit: Option<Unit>, text: &str) -> Self {
+        Self { unit: unit.map(|unit| unit_name(unit, name)), text: text.to_owned() }
+    }
+}
+
+/// Returns the name of a unit in UCUM, as the conventions require
+/// (<https://opentelemetry.io/docs/specs/semconv/general/metrics/#units>).
+///
+/// The unit of a count is what is counted, in braces. For a metric of these crates, that is the word before the last one of
+/// its name: `{task}` for `antiphon.task.ended`. Others count in `1`.
+fn unit_name(unit: Unit, name: &str) -> String {
+    let unit = match unit {
+        Unit::Count => {
+            let counted = name.strip_prefix("antiphon.").and_then(|name| name.rsplit('.').nth(1));
+            return counted.map_or_else(|| "1".to_owned(), |counted| format!("{{{counted}}}"));
+        }
+        Unit::Microseconds => "us",
+        Unit::Bytes => "By",
+        Unit::Kibibytes => "KiBy",
+        Unit::Mebibytes => "MiBy",
+        Unit::Gibibytes => "GiBy",
+        Unit::Tebibytes => "TiBy",
+        Unit::BitsPerSecond => "bit/s",
+        Unit::KilobitsPerSecond => "kbit/s",
+        Unit::MegabitsPerSecond => "Mbit/s",
+        Unit::GigabitsPerSecond => "Gbit/s",
+        Unit::TerabitsPerSecond => "Tbit/s",
+        Unit::CountPerSecond => "1/s",
+        Unit::Percent | Unit::Seconds | Unit::Milliseconds | Unit::Nanoseconds => unit.as_canonical_label(),
+    };
+    unit.to_owned()
 }
 
 /// An instrument with the labels of one series.
 struct Series<I> {
     instrument: I,
     labels: Vec<KeyValue>,
+}
+
+/// Describes the metrics of calls of models, in the words of the semantic conventions.
+fn describe_calls() {
+    let seconds = [
+        (genai::METRIC_DURATION, "GenAI operation duration."),
+        (genai::METRIC_FIRST_CHUNK, "Time to receive the first chunk of a streamed answer."),
+    ];
+    for (name, description) in seconds {
+        describe_histogram!(name, Unit::Seconds, description);
+    }
+    // The facade has no unit for tokens: the recorder knows the name.
+    describe_histogram!(genai::METRIC_TOKENS, "Number of input and output tokens used.");
 }
 
 /// Returns the 14 histogram bounds that the semantic conventions advise, from `first` on: a factor of 2 for seconds,
@@ -196,24 +252,20 @@ impl MetricsRecorder {
 
     /// Remembers a unit and a description for the first use of the name.
     fn describe(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.instruments().descriptions.insert(name.as_str().to_owned(), (unit, description));
+        let described = Described::new(name.as_str(), unit, &description);
+        self.instruments().descriptions.insert(name.as_str().to_owned(), described);
     }
 
     /// Builds a histogram: of tokens for the metric of that name, and of seconds for all others, unless a unit was
     /// described.
-    fn histogram(
-        &self,
-        name: &str,
-        description: Option<&(Option<Unit>, SharedString)>,
-    ) -> otel::Histogram<f64> {
-        let (unit, bounds) = match name {
+    fn histogram(&self, name: String, described: Described) -> otel::Histogram<f64> {
+        let (unit, bounds) = match name.as_str() {
             genai::METRIC_TOKENS => ("{token}", bounds(1.0, 4.0)),
             _ => ("s", bounds(0.01, 2.0)),
         };
-        let unit = description.and_then(|(unit, _)| *unit).map_or(unit, |unit| unit.as_canonical_label());
-        let description = description.map(|(_, description)| description.to_string()).unwrap_or_default();
-        let builder = self.meter.f64_histogram(name.to_owned()).with_unit(unit);
-        builder.with_description(description).with_boundaries(bounds).build()
+        let unit = described.unit.unwrap_or_else(|| unit.to_owned());
+        let builder = self.meter.f64_histogram(name).with_unit(unit);
+        builder.with_description(described.text).with_boundaries(bounds).build()
     }
 }
 
@@ -247,18 +299,29 @@ impl Recorder for MetricsRecorder {
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let build = |name| self.meter.u64_counter(name).build();
-        Counter::from_arc(series(&mut self.instruments().counters, key, build))
+        let Instruments { descriptions, counters, .. } = &mut *self.instruments();
+        let build = |name: String| {
+            let Described { unit, text } = descriptions.get(&name).cloned().unwrap_or_default();
+            self.meter.u64_counter(name).with_unit(unit.unwrap_or_default()).with_description(text).build()
+        };
+        Counter::from_arc(series(counters, key, build))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let build = |name| self.meter.f64_gauge(name).build();
-        Gauge::from_arc(series(&mut self.instruments().gauges, key, build))
+        let Instruments { descriptions, gauges, .. } = &mut *self.instruments();
+        let build = |name: String| {
+            let Described { unit, text } = descriptions.get(&name).cloned().unwrap_or_default();
+            self.meter.f64_gauge(name).with_unit(unit.unwrap_or_default()).with_description(text).build()
+        };
+        Gauge::from_arc(series(gauges, key, build))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         let Instruments { descriptions, histograms, .. } = &mut *self.instruments();
-        let build = |name: String| self.histogram(&name, descriptions.get(&name));
+        let build = |name: String| {
+            let described = descriptions.get(&name).cloned().unwrap_or_default();
+            self.histogram(name, described)
+        };
         Histogram::from_arc(series(histograms, key, build))
     }
 }
@@ -286,5 +349,80 @@ impl GaugeFn for Series<otel::Gauge<f64>> {
 impl HistogramFn for Series<otel::Histogram<f64>> {
     fn record(&self, value: f64) {
         self.instrument.record(value, &self.labels);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::metrics::data::ResourceMetrics;
+    use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+
+    use super::{Duration, MetricsRecorder, Mutex as Lock, Unit, describe_calls, genai};
+
+    /// An exporter that keeps the name, the unit and the description of each metric.
+    #[derive(Debug, Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<[String; 3]>>>);
+
+    impl PushMetricExporter for Kept {
+        async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+            let all = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+            let told =
+                all.map(|metric| [metric.name(), metric.unit(), metric.description()].map(str::to_owned));
+            self.0.lock().unwrap().extend(told);
+            Ok(())
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn temporality(&self) -> Temporality {
+            Temporality::Cumulative
+        }
+    }
+
+    #[test]
+    fn each_metric_has_the_unit_and_the_description_that_it_was_given() {
+        let kept = Kept::default();
+        let provider =
+            SdkMeterProvider::builder().with_reader(PeriodicReader::builder(kept.clone()).build()).build();
+        let recorder = MetricsRecorder { meter: provider.meter("test"), instruments: Lock::default() };
+        metrics::with_local_recorder(&recorder, || {
+            describe_calls();
+            describe_counter!("antiphon.task.ended", Unit::Count, "Tasks that have ended.");
+            describe_counter!("requests", Unit::Count, "Requests.");
+            describe_gauge!("memory", Unit::Bytes, "Memory in use.");
+            describe_histogram!("wait", Unit::Milliseconds, "Wait.");
+            counter!("antiphon.task.ended", "outcome" => "completed").increment(1);
+            counter!("requests").increment(1);
+            counter!("unknown").increment(1);
+            gauge!("memory").set(1.0);
+            for name in ["wait", genai::METRIC_DURATION, genai::METRIC_TOKENS] {
+                histogram!(name).record(1.0);
+            }
+        });
+        provider.shutdown().unwrap();
+        let mut kept = kept.0.lock().unwrap().clone();
+        kept.sort();
+        let expected = [
+            ["antiphon.task.ended", "{task}", "Tasks that have ended."],
+            [genai::METRIC_DURATION, "s", "GenAI operation duration."],
+            [genai::METRIC_TOKENS, "{token}", "Number of input and output tokens used."],
+            ["memory", "By", "Memory in use."],
+            ["requests", "1", "Requests."],
+            ["unknown", "", ""],
+            ["wait", "ms", "Wait."],
+        ];
+        assert_eq!(kept, expected);
     }
 }

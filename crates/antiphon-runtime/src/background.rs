@@ -1,4 +1,8 @@
-use crate::task::{Task, job};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::observe::Observation;
+use crate::task::{Ending, Job, Task, job};
 
 /// Spawns a future as a background task and returns an owning handle: dropping the handle cancels the task.
 ///
@@ -23,6 +27,25 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     let (job, task) = job(future, None, tracing::debug_span!("background"));
-    drop(tokio::spawn(job));
+    drop(tokio::spawn(Observed { observation: Some(Observation::background()), job }));
     task
+}
+
+/// A job whose end is recorded before its task can see it.
+struct Observed {
+    // Dropped first, so that a job that is dropped with its runtime is recorded before it reports, too.
+    observation: Option<Observation>,
+    job: Job,
+}
+
+impl Future for Observed {
+    type Output = Ending;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        let ending = ready!(Pin::new(&mut self.job).poll(cx));
+        if let Some(observation) = self.observation.take() {
+            observation.end(ending);
+        }
+        Poll::Ready(ending)
+    }
 }

@@ -4,11 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use pin_project::pin_project;
+use pin_project::{pin_project, pinned_drop};
 use tokio::task::coop::consume_budget;
 
 use crate::error::TaskError;
-use crate::task::drop_future;
+use crate::observe::{self, Observation};
+use crate::task::{Ending, drop_future};
 
 /// Runs all `futures` with a concurrency limit of `max_concurrency` (0 counts as 1) and returns their results in order.
 ///
@@ -34,6 +35,7 @@ pub async fn gather<I>(
 where
     I: IntoIterator<Item: Future>,
 {
+    let observation = Observation::gather();
     let limit = max_concurrency.max(1);
     let mut results = Vec::new();
     let mut running = FuturesUnordered::new();
@@ -68,6 +70,7 @@ where
     while let Some((done, result)) = running.next().await {
         results[done] = result;
     }
+    observation.end(Ending::Completed);
     results
 }
 
@@ -79,8 +82,8 @@ fn next_now<F: Future>(running: &mut FuturesUnordered<F>, cx: &mut Context<'_>) 
     }
 }
 
-/// A future with its index in the results; a panic is caught.
-#[pin_project]
+/// A future with its index in the results; a panic is caught. Dropped before its end, it counts as cancelled.
+#[pin_project(PinnedDrop)]
 struct Contained<F> {
     index: usize,
     #[pin]
@@ -92,6 +95,15 @@ impl<F> Contained<F> {
         let mut this = self.project();
         *this.index = index;
         this.future.set(Some(future));
+    }
+}
+
+#[pinned_drop]
+impl<F> PinnedDrop for Contained<F> {
+    fn drop(self: Pin<&mut Self>) {
+        if self.future.is_some() {
+            observe::gathered(Ending::Cancelled);
+        }
     }
 }
 
@@ -107,6 +119,7 @@ impl<F: Future> Future for Contained<F> {
             Err(panic) => Err(TaskError::panicked(&*panic)),
         };
         let result = drop_future(this.future.as_mut()).and(result);
+        observe::gathered(Ending::of(&result));
         Poll::Ready((*this.index, result))
     }
 }

@@ -39,6 +39,9 @@ pub use batch::BatchProcessor;
 pub use block_on::{BlockOnError, block_on};
 pub use error::TaskError;
 pub use gather::gather;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use observe::describe_metrics;
 pub use pool::{AcquireError, FromFns, Manage, Pool, PoolOptions, PoolStatus, Pooled};
 pub use progress::{Progress, Snapshot, Subscription};
 pub use runner::{Runner, Shutdown, TrySubmitError};

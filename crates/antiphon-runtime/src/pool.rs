@@ -13,7 +13,7 @@ use lease::Lease;
 pub use manage::{FromFns, Manage};
 use shared::{Acquire, Shared};
 
-use crate::observe;
+use crate::observe::{self, Source};
 
 /// A bounded resource pool, such as a connection pool: resources are created on demand and reused.
 ///
@@ -164,7 +164,7 @@ impl<M: Manage> Pool<M> {
             let mut lease = Acquire::new(shared).await.map_err(|Closed| AcquireError::Closed)?;
             if lease.is_filled() {
                 if lease.is_good().await {
-                    observe::acquired("reused");
+                    observe::acquired(Source::Reused);
                     return Ok(Pooled { lease });
                 }
                 match lease.emptied().await {
@@ -173,7 +173,7 @@ impl<M: Manage> Pool<M> {
                 }
             }
             let resource = shared.manage.create().await.map_err(AcquireError::Create)?;
-            observe::acquired("created");
+            observe::acquired(Source::Created);
             lease.fill(resource);
             return Ok(Pooled { lease });
         }
@@ -219,7 +219,7 @@ impl<M: Manage> Pool<M> {
     #[must_use]
     pub fn try_acquire(&self) -> Option<Pooled<M>> {
         let lease = Shared::try_lease(&self.handle.shared)?;
-        observe::acquired("reused");
+        observe::acquired(Source::Reused);
         Some(Pooled { lease })
     }
 

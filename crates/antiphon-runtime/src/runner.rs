@@ -206,7 +206,7 @@ impl Runner {
         match self.task_timeout {
             None => gather(max_concurrency, futures).await,
             Some(limit) => {
-                let timed = futures.into_iter().map(|future| tokio::time::timeout(limit, future));
+                let timed = futures.into_iter().map(|future| crate::timeout(limit, future));
                 let results = gather(max_concurrency, timed).await;
                 results.into_iter().map(|result| result?.map_err(|_| TaskError::TimedOut)).collect()
             }

@@ -179,7 +179,7 @@ fn keep(kept: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// The outcome of a job, for metrics.
+/// The outcome of a job or of another future, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Completed,
@@ -189,7 +189,7 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    fn of<T>(outcome: &Result<T, TaskError>) -> Self {
+    pub(crate) fn of<T>(outcome: &Result<T, TaskError>) -> Self {
         match outcome {
             Ok(_) => Self::Completed,
             Err(TaskError::Cancelled) => Self::Cancelled,

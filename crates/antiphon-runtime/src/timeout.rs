@@ -1,6 +1,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::observe::Observation;
+use crate::task::Ending;
+
 /// The error of [`timeout`]: the future did not finish within the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOut {
@@ -41,5 +44,8 @@ impl std::error::Error for TimedOut {}
 /// # Cancel safety
 /// Dropping the call drops the future.
 pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
-    tokio::time::timeout(limit, future).await.map_err(|_| TimedOut { after: limit })
+    let observation = Observation::timeout();
+    let result = tokio::time::timeout(limit, future).await;
+    observation.end(if result.is_ok() { Ending::Completed } else { Ending::TimedOut });
+    result.map_err(|_| TimedOut { after: limit })
 }

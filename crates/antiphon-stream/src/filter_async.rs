@@ -39,7 +39,8 @@ impl<T, Fut: Future<Output = bool>> Future for Judged<T, Fut> {
 
 impl<S: Stream, F, Fut: Future<Output = bool>> FilterAsync<S, F, Fut> {
     pub(crate) fn new(source: S, limit: usize, f: F) -> Self {
-        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::ordered() }
+        let span = tracing::debug_span!("filter_async", limit);
+        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::ordered(span) }
     }
 }
 

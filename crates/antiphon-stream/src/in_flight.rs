@@ -2,6 +2,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll};
 
+use tracing::Span;
+
 use crate::slots::Slots;
 
 /// Futures in flight, and their results that were not yet taken, in the order in which the futures began or ended.
@@ -13,11 +15,13 @@ pub(crate) struct InFlight<F: Future> {
     results: VecDeque<Option<F::Output>>,
     first: u64,
     is_ordered: bool,
+    /// The span of the stage, in which its source and its futures are polled.
+    span: Span,
 }
 
 impl<F: Future> InFlight<F> {
     /// Creates a set that returns results in the order in which their futures began.
-    pub(crate) fn ordered() -> Self {
+    pub(crate) fn ordered(span: Span) -> Self {
         Self {
             running: Slots::new(),
             woken: VecDeque::new(),
@@ -25,12 +29,13 @@ impl<F: Future> InFlight<F> {
             results: VecDeque::new(),
             first: 0,
             is_ordered: true,
+            span,
         }
     }
 
     /// Creates a set that returns results in the order in which their futures ended.
-    pub(crate) fn unordered() -> Self {
-        Self { is_ordered: false, ..Self::ordered() }
+    pub(crate) fn unordered(span: Span) -> Self {
+        Self { is_ordered: false, ..Self::ordered(span) }
     }
 
     /// Returns the number of futures in flight and of results not yet taken.
@@ -48,6 +53,7 @@ impl<F: Future> InFlight<F> {
         cx: &mut Context<'_>,
         mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<F>>,
     ) -> Poll<Option<F::Output>> {
+        let _entered = self.span.clone().entered();
         self.poll_woken(cx);
         let early = self.result();
         let mut source_ended = false;

@@ -21,7 +21,8 @@ pub struct MapAsync<S, F, Fut: Future> {
 
 impl<S: Stream, F, Fut: Future> MapAsync<S, F, Fut> {
     pub(crate) fn new(source: S, limit: usize, f: F) -> Self {
-        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::ordered() }
+        let span = tracing::debug_span!("map_async", limit);
+        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::ordered(span) }
     }
 }
 

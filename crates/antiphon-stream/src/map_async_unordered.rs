@@ -21,7 +21,8 @@ pub struct MapAsyncUnordered<S, F, Fut: Future> {
 
 impl<S: Stream, F, Fut: Future> MapAsyncUnordered<S, F, Fut> {
     pub(crate) fn new(source: S, limit: usize, f: F) -> Self {
-        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::unordered() }
+        let span = tracing::debug_span!("map_async_unordered", limit);
+        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::unordered(span) }
     }
 }
 

@@ -85,7 +85,7 @@ fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
         .enable_all()
         .build()
         .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))?;
-    let log = Log::start(cli.verbose, cli.quiet, runtime.handle())?;
+    let log = Log::start(cli, runtime.handle())?;
     let done = runtime.block_on(run(&cli.command, &talk));
     log.end(talk);
     // Abandoned reads and writes must not delay the exit.

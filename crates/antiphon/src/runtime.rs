@@ -18,6 +18,8 @@ pub use antiphon_connect::{
 };
 #[cfg(feature = "otel")]
 pub use antiphon_otel::{Telemetry, TelemetryError};
+#[cfg(feature = "metrics")]
+pub use antiphon_runtime::describe_metrics;
 pub use antiphon_runtime::{
     AcquireError, BatchProcessor, BlockOnError, CancellationToken, FromFns, Manage, Pool, PoolOptions,
     PoolStatus, Pooled, Priority, Progress, Runner, RunnerMetrics, Shutdown, Snapshot, SubmitErrorKind,

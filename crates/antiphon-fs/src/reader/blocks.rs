@@ -5,14 +5,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::task::JoinHandle;
+use tracing::Span;
 
 use crate::error::{Error, ErrorKind};
+use crate::span::record_error;
 
 /// The pieces of a file, with one read ahead on a blocking thread.
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
     path: PathBuf,
     state: State<T>,
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -31,8 +34,8 @@ pub(super) struct Piece<T> {
 }
 
 impl<T: Send + 'static> Blocks<T> {
-    pub(super) fn new(file: File, path: PathBuf) -> Self {
-        Self { path, state: State::Ready(file) }
+    pub(super) fn new(file: File, path: PathBuf, span: Span) -> Self {
+        Self { path, state: State::Ready(file), span }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -64,7 +67,7 @@ impl<T: Send + 'static> Blocks<T> {
                             }
                             block.map(Ok)
                         }
-                        Ok((_, Err(err))) => Some(Err(Error::from_io(err, "read", &self.path))),
+                        Ok((_, Err(err))) => Some(Err(self.failed(err))),
                         Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
                         Err(_) => Some(Err(Error::new(ErrorKind::Cancelled, "read", &self.path))),
                     });
@@ -73,12 +76,19 @@ impl<T: Send + 'static> Blocks<T> {
         }
     }
 
+    fn failed(&self, err: io::Error) -> Error {
+        let err = Error::from_io(err, "read", &self.path);
+        record_error(&self.span, &err);
+        err
+    }
+
     fn start<R>(&mut self, file: File, read: R)
     where
         R: FnOnce(&File) -> io::Result<Piece<T>> + Send + 'static,
     {
+        let span = self.span.clone();
         self.state = State::Reading(tokio::task::spawn_blocking(move || {
-            let block = read(&file);
+            let block = span.in_scope(|| read(&file));
             (file, block)
         }));
     }

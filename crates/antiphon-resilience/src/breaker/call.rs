@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::fmt;
 
+use tracing::Instrument;
+
 use super::circuit::{CircuitBreaker, CircuitOpen};
 
 /// A view of a breaker that counts only some errors as failures; see [`CircuitBreaker::trips_on`].
@@ -34,7 +36,7 @@ impl<F> TripsOn<'_, F> {
         Fut: Future<Output = Result<T, E>>,
     {
         let permit = self.breaker.permit().map_err(BreakerError::CircuitOpen)?;
-        match call.await {
+        match call.instrument(permit.span.clone()).await {
             Ok(value) => {
                 permit.success();
                 Ok(value)

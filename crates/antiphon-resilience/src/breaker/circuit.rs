@@ -2,6 +2,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::Span;
+use tracing::field::Empty;
+
 use super::call::{BreakerError, TripsOn};
 use super::events::{BreakerEvents, Observers};
 use super::machine::{BreakerMachine, BreakerStatus, BreakerTicket, CallResult};
@@ -135,11 +138,14 @@ impl CircuitBreaker {
     /// # Errors
     /// [`CircuitOpen`] while the breaker is open, or half-open with all trials in flight.
     pub fn permit(&self) -> Result<BreakerPermit, CircuitOpen> {
+        let span = tracing::debug_span!("circuit_breaker", name = self.name(), outcome = Empty);
         let ticket = self.change(|machine| machine.admit(now));
-        let ticket =
-            ticket.map_err(|retry_after| CircuitOpen { name: self.shared.name.clone(), retry_after })?;
+        let ticket = ticket.map_err(|retry_after| {
+            span.record("outcome", "rejected");
+            CircuitOpen { name: self.shared.name.clone(), retry_after }
+        })?;
         let started = self.shared.times_calls.then(now);
-        Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), started, took: None })
+        Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), started, took: None, span })
     }
 
     /// Makes a call if the breaker admits it. Every error counts as a failure; to count only some, use
@@ -201,6 +207,8 @@ impl CircuitBreaker {
         let after = core.machine.state();
         if before != after {
             core.observers.notify(self.shared.name.as_ref(), before, after);
+            drop(core);
+            tracing::info!(name = self.name(), ?before, ?after, "a circuit breaker has changed its state");
         }
         result
     }
@@ -230,6 +238,8 @@ pub struct BreakerPermit {
     started: Option<Instant>,
     /// Duration of the call, or of the time to its first token.
     took: Option<Duration>,
+    /// Span of the call, from its admission to its result.
+    pub(super) span: Span,
 }
 
 impl BreakerPermit {
@@ -265,6 +275,7 @@ impl BreakerPermit {
     /// Reports the result, unless the first part of the answer was the result of a trial.
     fn end(mut self, result: CallResult) {
         self.stop_the_clock();
+        self.span.record("outcome", if result == CallResult::Success { "success" } else { "failure" });
         let Some(ticket) = self.ticket.take() else { return };
         let took = self.took;
         self.breaker.change(|machine| machine.report(ticket, result, took, now));
@@ -274,6 +285,7 @@ impl BreakerPermit {
 impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
+            self.span.record("outcome", "released");
             self.breaker.lock().machine.release(ticket);
         }
     }

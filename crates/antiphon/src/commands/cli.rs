@@ -45,6 +45,17 @@ pub(super) struct Cli {
     /// Log more to stderr: -v info, -vv debug, -vvv trace [default: warnings]
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
+
+    /// Format of the log on stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(super) log: LogFormat,
+}
+
+/// The format of the log. Its values have no help texts, which would turn each `-h` into a short form of `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,6 +16,7 @@ use antiphon_engine::{Lines, RunEvent};
 
 use super::cli::{OutArgs, RunArgs, file_of_out};
 use super::error::{CommandError, USAGE};
+use super::log;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
 use crate::operations::{OperationError, RecipeSource, RunRequest, Watch, Workspace};
@@ -147,6 +148,7 @@ impl Announcements {
                 self.by_default = *by_default;
                 self.connected(provider, *offline);
             }
+            RunEvent::Started { run_id, .. } => log::run_started(run_id),
             RunEvent::Loaded { documents, bytes, .. } => {
                 if let Some(hint) = self.hint.as_ref().filter(|_| self.by_default) {
                     self.live.aside(|| self.talk.hint(&hint.text(*documents, *bytes)));

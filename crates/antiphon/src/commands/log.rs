@@ -9,17 +9,27 @@
 //! | none | warn |
 //! | `-v`, `-vv`, `-vvv` | info, debug, trace |
 //!
+//! With `--log json`, each line is a JSON document with the run's id, for a log shipper.
+//!
 //! A collector is used if `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and
 //! `OTEL_SDK_DISABLED` is not `true`, the variables of the OpenTelemetry specification. Without them nothing is sent.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
+use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
+use super::cli::{Cli, LogFormat};
 use super::error::CommandError;
 use super::output::Talk;
 #[cfg(feature = "otel")]
@@ -37,19 +47,16 @@ impl Log {
     ///
     /// # Errors
     /// A configuration error if the telemetry cannot be started, such as for an invalid setting in the environment.
-    pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle) -> Result<Self, CommandError> {
-        let stderr = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(false)
-            .with_target(verbose > 1)
-            .without_time()
-            .with_filter(level(verbose, quiet));
-        let registry = tracing_subscriber::registry().with(stderr);
+    pub(super) fn start(cli: &Cli, handle: &Handle) -> Result<Self, CommandError> {
+        let level = level(cli.verbose, cli.quiet);
+        let registry = tracing_subscriber::registry().with(to_stderr(cli).with_filter(level));
         // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
         {
             let telemetry = telemetry(handle)?;
-            let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(LevelFilter::INFO));
+            // Spans of files, tasks and stages are many, and exported only with the log of the same level.
+            let exported = level.max(LevelFilter::INFO);
+            let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(exported));
             let _ = registry.with(spans).try_init();
             Ok(Self { telemetry })
         }
@@ -91,5 +98,103 @@ fn telemetry(handle: &Handle) -> Result<Option<Telemetry>, CommandError> {
     let wanted =
         endpoints.iter().any(|name| env.get(name).is_some()) && env.get("OTEL_SDK_DISABLED") != Some("true");
     let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
+    if let Ok(Some(_)) = &telemetry {
+        antiphon_runtime::describe_metrics();
+    }
     telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))
+}
+
+/// Returns the layer that writes the log to stderr.
+fn to_stderr(cli: &Cli) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    match cli.log {
+        LogFormat::Text => lines.with_target(cli.verbose > 1).without_time().boxed(),
+        LogFormat::Json => lines.event_format(JsonLines::default()).fmt_fields(JsonFields::new()).boxed(),
+    }
+}
+
+/// The runs that this process has started.
+static RUNS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Adds a run, whose id is from now on in the lines of a JSON log.
+pub(super) fn run_started(run_id: &str) {
+    RUNS.lock().unwrap_or_else(PoisonError::into_inner).insert(run_id.to_owned());
+}
+
+/// Returns the id of the run, unless none was started or a line may belong to any of several.
+fn run_id() -> Option<String> {
+    let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    runs.first().filter(|_| runs.len() == 1).cloned()
+}
+
+/// A format of events as JSON objects, one per line, with the run's id.
+struct JsonLines(Format<Json>);
+
+impl Default for JsonLines {
+    fn default() -> Self {
+        Self(Format::default().json().with_current_span(false).with_ansi(false))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let event = serde_json::from_str(&line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{}", document(event))
+    }
+}
+
+/// Returns the document of an event, from the one that tracing-subscriber writes.
+fn document(mut event: Map<String, Value>) -> Value {
+    let mut fields = event.remove("fields").unwrap_or_default();
+    let message = fields.as_object_mut().and_then(|fields| fields.shift_remove("message"));
+    json!({
+        "schema": "antiphon.log/1",
+        "timestamp": event.get("timestamp"),
+        "level": event.get("level"),
+        "target": event.get("target"),
+        "message": message,
+        "run_id": run_id(),
+        "fields": fields,
+        "spans": event.remove("spans").unwrap_or_else(|| json!([])),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{document, run_started};
+
+    #[test]
+    fn a_line_has_message_fields_and_spans_and_the_run_if_there_is_one() {
+        let line = |run_id: Value| {
+            let event = json!({
+                "timestamp": "2026-11-30T10:59:27.423940Z", "level": "WARN", "target": "antiphon_engine::shared",
+                "fields": { "attempt": 2, "message": "retrying" }, "spans": [{ "name": "chat" }],
+            });
+            let expected = json!({
+                "schema": "antiphon.log/1", "timestamp": "2026-11-30T10:59:27.423940Z", "level": "WARN",
+                "target": "antiphon_engine::shared", "message": "retrying", "run_id": run_id,
+                "fields": { "attempt": 2 }, "spans": [{ "name": "chat" }],
+            });
+            assert_eq!(document(event.as_object().cloned().unwrap()).to_string(), expected.to_string());
+        };
+        line(Value::Null);
+        run_started("r1");
+        line("r1".into());
+        run_started("r2");
+        // The line may belong to either of them.
+        line(Value::Null);
+    }
 }

@@ -22,6 +22,7 @@ mod interrupt;
 mod joined;
 mod journalled;
 mod limits;
+mod log;
 mod look;
 mod map;
 mod mistakes;

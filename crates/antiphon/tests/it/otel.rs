@@ -44,9 +44,15 @@ fn a_call_is_one_span_with_its_tokens_and_two_metrics() {
     ] {
         assert!(spans.contains(expected), "{expected} is missing: {spans}");
     }
-    for expected in
-        ["gen_ai.client.operation.duration", "gen_ai.client.token.usage", "gen_ai.token.type", "{token}"]
-    {
+    for expected in [
+        "gen_ai.client.operation.duration",
+        "gen_ai.client.token.usage",
+        "gen_ai.token.type",
+        "{token}",
+        "antiphon.gather.future.ended",
+        "Futures of gather calls that have ended, by outcome.",
+        "{future}",
+    ] {
         assert!(metrics.contains(expected), "{expected} is missing: {metrics}");
     }
     assert!(!spans.contains(SAID) && !metrics.contains(SAID), "content is captured only on request");
@@ -58,6 +64,30 @@ fn content_is_sent_only_on_request() {
     let (spans, _) = collected(true);
     assert!(spans.contains("gen_ai.input.messages") && spans.contains(SAID), "{spans}");
     assert!(!spans.contains("planted"));
+}
+
+#[test]
+fn spans_of_files_are_exported_with_the_log_of_their_level() {
+    for (more, expected) in [("-v", false), ("-vv", true)] {
+        let collector = Server::start([Reply::new(200, "application/x-protobuf", "")]);
+        let lab = Lab::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url(""));
+        lab.run(&format!("generate in --offline --count 1 {more}")).ends_with(0, &[]);
+        let has_files = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("file.path");
+        let found = collector.requests().iter().any(|request| has_files(&request.bytes));
+        assert_eq!(found, expected, "{more}");
+    }
+}
+
+#[test]
+fn nothing_is_exported_unless_a_collector_is_named() {
+    let collector = Server::start([Reply::new(200, "application/x-protobuf", "")]);
+    let lab = Lab::new().with("OTEL_SERVICE_NAME", "the-lab");
+    let silent = lab.run("generate in --offline --count 1");
+    silent.ends_with(0, &[]);
+    assert!(!silent.stderr.contains("collector") && !silent.stderr.contains("WARN"), "{}", silent.stderr);
+    let lab = lab.with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url("")).with("OTEL_SDK_DISABLED", "true");
+    lab.run("generate in --offline --count 1 --fresh").ends_with(0, &[]);
+    assert!(collector.requests().is_empty());
 }
 
 #[test]
