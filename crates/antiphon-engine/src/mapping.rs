@@ -311,6 +311,7 @@ impl Mapping {
             fingerprint: run.record().fingerprint.clone(),
             ended_at: Timestamp::now().to_string(),
             rows: tally.jobs(),
+            rows_are_all: status.is_all,
             accepted: tally.accepted,
             failed: tally.failed,
             left,

@@ -28,7 +28,7 @@ pub const LONG_RUN: Duration = Duration::from_secs(5);
 /// {
 ///   "schema": "antiphon.map/1", "run_id": "…", "status": "stopped",
 ///   "stopped_by": ["budget", "the budget is used up: …"],
-///   "rows": 3, "accepted": 1, "failed": 1, "left": 1, "cost_usd_micros": 150,
+///   "rows": 3, "rows_are_all": true, "accepted": 1, "failed": 1, "left": 1, "cost_usd_micros": 150,
 ///   "possibly_billed": {"calls": 0, "most_usd_micros": 0, "rows": []},
 ///   "causes": [{"error": "refused", "rows": 1, "first_row": 1, "message": "…"}],
 ///   "time": {"wall_ms": 5120, "phases_ms": [["queue", 12]], "bottleneck": "stream", "advice": "…"}
@@ -60,8 +60,11 @@ pub struct MapReport {
     /// The time at which this part of the run ended: RFC 3339, in UTC.
     pub ended_at: String,
     /// Rows that were read: the sum of `accepted`, `failed` and `left`. After an early stop the input may have further
-    /// ones.
+    /// ones, in which case `rows_are_all` is false.
     pub rows: u64,
+    /// Whether the whole input was read. True in reports of earlier versions, which did not have the field.
+    #[serde(default = "read_whole")]
+    pub rows_are_all: bool,
     /// Rows with a result.
     pub accepted: u64,
     /// Rows that failed for good.
@@ -92,6 +95,11 @@ pub struct MapReport {
     pub served_models: BTreeMap<String, u64>,
     /// The time of this part of the run, by phase.
     pub time: MapTime,
+}
+
+/// The value of a report of an earlier version.
+fn read_whole() -> bool {
+    true
 }
 
 /// The status of a run over rows at its end.

@@ -57,7 +57,8 @@ async fn to_files(
     let document = || json!({ "schema": "antiphon.fetch/1", "files": fetched });
     output::print(args.json.then(document), || paths(&fetched))?;
     let code = report_missing(&fetched, talk);
-    Ok(interrupts.code().unwrap_or(code))
+    // Files that were all fetched despite an interruption lack nothing.
+    Ok(interrupts.code().filter(|_| code != OK).unwrap_or(code))
 }
 
 /// Lists the paths of the files that exist now, one a line.

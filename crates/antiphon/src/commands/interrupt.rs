@@ -49,7 +49,9 @@ impl Interrupts {
     fn start(drain: Option<(CancellationToken, Live)>, cancel: CancellationToken) -> Self {
         let code = Arc::new(AtomicU8::new(0));
         let mut listening = JoinSet::new();
-        listening.spawn(observe(drain, cancel, code.clone()));
+        // The handlers are there before the work begins, not when the task first runs.
+        let signals = Signals::new();
+        listening.spawn(observe(signals, drain, cancel, code.clone()));
         Self { code, _listening: listening }
     }
 
@@ -78,8 +80,12 @@ impl Interrupts {
 /// # Cancel safety
 /// Dropping the future ends the observation. The handlers that tokio has installed remain, so that a later Ctrl-C has
 /// no effect. The listener is therefore kept to the end of the command.
-async fn observe(drain: Option<(CancellationToken, Live)>, cancel: CancellationToken, last: Arc<AtomicU8>) {
-    let mut signals = Signals::new();
+async fn observe(
+    mut signals: Signals,
+    drain: Option<(CancellationToken, Live)>,
+    cancel: CancellationToken,
+    last: Arc<AtomicU8>,
+) {
     let first = signals.next().await;
     last.store(first, Ordering::Relaxed);
     if let Some((drain, live)) = drain {

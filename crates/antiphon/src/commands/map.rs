@@ -126,7 +126,8 @@ fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
 /// Formats the summary: one line with the parts that apply, and the path of the results.
 fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     let MapReport { rows, accepted, failed, left, calls, cached, .. } = &made.report;
-    let mut parts = vec![format!("{accepted} of {} done", counted(*rows, "row"))];
+    let more = if made.report.rows_are_all { "" } else { " read so far" };
+    let mut parts = vec![format!("{accepted} of {}{more} done", counted(*rows, "row"))];
     parts.extend((*failed > 0).then(|| format!("{failed} failed")));
     parts.extend((*left > 0).then(|| format!("{left} left")));
     parts.push(counted(*calls, "call"));

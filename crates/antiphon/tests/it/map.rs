@@ -474,3 +474,14 @@ fn completions_and_manual_pages_are_printed() {
     let pages = lab.run("man --dir pages").stdout;
     assert!(pages.contains("antiphon-map.1") && lab.path("pages/antiphon-runs-export.1").exists(), "{pages}");
 }
+
+#[test]
+fn the_rows_of_a_run_that_stopped_early_are_those_that_were_read() {
+    let server = Scripted::start([Reply::new(401, "application/json", "{\"error\": {\"message\": \"no\"}}")]);
+    let lab = lab(&server.url("/v1"), 2_000);
+    let ran = lab.run(&map("--yes --max-concurrency 1"));
+    ran.ends_with(3, &[]);
+    assert!(ran.stdout.starts_with("0 of ") && ran.stdout.contains(" rows read so far done, "), "{ran:?}");
+    let report = json_file(&lab.only_run().join("run.json"));
+    assert!(report["rows"].as_u64() < Some(2_000) && report["rows_are_all"] == false, "{report}");
+}
