@@ -45,11 +45,11 @@ pub use admission::{
     Reply, Saturated,
 };
 pub use attempts::{Attempts, FailedAttempt};
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Jitter};
 pub use breaker::{
     BreakerError, BreakerEvent, BreakerEvents, BreakerMachine, BreakerPermit, BreakerPolicy, BreakerRegistry,
     BreakerState, BreakerStatus, BreakerTicket, BreakerWindow, CallResult, CircuitBreaker, CircuitOpen,
-    SlowCalls, TripsOn,
+    PolicyConflict, SlowCalls, TripsOn,
 };
 pub use budget::RetryBudget;
 pub use cost::Cost;

@@ -1,0 +1,5 @@
+//! Tests of the crate's documented behaviour, through its public API.
+
+mod breaker;
+mod limits;
+mod retry;
