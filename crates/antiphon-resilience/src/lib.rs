@@ -9,6 +9,7 @@
 //! | stop calling a service that fails | [`CircuitBreaker`], [`BreakerRegistry`] |
 //! | stay within a known limit (token bucket) | [`RateLimiter`] |
 //! | find an unknown limit and stay just below it (admission control) | [`LimiterRegistry`], [`AdaptiveLimiter`] |
+//! | use retries, breakers and limiters as layers of tower | the module `tower` (feature `tower`, off by default) |
 //! | read limits from a server's headers | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
@@ -39,6 +40,8 @@ mod hints;
 mod pauses;
 mod rate_limiter;
 mod retry;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use admission::{
     AdaptiveLimiter, AdaptivePolicy, LimitPart, LimiterError, LimiterRegistry, LimiterSnapshot, Permit,

@@ -3,3 +3,5 @@
 mod breaker;
 mod limits;
 mod retry;
+#[cfg(feature = "tower")]
+mod tower;
