@@ -1,5 +1,5 @@
 use antiphon_http::{Client, ErrorKind};
-use antiphon_stream::StreamExt as _;
+use antiphon_stream::BackpressureExt;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
