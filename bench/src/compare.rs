@@ -8,7 +8,7 @@ use std::time::Duration;
 use antiphon_fs::{ReadOptions, read_many};
 use antiphon_http::{Client, Request};
 use antiphon_runtime::Runner;
-use antiphon_stream::StreamExt as _;
+use antiphon_stream::BackpressureExt;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

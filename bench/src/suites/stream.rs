@@ -3,7 +3,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_stream::{StreamExt as _, merge};
+use antiphon_stream::{BackpressureExt, merge};
 use futures::stream::{self, BoxStream, Stream, StreamExt as _};
 use tokio::runtime::Builder;
 use tokio_stream::StreamMap;

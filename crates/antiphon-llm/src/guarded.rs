@@ -76,19 +76,12 @@ impl<P: Provider> Guarded<P> {
         }
     }
 
+    /// Returns the error of a rejected call; a breaker without a name has that of the provider.
     fn rejected(&self, rejected: &CircuitOpen) -> Error {
         let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
-        match rejected.name {
-            Some(_) => Error::new(kind, rejected.to_string()),
-            None => {
-                let wait = rejected
-                    .retry_after
-                    .map_or("now".to_owned(), |wait| format!("another {:.0} s", wait.as_secs_f64().ceil()));
-                let message =
-                    format!("{} is not called for {wait}: too many calls failed", self.inner.scope());
-                Error::new(kind, message)
-            }
-        }
+        let mut rejected = rejected.clone();
+        rejected.name.get_or_insert_with(|| self.inner.scope().to_string().into());
+        Error::new(kind, rejected.to_string())
     }
 }
 

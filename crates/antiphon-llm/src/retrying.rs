@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use antiphon_resilience::{RetryBudget, RetryPolicy, Verdict};
@@ -45,7 +44,7 @@ use crate::streaming::Streaming;
 pub struct Retrying<P> {
     inner: P,
     policy: RetryPolicy,
-    budget: Option<Arc<RetryBudget>>,
+    budget: Option<RetryBudget>,
 }
 
 impl<P> Retrying<P> {
@@ -59,7 +58,7 @@ impl<P> Retrying<P> {
     /// no budget.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
-        self.budget = Some(Arc::new(budget));
+        self.budget = Some(budget);
         self
     }
 }

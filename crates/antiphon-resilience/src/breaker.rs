@@ -13,4 +13,4 @@ pub use circuit::{BreakerPermit, CircuitBreaker, CircuitOpen};
 pub use events::{BreakerEvent, BreakerEvents};
 pub use machine::{BreakerMachine, BreakerState, BreakerStatus, BreakerTicket, CallResult};
 pub use policy::{BreakerPolicy, BreakerWindow, SlowCalls};
-pub use registry::BreakerRegistry;
+pub use registry::{BreakerRegistry, PolicyConflict};

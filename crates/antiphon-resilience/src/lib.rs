@@ -9,6 +9,7 @@
 //! | stop calling a service that fails | [`CircuitBreaker`], [`BreakerRegistry`] |
 //! | stay within a known limit (token bucket) | [`RateLimiter`] |
 //! | find an unknown limit and stay just below it (admission control) | [`LimiterRegistry`], [`AdaptiveLimiter`] |
+//! | use retries, breakers and limiters as layers of tower | the module `tower` (feature `tower`, off by default) |
 //! | read limits from a server's headers | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
@@ -39,17 +40,19 @@ mod hints;
 mod pauses;
 mod rate_limiter;
 mod retry;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use admission::{
     AdaptiveLimiter, AdaptivePolicy, LimitPart, LimiterError, LimiterRegistry, LimiterSnapshot, Permit,
     Reply, Saturated,
 };
 pub use attempts::{Attempts, FailedAttempt};
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Jitter};
 pub use breaker::{
     BreakerError, BreakerEvent, BreakerEvents, BreakerMachine, BreakerPermit, BreakerPolicy, BreakerRegistry,
     BreakerState, BreakerStatus, BreakerTicket, BreakerWindow, CallResult, CircuitBreaker, CircuitOpen,
-    SlowCalls, TripsOn,
+    PolicyConflict, SlowCalls, TripsOn,
 };
 pub use budget::RetryBudget;
 pub use cost::Cost;

@@ -45,6 +45,8 @@ impl Pauses {
     /// | [`Verdict::Throttled`] with `retry_after` | uniform between `retry_after` and 110 % of it |
     /// | [`Verdict::Throttled`] with a `retry_after` above `max_retry_after` | `None` |
     /// | [`Verdict::Stop`] | `None` |
+    ///
+    /// With [`Jitter::Off`](crate::Jitter::Off), the pause is the ceiling, or the `retry_after`, itself.
     pub fn after(&mut self, verdict: Verdict) -> Option<Duration> {
         let policy = &self.policy;
         let pause = match verdict {

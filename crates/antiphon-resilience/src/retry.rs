@@ -7,7 +7,7 @@ use pin_project::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use crate::attempts::{Attempts, FailedAttempt};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Jitter};
 use crate::budget::RetryBudget;
 use crate::deadline::{Deadline, now};
 use crate::pauses::Pauses;
@@ -35,6 +35,8 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// Longest `retry_after` that is honoured; if the server asks for more, the error is returned at once. Default 120 s.
     pub max_retry_after: Duration,
+    /// Randomness of the pauses. Default [`Jitter::Full`].
+    pub jitter: Jitter,
     /// Seed of the jitter, for reproducible pauses in tests. Default `None`: a random seed for each operation.
     pub seed: Option<u64>,
 }
@@ -48,6 +50,7 @@ impl Default for RetryPolicy {
             factor: 2.0,
             cap: Duration::from_secs(20),
             max_retry_after: Duration::from_secs(120),
+            jitter: Jitter::Full,
             seed: None,
         }
     }
@@ -97,6 +100,13 @@ impl RetryPolicy {
         self
     }
 
+    /// Sets the minimum of the ceiling after a [`Verdict::Throttled`] without a `retry_after`. Default 1 s.
+    #[must_use]
+    pub fn throttled_base(mut self, throttled: Duration) -> Self {
+        self.throttled_base = throttled;
+        self
+    }
+
     /// Sets the maximum to which the ceiling grows. Default 20 s.
     #[must_use]
     pub fn cap(mut self, cap: Duration) -> Self {
@@ -118,7 +128,15 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the seed of the jitter, for reproducible pauses in tests.
+    /// Sets the randomness of the pauses. Default [`Jitter::Full`]; with [`Jitter::Off`] each pause is as long as its ceiling,
+    /// or as the `retry_after`.
+    #[must_use]
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Sets the seed of the jitter, for reproducible pauses in tests. Default: a random seed for each operation.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -127,7 +145,8 @@ impl RetryPolicy {
 
     /// Calls `op` until it succeeds, `classify` returns [`Verdict::Stop`], or the retries are used up.
     ///
-    /// `classify` decides for each error whether another attempt is made. Before the returned future is awaited, more limits
+    /// `classify` decides for each error whether another attempt is made. Both closures may change what they hold (`FnMut`), as
+    /// long as the future of `op` borrows nothing of it. Before the returned future is awaited, more limits
     /// can be set: a [`deadline`](Retry::deadline), a [`budget`](Retry::budget), and a [`log`](Retry::log) of the failed
     /// attempts. If the first attempt succeeds, the retry allocates nothing and reads no clock.
     ///
@@ -160,7 +179,7 @@ impl RetryPolicy {
     /// For most callers, [`pauses`](RetryPolicy::pauses) is the better choice, since it applies the whole policy.
     #[must_use]
     pub fn backoff(&self) -> Backoff {
-        let backoff = Backoff::new(self.base, self.cap).factor(self.factor);
+        let backoff = Backoff::new(self.base, self.cap).factor(self.factor).jitter(self.jitter);
         match self.seed {
             Some(seed) => backoff.seed(seed),
             None => backoff,

@@ -3,7 +3,7 @@
 
 use std::future::ready;
 
-use antiphon_stream::{Queue, StreamExt as _, merge};
+use antiphon_stream::{BackpressureExt, Queue, merge};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::{StreamExt as _, stream};
 use tokio::runtime::{Builder, Runtime};

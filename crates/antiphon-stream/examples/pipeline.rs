@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_stream::{Closed, Queue, Stages, StreamExt as _, merge};
+use antiphon_stream::{BackpressureExt, Closed, Queue, Stages, merge};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 

@@ -8,7 +8,7 @@ use pin_project::pin_project;
 /// Most items for which memory is reserved at once; a larger group grows, so that a huge `size` costs nothing.
 pub(crate) const MAX_RESERVED: usize = 1024;
 
-/// The stream returned by [`batch`](crate::StreamExt::batch).
+/// The stream returned by [`batch`](crate::BackpressureExt::batch).
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::batch::MAX_RESERVED;
 
-/// The stream returned by [`batch_within`](crate::StreamExt::batch_within).
+/// The stream returned by [`batch_within`](crate::BackpressureExt::batch_within).
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]

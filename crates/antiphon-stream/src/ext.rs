@@ -6,21 +6,72 @@ use crate::{Batch, BatchWithin, FilterAsync, MapAsync, MapAsyncUnordered, Window
 
 /// An extension trait with adaptors for streams whose items need asynchronous calls, such as requests to a server.
 ///
-/// All adaptors apply backpressure: they read an item from the source only when they have room for it. They spawn no tasks; calls
-/// make progress only while the stream is polled. A `limit`, `size` or `step` of 0 counts as 1.
-pub trait StreamExt: Stream {
+/// All adaptors apply backpressure: they read an item from the source only when they have room for it. A `limit`, `size` or
+/// `step` of 0 counts as 1.
+///
+/// Name and methods differ from those of the `StreamExt` and `TryStreamExt` of futures and tokio-stream, so that all of them can
+/// be imported together: `use antiphon_stream::BackpressureExt;`.
+///
+/// # Progress
+/// The adaptors spawn no tasks: as all futures, the calls in flight make progress only while they are polled, and that is while
+/// the consumer waits for the next item. While the consumer works on an item, they rest. A server may then wait for its client,
+/// a timeout may fire late, and a call that waits in a fair queue, such as that of a rate limiter, may delay the callers behind
+/// it. For calls that continue meanwhile:
+///
+/// - poll the stream beside the consumer, with a [`Queue`](crate::Queue) between them. `join!` is enough for a consumer that
+///   awaits its work; for one that computes, put one of the two into a task.
+/// - or spawn each call. It is then a task, whose panic is a `JoinError`, and which has to be aborted on drop, or else it
+///   outlives the stream.
+///
+/// ```
+/// use antiphon_stream::{BackpressureExt, Queue};
+/// use futures_util::{StreamExt, stream};
+/// use tokio_util::task::AbortOnDropHandle;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let call = async |n: u32| n * 2;
+/// # let work = async |_: u32| {};
+/// // Up to 8 results wait in the queue, while 4 more calls are in flight.
+/// let (results, mut calls) = (Queue::new(8), stream::iter(1..=5).map_async(4, call).boxed_local());
+/// let produce = async {
+///     while let Some(result) = calls.next().await {
+///         if results.push(result).await.is_err() {
+///             break;
+///         }
+///     }
+///     results.close();
+/// };
+/// let consume = async {
+///     let mut sum = 0;
+///     while let Some(result) = results.pop().await {
+///         work(result).await; // calls continue
+///         sum += result;
+///     }
+///     sum
+/// };
+/// let ((), sum) = tokio::join!(produce, consume);
+/// assert_eq!(sum, 30);
+///
+/// let spawned = stream::iter(1..=5).map_async(4, |n| AbortOnDropHandle::new(tokio::spawn(async move { n * 2 })));
+/// let results: Vec<u32> = spawned.map(|result| result.expect("no call panics")).collect().await;
+/// assert_eq!(results, [2, 4, 6, 8, 10]);
+/// # }
+/// ```
+pub trait BackpressureExt: Stream {
     /// Calls `f` on each item with at most `limit` calls in flight, and yields the results in the order of the items.
     ///
     /// A result that is ready before its predecessors is held back and still counts towards `limit`. Memory is therefore bounded
     /// by `limit`, but one slow call can delay all others (head-of-line blocking). If the order does not matter, use
-    /// [`map_async_unordered`](StreamExt::map_async_unordered).
+    /// [`map_async_unordered`](BackpressureExt::map_async_unordered).
     ///
-    /// An error of a call is an ordinary item and does not end the stream.
+    /// An error of a call is an ordinary item and does not end the stream. Calls make progress only while the stream is polled;
+    /// see [progress](BackpressureExt#progress).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// use antiphon_stream::StreamExt as _;
+    /// use antiphon_stream::BackpressureExt;
     /// use futures_util::{StreamExt as _, stream};
     ///
     /// let lengths = stream::iter(["one", "three"]).map_async(8, |word| async move { word.len() });
@@ -41,14 +92,14 @@ pub trait StreamExt: Stream {
 
     /// Calls `f` on each item with at most `limit` calls in flight, and yields each result as soon as it is ready.
     ///
-    /// A slow call does not delay other results; in [`map_async`](StreamExt::map_async) it does. To know which result belongs to
-    /// which item, return the item together with its result.
+    /// A slow call does not delay other results; in [`map_async`](BackpressureExt::map_async) it does. To know which result belongs
+    /// to which item, return the item together with its result.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// use std::time::Duration;
-    /// use antiphon_stream::StreamExt as _;
+    /// use antiphon_stream::BackpressureExt;
     /// use futures_util::{StreamExt as _, stream};
     ///
     /// let waits = stream::iter([30, 10, 20]).map_async_unordered(3, |ms| async move {
@@ -77,7 +128,7 @@ pub trait StreamExt: Stream {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// use antiphon_stream::StreamExt as _;
+    /// use antiphon_stream::BackpressureExt;
     /// use futures_util::{StreamExt as _, stream};
     ///
     /// // Each address would be looked up here.
@@ -101,12 +152,12 @@ pub trait StreamExt: Stream {
     /// Collects items into batches of `size`. The last batch may be smaller; no batch is empty.
     ///
     /// The stream waits for a full batch, however long that takes. To limit the wait, use
-    /// [`batch_within`](StreamExt::batch_within).
+    /// [`batch_within`](BackpressureExt::batch_within).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// use antiphon_stream::StreamExt as _;
+    /// use antiphon_stream::BackpressureExt;
     /// use futures_util::{StreamExt as _, stream};
     ///
     /// let groups = stream::iter(1..=5).batch(2);
@@ -126,14 +177,14 @@ pub trait StreamExt: Stream {
     /// Collects items into batches of `size`, or of fewer if `time` has passed since the first item of the batch arrived.
     ///
     /// Use it for a live source whose items must not wait long for others, such as the writes of a group commit. For a source
-    /// that never pauses, [`batch`](StreamExt::batch) does the same without a timer. A `time` that overflows the clock means no
-    /// limit.
+    /// that never pauses, [`batch`](BackpressureExt::batch) does the same without a timer. A `time` that overflows the clock means
+    /// no limit.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// use std::time::Duration;
-    /// use antiphon_stream::StreamExt as _;
+    /// use antiphon_stream::BackpressureExt;
     /// use futures_util::{StreamExt as _, stream};
     ///
     /// // Three items at once, and then none for an hour.
@@ -162,12 +213,12 @@ pub trait StreamExt: Stream {
     ///
     /// With `step` less than `size` the windows overlap (sliding windows); with `step` equal to `size` they adjoin; with `step`
     /// greater than `size` the items between two windows are skipped. An incomplete window at the end is not yielded, unlike
-    /// the last batch of [`batch`](StreamExt::batch).
+    /// the last batch of [`batch`](BackpressureExt::batch).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// use antiphon_stream::StreamExt as _;
+    /// use antiphon_stream::BackpressureExt;
     /// use futures_util::{StreamExt as _, stream};
     ///
     /// let windows: Vec<_> = stream::iter(1..=7).window(2, 3).collect().await;
@@ -186,4 +237,4 @@ pub trait StreamExt: Stream {
     }
 }
 
-impl<S: Stream> StreamExt for S {}
+impl<S: Stream> BackpressureExt for S {}

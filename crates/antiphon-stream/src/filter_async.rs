@@ -8,7 +8,7 @@ use pin_project::pin_project;
 
 use crate::in_flight::InFlight;
 
-/// The stream returned by [`filter_async`](crate::StreamExt::filter_async).
+/// The stream returned by [`filter_async`](crate::BackpressureExt::filter_async).
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
 pub struct FilterAsync<S: Stream, F, Fut: Future<Output = bool>> {

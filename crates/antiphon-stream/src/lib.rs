@@ -1,18 +1,19 @@
 //! Stream adaptors for asynchronous calls, with concurrency limits and backpressure.
 //!
-//! - [`StreamExt`] maps and filters items by concurrent calls, and collects them into batches and windows.
+//! - [`BackpressureExt`] maps and filters items by concurrent calls, and collects them into batches and windows.
 //! - [`merge`] merges many streams fairly.
 //! - [`Queue`] connects many producers with many consumers.
 //! - [`Stages`] is a reusable pipeline that can be run on many sources.
 //!
 //! Items are read from a source only when there is room for them, and all buffers are bounded. No adaptor spawns a task:
-//! dropping a stream drops its calls in flight. Errors are ordinary items and do not end a stream. For synchronous `map` and
+//! dropping a stream drops its calls in flight, and calls make [progress](BackpressureExt#progress) only while the stream is
+//! polled. Errors are ordinary items and do not end a stream. For synchronous `map` and
 //! `filter`, use the futures crate.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! use antiphon_stream::StreamExt as _;
+//! use antiphon_stream::BackpressureExt;
 //! use futures_util::{StreamExt as _, stream};
 //!
 //! let numbers = stream::iter(1..=5)
@@ -38,7 +39,7 @@ mod window;
 
 pub use batch::Batch;
 pub use batch_within::BatchWithin;
-pub use ext::StreamExt;
+pub use ext::BackpressureExt;
 pub use filter_async::FilterAsync;
 pub use map_async::MapAsync;
 pub use map_async_unordered::MapAsyncUnordered;

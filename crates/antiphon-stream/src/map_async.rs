@@ -8,7 +8,7 @@ use pin_project::pin_project;
 
 use crate::in_flight::InFlight;
 
-/// The stream returned by [`map_async`](crate::StreamExt::map_async).
+/// The stream returned by [`map_async`](crate::BackpressureExt::map_async).
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
 pub struct MapAsync<S, F, Fut: Future> {

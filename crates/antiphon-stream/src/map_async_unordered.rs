@@ -8,7 +8,7 @@ use pin_project::pin_project;
 
 use crate::in_flight::InFlight;
 
-/// The stream returned by [`map_async_unordered`](crate::StreamExt::map_async_unordered).
+/// The stream returned by [`map_async_unordered`](crate::BackpressureExt::map_async_unordered).
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
 pub struct MapAsyncUnordered<S, F, Fut: Future> {

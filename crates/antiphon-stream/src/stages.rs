@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 
-use crate::ext::StreamExt;
+use crate::ext::BackpressureExt;
 
 /// A reusable pipeline of adaptors: built once, and run on any number of sources.
 ///
 /// `I` is the type of the source's items and `O` the type of the last stage's results; each stage takes the results of the stage
-/// before it. For a single source, the adaptors of [`StreamExt`] do the same without boxing. Cloning is cheap.
+/// before it. For a single source, the adaptors of [`BackpressureExt`] do the same without boxing. Cloning is cheap.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -47,7 +47,7 @@ impl<T: Send + 'static> Default for Stages<T, T> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
-    /// Adds a stage that calls `f` on each item, as [`map_async`](StreamExt::map_async) does: results are in order.
+    /// Adds a stage that calls `f` on each item, as [`map_async`](BackpressureExt::map_async) does: results are in order.
     ///
     /// Each run has at most `limit` calls of this stage in flight; concurrent runs do not share the limit.
     #[must_use]
@@ -63,7 +63,7 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         })
     }
 
-    /// Adds a stage that keeps the items for which `f` resolves to `true`, as [`filter_async`](StreamExt::filter_async) does.
+    /// Adds a stage that keeps the items for which `f` resolves to `true`, as [`filter_async`](BackpressureExt::filter_async) does.
     ///
     /// Each run has at most `limit` calls of this stage in flight; concurrent runs do not share the limit.
     #[must_use]
@@ -79,14 +79,14 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         })
     }
 
-    /// Adds a stage that collects items into batches of `size`, as [`batch`](StreamExt::batch) does.
+    /// Adds a stage that collects items into batches of `size`, as [`batch`](BackpressureExt::batch) does.
     #[must_use]
     pub fn batch(self, size: usize) -> Stages<I, Vec<O>> {
         self.stage(move |source| source.batch(size))
     }
 
     /// Adds a stage that yields windows of `size` items, each `step` items after the previous, as
-    /// [`window`](StreamExt::window) does.
+    /// [`window`](BackpressureExt::window) does.
     #[must_use]
     pub fn window(self, size: usize, step: usize) -> Stages<I, Vec<O>>
     where

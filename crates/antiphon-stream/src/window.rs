@@ -6,7 +6,7 @@ use pin_project::pin_project;
 
 use crate::batch::MAX_RESERVED;
 
-/// The stream returned by [`window`](crate::StreamExt::window).
+/// The stream returned by [`window`](crate::BackpressureExt::window).
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]

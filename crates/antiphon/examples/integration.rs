@@ -9,7 +9,7 @@ use std::time::Duration;
 use antiphon::fs::{FileRead, ReadOptions, WalkOptions, Writer, read_many, walk};
 use antiphon::resilience::{Deadline, RetryPolicy, Verdict};
 use antiphon::runtime::{CancellationToken, Progress, Runner, Shutdown};
-use antiphon::stream::StreamExt as _;
+use antiphon::stream::BackpressureExt;
 use futures_util::{StreamExt as _, TryStreamExt, stream};
 
 /// A slow service that is busy at the first call.

@@ -36,14 +36,14 @@ impl Default for AdaptivePolicy {
 }
 
 impl AdaptivePolicy {
-    /// Sets the concurrency limit with which the search begins. Default 20.
+    /// Sets the concurrency limit with which the search begins; 0 counts as 1. Default 20.
     #[must_use]
     pub fn start_concurrency(mut self, calls: usize) -> Self {
         self.start_concurrency = calls;
         self
     }
 
-    /// Sets the maximum of the concurrency limit. Default 4,096.
+    /// Sets the maximum of the concurrency limit; 0 counts as 1. Default 4,096.
     #[must_use]
     pub fn max_concurrency(mut self, calls: usize) -> Self {
         self.max_concurrency = calls;

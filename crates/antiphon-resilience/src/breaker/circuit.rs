@@ -7,7 +7,7 @@ use tracing::field::Empty;
 
 use super::call::{BreakerError, TripsOn};
 use super::events::{BreakerEvents, Observers};
-use super::machine::{BreakerMachine, BreakerStatus, BreakerTicket, CallResult};
+use super::machine::{BreakerMachine, BreakerState, BreakerStatus, BreakerTicket, CallResult};
 use super::policy::{BreakerPolicy, BreakerWindow};
 use crate::deadline::now;
 
@@ -18,6 +18,10 @@ use crate::deadline::now;
 /// - open: all calls are rejected with [`CircuitOpen`], by default for 30 s;
 /// - half-open: a few calls are admitted as trials. If they succeed, the breaker closes; if one fails, it opens again, for
 ///   twice as long.
+///
+/// An operator can also [force it open](CircuitBreaker::force_open), for [a time](CircuitBreaker::force_open_for) or until a
+/// [`reset`](CircuitBreaker::reset), let it count and report [without rejecting](CircuitBreaker::metrics_only) calls, or
+/// [disable](CircuitBreaker::disable) it.
 ///
 /// The caller decides which errors are failures, with [`trips_on`](CircuitBreaker::trips_on): an invalid argument, a throttled
 /// call (429) or a cancelled call shows nothing about the health of the service.
@@ -69,6 +73,8 @@ pub struct CircuitOpen {
     /// Time until the next trial; `None` while the breaker waits for a trial to end, or for
     /// [`reset`](CircuitBreaker::reset).
     pub retry_after: Option<Duration>,
+    /// State of the breaker when it rejected the call: open, forced open or half-open.
+    pub state: BreakerState,
 }
 
 impl CircuitBreaker {
@@ -86,12 +92,12 @@ impl CircuitBreaker {
     /// Creates a breaker that opens after `failure_threshold` failures in a row and admits one trial after `recovery_timeout`.
     ///
     /// The trial closes the breaker if it succeeds; if it fails, the breaker is open for `recovery_timeout` again. A call in
-    /// flight counts as one that has not failed, so concurrent calls may delay the opening. `failure_threshold` must be at
-    /// least 1.
+    /// flight counts as one that has not failed, so concurrent calls may delay the opening. A `failure_threshold` of 0 counts
+    /// as 1.
     #[must_use]
     pub fn simple(failure_threshold: u32, recovery_timeout: Duration) -> Self {
         let policy = BreakerPolicy::default()
-            .window(BreakerWindow::Count(failure_threshold))
+            .window(BreakerWindow::Count(failure_threshold.max(1)))
             .min_calls(failure_threshold)
             .failure_rate(1.0)
             .open_for(recovery_timeout, recovery_timeout)
@@ -105,12 +111,15 @@ impl CircuitBreaker {
     /// cloning.
     #[must_use]
     pub fn named(self, name: impl Into<Arc<str>>) -> Self {
-        let policy = self.lock().machine.policy();
-        let mut named = Self::new(policy);
+        let mut named = Self::new(self.policy());
         if let Some(shared) = Arc::get_mut(&mut named.shared) {
             shared.name = Some(name.into());
         }
         named
+    }
+
+    pub(super) fn policy(&self) -> BreakerPolicy {
+        self.lock().machine.policy()
     }
 
     /// Returns the name, if one is set.
@@ -136,13 +145,16 @@ impl CircuitBreaker {
     /// ```
     ///
     /// # Errors
-    /// [`CircuitOpen`] while the breaker is open, or half-open with all trials in flight.
+    /// [`CircuitOpen`] while the breaker is open or forced open, or half-open with all trials in flight.
     pub fn permit(&self) -> Result<BreakerPermit, CircuitOpen> {
         let span = tracing::debug_span!("circuit_breaker", name = self.name(), outcome = Empty);
-        let ticket = self.change(|machine| machine.admit(now));
-        let ticket = ticket.map_err(|retry_after| {
+        let ticket = self.change(|machine| {
+            let ticket = machine.admit(now);
+            ticket.map_err(|retry_after| (retry_after, machine.state()))
+        });
+        let ticket = ticket.map_err(|(retry_after, state)| {
             span.record("outcome", "rejected");
-            CircuitOpen { name: self.shared.name.clone(), retry_after }
+            CircuitOpen { name: self.shared.name.clone(), retry_after, state }
         })?;
         let started = self.shared.times_calls.then(now);
         Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), started, took: None, span })
@@ -183,14 +195,76 @@ impl CircuitBreaker {
         self.lock().machine.status(now())
     }
 
-    /// Closes the breaker and clears its counts. The results of calls that are in flight now are ignored.
+    /// Closes the breaker and clears its counts, whatever its state. The results of calls that are in flight now are ignored.
+    ///
+    /// The way back from [`force_open`](Self::force_open), [`metrics_only`](Self::metrics_only) and
+    /// [`disable`](Self::disable).
     pub fn reset(&self) {
         self.change(BreakerMachine::reset);
     }
 
-    /// Opens the breaker until it is [reset](CircuitBreaker::reset).
+    /// Opens the breaker until it is [reset](CircuitBreaker::reset): for a service that must not be called.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use antiphon_resilience::{BreakerState, CircuitBreaker};
+    /// let breaker = CircuitBreaker::simple(5, Duration::from_secs(60)).named("search");
+    /// breaker.force_open();
+    /// let err = breaker.permit().unwrap_err();
+    /// assert_eq!((err.state, err.retry_after), (BreakerState::ForcedOpen, None));
+    /// breaker.reset();
+    /// assert!(breaker.permit().is_ok());
+    /// ```
     pub fn force_open(&self) {
         self.change(BreakerMachine::force_open);
+    }
+
+    /// Opens the breaker for `duration`, for example while a service is maintained; trials follow, as after any other opening.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use antiphon_resilience::{BreakerState, CircuitBreaker};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), antiphon_resilience::CircuitOpen> {
+    /// let (breaker, hour) = (CircuitBreaker::simple(5, Duration::from_secs(60)), Duration::from_secs(3600));
+    /// breaker.force_open_for(hour);
+    /// assert_eq!(breaker.permit().unwrap_err().retry_after, Some(hour));
+    /// tokio::time::sleep(hour).await;
+    /// breaker.permit()?.success(); // the trial
+    /// assert_eq!(breaker.status().state, BreakerState::Closed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn force_open_for(&self, duration: Duration) {
+        self.change(|machine| machine.force_open_for(duration, now()));
+    }
+
+    /// Admits and counts all calls without ever opening, until the breaker is [reset](CircuitBreaker::reset).
+    ///
+    /// Use it to try a policy on real traffic: [`status`](Self::status) reports the counts, and whether the breaker
+    /// [would open](BreakerStatus::would_open). The counts begin at 0, and calls in flight now are not counted.
+    ///
+    /// ```
+    /// use antiphon_resilience::{BreakerState, CircuitBreaker};
+    /// let breaker = CircuitBreaker::simple(2, std::time::Duration::from_secs(60));
+    /// breaker.metrics_only();
+    /// for _ in 0..9 {
+    ///     breaker.permit()?.failure();
+    /// }
+    /// let status = breaker.status();
+    /// assert_eq!((status.state, status.failures, status.would_open), (BreakerState::MetricsOnly, 2, true));
+    /// # Ok::<(), antiphon_resilience::CircuitOpen>(())
+    /// ```
+    pub fn metrics_only(&self) {
+        self.change(BreakerMachine::metrics_only);
+    }
+
+    /// Admits all calls and counts none, until the breaker is [reset](CircuitBreaker::reset).
+    ///
+    /// To count them all the same, use [`metrics_only`](Self::metrics_only).
+    pub fn disable(&self) {
+        self.change(BreakerMachine::disable);
     }
 
     /// Subscribes to the changes of state after this call.
@@ -250,10 +324,8 @@ impl BreakerPermit {
     /// longer than the policy's `max_half_open`. Any other call still needs a result at its end.
     pub fn answered(&mut self) {
         self.stop_the_clock();
-        let (Some(ticket), took) = (self.ticket, self.took) else { return };
-        if self.breaker.change(|machine| machine.answered(ticket, took, now)) {
-            self.ticket = None;
-        }
+        let (Some(ticket), took) = (self.ticket.take(), self.took) else { return };
+        self.ticket = self.breaker.change(|machine| machine.answered(ticket, took, now));
     }
 
     /// Reports that the call succeeded.
@@ -294,15 +366,16 @@ impl Drop for BreakerPermit {
 impl fmt::Display for CircuitOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("the service");
-        match self.retry_after {
-            Some(wait) => {
-                write!(
-                    f,
-                    "{name} is not called for another {:.0} s: too many calls failed",
-                    wait.as_secs_f64().ceil()
-                )
+        let why = match self.state {
+            BreakerState::ForcedOpen => "its circuit breaker was forced open",
+            _ => "too many calls failed",
+        };
+        match self.retry_after.map(|wait| wait.as_secs_f64().ceil()) {
+            Some(wait) => write!(f, "{name} is not called for another {wait:.0} s: {why}"),
+            None if self.state == BreakerState::ForcedOpen => {
+                write!(f, "{name} is not called until its circuit breaker is reset: it was forced open")
             }
-            None => write!(f, "{name} is not called until a trial ends or the breaker is reset"),
+            None => write!(f, "{name} is not called until a trial ends: {why}"),
         }
     }
 }
@@ -378,7 +451,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_key_has_its_own_breaker() {
         let breakers = BreakerRegistry::new(BreakerPolicy::default());
-        breakers.register(CircuitBreaker::simple(1, RECOVERY).named("b"));
+        breakers.register(CircuitBreaker::simple(1, RECOVERY).named("b")).unwrap();
         breakers.get("b").permit().unwrap().failure();
         breakers.get("a").permit().unwrap().failure();
         let states: Vec<_> =

@@ -11,6 +11,9 @@
 //! A ticket has the generation of the state in which its call was admitted. Each change of state begins another
 //! generation, so that a call that ends late does not count for a state that it shows nothing about. Time only moves
 //! the machine when a call asks for admission: an open breaker without calls stays open.
+//!
+//! Three more states are entered by the operator alone, and left by a reset: `ForcedOpen`, which may also end by time as
+//! `Open` does, `MetricsOnly` and `Disabled`.
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +30,13 @@ pub enum BreakerState {
     Open,
     /// Only a few calls are admitted, as trials.
     HalfOpen,
+    /// All calls are rejected, since the operator [forced it](crate::CircuitBreaker::force_open); failures play no part.
+    ForcedOpen,
+    /// All calls are admitted and counted, and no number of failures opens the breaker; see
+    /// [`metrics_only`](crate::CircuitBreaker::metrics_only).
+    MetricsOnly,
+    /// All calls are admitted and none is counted; see [`disable`](crate::CircuitBreaker::disable).
+    Disabled,
 }
 
 /// A snapshot of a [`CircuitBreaker`](crate::CircuitBreaker): its state and its counts.
@@ -35,17 +45,21 @@ pub enum BreakerState {
 pub struct BreakerStatus {
     /// Current state.
     pub state: BreakerState,
-    /// Number of results: those in the window while closed, successful trials while half-open, 0 while open.
+    /// Number of results: those in the window while closed or metrics only, successful trials while half-open, 0 in the
+    /// other states.
     pub calls: u32,
-    /// Number of failures among `calls`; 0 unless the breaker is closed.
+    /// Number of failures among `calls`; 0 unless the breaker is closed or metrics only.
     pub failures: u32,
-    /// Number of slow calls among `calls`; 0 unless the breaker is closed.
+    /// Number of slow calls among `calls`; 0 unless the breaker is closed or metrics only.
     pub slow: u32,
     /// Number of calls rejected since the breaker was created.
     pub rejected: u64,
-    /// Time until the next trial while the breaker is open; `None` in the other states, and while the breaker is
-    /// [forced open](crate::CircuitBreaker::force_open).
+    /// Time until the next trial while the breaker is open, by itself or [forced for a
+    /// time](crate::CircuitBreaker::force_open_for); `None` in the other states, and while it is forced open without an end.
     pub next_trial_in: Option<Duration>,
+    /// Whether a [metrics-only](crate::CircuitBreaker::metrics_only) breaker would open if it were closed, by the results in
+    /// its window; `false` in the other states.
+    pub would_open: bool,
 }
 
 /// The state machine of a [`CircuitBreaker`](crate::CircuitBreaker), without lock, clock or I/O, for custom drivers.
@@ -81,8 +95,14 @@ pub struct BreakerMachine {
 enum State {
     /// Closed, with the calls of the window.
     Closed(Calls),
-    /// Open until this time, or forever if forced.
-    Open(Option<Instant>),
+    /// Open until this time.
+    Open(Instant),
+    /// Forced open until this time, or until a reset.
+    ForcedOpen(Option<Instant>),
+    /// Counting the calls of the window, and rejecting none.
+    MetricsOnly(Calls),
+    /// Counting and rejecting nothing.
+    Disabled,
     /// Half-open: trials are made.
     HalfOpen {
         /// The time at which trials that are still in flight reopen the breaker.
@@ -98,9 +118,24 @@ enum State {
 
 /// A ticket for one call that a [`BreakerMachine`] has admitted.
 ///
-/// [Report](BreakerMachine::report) or [release](BreakerMachine::release) each ticket exactly once; until then its call counts
-/// as in flight. After a change of state, the result of an older ticket is ignored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// [Report](BreakerMachine::report) or [release](BreakerMachine::release) each ticket: both take it, so that no call is counted
+/// twice. After a change of state, the result of an older ticket is ignored.
+///
+/// A ticket that is dropped instead is never counted, and its call stays in flight until the next change of state, as a call
+/// that has not failed: while closed it makes the share of failures smaller, and a trial that is dropped reopens the breaker
+/// after [`max_half_open`](BreakerPolicy::max_half_open). For tickets that release themselves, use the
+/// [`BreakerPermit`](crate::BreakerPermit) of a [`CircuitBreaker`](crate::CircuitBreaker).
+///
+/// ```compile_fail,E0382
+/// use std::time::Instant;
+/// use antiphon_resilience::{BreakerMachine, BreakerPolicy, CallResult};
+/// let mut breaker = BreakerMachine::new(BreakerPolicy::default());
+/// let ticket = breaker.admit(Instant::now).expect("it is closed");
+/// breaker.report(ticket, CallResult::Failure, None, Instant::now);
+/// breaker.report(ticket, CallResult::Failure, None, Instant::now); // the ticket is gone
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a ticket that is dropped keeps its call in flight: report or release it"]
 pub struct BreakerTicket {
     generation: u64,
     slice: u64,
@@ -134,6 +169,9 @@ impl BreakerMachine {
             State::Closed(_) => BreakerState::Closed,
             State::Open(_) => BreakerState::Open,
             State::HalfOpen { .. } => BreakerState::HalfOpen,
+            State::ForcedOpen(_) => BreakerState::ForcedOpen,
+            State::MetricsOnly(_) => BreakerState::MetricsOnly,
+            State::Disabled => BreakerState::Disabled,
         }
     }
 
@@ -144,18 +182,21 @@ impl BreakerMachine {
     /// predicted, and after [`force_open`](Self::force_open).
     pub fn admit(&mut self, now: impl FnOnce() -> Instant) -> Result<BreakerTicket, Option<Duration>> {
         let generation = self.generation;
-        if let State::Closed(calls) = &mut self.state {
-            let now = calls.needs_time().then(now);
-            return Ok(BreakerTicket { generation, slice: calls.begin(now) });
+        match &mut self.state {
+            State::Closed(calls) | State::MetricsOnly(calls) => {
+                let now = calls.needs_time().then(now);
+                return Ok(BreakerTicket { generation, slice: calls.begin(now) });
+            }
+            State::Disabled => return Ok(BreakerTicket { generation, slice: 0 }),
+            State::Open(_) | State::ForcedOpen(_) | State::HalfOpen { .. } => {}
         }
         let now = now();
         self.advance(now);
         if let Some(ticket) = self.begin_trial() {
             return Ok(ticket);
         }
-        // The end of a trial cannot be predicted.
-        let until = if let State::Open(until) = self.state { until } else { None };
         self.rejected += 1;
+        let until = self.next_trial();
         Err(until.map(|until| until.saturating_duration_since(now)))
     }
 
@@ -163,7 +204,7 @@ impl BreakerMachine {
     /// flight for too long reopen it.
     fn advance(&mut self, now: Instant) {
         match self.state {
-            State::Open(Some(until)) if until <= now => {
+            State::Open(until) | State::ForcedOpen(Some(until)) if until <= now => {
                 let until = later(now, self.policy.max_half_open);
                 self.enter(State::HalfOpen { until, out: 0, succeeded: 0, failed: 0 });
             }
@@ -174,6 +215,16 @@ impl BreakerMachine {
                 self.state = State::HalfOpen { until, out: 0, succeeded, failed };
             }
             _ => {}
+        }
+    }
+
+    /// Returns when an open breaker makes its next trial; `None` if that is not known, since the end of a trial cannot be
+    /// predicted, and neither can a reset.
+    fn next_trial(&self) -> Option<Instant> {
+        match self.state {
+            State::Open(until) => Some(until),
+            State::ForcedOpen(until) => until,
+            _ => None,
         }
     }
 
@@ -204,11 +255,12 @@ impl BreakerMachine {
             return;
         }
         let outcome = self.outcome(result, took);
-        match self.state {
+        match &mut self.state {
             State::Closed(_) => self.end_call(ticket.slice, outcome, now),
+            State::MetricsOnly(calls) => calls.end(ticket.slice, outcome),
             State::HalfOpen { .. } if outcome.failed || outcome.slow => self.fail_trial(now),
             State::HalfOpen { .. } => self.succeed_trial(),
-            State::Open(_) => {}
+            State::Open(_) | State::ForcedOpen(_) | State::Disabled => {}
         }
     }
 
@@ -252,19 +304,19 @@ impl BreakerMachine {
 
     /// Reports that the first part of the answer has arrived, with the time to it if it was measured.
     ///
-    /// This is the result of a trial: it succeeds unless it was slow. Any other call still has to be reported at its end.
-    /// Returns whether the call was a trial; the ticket is then used up.
+    /// This is the result of a trial: it succeeds unless it was slow, and its ticket is used up. The ticket of any other call is
+    /// returned, to be reported at its end.
     pub fn answered(
         &mut self,
         ticket: BreakerTicket,
         took: Option<Duration>,
         now: impl FnOnce() -> Instant,
-    ) -> bool {
-        let is_trial = ticket.generation == self.generation && matches!(self.state, State::HalfOpen { .. });
-        if is_trial {
+    ) -> Option<BreakerTicket> {
+        if ticket.generation == self.generation && matches!(self.state, State::HalfOpen { .. }) {
             self.report(ticket, CallResult::Success, took, now);
+            return None;
         }
-        is_trial
+        Some(ticket)
     }
 
     /// Releases the ticket of a call that was dropped, or whose result shows nothing about the service.
@@ -275,13 +327,13 @@ impl BreakerMachine {
             return;
         }
         match &mut self.state {
-            State::Closed(calls) => calls.release(ticket.slice),
+            State::Closed(calls) | State::MetricsOnly(calls) => calls.release(ticket.slice),
             State::HalfOpen { out, .. } => *out = out.saturating_sub(1),
-            State::Open(_) => {}
+            State::Open(_) | State::ForcedOpen(_) | State::Disabled => {}
         }
     }
 
-    /// Closes the breaker and clears its counts.
+    /// Closes the breaker and clears its counts, whatever its state.
     pub fn reset(&mut self) {
         self.reopened = 0;
         self.enter(State::Closed(Calls::new(self.policy.window)));
@@ -289,18 +341,36 @@ impl BreakerMachine {
 
     /// Opens the breaker until it is [reset](Self::reset).
     pub fn force_open(&mut self) {
-        self.enter(State::Open(None));
+        self.enter(State::ForcedOpen(None));
+    }
+
+    /// Opens the breaker for `duration` from `now`; the first call after it is a trial, as after any other opening.
+    pub fn force_open_for(&mut self, duration: Duration, now: Instant) {
+        self.enter(State::ForcedOpen(Some(later(now, duration))));
+    }
+
+    /// Admits and counts all calls, and never opens, until the breaker is [reset](Self::reset). The counts begin at 0.
+    pub fn metrics_only(&mut self) {
+        self.enter(State::MetricsOnly(Calls::new(self.policy.window)));
+    }
+
+    /// Admits all calls and counts none, until the breaker is [reset](Self::reset).
+    pub fn disable(&mut self) {
+        self.enter(State::Disabled);
     }
 
     /// Returns a snapshot of the state and the counts at `now`.
     pub fn status(&self, now: Instant) -> BreakerStatus {
-        let (tally, next_trial_in) = match &self.state {
-            State::Closed(calls) => (calls.at(now), None),
-            State::HalfOpen { succeeded, .. } => (Tally { ended: *succeeded, ..Tally::default() }, None),
-            State::Open(until) => (Tally::default(), until.map(|until| until.saturating_duration_since(now))),
+        let tally = match &self.state {
+            State::Closed(calls) | State::MetricsOnly(calls) => calls.at(now),
+            State::HalfOpen { succeeded, .. } => Tally { ended: *succeeded, ..Tally::default() },
+            State::Open(_) | State::ForcedOpen(_) | State::Disabled => Tally::default(),
         };
         let Tally { ended: calls, failed: failures, slow, .. } = tally;
-        BreakerStatus { state: self.state(), calls, failures, slow, rejected: self.rejected, next_trial_in }
+        let next_trial_in = self.next_trial().map(|until| until.saturating_duration_since(now));
+        let would_open = matches!(self.state, State::MetricsOnly(_)) && trips(&self.policy, tally);
+        let (state, rejected) = (self.state(), self.rejected);
+        BreakerStatus { state, calls, failures, slow, rejected, next_trial_in, would_open }
     }
 
     /// Opens the breaker for the policy's time, which doubles each time that a failed trial reopened it, up to the
@@ -309,7 +379,7 @@ impl BreakerMachine {
         let doubled =
             2_u32.checked_pow(self.reopened).and_then(|times| self.policy.open_for.checked_mul(times));
         let most = self.policy.max_open.max(self.policy.open_for);
-        self.enter(State::Open(Some(later(now, doubled.unwrap_or(most).min(most)))));
+        self.enter(State::Open(later(now, doubled.unwrap_or(most).min(most))));
     }
 
     /// Changes the state. Tickets of the state before are recognised by their generation, and their results ignored.
@@ -322,7 +392,7 @@ impl BreakerMachine {
 /// Returns whether the failures or slow calls in `tally` open a breaker.
 fn trips(policy: &BreakerPolicy, tally: Tally) -> bool {
     let min_calls = match policy.window {
-        BreakerWindow::Count(size) => policy.min_calls.min(size),
+        BreakerWindow::Count(size) => policy.min_calls.min(size.max(1)),
         BreakerWindow::Time(_) => policy.min_calls,
     };
     let too_many = |count: u32, rate: f64| count > 0 && f64::from(count) >= rate * f64::from(tally.started);

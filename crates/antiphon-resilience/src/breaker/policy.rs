@@ -38,7 +38,7 @@ pub struct BreakerPolicy {
     /// Default 10; with a count window, at most the size of the window.
     pub min_calls: u32,
     /// Share of failures among the calls in the window, from 0 to 1, from which the breaker opens. Calls in flight are included
-    /// and count as not failed. Default 0.5.
+    /// and count as not failed. With 0, the first failure is enough; above 1, failures never open it. Default 0.5.
     pub failure_rate: f64,
     /// Duration from which a call is slow, and the share of slow calls from which the breaker opens. Default `None`: no call is
     /// slow, and durations are not measured.
@@ -68,9 +68,10 @@ pub struct BreakerPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerWindow {
-    /// The most recent calls, this many; more while more calls than this are in flight.
+    /// The most recent calls, this many; more while more calls than this are in flight. 0 counts as 1.
     Count(u32),
-    /// The calls that started within this time.
+    /// The calls that started within this time. Zero counts as one nanosecond: only calls that started together are counted
+    /// together.
     Time(Duration),
 }
 
@@ -131,17 +132,26 @@ impl BreakerPolicy {
         self
     }
 
-    /// Sets the duration from which a call is slow, and the share of slow calls from which the breaker opens.
+    /// Sets the duration from which a call is slow, and the share of slow calls from which the breaker opens. Default: no call
+    /// is slow.
     #[must_use]
     pub fn slow_calls(mut self, slow: SlowCalls) -> Self {
         self.slow_calls = Some(slow);
         self
     }
 
-    /// Sets the time for which the breaker is open: `first`, doubling after each failed trial up to `max`.
+    /// Sets the time for which the breaker is open: `first`, doubling after each failed trial up to `max`. Default 30 s and
+    /// 5 min.
     #[must_use]
     pub fn open_for(mut self, first: Duration, max: Duration) -> Self {
         (self.open_for, self.max_open) = (first, max);
+        self
+    }
+
+    /// Sets the maximum to which the open time doubles; it is at least `open_for`. Default 5 min.
+    #[must_use]
+    pub fn max_open(mut self, max: Duration) -> Self {
+        self.max_open = max;
         self
     }
 

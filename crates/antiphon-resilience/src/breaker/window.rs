@@ -67,6 +67,11 @@ const KEPT: usize = 40;
 
 impl Calls {
     pub(super) fn new(window: BreakerWindow) -> Self {
+        // An empty window would never hold a result, and the breaker never open.
+        let window = match window {
+            BreakerWindow::Count(size) => BreakerWindow::Count(size.max(1)),
+            BreakerWindow::Time(length) => BreakerWindow::Time(length.max(Duration::from_nanos(1))),
+        };
         Self { window, slices: VecDeque::new(), oldest: 0, in_flight: 0 }
     }
 

@@ -73,7 +73,8 @@ impl RateLimiter {
         }
     }
 
-    /// Creates a limiter without token buckets: at most `max_concurrency` calls in flight, started at least `min_delay` apart.
+    /// Creates a limiter without token buckets: at most `max_concurrency` calls in flight (0 counts as 1), started at least
+    /// `min_delay` apart.
     #[must_use]
     pub fn simple(max_concurrency: usize, min_delay: Duration) -> Self {
         Self::new(RateLimits::default().max_concurrency(max_concurrency).min_spacing(min_delay))

@@ -14,17 +14,24 @@ use crate::cost::Cost;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Rate {
-    /// Amount refilled per second.
+    /// Amount refilled per second. 0, a negative number and NaN mean no refill: the burst can be used once.
     pub per_second: f64,
-    /// Capacity of the bucket: the amount that can be used at once after a pause. Default: `per_second`, at least 1.
+    /// Capacity of the bucket: the amount that can be used at once after a pause. A number below 1 and NaN count as 1. Default:
+    /// `per_second`, at least 1.
     pub burst: f64,
 }
 
 impl Rate {
     /// Creates a rate of `amount` per `period`, with a burst of one second's amount.
     ///
-    /// An amount of 0 counts as the smallest positive rate, so that calls wait practically forever. A period of zero means no
-    /// limit.
+    /// An amount of 0 means no refill: the burst is admitted, which is 1 unless [set](Self::burst), and later calls wait
+    /// forever. A period of zero means no limit.
+    ///
+    /// ```
+    /// use antiphon_resilience::{Cost, Rate, RateLimiter, RateLimits};
+    /// let three = RateLimiter::new(RateLimits::default().requests(Rate::per_second(0).burst(3)));
+    /// assert_eq!((0..9).filter(|_| three.try_acquire(Cost::request()).is_some()).count(), 3);
+    /// ```
     #[must_use]
     pub fn per(amount: u64, period: Duration) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
@@ -176,12 +183,20 @@ struct Bucket {
     level: f64,
 }
 
+impl Bucket {
+    /// Creates a full bucket. The fields of a rate are public, so that they may hold anything; `max` also replaces a NaN.
+    fn full(rate: Rate) -> Self {
+        let (per_second, burst) = (rate.per_second.max(f64::MIN_POSITIVE), rate.burst.max(1.0));
+        Self { rate: Rate { per_second, burst }, level: burst }
+    }
+}
+
 impl TokenBuckets {
     /// Creates full buckets. `max_concurrency` is ignored: the driver has to count the calls in flight.
     #[must_use]
     pub fn new(limits: RateLimits, now: Instant) -> Self {
         let RateLimits { requests, tokens, input_tokens, output_tokens, min_spacing, .. } = limits;
-        let full = |rate: Option<Rate>| rate.map(|rate| Bucket { rate, level: rate.burst });
+        let full = |rate: Option<Rate>| rate.map(Bucket::full);
         let buckets = [full(requests), full(tokens), full(input_tokens), full(output_tokens)];
         Self { buckets, filled_at: now, min_spacing, last: None }
     }

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use antiphon_stream::{Stages, StreamExt as _};
+use antiphon_stream::{BackpressureExt, Stages};
 use futures_util::{Stream, StreamExt as _, stream};
 use proptest::prelude::*;
 use tokio::time::sleep;

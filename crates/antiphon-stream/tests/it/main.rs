@@ -5,9 +5,11 @@
     reason = "a test crate: panics are free, its futures stay"
 )]
 
+mod imports;
 mod laws;
 mod merge;
 mod printed;
+mod progress;
 mod queue;
 mod timed;
 

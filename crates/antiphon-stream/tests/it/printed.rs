@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::future::ready;
 
-use antiphon_stream::{Closed, PushError, Queue, Stages, StreamExt as _, merge};
+use antiphon_stream::{BackpressureExt, Closed, PushError, Queue, Stages, merge};
 use futures_util::{Stream, StreamExt as _, stream};
 
 const SECRET: &str = "a confidential text";

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use antiphon_stream::{Queue, StreamExt as _};
+use antiphon_stream::{BackpressureExt, Queue};
 use futures_util::future::pending;
 use futures_util::{FutureExt, Stream, StreamExt as _, stream};
 use tokio::time::{Instant, sleep};

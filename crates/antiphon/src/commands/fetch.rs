@@ -12,7 +12,7 @@
 //! download to files. URLs are printed without the user name, password and query that may be secrets.
 
 use antiphon_http::{Client, ErrorKind};
-use antiphon_stream::StreamExt as _;
+use antiphon_stream::BackpressureExt;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;

@@ -120,13 +120,13 @@ fn spare_trials_may_fail() {
     let mut breaker = Timeline::new(BreakerPolicy::default().trials(1).spare_trials(2));
     breaker.calls(10, FAILED);
     breaker.seconds = 30;
-    let trials: Vec<BreakerTicket> = (0..3).map(|_| breaker.admit().unwrap()).collect();
+    let [first, second, third] = [(); 3].map(|()| breaker.admit().unwrap());
     assert_eq!(breaker.admit(), Err(None), "at most three trials");
-    breaker.report(trials[0], FAILED);
-    breaker.report(trials[1], FAILED);
+    breaker.report(first, FAILED);
+    breaker.report(second, FAILED);
     assert!(breaker.is(BreakerState::HalfOpen));
     assert_eq!(breaker.admit(), Err(None), "failed trials count as trials");
-    breaker.report(trials[2], OK);
+    breaker.report(third, OK);
     assert!(breaker.is(BreakerState::Closed), "one success is enough");
     breaker.calls(10, FAILED);
     breaker.seconds += 30;
@@ -137,14 +137,14 @@ fn spare_trials_may_fail() {
 #[test]
 fn late_results_of_an_earlier_state_are_ignored() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
-    let [slow_success, slow_failure] = [(); 2].map(|()| breaker.admit().unwrap());
+    let [slow_success, slow_failure, dropped] = [(); 3].map(|()| breaker.admit().unwrap());
     breaker.calls(10, FAILED);
     breaker.report(slow_success, OK);
     assert!(breaker.is(BreakerState::Open));
     breaker.seconds = 30;
     let trial = breaker.admit().unwrap();
     breaker.report(slow_failure, FAILED);
-    breaker.machine.release(slow_failure);
+    breaker.machine.release(dropped);
     assert!(breaker.is(BreakerState::HalfOpen));
     breaker.report(trial, OK);
     breaker.calls(2, OK);
@@ -202,6 +202,81 @@ fn a_time_window_drops_old_calls() {
     breaker.seconds = 19;
     breaker.calls(9, FAILED);
     assert!(breaker.is(BreakerState::Open));
+}
+
+#[test]
+fn a_dropped_ticket_keeps_its_call_in_flight_until_the_state_changes() {
+    let mut breaker = Timeline::new(BreakerPolicy::default().max_half_open(Duration::from_secs(60)));
+    let dropped = |breaker: &mut Timeline| drop(breaker.admit().unwrap());
+    (0..11).for_each(|_| dropped(&mut breaker));
+    breaker.calls(10, FAILED);
+    assert!(breaker.is(BreakerState::Closed), "eleven of twenty-one may still succeed");
+    breaker.calls(1, FAILED);
+    assert!(breaker.is(BreakerState::Open), "eleven of twenty-two failed");
+    breaker.seconds = 30;
+    (0..3).for_each(|_| dropped(&mut breaker));
+    assert_eq!(breaker.admit(), Err(None), "the trials are in flight");
+    breaker.seconds = 90;
+    assert_eq!(breaker.admit(), Err(Some(30)), "trials that never ended reopen the breaker");
+}
+
+#[test]
+fn a_breaker_that_is_forced_open_for_a_time_makes_trials_after_it() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    let before = breaker.admit().unwrap();
+    let now = breaker.now();
+    breaker.machine.force_open_for(Duration::from_secs(100), now);
+    assert!(breaker.is(BreakerState::ForcedOpen));
+    breaker.report(before, OK);
+    breaker.seconds = 99;
+    assert_eq!(breaker.admit(), Err(Some(1)));
+    assert_eq!(breaker.machine.status(breaker.now()).next_trial_in, Some(Duration::from_secs(1)));
+    breaker.seconds = 100;
+    breaker.calls(3, OK);
+    assert!(breaker.is(BreakerState::Closed));
+    let now = breaker.now();
+    breaker.machine.force_open_for(Duration::MAX, now);
+    assert!(breaker.admit().is_err(), "a time that overflows the clock is no panic");
+}
+
+#[test]
+fn metrics_only_counts_everything_and_rejects_nothing() {
+    for window in [BreakerWindow::Count(20), BreakerWindow::Time(Duration::from_secs(10))] {
+        let mut breaker = Timeline::new(BreakerPolicy::default().window(window));
+        let before = breaker.admit().unwrap();
+        breaker.machine.metrics_only();
+        breaker.report(before, FAILED);
+        let counts = |breaker: &Timeline| {
+            let status = breaker.machine.status(breaker.now());
+            (status.calls, status.failures, status.would_open, status.rejected)
+        };
+        breaker.calls(9, FAILED);
+        assert_eq!(counts(&breaker), (9, 9, false, 0));
+        breaker.calls(1, FAILED);
+        assert_eq!(counts(&breaker), (10, 10, true, 0));
+        let released = breaker.admit().unwrap();
+        breaker.machine.release(released);
+        breaker.seconds = 20;
+        breaker.calls(20, OK);
+        assert_eq!(counts(&breaker), (20, 0, false, 0), "the failures are outside the window");
+        assert!(breaker.is(BreakerState::MetricsOnly));
+        breaker.machine.reset();
+        breaker.calls(10, FAILED);
+        assert!(breaker.is(BreakerState::Open));
+    }
+}
+
+#[test]
+fn a_disabled_breaker_counts_and_rejects_nothing() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    breaker.calls(10, FAILED);
+    breaker.machine.disable();
+    breaker.calls(100, FAILED);
+    let status = breaker.machine.status(breaker.now());
+    assert_eq!((status.state, status.calls, status.would_open), (BreakerState::Disabled, 0, false));
+    breaker.machine.reset();
+    breaker.calls(9, FAILED);
+    assert!(breaker.is(BreakerState::Closed), "the counts begin at 0");
 }
 
 /// A naive model of the same rules: a list of all calls, which is searched each time.

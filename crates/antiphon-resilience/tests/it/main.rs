@@ -1,0 +1,7 @@
+//! Tests of the crate's documented behaviour, through its public API.
+
+mod breaker;
+mod limits;
+mod retry;
+#[cfg(feature = "tower")]
+mod tower;
