@@ -17,6 +17,7 @@ use std::io;
 use tokio::runtime::Handle;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -37,13 +38,14 @@ impl Log {
     ///
     /// # Errors
     /// A configuration error if the telemetry cannot be started, such as for an invalid setting in the environment.
-    pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle) -> Result<Self, CommandError> {
+    pub(super) fn start(verbose: u8, talk: Talk, handle: &Handle) -> Result<Self, CommandError> {
         let stderr = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(LogLines(talk))
             .with_ansi(false)
             .with_target(verbose > 1)
+            .with_level(!talk.sends_events())
             .without_time()
-            .with_filter(level(verbose, quiet));
+            .with_filter(level(verbose, talk.is_quiet()));
         let registry = tracing_subscriber::registry().with(stderr);
         // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
@@ -69,6 +71,56 @@ impl Log {
         }
         #[cfg(not(feature = "otel"))]
         let _ = talk;
+    }
+}
+
+/// The log on stderr, in the form of the messages there. Each line is printed by [`Talk`], so that it does not get in
+/// between the parts of another one or into the live line.
+struct LogLines(Talk);
+
+/// A line of the log, which is printed when it is dropped.
+struct LogLine {
+    talk: Talk,
+    level: &'static str,
+    text: Vec<u8>,
+}
+
+impl MakeWriter<'_> for LogLines {
+    type Writer = LogLine;
+
+    fn make_writer(&self) -> LogLine {
+        LogLine { talk: self.0, level: "info", text: Vec::new() }
+    }
+
+    fn make_writer_for(&self, meta: &tracing::Metadata<'_>) -> LogLine {
+        let level = match *meta.level() {
+            tracing::Level::ERROR => "error",
+            tracing::Level::WARN => "warn",
+            tracing::Level::INFO => "info",
+            tracing::Level::DEBUG => "debug",
+            tracing::Level::TRACE => "trace",
+        };
+        LogLine { level, ..self.make_writer() }
+    }
+}
+
+impl io::Write for LogLine {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        if !text.trim().is_empty() {
+            self.talk.log(self.level, text.trim_end());
+        }
     }
 }
 

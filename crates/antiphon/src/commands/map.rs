@@ -1,8 +1,8 @@
 //! `map`: a prompt on each row of a table.
 //!
 //! The results go to a file in the run's folder, to `--results FILE`, or with `--results -` to stdout as NDJSON while
-//! they arrive; then the summary goes to stderr, so that stdout has results only. Else stdout has the summary and the
-//! path of the results, or with `--json` the report as one document. Stderr has the causes of failed rows, most
+//! they arrive; then the summary is the last on stderr, so that stdout has results only. Else stdout has the summary and
+//! the path of the results, or with `--json` the report as one document. Stderr has the causes of failed rows, most
 //! frequent first, and the command that retries them.
 //!
 //! A run that may cost $1 or more, or whose cost is unknown, is confirmed first if there is a terminal to ask on; a
@@ -22,7 +22,8 @@ use super::error::{ALL_FAILED, CommandError, OK, Repeat, SOME_FAILED, USAGE, adv
 use super::front::{Front, fill, results, source, watch};
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted, in_tokens};
-use super::rows::{Ending, RowsRun};
+use super::rows::{Ending, RowsRun, command_on};
+use super::summary;
 use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult};
 
 /// The extensions by which `--out` is known to name a file, as it did before it named the folder.
@@ -32,11 +33,12 @@ const RESULT_FILES: [&str; 1] = ["jsonl"];
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
+    one_format_on_stdout(args, results.as_deref())?;
     not_over_its_own(args, results.as_deref()).await?;
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spool_stdin = spool_stdin(args).await?;
-    let live = Live::new(args.run.progress, talk, Meter::of_rows());
+    let live = Live::new(args.run.reports.progress, talk, Meter::of_rows());
     let mut watch = watch(&live, talk, &front.settings).overwrite(args.existing.overwrite);
     if let Some(file) = &spool_stdin {
         watch = watch.stdin(file.path());
@@ -75,18 +77,19 @@ const CONFIRM_ABOVE: u64 = 1_000_000;
 /// A usage error if the user does not confirm, or for `--no-input` where a confirmation is needed; an error of the
 /// plan.
 async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
-    let RowsRun { workspace, request, watch, live, .. } = run;
+    let RowsRun { workspace, request, watch, talk, .. } = run;
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if args.yes || request.limits.max_cost.is_some() || !(may_ask || args.no_input) {
         return Ok(());
     }
     let plan = workspace.plan(request, watch).await?;
     let Some((most, allow)) = doubt(&plan) else { return Ok(()) };
-    if args.no_input {
+    // A question is no event.
+    if args.no_input || talk.sends_events() {
         let message = format!("not started: this run {most}, and needs confirmation");
         return Err(CommandError::new(USAGE, message).hint(allow));
     }
-    ask(live.clone(), format!("this run {most}: {} rows. Continue? [y/N] ", rows_of(&plan))).await
+    ask(format!("this run {most}: {} rows. Continue? [y/N] ", rows_of(&plan))).await
 }
 
 /// Returns why a run must be confirmed, and how to allow it without a question; `None` if it costs less than
@@ -103,8 +106,8 @@ fn doubt(plan: &Plan) -> Option<(String, String)> {
 }
 
 /// Asks a question on a thread that may block, and fails unless the answer is yes. An end of stdin is no consent.
-async fn ask(live: Live, question: String) -> Result<(), CommandError> {
-    let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
+async fn ask(question: String) -> Result<(), CommandError> {
+    let answer = tokio::task::spawn_blocking(move || output::ask(&question)).await;
     let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
     if matches!(&*answer, "y" | "Y" | "yes") {
         Ok(())
@@ -119,6 +122,15 @@ fn rows_of(plan: &Plan) -> u64 {
         Plan::Rows(estimate) => estimate.rows,
         _ => 0,
     }
+}
+
+/// Fails if both the results and the document of `--json` would be printed on stdout.
+fn one_format_on_stdout(args: &MapArgs, results: Option<&Path>) -> Result<(), CommandError> {
+    if !args.run.json || results != Some(Path::new("-")) {
+        return Ok(());
+    }
+    let message = "cannot print both the results and the document of --json on stdout";
+    Err(CommandError::new(USAGE, message).hint("use --summary FILE in place of --json"))
 }
 
 /// Fails if the results would overwrite the rows or the recipe. Paths are compared with links resolved; a file that
@@ -164,14 +176,19 @@ pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, Co
     let RunResult::Map(made) = &outcome.result else {
         return Err(CommandError::internal("the outcome is not of a map run"));
     };
-    let text =
-        if ending.as_json { output::json(&as_document(outcome, made))? } else { as_text(outcome, made) };
-    match made.results {
-        // Stdout has the results only.
-        None => ending.talk.line(text.trim_end()),
-        Some(_) => output::result(&text)?,
+    let document = as_document(outcome, made);
+    summary::set_outcome(&document);
+    let text = || as_text(outcome, made);
+    if made.results.is_some() {
+        output::print(ending.as_json.then_some(document), text)?;
+        return Ok(end(outcome, made, ending));
     }
-    Ok(end(outcome, made, ending))
+    // Stdout has the results only, and the summary is the last on stderr; among events it is one of its own.
+    let code = end(outcome, made, ending);
+    if !ending.talk.sends_events() {
+        ending.talk.line(text().trim_end());
+    }
+    Ok(code)
 }
 
 /// Returns the document of `--json`: the report, with the folder and the files of the run.
@@ -207,12 +224,15 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
 fn end(outcome: &RunOutcome, made: &MapResult, ending: &Ending<'_>) -> u8 {
     let (report, talk) = (&made.report, ending.talk);
     report_resumed(outcome, report, ending);
-    report_failed(made, talk);
+    report_failed(made, &outcome.folder, talk);
     possibly_billed(report, talk);
     if !outcome.reused {
         report_bottleneck(report, talk);
     }
     talk.line(&format!("details: {}", outcome.folder.join("run.json").display()));
+    if outcome.stop.is_none() && made.failed_rows.is_none() {
+        ending.next(&outcome.folder);
+    }
     let code = match &outcome.stop {
         Some(stop) => ending.stopped(stop),
         None if report.failed == 0 => OK,
@@ -236,13 +256,18 @@ fn report_resumed(outcome: &RunOutcome, report: &MapReport, ending: &Ending<'_>)
 }
 
 /// Reports why rows failed, each cause with its first row, and how to retry them.
-fn report_failed(made: &MapResult, talk: Talk) {
+fn report_failed(made: &MapResult, folder: &Path, talk: Talk) {
     for cause in &made.report.causes {
-        let (rows, row) = (counted(cause.rows, "row"), cause.first_row);
-        talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
+        let rows = counted(cause.rows, "row");
+        // The message of a row that cannot be read has its file and line.
+        let row = match &*cause.error {
+            "bad_row" => String::new(),
+            _ => format!("row {}: ", cause.first_row),
+        };
+        talk.warning(&format!("{rows} failed: {}; {row}{}", cause.error, cause.message));
     }
     if let Some(path) = &made.failed_rows {
-        talk.hint(&format!("retry the failed rows: antiphon runs retry-failed {}", made.report.run_id));
+        talk.hint(&format!("retry the failed rows: {}", command_on("retry-failed", folder)));
         talk.line(&format!("failed rows: {}", path.display()));
     }
 }
