@@ -100,7 +100,9 @@ impl MakeWriter<'_> for LogLines {
             tracing::Level::DEBUG => "debug",
             tracing::Level::TRACE => "trace",
         };
-        LogLine { level, ..self.make_writer() }
+        let mut line = self.make_writer();
+        line.level = level;
+        line
     }
 }
 

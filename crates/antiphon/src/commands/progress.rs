@@ -291,8 +291,8 @@ fn bar() -> ProgressBar {
 /// since the start. A terminal without a known width has 80.
 fn width() -> usize {
     const BESIDE: usize = "- ".len() + " 59s".len();
-    let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| columns.into());
-    columns.saturating_sub(BESIDE)
+    let size = console::Term::stderr().size_checked();
+    size.map_or(80, |(_, columns)| usize::from(columns)).saturating_sub(BESIDE)
 }
 
 #[cfg(test)]
