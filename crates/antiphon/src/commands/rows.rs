@@ -17,7 +17,7 @@ use super::error::{CommandError, OK, Repeat, advice, exit_code};
 use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::Live;
+use super::progress::{Live, cost};
 use super::summary;
 use crate::operations::{Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
 
@@ -181,7 +181,11 @@ fn range(least: u64, most: u64, text: impl Fn(u64) -> String) -> String {
 /// Formats the likely cost; unknown if the model has no known price.
 fn cost_range(estimate: &Estimate) -> String {
     let money = |micros: u64| format!("${:.4}", micros as f64 / 1e6);
-    estimate.cost_usd_micros.map_or_else(|| "unknown".to_owned(), |(least, most)| range(least, most, money))
+    match estimate.cost_usd_micros {
+        None => "unknown".to_owned(),
+        Some((_, 0)) => cost(Some(0)),
+        Some((least, most)) => range(least, most, money),
+    }
 }
 
 /// Formats the likely wall-clock time, which is known only once the recipe has been run with this model.
