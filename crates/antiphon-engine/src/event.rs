@@ -1,7 +1,7 @@
 //! The events of a run: the one source of all progress displays, whether a terminal, a log or a stream over HTTP.
 //!
 //! Events are data, and survive JSON both ways. Each is an object with its name in `event`, beside its fields; `--progress json`
-//! of the program prints them with events of its own, such as `warning`, `error` and `summary`:
+//! of the program prints them together with events of the program, such as `warning`, `error` and `summary`:
 //!
 //! ```json
 //! {"event": "started", "run_id": "0198c0de-…", "resumed": false}

@@ -183,7 +183,7 @@ pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, Co
         output::print(ending.as_json.then_some(document), text)?;
         return Ok(end(outcome, made, ending));
     }
-    // Stdout has the results only, and the summary is the last on stderr; among events it is one of its own.
+    // Stdout has the results only, and the summary is the last on stderr; among events it is a separate one.
     let code = end(outcome, made, ending);
     if !ending.talk.sends_events() {
         ending.talk.line(text().trim_end());

@@ -81,7 +81,7 @@ pub(super) enum ProgramEvent<'a> {
         /// The text.
         message: &'a str,
     },
-    /// Why the command, or a part of it, failed.
+    /// An error of the command, or of a part of it.
     Error {
         /// The text.
         message: String,

@@ -29,7 +29,7 @@ pub(super) struct StatusLine {
 /// A part of the line.
 #[derive(Debug)]
 struct Part {
-    /// How soon the part is left out: the lowest rank stays longest.
+    /// The importance of the part: the lowest rank is left out last.
     rank: u8,
     text: String,
 }

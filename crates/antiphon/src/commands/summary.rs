@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use super::error::{CONFIG, CommandError, USAGE};
 use super::output::{self, Talk};
 
-/// What the summary has so far.
+/// The parts of the summary that are known so far.
 #[derive(Debug)]
 struct Draft {
     /// The file of `--summary`, once it is known that it may be written.
