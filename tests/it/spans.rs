@@ -8,7 +8,7 @@ use std::time::Duration;
 use antiphon::fs::{self, ReadOptions, WalkOptions, Writer, copy, read_many, walk};
 use antiphon::resilience::CircuitBreaker;
 use antiphon::runtime::{Pool, Runner, background};
-use antiphon::stream::StreamExt as _;
+use antiphon::stream::BackpressureExt as _;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;

@@ -1,6 +1,7 @@
 //! The events of a run: the one source of all progress displays, whether a terminal, a log or a stream over HTTP.
 //!
-//! Events are data, and survive JSON both ways. Each is an object with its name in `event`, beside its fields:
+//! Events are data, and survive JSON both ways. Each is an object with its name in `event`, beside its fields; `--progress json`
+//! of the program prints them together with events of the program, such as `warning`, `error` and `summary`:
 //!
 //! ```json
 //! {"event": "started", "run_id": "0198c0de-…", "resumed": false}
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::status::Status;
 
 /// The name and version of the JSON schema of [`RunEvent`]. The number grows with each incompatible change.
-pub const EVENT_SCHEMA: &str = "antiphon.event/2";
+pub const EVENT_SCHEMA: &str = "antiphon.event/3";
 
 /// An event of a run, from which every progress display is driven. Events come in order, and may come from any thread.
 ///

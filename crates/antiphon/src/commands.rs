@@ -5,7 +5,8 @@
 //! outcome into text. Everything that prints is in here, so that the library below can be embedded in another program.
 //!
 //! - Stdout has only the result, as text or, with `--json`, as one document with a `schema`. It can be piped.
-//! - Stderr has progress, warnings, hints and errors; `--quiet` leaves the errors and the questions.
+//! - Stderr has progress, warnings, hints and errors; `--quiet` leaves the errors and the questions. With `--progress json`
+//!   all of it is events, of which the last is the `summary`.
 //! - Ctrl-C drains a run first and aborts it at the second time (`interrupt`); commands that have nothing to finish
 //!   leave the signal to its default action, which ends the process.
 
@@ -30,7 +31,10 @@ mod progress;
 mod rows;
 mod runs;
 mod simulate;
+mod status_line;
+mod summary;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,7 +44,7 @@ use clap::error::ErrorKind as ClapErrorKind;
 use crate::commands::cli::{Cli, Command};
 use crate::commands::error::CommandError;
 use crate::commands::log::Log;
-use crate::commands::output::Talk;
+use crate::commands::output::{Form, Talk};
 
 /// Runs the program with the process's arguments and environment, and returns its exit code.
 ///
@@ -63,20 +67,37 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(err) => return print_parse_error(&err),
     };
-    let talk = Talk::new(cli.quiet);
+    let talk = Talk::new(cli.quiet, cli.command.form());
     // Each call may need a connection, and each connection is a file descriptor.
     antiphon_fs::raise_open_file_limit();
-    ExitCode::from(execute(&cli, talk).unwrap_or_else(|err| report_error(&err, &cli.command, talk)))
+    let code = execute(&cli, talk).unwrap_or_else(|err| report_error(&err, &cli.command, talk));
+    summary::print(code, talk);
+    ExitCode::from(code)
 }
 
 /// Prints what ended the parsing of the arguments, and returns the exit code: the help and the version are no errors.
 fn print_parse_error(err: &clap::Error) -> ExitCode {
-    // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
-    let _ = err.print();
-    ExitCode::from(match err.kind() {
+    let code = match err.kind() {
         ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => error::OK,
         _ => error::USAGE,
-    })
+    };
+    if code == error::USAGE && asks_for_events() {
+        let (talk, text) = (Talk::new(false, Form::Events), err.render().to_string());
+        talk.error(&CommandError::new(code, text.trim_start_matches("error: ").trim_end()));
+        summary::print(code, talk);
+    } else {
+        // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
+        let _ = err.print();
+    }
+    ExitCode::from(code)
+}
+
+/// Whether arguments that cannot be parsed have `--progress json`.
+fn asks_for_events() -> bool {
+    let args: Vec<_> = std::env::args_os().collect();
+    let is_pair =
+        |pair: &[OsString]| matches!(pair, [flag, value] if flag == "--progress" && value == "json");
+    args.windows(2).any(is_pair) || args.iter().any(|arg| arg == "--progress=json")
 }
 
 /// Runs the command on a new runtime, from the start of the logs to their last flush.
@@ -85,17 +106,39 @@ fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
         .enable_all()
         .build()
         .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))?;
-    let log = Log::start(cli, runtime.handle())?;
-    let done = runtime.block_on(run(&cli.command, &talk));
+    let log = Log::start(cli, talk, runtime.handle())?;
+    let code = runtime.block_on(run_to_end(&cli.command, talk));
     log.end(talk);
     // Abandoned reads and writes must not delay the exit.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    done
+    Ok(code)
+}
+
+/// Runs the command, reports its error, writes its summary, and returns its exit code.
+async fn run_to_end(command: &Command, talk: Talk) -> u8 {
+    let done = match command.reports().and_then(|reports| reports.summary.as_deref()) {
+        Some(file) => summary::prepare(file).await,
+        None => Ok(()),
+    };
+    let done = match done {
+        Ok(()) => run(command, &talk).await,
+        Err(err) => Err(err),
+    };
+    let code = done.unwrap_or_else(|err| report_error(&err, command, talk));
+    match summary::write(code).await {
+        Ok(()) => code,
+        // Stdout may have a document already.
+        Err(err) => {
+            talk.error(&err);
+            code.max(err.code())
+        }
+    }
 }
 
 /// Reports the error of a command, and returns its exit code. Where a program expects a document on stdout, it gets one
 /// with the error, in addition to the message on stderr.
 fn report_error(err: &CommandError, command: &Command, talk: Talk) -> u8 {
+    output::end_live_line();
     if command.wants_json() {
         // A closed pipe is not an error.
         let _ = output::json(&err.as_document()).and_then(|text| output::result(&text));

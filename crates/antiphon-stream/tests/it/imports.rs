@@ -59,7 +59,10 @@ mod both {
             .map_async_unordered(2, std::future::ready)
             .filter_async(2, |n| std::future::ready(*n > 0));
         let groups = numbers.batch(1).batch_within(1, std::time::Duration::ZERO).window(1, 1);
-        let lengths = groups.for_each(|group| std::future::ready(assert_eq!(group.len(), 1)));
+        let lengths = groups.for_each(|group| {
+            assert_eq!(group.len(), 1);
+            std::future::ready(())
+        });
         lengths.await;
         let sum = stream::iter([Ok::<_, ()>(1), Ok(2)])
             .map_while(Some)

@@ -27,7 +27,8 @@ use self::help::LongHelp;
 pub(super) use self::model::SamplingArgs;
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
 pub(super) use self::rows::{ExportArg, MapArgs, OrderArg, OverwriteArgs, RunsArgs, RunsCommand};
-pub(super) use self::run::{LimitArgs, OutArgs, RunArgs, file_of_out};
+pub(super) use self::run::{LimitArgs, OutArgs, ReportArgs, RunArgs, file_of_out};
+use super::output::Form;
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.
@@ -144,6 +145,28 @@ impl Command {
             Self::Local(args) => args.command.wants_json(),
             Self::Runs(args) => args.command.wants_json(),
             Self::Simulate(_) | Self::Config(_) | Self::Completions { .. } | Self::Man { .. } => false,
+        }
+    }
+}
+
+impl Command {
+    /// Returns the options for reports on a run; `None` for a command that makes none.
+    pub(super) fn reports(&self) -> Option<&ReportArgs> {
+        match self {
+            Self::Generate(args) => Some(&args.how.run.reports),
+            Self::Map(args) => Some(&args.run.reports),
+            Self::Content(args) => Some(&args.run.reports),
+            Self::Experiment(args) => args.command.reports(),
+            Self::Runs(args) => args.command.reports(),
+            _ => None,
+        }
+    }
+
+    /// Returns the form of stderr: events with `--progress json`.
+    pub(super) fn form(&self) -> Form {
+        match self.reports() {
+            Some(reports) if reports.progress == ProgressMode::Json => Form::Events,
+            _ => Form::Text,
         }
     }
 }
@@ -356,7 +379,7 @@ pub(super) enum ProgressMode {
     Auto,
     /// Plain lines
     Plain,
-    /// One JSON object per line (NDJSON) for each step, beside warnings as text
+    /// One JSON object per line (NDJSON), also for warnings, errors and, last, the summary
     Json,
     /// No progress
     None,

@@ -16,8 +16,8 @@ use url::{Host, Url};
 
 use super::cli::RunArgs;
 use super::error::{CommandError, Repeat, USAGE, advice};
-use super::output;
-use super::progress::{Live, cost};
+use super::output::{self, Talk};
+use super::progress::cost;
 use crate::operations::{ExpectedCost, Hint, OperationError, RunRequest, Watch, Workspace};
 
 /// The cost from which a run must be confirmed, in millionths of a US dollar: $1.
@@ -65,10 +65,12 @@ impl Doubt {
     ///
     /// # Errors
     /// A usage error if the user does not confirm, or if no one can be asked.
-    pub(super) async fn confirm(self, how: &RunArgs, live: &Live) -> Result<(), CommandError> {
+    pub(super) async fn confirm(self, how: &RunArgs, talk: Talk) -> Result<(), CommandError> {
         let Some((reason, allow)) = self.reason() else { return Ok(()) };
-        if !how.confirm.no_input && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-            return ask(live.clone(), format!("this run {reason}. Continue? [y/N] ")).await;
+        let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        // A question is no event.
+        if has_terminal && !how.confirm.no_input && !talk.sends_events() {
+            return ask(format!("this run {reason}. Continue? [y/N] ")).await;
         }
         if self.most < CONFIRM_ABOVE && !self.is_elsewhere && !how.confirm.no_input {
             return Ok(());
@@ -90,8 +92,8 @@ impl Doubt {
 }
 
 /// Asks a question on a thread that may block, and fails unless the answer is yes. An end of stdin is no consent.
-async fn ask(live: Live, question: String) -> Result<(), CommandError> {
-    let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
+async fn ask(question: String) -> Result<(), CommandError> {
+    let answer = tokio::task::spawn_blocking(move || output::ask(&question)).await;
     let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
     if matches!(&*answer, "y" | "Y" | "yes") {
         Ok(())

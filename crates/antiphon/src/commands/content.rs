@@ -9,6 +9,8 @@
 //! has an answer and all notes were read, 4 if some have, 5 if none has; a run that stopped early has the code of the
 //! stop.
 
+use std::path::Path;
+
 use antiphon_engine::{MapReport, Meter};
 use antiphon_pipeline::content::{Reason, SitePage};
 use antiphon_render::Theme;
@@ -19,7 +21,8 @@ use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
 use super::output::{self, Talk};
 use super::progress::{Live, and_more, by_others, cost, counted, in_tokens};
-use super::rows::{Ending, RowsRun};
+use super::rows::{Ending, RowsRun, command_on};
+use super::summary::{self, without};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
 /// Plans or runs the generation of a site.
@@ -27,7 +30,7 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
     let talk = *talk;
     let front = Front::new(&args.run.flags(args.out.folder())).await?;
     let request = request(args).await?;
-    let live = Live::new(args.run.progress, talk, Meter::of_rows());
+    let live = Live::new(args.run.reports.progress, talk, Meter::of_rows());
     let watch = watch(&live, talk, &front.settings);
     let run = RowsRun { workspace: front.workspace(), request, watch, how: &args.run, live, talk };
     run.go(finish).await
@@ -55,6 +58,7 @@ pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, Co
     let RunResult::Content(made) = &outcome.result else {
         return Err(CommandError::internal("the outcome is not of a content run"));
     };
+    summary::set_outcome(&without(as_document(outcome, made), "pages"));
     output::print(ending.as_json.then(|| as_document(outcome, made)), || as_text(made))?;
     let code = end(outcome, made, ending);
     Ok(ending.interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code))
@@ -112,8 +116,11 @@ fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
     if !outcome.reused {
         made.pages.iter().for_each(|page| warn_of_removed(page, talk));
     }
-    hint_at_retry(made, talk);
+    hint_at_retry(made, &outcome.folder, talk);
     talk.line(&format!("content and report: {}", outcome.folder.display()));
+    if outcome.stop.is_none() && made.failed_rows.is_none() {
+        ending.next(&outcome.folder);
+    }
     match &outcome.stop {
         Some(stop) => ending.stopped(stop),
         None => code(made),
@@ -145,10 +152,10 @@ fn warn_of_notes(made: &ContentResult, talk: Talk) {
 }
 
 /// Names the command that retries the failed pages, and reports the calls that were possibly billed without an answer.
-fn hint_at_retry(made: &ContentResult, talk: Talk) {
+fn hint_at_retry(made: &ContentResult, folder: &Path, talk: Talk) {
     let report = &made.report;
     if made.failed_rows.is_some() {
-        talk.hint(&format!("retry the failed pages: antiphon runs retry-failed {}", report.run_id));
+        talk.hint(&format!("retry the failed pages: {}", command_on("retry-failed", folder)));
     }
     if report.possibly_billed.calls > 0 {
         let calls = counted(report.possibly_billed.calls, "call");

@@ -28,7 +28,7 @@ use super::error::{CommandError, OK, USAGE};
 use super::front::Front;
 use super::generate::{self, Planned};
 use super::output::{self, Talk};
-use super::progress::{cost, counted, tokens};
+use super::progress::{cost, counted, price, tokens};
 use crate::operations::{ExperimentInfo, ExperimentStart, Experiments, Workspace};
 use crate::runtime::{Flags, resolve};
 
@@ -98,11 +98,9 @@ async fn generate(
     talk: &Talk,
 ) -> Result<u8, CommandError> {
     let (names, planned) = plan_all(experiments, names, how).await?;
-    let outputs: Vec<PathBuf> = planned.iter().map(|one| one.workspace.folder().to_owned()).collect();
     let code = generate::all(planned, how, *talk).await?;
-    for (name, outputs) in names.iter().zip(outputs).filter(|_| !how.run.dry_run) {
+    for name in names.iter().filter(|_| !how.run.dry_run) {
         write_readme(experiments, name, *talk).await;
-        talk.hint(&format!("write a report: antiphon runs report latest --out {}", outputs.display()));
     }
     Ok(code)
 }
@@ -246,7 +244,7 @@ fn totals_of(info: &ExperimentInfo) -> [Fact; 7] {
         ("personas", Some(all.personas.to_string())),
         ("calls", Some(all.calls.to_string())),
         ("tokens", Some(tokens(all.input_tokens, all.output_tokens))),
-        ("cost", Some(cost(all.cost_usd_micros))),
+        ("cost", Some(price(all.cost_usd_micros))),
         ("last run", all.last_run.clone()),
         ("data", Some(counted(info.data.len(), "file"))),
     ]

@@ -22,7 +22,6 @@ use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::front::Front;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::counted;
 use crate::operations::{self, FetchRequest, Fetched, FetchedFile, without_secrets};
 use crate::runtime::{Flags, http_client};
 
@@ -90,10 +89,11 @@ fn unusable_folder(err: &antiphon_fs::Error) -> CommandError {
 fn report_missing(fetched: &[Fetched], talk: Talk) -> u8 {
     let missing = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
     if missing > 0 {
-        let files = counted(fetched.len(), "file");
-        talk.line(&format!(
-            "{missing} of {files} not fetched. Run the same command again to fetch what is missing"
-        ));
+        let what = match fetched.len() {
+            1 => "the file was not fetched".to_owned(),
+            all => format!("{missing} of {all} files not fetched"),
+        };
+        talk.line(&format!("{what}. Run the same command again to fetch what is missing"));
     }
     code(missing, fetched.len())
 }

@@ -85,9 +85,14 @@ pub(super) async fn results(
             (out.dir.clone(), Some(file.clone()))
         }
         // As a file it would also get the summary, in between the results.
-        (_, Some(stdout)) if stdout == Path::new("/dev/stdout") => (out.folder(), Some(PathBuf::from("-"))),
+        (_, Some(stdout)) if is_stdout(stdout) => (out.folder(), Some(PathBuf::from("-"))),
         (_, results) => (out.folder(), results.cloned()),
     }
+}
+
+/// Whether a path is one of the names of stdout.
+fn is_stdout(path: &Path) -> bool {
+    ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
 }
 
 /// Warns that `--out` was used in its earlier meaning, which a later release will not accept.
@@ -112,7 +117,6 @@ pub(super) async fn closed<T>(
 /// The watch may be cloned for several runs, whose events arrive from several tasks; they share what was announced.
 pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
     let announcements = Mutex::new(Announcements {
-        live: live.clone(),
         talk,
         hint: CloudHint::of(settings),
         few: settings.few_connections(),
@@ -128,7 +132,6 @@ pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
 
 /// The messages about providers that accompany the events of runs.
 struct Announcements {
-    live: Live,
     talk: Talk,
     /// The hint at a cloud provider, for a provider that was chosen by default.
     hint: Option<CloudHint>,
@@ -151,7 +154,7 @@ impl Announcements {
             RunEvent::Started { run_id, .. } => log::run_started(run_id),
             RunEvent::Loaded { documents, bytes, .. } => {
                 if let Some(hint) = self.hint.as_ref().filter(|_| self.by_default) {
-                    self.live.aside(|| self.talk.hint(&hint.text(*documents, *bytes)));
+                    self.talk.hint(&hint.text(*documents, *bytes));
                 }
             }
             _ => {}
@@ -163,9 +166,12 @@ impl Announcements {
         if !self.seen.insert(provider.to_owned()) {
             return;
         }
-        self.live.aside(|| self.talk.line(&format!("provider: {provider}")));
+        // As an event, the connection itself is printed.
+        if !self.talk.sends_events() {
+            self.talk.line(&format!("provider: {provider}"));
+        }
         if let Some(few) = self.few.as_ref().filter(|_| !offline && self.seen.len() == 1) {
-            self.live.aside(|| self.talk.warning(&few.to_string()));
+            self.talk.warning(&few.to_string());
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | 5 | all runs failed, with different codes |
 //! | 130, 143 | interrupted, and a run did not finish |
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, and_more, cost, counted, is_other_model};
 use super::rows::Ending;
+use super::summary::{self, without};
 use crate::operations::{
     self, Hint, OperationError, OperationErrorKind, PersonasResult, Plan, RunOutcome, RunRequest, RunResult,
     Watch, Workspace,
@@ -125,14 +127,14 @@ pub(super) struct Planned {
 /// An error of the dry run, or of stdout. Runs that fail are reported, and turned into the exit code.
 pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
     let jobs: usize = planned.iter().map(|one| one.requests.len()).sum();
-    let live = Live::new(how.run.progress, talk, Meter::of_documents(jobs as u64));
+    let live = Live::new(how.run.reports.progress, talk, Meter::of_documents(jobs as u64));
     if how.run.dry_run {
         return dry_run(planned, how.run.json, &live, talk).await;
     }
     let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), &live);
-    let asking = Box::pin(confirm(&planned, &watches, how, &live));
+    let asking = Box::pin(confirm(&planned, &watches, how, talk));
     if let Err(err) = interrupts.unless_stopped(&tokens.drain, asking).await {
         live.end();
         close(planned).await;
@@ -142,6 +144,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     live.end();
     close(planned).await;
     let (as_json, repeat, interrupts) = (how.run.json, Repeat::of(how.run.fresh), &interrupts);
+    set_summary(&outcomes);
     output::print(as_json.then(|| as_document(&outcomes)), || as_list(&outcomes))?;
     Ok(end(&outcomes, &Ending { as_json, repeat, is_resume: false, interrupts, talk }))
 }
@@ -158,7 +161,7 @@ async fn confirm(
     planned: &[Planned],
     watches: &[Watch],
     how: &GenerationArgs,
-    live: &Live,
+    talk: Talk,
 ) -> Result<(), CommandError> {
     if !Doubt::is_needed(&how.run) {
         return Ok(());
@@ -170,7 +173,7 @@ async fn confirm(
             let _ = doubt.add(&one.workspace, request, watch).await;
         }
     }
-    doubt.confirm(&how.run, live).await
+    doubt.confirm(&how.run, talk).await
 }
 
 /// Starts the runs of all plans concurrently, and returns their outcomes in order. The tokens of one watch stop them
@@ -188,6 +191,7 @@ async fn start_all(planned: &[Planned], watches: Vec<Watch>, tokens: &Watch, liv
 /// Reports one run that was resumed.
 pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> Result<u8, CommandError> {
     let outcomes = [outcome];
+    set_summary(&outcomes);
     output::result(&as_list(&outcomes))?;
     Ok(end(&outcomes, &Ending { as_json: false, repeat: Repeat::Same, is_resume: true, interrupts, talk }))
 }
@@ -199,8 +203,9 @@ async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) 
     for failure in found.iter().flat_map(|estimate| &estimate.failures) {
         talk.warning(&format!("left out {failure}"));
     }
+    let document = json!({ "schema": "antiphon.estimates/1", "generations": found });
+    summary::set_outcome(&document);
     if as_json {
-        let document = json!({ "schema": "antiphon.estimates/1", "generations": found });
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let text: String = found.iter().map(estimate_line).collect();
@@ -318,6 +323,14 @@ fn as_document(outcomes: &[Outcome]) -> Value {
     json!({ "schema": "antiphon.generate/1", "runs": runs })
 }
 
+/// Sets the outcome for the summary: the document, without the personas.
+fn set_summary(outcomes: &[Outcome]) {
+    let mut document = as_document(outcomes);
+    let runs = document["runs"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    document["runs"] = runs.into_iter().map(|run| without(run, "personas")).collect();
+    summary::set_outcome(&document);
+}
+
 /// Returns a run that has ended, for the document.
 fn document_of(outcome: &RunOutcome) -> Value {
     let RunOutcome { input, folder, reused, result, .. } = outcome;
@@ -356,8 +369,22 @@ fn end(outcomes: &[Outcome], ending: &Ending<'_>) -> u8 {
             }
         }
     }
+    name_next(outcomes, ending);
     let interrupted = report_interruption(ending, failed.is_empty());
     interrupted.unwrap_or_else(|| code(&failed, outcomes.len(), some_left_out))
+}
+
+/// Prints the command that looks at the results: at those of the first run in each folder of runs, if all have finished.
+/// Of runs that failed, the errors have the advice.
+fn name_next(outcomes: &[Outcome], ending: &Ending<'_>) {
+    let folders: Option<Vec<&Path>> =
+        outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|done| &*done.folder)).collect();
+    let mut places = BTreeSet::new();
+    for folder in folders.unwrap_or_default() {
+        if places.insert(folder.parent()) {
+            ending.next(folder);
+        }
+    }
 }
 
 /// Reports an interruption, and returns its exit code; `None` if there was none, or if all runs finished despite it.

@@ -13,16 +13,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(unix)]
 use super::error::TERMINATED;
 use super::error::{CommandError, INTERRUPTED};
+use super::output::{self, Talk};
 use super::progress::{Live, counted};
+use super::summary;
 
 /// A listener for Ctrl-C (SIGINT) and SIGTERM, until it is dropped.
 #[derive(Debug)]
@@ -88,17 +92,32 @@ async fn observe(
 ) {
     let first = signals.next().await;
     last.store(first, Ordering::Relaxed);
-    if let Some((drain, live)) = drain {
+    if let Some((drain, live)) = &drain {
         drain.cancel();
         if first == INTERRUPTED {
-            let waiting = waiting(live.in_progress().await);
-            live.aside(|| live.talk().line(&waiting));
+            live.talk().line(&waiting(live.in_progress().await));
             last.store(signals.next().await, Ordering::Relaxed);
         }
     }
     cancel.cancel();
     // Work that still blocks does not observe tokens, such as I/O on a disk that does not respond.
-    std::process::exit(signals.next().await.into());
+    let code = signals.next().await;
+    if let Some((_, live)) = drain {
+        print_last(code, live.talk()).await;
+    }
+    std::process::exit(code.into());
+}
+
+/// Prints the summary before the process exits, unless stderr itself is what blocks: then it is left out after a second.
+///
+/// # Cancel safety
+/// If the future is dropped, the summary may still be printed.
+async fn print_last(code: u8, talk: Talk) {
+    let printing = tokio::task::spawn_blocking(move || {
+        output::end_live_line();
+        summary::print(code, talk);
+    });
+    let _ = timeout(Duration::from_secs(1), printing).await;
 }
 
 /// Returns the message of an interrupted run that waits for `answers` calls in progress.

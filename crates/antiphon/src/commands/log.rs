@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -47,9 +47,9 @@ impl Log {
     ///
     /// # Errors
     /// A configuration error if the telemetry cannot be started, such as for an invalid setting in the environment.
-    pub(super) fn start(cli: &Cli, handle: &Handle) -> Result<Self, CommandError> {
+    pub(super) fn start(cli: &Cli, talk: Talk, handle: &Handle) -> Result<Self, CommandError> {
         let level = level(cli.verbose, cli.quiet);
-        let registry = tracing_subscriber::registry().with(to_stderr(cli).with_filter(level));
+        let registry = tracing_subscriber::registry().with(to_stderr(cli, talk).with_filter(level));
         // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
         {
@@ -79,6 +79,64 @@ impl Log {
     }
 }
 
+/// The log on stderr, in the form of the messages there or as documents of its own. Each line is printed by [`Talk`], so that it does not get in
+/// between the parts of another one or into the live line.
+struct LogLines {
+    talk: Talk,
+    format: LogFormat,
+}
+
+/// A line of the log, which is printed when it is dropped.
+struct LogLine {
+    talk: Talk,
+    format: LogFormat,
+    level: &'static str,
+    text: Vec<u8>,
+}
+
+impl MakeWriter<'_> for LogLines {
+    type Writer = LogLine;
+
+    fn make_writer(&self) -> LogLine {
+        LogLine { talk: self.talk, format: self.format, level: "info", text: Vec::new() }
+    }
+
+    fn make_writer_for(&self, meta: &tracing::Metadata<'_>) -> LogLine {
+        let level = match *meta.level() {
+            tracing::Level::ERROR => "error",
+            tracing::Level::WARN => "warn",
+            tracing::Level::INFO => "info",
+            tracing::Level::DEBUG => "debug",
+            tracing::Level::TRACE => "trace",
+        };
+        let mut line = self.make_writer();
+        line.level = level;
+        line
+    }
+}
+
+impl io::Write for LogLine {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        match self.format {
+            _ if text.trim().is_empty() => {}
+            LogFormat::Text => self.talk.log(self.level, text.trim_end()),
+            LogFormat::Json => self.talk.document(text.trim_end()),
+        }
+    }
+}
+
 /// Returns the most verbose level that is logged; clap rejects `--quiet` with `-v`.
 fn level(verbose: u8, quiet: bool) -> LevelFilter {
     match (quiet, verbose) {
@@ -105,11 +163,14 @@ fn telemetry(handle: &Handle) -> Result<Option<Telemetry>, CommandError> {
 }
 
 /// Returns the layer that writes the log to stderr.
-fn to_stderr(cli: &Cli) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+fn to_stderr(cli: &Cli, talk: Talk) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = LogLines { talk, format: cli.log };
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     match cli.log {
-        LogFormat::Text => lines.with_target(cli.verbose > 1).without_time().boxed(),
-        LogFormat::Json => lines.event_format(JsonLines::default()).fmt_fields(JsonFields::new()).boxed(),
+        LogFormat::Text => {
+            layer.with_target(cli.verbose > 1).with_level(!talk.sends_events()).without_time().boxed()
+        }
+        LogFormat::Json => layer.event_format(JsonLines::default()).fmt_fields(JsonFields::new()).boxed(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `map`: a prompt on each row of a table.
 //!
 //! The results go to a file in the run's folder, to `--results FILE`, or with `--results -` to stdout as NDJSON while
-//! they arrive; then the summary goes to stderr, so that stdout has results only. Else stdout has the summary and the
-//! path of the results, or with `--json` the report as one document. Stderr has the causes of failed rows, most
+//! they arrive; then the summary is the last on stderr, so that stdout has results only. Else stdout has the summary and
+//! the path of the results, or with `--json` the report as one document. Stderr has the causes of failed rows, most
 //! frequent first, and the command that retries them.
 //!
 //! Signals, resume and the confirmation of an expensive run are those of `rows`. Exit codes: 0 if all rows have a
@@ -20,7 +20,8 @@ use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::front::{Front, fill, results, source, watch};
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted, in_tokens};
-use super::rows::{Ending, RowsRun};
+use super::rows::{Ending, RowsRun, command_on};
+use super::summary;
 use crate::operations::{MapResult, RunOutcome, RunRequest, RunResult};
 
 /// The extensions by which `--out` is known to name a file, as it did before it named the folder.
@@ -30,11 +31,12 @@ const RESULT_FILES: [&str; 1] = ["jsonl"];
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
+    one_format_on_stdout(args, results.as_deref())?;
     not_over_its_own(args, results.as_deref()).await?;
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spool_stdin = spool_stdin(args).await?;
-    let live = Live::new(args.run.progress, talk, Meter::of_rows());
+    let live = Live::new(args.run.reports.progress, talk, Meter::of_rows());
     let mut watch = watch(&live, talk, &front.settings).overwrite(args.existing.overwrite);
     if let Some(file) = &spool_stdin {
         watch = watch.stdin(file.path());
@@ -57,6 +59,15 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
         OrderArg::Completion => Order::Completion,
     };
     Ok(request)
+}
+
+/// Fails if both the results and the document of `--json` would be printed on stdout.
+fn one_format_on_stdout(args: &MapArgs, results: Option<&Path>) -> Result<(), CommandError> {
+    if !args.run.json || results != Some(Path::new("-")) {
+        return Ok(());
+    }
+    let message = "cannot print both the results and the document of --json on stdout";
+    Err(CommandError::new(USAGE, message).hint("use --summary FILE in place of --json"))
 }
 
 /// Fails if the results would overwrite the rows or the recipe. Paths are compared with links resolved; a file that
@@ -102,14 +113,19 @@ pub(super) fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, Co
     let RunResult::Map(made) = &outcome.result else {
         return Err(CommandError::internal("the outcome is not of a map run"));
     };
-    let text =
-        if ending.as_json { output::json(&as_document(outcome, made))? } else { as_text(outcome, made) };
-    match made.results {
-        // Stdout has the results only.
-        None => ending.talk.line(text.trim_end()),
-        Some(_) => output::result(&text)?,
+    let document = as_document(outcome, made);
+    summary::set_outcome(&document);
+    let text = || as_text(outcome, made);
+    if made.results.is_some() {
+        output::print(ending.as_json.then_some(document), text)?;
+        return Ok(end(outcome, made, ending));
     }
-    Ok(end(outcome, made, ending))
+    // Stdout has the results only, and the summary is the last on stderr; among events it is a separate one.
+    let code = end(outcome, made, ending);
+    if !ending.talk.sends_events() {
+        ending.talk.line(text().trim_end());
+    }
+    Ok(code)
 }
 
 /// Returns the document of `--json`: the report, with the folder and the files of the run.
@@ -146,12 +162,15 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
 fn end(outcome: &RunOutcome, made: &MapResult, ending: &Ending<'_>) -> u8 {
     let (report, talk) = (&made.report, ending.talk);
     report_resumed(outcome, report, ending);
-    report_failed(made, talk);
+    report_failed(made, &outcome.folder, talk);
     possibly_billed(report, talk);
     if !outcome.reused {
         report_bottleneck(report, talk);
     }
     talk.line(&format!("details: {}", outcome.folder.join("run.json").display()));
+    if outcome.stop.is_none() && made.failed_rows.is_none() {
+        ending.next(&outcome.folder);
+    }
     let code = match &outcome.stop {
         Some(stop) => ending.stopped(stop),
         None if report.failed == 0 => OK,
@@ -175,13 +194,18 @@ fn report_resumed(outcome: &RunOutcome, report: &MapReport, ending: &Ending<'_>)
 }
 
 /// Reports why rows failed, each cause with its first row, and how to retry them.
-fn report_failed(made: &MapResult, talk: Talk) {
+fn report_failed(made: &MapResult, folder: &Path, talk: Talk) {
     for cause in &made.report.causes {
-        let (rows, row) = (counted(cause.rows, "row"), cause.first_row);
-        talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
+        let rows = counted(cause.rows, "row");
+        // The message of a row that cannot be read has its file and line.
+        let row = match &*cause.error {
+            "bad_row" => String::new(),
+            _ => format!("row {}: ", cause.first_row),
+        };
+        talk.warning(&format!("{rows} failed: {}; {row}{}", cause.error, cause.message));
     }
     if let Some(path) = &made.failed_rows {
-        talk.hint(&format!("retry the failed rows: antiphon runs retry-failed {}", made.report.run_id));
+        talk.hint(&format!("retry the failed rows: {}", command_on("retry-failed", folder)));
         talk.line(&format!("failed rows: {}", path.display()));
     }
 }

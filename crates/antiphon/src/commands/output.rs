@@ -3,31 +3,101 @@
 //! | function | stream | with `--quiet` |
 //! |---|---|---|
 //! | `result`, `print`, `result_bytes`, `stdout` | stdout | printed |
-//! | `Talk::line`, `Talk::warning`, `Talk::hint` | stderr | omitted |
+//! | `Talk::line`, `Talk::warning`, `Talk::hint`, `Talk::next`, `Talk::event` | stderr | omitted |
 //! | `Talk::error`, `ask` | stderr | printed |
 //!
 //! A pipe that its reader closes early, as `head` does, is no error of the command. Text on stderr may quote a model or
 //! a server, so that control characters are escaped; on stdout nothing is escaped, since programs read it. Colours are
 //! removed where the stream does not support them, or `NO_COLOR` is set.
 //!
+//! Stderr has one form, from the first line to the last: text, or with `--progress json` the events of [`ProgramEvent`]
+//! and of the run, one JSON object per line (NDJSON). All of it is written by one function here, which removes a live
+//! line first and redraws it afterwards.
+//!
 //! A secret is never part of a message: addresses are formatted by `address` here or by `without_secrets`.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use antiphon_engine::EVENT_SCHEMA;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::json;
 
 use super::error::CommandError;
+use super::summary;
+
+/// The form of stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Text for people.
+    Text,
+    /// JSON objects, one per line, for programs.
+    Events,
+}
 
 /// The messages on stderr, beside the results on stdout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Talk {
     /// Whether only errors and questions are printed.
     quiet: bool,
+    form: Form,
+}
+
+/// An event of the program, beside those of a run, with its name in `event`: what is a line of text otherwise.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum ProgramEvent<'a> {
+    /// The first event: the name and version of the schema of all.
+    Schema {
+        /// The name and version.
+        schema: &'a str,
+    },
+    /// Information.
+    Note {
+        /// The text.
+        message: &'a str,
+    },
+    /// Something to know even if the command succeeds.
+    Warning {
+        /// The text.
+        message: &'a str,
+    },
+    /// Advice on what to type next.
+    Hint {
+        /// The text.
+        message: &'a str,
+    },
+    /// The command that looks at the result.
+    Next {
+        /// The command line.
+        command: &'a str,
+    },
+    /// A line of the log.
+    Log {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: &'a str,
+        /// The text.
+        message: &'a str,
+    },
+    /// An error of the command, or of a part of it.
+    Error {
+        /// The text.
+        message: String,
+        /// Advice on what to type next.
+        hints: &'a [String],
+        /// The exit code that the error calls for; that of the command is in its summary.
+        exit_code: u8,
+    },
 }
 
 impl Talk {
-    /// Creates the messages of one command.
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet }
+    /// Creates the messages of one command, and prints the first event, that of the schema.
+    pub(super) fn new(quiet: bool, form: Form) -> Self {
+        let talk = Self { quiet, form };
+        talk.event(&ProgramEvent::Schema { schema: EVENT_SCHEMA });
+        talk
     }
 
     /// Whether only errors and questions are printed. Progress is then omitted as well.
@@ -35,33 +105,72 @@ impl Talk {
         self.quiet
     }
 
-    /// Prints a line of information.
-    pub(super) fn line(self, text: &str) {
-        self.say("", text);
+    /// Whether stderr has events in place of text.
+    pub(super) fn sends_events(self) -> bool {
+        self.form == Form::Events
     }
 
-    /// Prints a line unless `--quiet` is set.
-    fn say(self, mark: &str, text: &str) {
-        if !self.quiet {
-            to_stderr(mark, text);
+    /// Prints an event, if stderr has events and `--quiet` is not set.
+    pub(super) fn event(self, event: &impl Serialize) {
+        if self.sends_events() && !self.quiet {
+            to_stderr(&json!(event).to_string());
         }
+    }
+
+    /// Prints a line of information.
+    pub(super) fn line(self, text: &str) {
+        self.say("", text, &ProgramEvent::Note { message: text });
     }
 
     /// Prints a warning: something to know even if the command succeeds.
     pub(super) fn warning(self, text: &str) {
-        self.say(&painted("warning: ", "33"), text);
+        self.say(&painted("warning: ", "33"), text, &ProgramEvent::Warning { message: text });
     }
 
     /// Prints advice on what to type next.
     pub(super) fn hint(self, text: &str) {
-        self.say(&painted("hint: ", "36"), text);
+        self.say(&painted("hint: ", "36"), text, &ProgramEvent::Hint { message: text });
+    }
+
+    /// Prints the command that looks at the result of a finished run.
+    pub(super) fn next(self, command: &str) {
+        self.say(&painted("next: ", "36"), command, &ProgramEvent::Next { command });
+    }
+
+    /// Prints a line of the log, whose level decides whether it comes here, also with `--quiet`. `text` begins with the
+    /// level where stderr has text.
+    pub(super) fn log(self, level: &str, text: &str) {
+        to_stderr(&match self.form {
+            Form::Text => harmless(text),
+            Form::Events => json!(ProgramEvent::Log { level, message: text }).to_string().into(),
+        });
+    }
+
+    /// Prints a line that is a JSON document already.
+    pub(super) fn document(self, text: &str) {
+        to_stderr(text);
     }
 
     /// Prints an error and its hints, also with `--quiet`.
     pub(super) fn error(self, err: &CommandError) {
-        to_stderr(&painted("error: ", "31;1"), &err.to_string());
-        for hint in err.hints() {
-            to_stderr("  ", hint);
+        summary::add_error(err);
+        let (message, hints) = (err.to_string(), err.hints());
+        if self.sends_events() {
+            let event = ProgramEvent::Error { message, hints, exit_code: err.code() };
+            return to_stderr(&json!(event).to_string());
+        }
+        to_stderr(&format!("{}{}", painted("error: ", "31;1"), harmless(&message)));
+        for hint in hints {
+            to_stderr(&format!("  {}", harmless(hint)));
+        }
+    }
+
+    /// Prints a line in the form of stderr, unless `--quiet` is set.
+    fn say(self, mark: &str, text: &str, event: &ProgramEvent<'_>) {
+        match self.form {
+            _ if self.quiet => {}
+            Form::Text => to_stderr(&format!("{mark}{}", harmless(text))),
+            Form::Events => self.event(event),
         }
     }
 }
@@ -92,7 +201,7 @@ pub(super) fn print(
 ///
 /// # Errors
 /// An internal error for a value that JSON cannot represent, such as a map whose keys are no strings.
-pub(super) fn json(document: &impl serde::Serialize) -> Result<String, CommandError> {
+pub(super) fn json(document: &impl Serialize) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(document);
     text.map(|text| text + "\n").map_err(|err| CommandError::internal(err.to_string()))
 }
@@ -122,19 +231,21 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
 }
 
 /// Asks on stderr, and reads a line from stdin, without the white space around it; empty at the end of stdin. Blocks
-/// the thread, so that async code calls it by `spawn_blocking`.
+/// the thread, so that async code calls it by `spawn_blocking`. A live line is removed meanwhile.
 ///
 /// # Errors
 /// The error of a stream that cannot be read or written.
 pub(super) fn ask(question: &str) -> io::Result<String> {
-    // The lock is not held while the user thinks: other messages may be written meanwhile.
-    write!(anstream::stderr().lock(), "{}", harmless(question))?;
-    anstream::stderr().flush()?;
-    let mut answer = String::new();
-    if io::stdin().read_line(&mut answer)? == 0 {
-        writeln!(anstream::stderr())?;
-    }
-    Ok(answer.trim().to_owned())
+    without_live_line(|| {
+        // The lock is not held while the user thinks: other messages may be written meanwhile.
+        write!(anstream::stderr().lock(), "{}", harmless(question))?;
+        anstream::stderr().flush()?;
+        let mut answer = String::new();
+        if io::stdin().read_line(&mut answer)? == 0 {
+            writeln!(anstream::stderr())?;
+        }
+        Ok(answer.trim().to_owned())
+    })
 }
 
 /// Colours a text. anstream removes the colour if stderr does not support it, or NO_COLOR is set.
@@ -142,14 +253,44 @@ fn painted(text: &str, colour: &str) -> String {
     format!("\u{1b}[{colour}m{text}\u{1b}[0m")
 }
 
-/// Writes a line to stderr. The text may quote a model or a server, which must not move the cursor or rename the window.
-fn to_stderr(mark: &str, text: &str) {
+/// Writes a line to stderr, above the live line if there is one.
+fn to_stderr(line: &str) {
     // A closed stderr cannot be reported anywhere.
-    let _ = writeln!(anstream::stderr().lock(), "{mark}{}", harmless(text));
+    without_live_line(|| drop(writeln!(anstream::stderr().lock(), "{line}")));
 }
 
-/// Escapes control characters other than newlines and tabs. A text without any is not copied.
-fn harmless(text: &str) -> Cow<'_, str> {
+/// The live line of the process: there is one terminal, on which any thread may write a message.
+static LIVE_LINE: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Sets the live line, which is removed while a message is printed.
+pub(super) fn set_live_line(bar: ProgressBar) {
+    *live_line() = Some(bar);
+}
+
+/// Removes the live line for good.
+pub(super) fn end_live_line() {
+    if let Some(bar) = live_line().take() {
+        bar.finish_and_clear();
+    }
+}
+
+/// Locks the live line.
+fn live_line() -> MutexGuard<'static, Option<ProgressBar>> {
+    LIVE_LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints something while the live line is removed. Must not be called within itself.
+fn without_live_line<T>(print: impl FnOnce() -> T) -> T {
+    let bar = live_line().clone();
+    match bar {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+/// Escapes control characters other than newlines and tabs: a text may quote a model or a server, which must not move the
+/// cursor or rename the window. A text without any is not copied.
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.contains(acts) {
         return Cow::Borrowed(text);

@@ -5,12 +5,10 @@
 //!
 //! | form | chosen by | shown |
 //! |---|---|---|
-//! | live line | `auto` on a terminal | redrawn at each event and each second |
+//! | live line | `auto` on a terminal | redrawn at each event and each second, as wide as the terminal |
 //! | plain lines | `plain`, or `auto` elsewhere | a line every 10 s, for logs |
-//! | NDJSON | `json` | an object every second for rows, every 10 s for documents, and each step of documents |
+//! | NDJSON | `json` | an object every second for rows, every 10 s for documents, and each other event |
 //! | nothing | `none`, or `--quiet` | - |
-//!
-//! Text on stderr while a live line is shown must be printed by `Live::aside`, or the line is drawn into it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -18,14 +16,14 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use antiphon_engine::{DocumentsReading, Meter, Reading, RowsReading, RunEvent};
+use antiphon_engine::{Meter, Reading, RunEvent};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::cli::ProgressMode;
-use super::output::Talk;
+use super::output::{Talk, end_live_line, set_live_line};
+use super::status_line::StatusLine;
 
 /// The progress of runs on stderr, driven by their events. Clones share one display and one state, since several runs
 /// may be in progress.
@@ -59,6 +57,8 @@ struct State {
     last_line: Option<Instant>,
     /// Jobs over documents that are in progress.
     jobs: u64,
+    /// Whether a language model answers: text statistics have no tokens to count.
+    has_model: bool,
 }
 
 impl Live {
@@ -71,12 +71,8 @@ impl Live {
             ProgressMode::Auto if std::io::stderr().is_terminal() => Shown::Bar(bar()),
             ProgressMode::Auto | ProgressMode::Plain => Shown::Lines,
         };
-        Self {
-            shown,
-            talk,
-            state: Arc::new(Mutex::new(State { meter, last_line: None, jobs: 0 })),
-            counted: Arc::default(),
-        }
+        let state = State { meter, last_line: None, jobs: 0, has_model: false };
+        Self { shown, talk, state: Arc::new(Mutex::new(state)), counted: Arc::default() }
     }
 
     /// Counts an event, and reports the counts if it is time. The end of a job over documents is always reported.
@@ -88,9 +84,11 @@ impl Live {
         match event {
             RunEvent::JobStarted => state.jobs += 1,
             RunEvent::JobFinished { .. } => state.jobs = state.jobs.saturating_sub(1),
+            RunEvent::Connected { offline, .. } => state.has_model |= !offline,
             _ => {}
         }
         self.counted.notify_waiters();
+        self.pass_on(event);
         let of_documents = !state.meter.counts_rows();
         if of_documents {
             self.document_event(event);
@@ -98,16 +96,24 @@ impl Live {
         self.report(state, of_documents && matches!(event, RunEvent::JobFinished { .. }));
     }
 
+    /// Prints an event as JSON, where stderr has events; the frequent ones, which only count, are in the reports.
+    fn pass_on(&self, event: &RunEvent) {
+        let only_counts =
+            matches!(event, RunEvent::Progress(_) | RunEvent::Loading { .. } | RunEvent::Text { .. });
+        if matches!(self.shown, Shown::Json) && !only_counts {
+            self.talk.event(event);
+        }
+    }
+
     /// Prints an event of a run over documents that is not just a count: its steps, and what was loaded.
     fn document_event(&self, event: &RunEvent) {
         match (event, &self.shown) {
-            (RunEvent::Step { .. }, Shown::Json) => self.talk.line(&json!(event).to_string()),
             // The last step of a run is in the line of its job.
             (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
                 self.talk.line(message);
             }
             (RunEvent::Loaded { documents, failures, skipped, .. }, _) => {
-                self.aside(|| self.loaded(*documents, failures, skipped));
+                self.loaded(*documents, failures, skipped);
             }
             _ => {}
         }
@@ -131,7 +137,7 @@ impl Live {
     pub(super) fn end(&self) {
         let state = self.state();
         match &self.shown {
-            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Bar(_) => end_live_line(),
             Shown::Json if state.meter.counts_rows() => self.report(state, true),
             _ => {}
         }
@@ -155,17 +161,9 @@ impl Live {
         }
     }
 
-    /// Returns the messages on stderr, for use within [`aside`](Self::aside).
+    /// Returns the messages on stderr.
     pub(super) fn talk(&self) -> Talk {
         self.talk
-    }
-
-    /// Prints something while a live line may be shown.
-    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
-        match &self.shown {
-            Shown::Bar(bar) => bar.suspend(print),
-            _ => print(),
-        }
     }
 
     /// Reports the files that were left out, the first ten by name, and the number of documents.
@@ -195,10 +193,11 @@ impl Live {
         }
         state.last_line = Some(Instant::now());
         let Some(reading) = state.meter.read() else { return };
+        let line = || StatusLine::new(&reading, state.has_model);
         match &self.shown {
-            Shown::Json => self.talk.line(&json!(reading).to_string()),
-            Shown::Bar(bar) => bar.set_message(text(&reading)),
-            _ => self.talk.line(&text(&reading)),
+            Shown::Json => self.talk.event(&reading),
+            Shown::Bar(bar) => bar.set_message(line().fit(width())),
+            _ => self.talk.line(&line().whole()),
         }
     }
 
@@ -218,72 +217,6 @@ impl Live {
     }
 }
 
-/// Formats a reading as one line: the parts that have a value, separated by dots.
-fn text(reading: &Reading) -> String {
-    let parts = match reading {
-        Reading::Documents(reading) => of_documents(reading),
-        Reading::Rows(reading) => of_rows(reading),
-    };
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
-}
-
-/// Returns the parts of the line of a run over documents, in order; `None` for one that does not apply.
-fn of_documents(reading: &DocumentsReading) -> Vec<Option<String>> {
-    let of =
-        |done: u64, total: Option<u64>| total.map_or(done.to_string(), |total| format!("{done}/{total}"));
-    let (documents, jobs) = (reading.documents_done, reading.jobs_done);
-    let loading = reading.documents_per_second.filter(|_| reading.documents_total != Some(documents));
-    vec![
-        Some(reading.step.clone()).filter(|step| !step.is_empty() && step != "complete"),
-        Some(format!("{} documents", of(documents, reading.documents_total))),
-        Some(format!("{} jobs", of(jobs, reading.jobs_total))),
-        unless_none(reading.jobs_failed, "failed"),
-        answer_rate(reading),
-        loading.map(|rate| format!("{rate:.0} documents/s")),
-        left(reading.time_left),
-        (jobs > 0).then(|| cost(reading.cost_usd_micros)),
-    ]
-}
-
-/// Formats the length and the rate of the answer that is being streamed, at about four bytes a token: the number of
-/// tokens is not known before the answer ends.
-fn answer_rate(reading: &DocumentsReading) -> Option<String> {
-    let tokens = reading.answer_bytes as f64 / 4.0;
-    let since = reading.answering.filter(|_| tokens > 0.0)?;
-    Some(format!("about {tokens:.0} tokens, {:.0}/s", tokens / since.as_secs_f64().max(0.1)))
-}
-
-/// Returns the parts of the line of a run over rows, in order; `None` for one that does not apply. The total has a `+`
-/// while rows are still being read.
-fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
-    let more = if reading.rows_are_all { "" } else { "+" };
-    vec![
-        Some(format!("{} of {}{more} rows", reading.accepted, reading.rows)),
-        unless_none(reading.failed, "failed"),
-        unless_none(reading.cached, "cached"),
-        Some(format!("{} in progress", reading.in_flight)),
-        (reading.processes > 1).then(|| format!("{} processes", reading.processes)),
-        reading.rows_per_second.map(|rate| format!("{rate:.1} rows/s")),
-        reading.tokens_per_second.map(|rate| format!("{rate:.0} tokens/s")),
-        Some(cost(reading.cost_usd_micros)),
-        left(reading.time_left),
-        reading.bottleneck.map(|phase| format!("bottleneck: {}", phase.label())),
-        limit(reading),
-        waiting(reading),
-    ]
-}
-
-/// Formats the wait that the provider asked for or that the open circuit breaker causes.
-fn waiting(reading: &RowsReading) -> Option<String> {
-    reading.waiting.map(|wait| format!("waits {:.0} s for {}", wait.seconds.ceil(), wait.phase.awaited()))
-}
-
-/// Formats the limit that the run has met: the rate limit of the provider, else the concurrency limit at present.
-fn limit(reading: &RowsReading) -> Option<String> {
-    let rate = reading.limit_requests_per_second.map(|rate| format!("limit {rate:.1}/s"));
-    rate.or(reading.limit_concurrency.map(|most| format!("up to {most} concurrent")))
-}
-
 /// Formats a cost for people: `$0.0012`, `no cost`, `cost unknown`. The argument is in millionths of a US dollar;
 /// `None` if a price is not known.
 pub(super) fn cost(micros: Option<u64>) -> String {
@@ -291,6 +224,15 @@ pub(super) fn cost(micros: Option<u64>) -> String {
         None => "cost unknown".to_owned(),
         Some(0) => "no cost".to_owned(),
         Some(micros) => format!("${:.4}", micros as f64 / 1e6),
+    }
+}
+
+/// Formats a cost for a table or after a label: `$0.0012`, `none`, `unknown`.
+pub(super) fn price(micros: Option<u64>) -> String {
+    match micros {
+        None => "unknown".to_owned(),
+        Some(0) => "none".to_owned(),
+        some => cost(some),
     }
 }
 
@@ -335,65 +277,27 @@ pub(super) fn and_more(more: usize) -> String {
     }
 }
 
-/// Formats a number with its label; `None` for 0.
-fn unless_none(number: u64, what: &str) -> Option<String> {
-    (number > 0).then(|| format!("{number} {what}"))
-}
-
-/// Formats the time that is left, at least 1 s; `None` if it is not known or has passed.
-fn left(eta: Option<Duration>) -> Option<String> {
-    eta.filter(|eta| !eta.is_zero()).map(|eta| format!("{} s left", eta.as_secs().max(1)))
-}
-
 /// Creates the live line on stderr. The spinner turns by itself, so that the program is seen to be alive.
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(120));
+    set_live_line(bar.clone());
     bar
+}
+
+/// Returns the columns of the terminal that the text of the live line may take: those beside the spinner and the time
+/// since the start. A terminal without a known width has 80.
+fn width() -> usize {
+    const BESIDE: usize = "- ".len() + " 59s".len();
+    let size = console::Term::stderr().size_checked();
+    size.map_or(80, |(_, columns)| usize::from(columns)).saturating_sub(BESIDE)
 }
 
 #[cfg(test)]
 mod tests {
-    use antiphon_engine::{Meter, RunEvent};
-    use serde_json::json;
-
-    use super::{counted, text};
-
-    #[track_caller]
-    fn check(mut meter: Meter, events: &[RunEvent], expected: &str) {
-        for event in events {
-            meter.count(event);
-        }
-        assert_eq!(text(&meter.read().unwrap()), expected);
-    }
-
-    #[test]
-    fn runs_over_documents_are_counted_in_documents_and_jobs() {
-        let events = [
-            RunEvent::Loading { done: 2, total: 2 },
-            RunEvent::Step { step: 2, steps: 4, message: "asking".to_owned() },
-            RunEvent::JobStarted,
-            RunEvent::JobFinished { ok: false, cost_usd_micros: Some(1_200) },
-        ];
-        check(Meter::of_documents(1), &[], "0 documents · 0/1 jobs");
-        let expected = "asking · 2/2 documents · 1/1 jobs · 1 failed · $0.0012";
-        check(Meter::of_documents(1), &events, expected);
-    }
-
-    #[test]
-    fn runs_over_rows_are_counted_in_rows_with_what_limits_them() {
-        let status = json!({
-            "event": "progress", "rows": 9, "is_all": false, "accepted": 2, "failed": 1, "cached": 1, "calls": 2,
-            "in_flight": 4, "input_tokens": 1, "output_tokens": 1, "cost_usd_micros": null, "possible_usd_micros": 0,
-            "limits": { "requests_per_second": 2.5, "max_concurrency": 4, "in_flight": 4, "paused_seconds": 1.5 },
-            "bottleneck": null, "waiting": { "phase": "limiter", "seconds": 1.5 }, "processes": 2,
-        });
-        let event = serde_json::from_value(status).unwrap();
-        let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · 2 processes · cost unknown · limit 2.5/s · waits 2 s for the provider's limit";
-        check(Meter::of_rows(), &[event], expected);
-    }
+    use super::counted;
 
     #[test]
     fn one_is_singular() {

@@ -8,6 +8,8 @@
 //! the second one aborts them. Either way the run can be resumed, and the advice names the command. A dry run makes no
 //! call, so that Ctrl-C ends it.
 
+use std::path::Path;
+
 use antiphon_engine::Estimate;
 
 use super::cli::RunArgs;
@@ -17,6 +19,7 @@ use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
+use super::summary;
 use crate::operations::{Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
 
 /// The way in which the end of a run is reported.
@@ -33,7 +36,33 @@ pub(super) struct Ending<'a> {
     pub(super) talk: Talk,
 }
 
+/// Returns a command of `runs` about the run in a folder, which is that of its id in the folder of runs. `--out` is added
+/// unless that is the default one.
+pub(super) fn command_on(verb: &str, folder: &Path) -> String {
+    let id = folder.file_name().unwrap_or_default().to_string_lossy();
+    match folder.parent() {
+        Some(out) if out != Path::new("antiphon-out") => {
+            format!("antiphon runs {verb} {id} --out {}", quoted(out))
+        }
+        _ => format!("antiphon runs {verb} {id}"),
+    }
+}
+
+/// Quotes a path for a shell, if it has characters that a shell interprets.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
 impl Ending<'_> {
+    /// Prints the command that looks at a finished run; not beside a document for programs.
+    pub(super) fn next(&self, folder: &Path) {
+        if !self.as_json || self.talk.sends_events() {
+            self.talk.next(&command_on("report", folder));
+        }
+    }
+
     /// Reports that a finished run was not started a second time; `what` says what was done instead.
     pub(super) fn reused(&self, what: &str) {
         let advice = if self.is_resume { "" } else { "; use --fresh to start a new run" };
@@ -93,7 +122,7 @@ impl RowsRun<'_> {
             return print_plan(&closed(workspace, plan).await?, how.json);
         }
         let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
-        let asking = Box::pin(confirm(&workspace, &request, &watch, how, &live));
+        let asking = Box::pin(confirm(&workspace, &request, &watch, how, talk));
         if let Err(err) = interrupts.unless_stopped(&watch.drain, asking).await {
             live.end();
             workspace.close().await;
@@ -119,18 +148,19 @@ async fn confirm(
     request: &RunRequest,
     watch: &Watch,
     how: &RunArgs,
-    live: &Live,
+    talk: Talk,
 ) -> Result<(), CommandError> {
     if !Doubt::is_needed(how) {
         return Ok(());
     }
     let mut doubt = Doubt::default();
     doubt.add(workspace, request, watch).await?;
-    doubt.confirm(how, live).await
+    doubt.confirm(how, talk).await
 }
 
 /// Prints an estimate of a run.
 fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
+    summary::set_outcome(plan);
     let text = match plan {
         _ if as_json => output::json(plan)?,
         Plan::Rows(estimate) => as_table(estimate),
@@ -173,8 +203,12 @@ fn range(least: u64, most: u64, text: impl Fn(u64) -> String) -> String {
 
 /// Formats the likely cost; unknown if the model has no known price.
 fn cost_range(estimate: &Estimate) -> String {
-    let money = |micros: u64| cost(Some(micros));
-    estimate.cost_usd_micros.map_or_else(|| "unknown".to_owned(), |(least, most)| range(least, most, money))
+    let money = |micros: u64| format!("${:.4}", micros as f64 / 1e6);
+    match estimate.cost_usd_micros {
+        None => "unknown".to_owned(),
+        Some((_, 0)) => cost(Some(0)),
+        Some((least, most)) => range(least, most, money),
+    }
 }
 
 /// Formats the likely wall-clock time, which is known only once the recipe has been run with this model.
@@ -184,4 +218,20 @@ fn time_range(estimate: &Estimate) -> String {
         || "unknown: no earlier calls of this recipe. Run --max-rows 20 first to learn it".to_owned(),
         |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::command_on;
+
+    #[test]
+    fn a_command_on_a_run_can_be_copied_to_a_shell() {
+        let check =
+            |folder: &str, expected: &str| assert_eq!(command_on("report", Path::new(folder)), expected);
+        check("antiphon-out/0198", "antiphon runs report 0198");
+        check("/runs/of mine/0198", "antiphon runs report 0198 --out '/runs/of mine'");
+        check("it's/0198", "antiphon runs report 0198 --out 'it'\\''s'");
+    }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
 use serde_json::{Value, json};
 
-use super::cli::{ExportArg, LimitArgs, OverwriteArgs, ProgressMode, RunsArgs, RunsCommand};
+use super::cli::{ExportArg, LimitArgs, OverwriteArgs, ReportArgs, RunsArgs, RunsCommand};
 use super::error::{CommandError, OK, Repeat};
 use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
@@ -272,17 +272,19 @@ struct ResumedRun<'a> {
     limits: &'a LimitArgs,
     /// Whether a results file is replaced that is not the run's own.
     existing: &'a OverwriteArgs,
+    /// The form of progress.
+    reports: &'a ReportArgs,
 }
 
 impl<'a> ResumedRun<'a> {
     /// Returns the run that a command resumes; `None` for a command that resumes none.
     fn of(command: &'a RunsCommand) -> Option<Self> {
         match command {
-            RunsCommand::Resume { run, limits, existing } => {
-                Some(Self { run, retry_failed: false, limits, existing })
+            RunsCommand::Resume { run, limits, existing, reports } => {
+                Some(Self { run, retry_failed: false, limits, existing, reports })
             }
-            RunsCommand::RetryFailed { run, limits, existing } => {
-                Some(Self { run, retry_failed: true, limits, existing })
+            RunsCommand::RetryFailed { run, limits, existing, reports } => {
+                Some(Self { run, retry_failed: true, limits, existing, reports })
             }
             _ => None,
         }
@@ -311,7 +313,7 @@ async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8,
     let info = workspace.status(resumed.run).await?;
     let is_personas = info.kind == "personas";
     let meter = if is_personas { Meter::of_documents(1) } else { Meter::of_rows() };
-    let live = Live::new(ProgressMode::Auto, talk, meter);
+    let live = Live::new(resumed.reports.progress, talk, meter);
     let watch = watch(&live, talk, &front.settings).overwrite(resumed.existing.overwrite);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
     let done = live.ticking(Box::pin(resumed.start(&workspace, &info.run_id, watch))).await;

@@ -13,6 +13,7 @@ mod content;
 mod descriptors;
 mod dry_run;
 mod earlier;
+mod events;
 mod experiment;
 mod fallback;
 mod faults;

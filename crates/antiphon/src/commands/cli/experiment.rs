@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::personas::{GenerationArgs, PersonaArgs};
+use super::run::ReportArgs;
 
 #[derive(Debug, Args)]
 pub(in crate::commands) struct ExperimentArgs {
@@ -109,6 +110,14 @@ impl ExperimentCommand {
             Self::Generate { how, .. } => how.run.json,
             Self::List { json } | Self::Show { json, .. } | Self::History { json, .. } => *json,
             _ => false,
+        }
+    }
+
+    /// Returns the options for reports on a run; `None` for a command that starts none.
+    pub(super) fn reports(&self) -> Option<&ReportArgs> {
+        match self {
+            Self::Generate { how, .. } => Some(&how.run.reports),
+            _ => None,
         }
     }
 }

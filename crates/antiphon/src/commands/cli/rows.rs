@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::ENVIRONMENT;
-use super::run::{EXITS, LimitArgs, OutArgs, RowLimitArgs, RunArgs};
+use super::run::{EXITS, LimitArgs, OutArgs, ReportArgs, RowLimitArgs, RunArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
@@ -21,7 +21,8 @@ pub(in crate::commands) struct MapArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::commands) recipe: PathBuf,
 
-    /// File for results, one JSON object per line (NDJSON); - for stdout [default: results.jsonl in the run's folder]
+    /// File for results, one JSON object per line (NDJSON); - for stdout, without the summary [default: results.jsonl in the
+    /// run's folder]
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) results: Option<PathBuf>,
 
@@ -89,6 +90,8 @@ pub(in crate::commands) enum RunsCommand {
         existing: OverwriteArgs,
         #[command(flatten)]
         limits: LimitArgs,
+        #[command(flatten)]
+        reports: ReportArgs,
     },
     /// Retry the failed rows of a run
     RetryFailed {
@@ -99,6 +102,8 @@ pub(in crate::commands) enum RunsCommand {
         existing: OverwriteArgs,
         #[command(flatten)]
         limits: LimitArgs,
+        #[command(flatten)]
+        reports: ReportArgs,
     },
     /// Cancel a run permanently: processes that work on it stop, and its results are kept
     Cancel {
@@ -164,6 +169,14 @@ impl RunsCommand {
         match self {
             Self::List { json } | Self::Show { json, .. } | Self::Diff { json, .. } => *json,
             _ => false,
+        }
+    }
+
+    /// Returns the options for reports; `None` for a command that makes no call.
+    pub(super) fn reports(&self) -> Option<&ReportArgs> {
+        match self {
+            Self::Resume { reports, .. } | Self::RetryFailed { reports, .. } => Some(reports),
+            _ => None,
         }
     }
 }

@@ -61,9 +61,8 @@ pub(in crate::commands) struct RunArgs {
     #[arg(long)]
     pub(in crate::commands) json: bool,
 
-    /// Format of progress on stderr
-    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub(in crate::commands) progress: ProgressMode,
+    #[command(flatten)]
+    pub(in crate::commands) reports: ReportArgs,
 
     #[command(flatten)]
     pub(in crate::commands) provider: ProviderArgs,
@@ -82,6 +81,18 @@ pub(in crate::commands) struct ConfirmArgs {
     /// Never ask: fail where a confirmation is needed
     #[arg(long)]
     pub(in crate::commands) no_input: bool,
+}
+
+/// The reports on a run, beside its result.
+#[derive(Debug, Clone, Args)]
+pub(in crate::commands) struct ReportArgs {
+    /// Format of progress and messages on stderr
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
+    pub(in crate::commands) progress: ProgressMode,
+
+    /// File for a summary as JSON: exit code, errors, and counts, cost and files of the run; an earlier summary is replaced
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::commands) summary: Option<PathBuf>,
 }
 
 /// The limits of a run: [`RunLimits`] on the command line.
