@@ -34,6 +34,7 @@ mod decode;
 mod document;
 mod error;
 mod formats;
+mod input_set;
 mod loader;
 mod rows;
 mod speakers;
