@@ -12,6 +12,7 @@
 mod cli;
 mod config;
 mod content;
+mod deletion;
 mod doctor;
 mod error;
 mod experiment;
@@ -26,6 +27,7 @@ mod map;
 mod models;
 mod output;
 mod progress;
+mod recording;
 mod rows;
 mod runs;
 mod simulate;

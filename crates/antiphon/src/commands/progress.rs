@@ -101,11 +101,21 @@ impl Live {
     /// Prints an event of a run over documents that is not just a count: its steps, and what was loaded.
     fn document_event(&self, event: &RunEvent) {
         match (event, &self.shown) {
-            (RunEvent::Step { .. }, Shown::Json) => self.talk.line(&json!(event).to_string()),
+            (RunEvent::Step { .. } | RunEvent::Joined { .. }, Shown::Json) => {
+                self.talk.line(&json!(event).to_string())
+            }
             // The last step of a run is in the line of its job.
             (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
                 self.talk.line(message);
             }
+            (RunEvent::Joined { run_id, others }, _) => self.aside(|| {
+                let others = if *others == 1 {
+                    "another process".to_owned()
+                } else {
+                    format!("{others} other processes")
+                };
+                self.talk.line(&format!("run {run_id} is in progress in {others}: its result will be shown"));
+            }),
             (RunEvent::Loaded { documents, failures, skipped, .. }, _) => {
                 self.aside(|| self.loaded(*documents, failures, skipped));
             }

@@ -16,6 +16,7 @@ use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
+use super::recording::warn_of_unrecorded;
 use crate::operations::{Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
 
 /// The way in which the end of a run is reported.
@@ -95,6 +96,7 @@ impl RowsRun<'_> {
         let done = Box::pin(workspace.start(&request, watch)).await;
         live.end();
         let outcome = closed(workspace, done).await?;
+        warn_of_unrecorded(how, &outcome, talk);
         let ending = Ending {
             as_json: how.json,
             repeat: Repeat::of(how.fresh),
