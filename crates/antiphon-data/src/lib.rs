@@ -36,6 +36,7 @@ mod decode;
 mod document;
 mod error;
 mod formats;
+mod input_set;
 mod loader;
 mod rows;
 mod speakers;

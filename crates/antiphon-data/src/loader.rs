@@ -7,6 +7,7 @@
 //! A file that cannot be used never ends the load: it becomes a [`Failure`] beside the documents. The folders of this
 //! program's own runs are left out, since their personas are output and not interviews.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub struct Loader {
     progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
 }
 
-/// The result of [`Loader::load_path`].
+/// The result of [`Loader::load_path`] or [`Loader::load_paths`].
 ///
 /// Each file that was found is in exactly one of the lists; hidden files and the files of earlier runs are in none.
 #[derive(Debug, Default)]
@@ -127,8 +128,9 @@ impl Loader {
             (path.parent().unwrap_or(path), Listing { paths: vec![path.to_owned()], ..Listing::default() })
         };
         let mut loaded = Loaded { failures: listing.failures, skipped: listing.skipped, ..Loaded::default() };
-        self.read(root, listing.paths, &mut loaded).await?;
-        if loaded.documents.is_empty() { Err(nothing_loaded(path, loaded)) } else { Ok(loaded) }
+        self.read(Naming::Below(Arc::from(root)), listing.paths, &mut loaded).await?;
+        let place = path.display().to_string();
+        if loaded.documents.is_empty() { Err(nothing_loaded(&place, loaded)) } else { Ok(loaded) }
     }
 
     /// Lists the files of a folder and its subfolders without reading them; see [`Listing`].
@@ -160,12 +162,12 @@ impl Loader {
     /// The results of the batches in progress are lost; earlier ones are in `loaded`.
     pub(crate) async fn read(
         &self,
-        root: &Path,
+        naming: Naming,
         paths: Vec<PathBuf>,
         loaded: &mut Loaded,
     ) -> Result<(), Error> {
         let (mut done, total) = (0, paths.len());
-        let mut parsed = self.parse_all(root, paths);
+        let mut parsed = self.parse_all(naming, paths);
         while let Some(batch) = parsed.try_next().await? {
             done += batch.len();
             loaded.add(batch);
@@ -179,14 +181,13 @@ impl Loader {
     /// Returns a stream that reads files and parses them in batches, in the order of `paths`.
     ///
     /// Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
-    fn parse_all(&self, root: &Path, paths: Vec<PathBuf>) -> impl Stream<Item = Result<Parsed, Error>> {
-        let root: Arc<Path> = Arc::from(root);
+    fn parse_all(&self, naming: Naming, paths: Vec<PathBuf>) -> impl Stream<Item = Result<Parsed, Error>> {
         antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone())
             .ready_chunks(FILES_PER_TRIP)
             .map(move |files| {
-                let root = root.clone();
+                let naming = naming.clone();
                 tokio::task::spawn_blocking(move || {
-                    files.into_iter().map(|file| parse(&root, file)).collect::<Parsed>()
+                    files.into_iter().map(|file| parse(&naming, file)).collect::<Parsed>()
                 })
             })
             .buffered(2)
@@ -197,6 +198,25 @@ impl Loader {
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+/// The names of files in documents and failures.
+#[derive(Debug, Clone)]
+pub(crate) enum Naming {
+    /// The path relative to a root.
+    Below(Arc<Path>),
+    /// The name that a table has for the path.
+    Table(Arc<HashMap<PathBuf, String>>),
+}
+
+impl Naming {
+    /// Returns the name of a file; a path that the table does not have is its own name.
+    fn name(&self, path: &Path) -> String {
+        match self {
+            Self::Below(root) => name_of(root, path),
+            Self::Table(names) => names.get(path).cloned().unwrap_or_else(|| name_of(Path::new(""), path)),
+        }
     }
 }
 
@@ -288,8 +308,8 @@ impl Listing {
 }
 
 /// Returns the error of a load without a document: `NothingReadable` if files failed, otherwise `Empty`.
-fn nothing_loaded(path: &Path, loaded: Loaded) -> Error {
-    let (place, failed) = (path.display(), loaded.failures.len());
+pub(crate) fn nothing_loaded(place: &str, loaded: Loaded) -> Error {
+    let failed = loaded.failures.len();
     if failed > 0 {
         let message = format!("no document could be read in {place}: {failed} failed");
         return Error::nothing_readable(message, loaded.failures);
@@ -309,8 +329,8 @@ fn cancelled() -> Error {
 }
 
 /// Parses a file that was read. Both errors, of reading and of parsing, are failures of the file.
-fn parse(root: &Path, file: FileRead) -> Result<Document, Failure> {
-    let name = name_of(root, &file.path);
+fn parse(naming: &Naming, file: FileRead) -> Result<Document, Failure> {
+    let name = naming.name(&file.path);
     let bytes = file.bytes.map_err(|err| Failure::new(&name, reason_of(&err)))?;
     Document::parse(&name, &bytes)
 }

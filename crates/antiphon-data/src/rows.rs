@@ -24,6 +24,7 @@ mod unbuilt;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use antiphon_fs::{FileLines, Reader};
 use futures_util::StreamExt;
@@ -31,7 +32,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Failure, Malformed};
-use crate::loader::{Listing, Loaded, Loader, name_of};
+use crate::loader::{Listing, Loaded, Loader, Naming, name_of};
 pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
 #[cfg(feature = "csv")]
@@ -132,7 +133,7 @@ enum Source {
 
 /// The documents of a folder that were not read yet.
 struct Documents {
-    root: PathBuf,
+    root: Arc<Path>,
     loader: Loader,
     paths: std::vec::IntoIter<PathBuf>,
     /// The failures of listing the folder, which are part of the first batch.
@@ -145,7 +146,7 @@ impl Documents {
         let mut loaded = Loaded::default();
         std::mem::swap(&mut loaded.failures, &mut self.failures);
         let paths = self.paths.by_ref().take(DOCUMENTS).collect();
-        self.loader.read(&self.root, paths, &mut loaded).await?;
+        self.loader.read(Naming::Below(self.root.clone()), paths, &mut loaded).await?;
         let documents = loaded.documents.into_iter().map(|document| {
             let row = serde_json::json!({ "name": document.name, "text": &*document.text });
             Ok(row.to_string())
@@ -326,7 +327,7 @@ impl Rows {
         if let Some(hash) = hash {
             add_files(hash, path, &paths).await?;
         }
-        let documents = Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
+        let documents = Documents { root: path.into(), loader, paths: paths.into_iter(), failures };
         Ok(Self { name, format: RowFormat::Folder, source: Source::Documents(documents) })
     }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 /// ```json
 /// {
 ///   "schema": "antiphon.diff/1", "same": 96, "changed": 3, "only_first": 0, "only_second": 1, "neither": 0,
+///   "left_out": 3,
 ///   "changes": [{"index": 7, "row": "{\"name\":\"Ulm\"}", "first": "\"France\"", "second": "\"Germany\""}]
 /// }
 /// ```
@@ -35,7 +36,10 @@ pub struct RunDiff {
     pub only_second: u64,
     /// Rows that have a result in neither run.
     pub neither: u64,
-    /// The first 20 rows whose results differ, with both results; rows with a result in only one run included.
+    /// Rows whose results differ and that are not in `changes`.
+    pub left_out: u64,
+    /// The first rows whose results differ, with both results; rows with a result in only one run included. Their maximum
+    /// number is an argument of [`of`](Self::of).
     pub changes: Vec<Change>,
 }
 
@@ -60,15 +64,13 @@ type Unmatched = HashMap<String, VecDeque<(u64, Option<String>)>>;
 impl Default for RunDiff {
     fn default() -> Self {
         let (schema, changes) = ("antiphon.diff/1".to_owned(), Vec::new());
-        Self { schema, same: 0, changed: 0, only_first: 0, only_second: 0, neither: 0, changes }
+        Self { schema, same: 0, changed: 0, only_first: 0, only_second: 0, neither: 0, left_out: 0, changes }
     }
 }
 
 impl RunDiff {
-    /// The maximum number of changes that are kept with their results.
-    const MOST: usize = 20;
-
-    /// Compares the results of two runs, row by row. Rows are matched by their content, not by their index.
+    /// Compares the results of two runs, row by row, and keeps up to `max_changes` rows that differ with their results. Rows
+    /// are matched by their content, not by their index.
     ///
     /// Either run may be in progress; its results so far are compared. The memory that this takes grows with the rows
     /// and results of `first`, so pass the smaller run first if the order does not matter.
@@ -78,7 +80,7 @@ impl RunDiff {
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
-    pub async fn of(first: &Run, second: &Run) -> Result<Self, antiphon_store::Error> {
+    pub async fn of(first: &Run, second: &Run, max_changes: usize) -> Result<Self, antiphon_store::Error> {
         let mut before = Unmatched::new();
         each_job(first, |job| {
             before.entry(job.row).or_default().push_back((job.index, job.result));
@@ -88,15 +90,15 @@ impl RunDiff {
         each_job(second, |job| {
             let found = before.get_mut(&job.row).and_then(VecDeque::pop_front);
             let first = found.and_then(|(_, result)| result);
-            diff.add(Change { index: job.index, row: job.row, first, second: job.result });
+            diff.add(Change { index: job.index, row: job.row, first, second: job.result }, max_changes);
         })
         .await?;
-        only_in_first(before).into_iter().for_each(|change| diff.add(change));
+        only_in_first(before).into_iter().for_each(|change| diff.add(change, max_changes));
         Ok(diff)
     }
 
     /// Counts a row, and keeps it if its results differ and there is room.
-    fn add(&mut self, change: Change) {
+    fn add(&mut self, change: Change, max_changes: usize) {
         let count = match (&change.first, &change.second) {
             (None, None) => &mut self.neither,
             (Some(first), Some(second)) if first == second => &mut self.same,
@@ -105,8 +107,13 @@ impl RunDiff {
             (None, Some(_)) => &mut self.only_second,
         };
         *count += 1;
-        if change.first != change.second && self.changes.len() < Self::MOST {
+        if change.first == change.second {
+            return;
+        }
+        if self.changes.len() < max_changes {
             self.changes.push(change);
+        } else {
+            self.left_out += 1;
         }
     }
 }

@@ -39,6 +39,14 @@ pub enum RunEvent {
         /// Whether an earlier process worked on the run.
         resumed: bool,
     },
+    /// Another process works on the run already: this one shares its work, or waits for its result. Only persona runs have
+    /// this event; a run over rows counts its processes in [`Progress`](Self::Progress).
+    Joined {
+        /// The run's id.
+        run_id: String,
+        /// The workers of the run in other processes.
+        others: u64,
+    },
     /// Files are being read. Only runs over documents have this event; a run over rows reads its input during the
     /// calls.
     Loading {

@@ -5,7 +5,7 @@
 
 use antiphon_store::{JobRecord, JobState, Run, RunStatus};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A run in the store, with the sums over its jobs.
@@ -15,7 +15,7 @@ use serde_json::Value;
 ///
 /// ```json
 /// {
-///   "schema": "antiphon.run-info/1", "run_id": "0198c0de-…", "kind": "map", "status": "stopped",
+///   "schema": "antiphon.run-info/2", "run_id": "0198c0de-…", "kind": "map", "status": "stopped",
 ///   "created_at": "2026-01-31T09:30:00Z", "ended_at": "2026-01-31T09:31:21Z",
 ///   "input": "towns.csv", "recipe": "towns", "model": "some-model",
 ///   "request": {"input": "towns.csv", "recipe": {"name": "towns"}, "model": "some-model"},
@@ -27,14 +27,14 @@ use serde_json::Value;
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RunInfo {
-    /// Always `antiphon.run-info/1`.
+    /// Always `antiphon.run-info/2`.
     pub schema: String,
     /// The run's id: a UUID version 7, so that ids sort by time.
     pub run_id: String,
     /// The kind, such as `map`, `personas` or `content`. A kind with a `/` is a part of another run.
     pub kind: String,
-    /// `open`, `finished`, `stopped` or `cancelled`.
-    pub status: RunStatus,
+    /// `running`, `interrupted`, `stopped`, `finished` or `cancelled`.
+    pub status: CurrentStatus,
     /// The time at which the run began: RFC 3339, in UTC.
     pub created_at: String,
     /// The time at which the run last ended, finished or not: RFC 3339, in UTC.
@@ -71,6 +71,45 @@ pub struct RunInfo {
     pub report: Option<Value>,
 }
 
+/// The status of a run at the moment at which it was read: in contrast to the stored
+/// [`RunStatus`](antiphon_store::RunStatus), whether workers are at work on it counts.
+///
+/// | stored status | with workers that are alive | without |
+/// |---|---|---|
+/// | open | `running` | `interrupted` |
+/// | stopped | `running`: it is being resumed | `stopped` |
+/// | finished, cancelled | the same | the same |
+///
+/// ```
+/// use antiphon_engine::CurrentStatus;
+/// use antiphon_store::{NewRun, Store};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_store::Error> {
+/// let store = Store::in_memory();
+/// let worker = store.open_run(NewRun::new("f")).await?;
+/// let run = store.read_run("latest").await?;
+/// assert_eq!(CurrentStatus::of(&run).await?, CurrentStatus::Running);
+/// drop(worker); // as if its process had been killed
+/// assert_eq!(CurrentStatus::of(&run).await?, CurrentStatus::Interrupted);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CurrentStatus {
+    /// At least one worker is at work on the run, in any process.
+    Running,
+    /// No worker is at work on the run, and none has reported why: its processes were killed. The run can be resumed.
+    Interrupted,
+    /// Stopped before every row had ended, for example by a budget. The run can be resumed.
+    Stopped,
+    /// Every row has ended.
+    Finished,
+    /// Cancelled for good: the run is never resumed.
+    Cancelled,
+}
+
 /// A row with its result or its error; without both, it is still open.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -85,28 +124,68 @@ pub struct ResultRow {
     pub error: Option<(String, String)>,
 }
 
-impl RunInfo {
-    /// Reads the state of a run. Its inputs, recipe and model are taken from the stored request: an object with
-    /// `inputs` or `input`, `recipe` and `model`. The sums are current; status, times and report are those of when
-    /// `run` was opened.
+impl CurrentStatus {
+    /// Reads the status of a run. The handle `run` is a worker itself unless it is from
+    /// [`read_run`](antiphon_store::Store::read_run), and then counts as one.
     ///
     /// # Errors
-    /// The store's error, if the run cannot be read.
+    /// `NotFound` for a run that was deleted; else the store's error, if the run cannot be read.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn of(run: &Run) -> Result<Self, antiphon_store::Error> {
-        let (tally, record) = (run.tally().await?, run.record());
+        // In this order: a run that finishes between the two is reported as finished, and not as interrupted.
+        let has_workers = run.workers().await? > 0;
+        Ok(match run.status().await? {
+            RunStatus::Finished => Self::Finished,
+            RunStatus::Cancelled => Self::Cancelled,
+            _ if has_workers => Self::Running,
+            RunStatus::Stopped => Self::Stopped,
+            _ => Self::Interrupted,
+        })
+    }
+
+    /// Returns the status as a lower-case name for reports, such as `running`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Stopped => "stopped",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Returns whether the run can be resumed: it has not ended, and no worker is at work on it.
+    #[must_use]
+    pub fn is_resumable(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Stopped)
+    }
+}
+
+impl RunInfo {
+    /// Reads the state of a run. Its inputs, recipe and model are taken from the stored request: an object with
+    /// `inputs` or `input`, `recipe` and `model`. The status and the sums are current; times and report are those of
+    /// when `run` was opened.
+    ///
+    /// # Errors
+    /// `NotFound` for a run that was deleted; else the store's error, if the run cannot be read.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn of(run: &Run) -> Result<Self, antiphon_store::Error> {
+        let (status, tally, record) = (CurrentStatus::of(run).await?, run.tally().await?, run.record());
         let value = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
         let request = value(&record.request);
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let inputs = request["inputs"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let inputs = inputs.collect::<Vec<_>>().join(", ");
         Ok(Self {
-            schema: "antiphon.run-info/1".to_owned(),
+            schema: "antiphon.run-info/2".to_owned(),
             run_id: record.id.clone(),
             kind: record.kind.clone(),
-            status: record.status,
+            status,
             created_at: at(record.created_at),
             ended_at: record.ended_at.map(at),
             input: text(&request["input"]).unwrap_or(inputs),

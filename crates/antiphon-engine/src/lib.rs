@@ -92,7 +92,7 @@ pub use estimate::Estimate;
 pub use event::{EVENT_SCHEMA, RunEvent};
 pub use feed::RowSource;
 pub use input::Input;
-pub use inspect::{ResultRow, RunInfo};
+pub use inspect::{CurrentStatus, ResultRow, RunInfo};
 pub use job::JobFailure;
 pub use limits::{RunLimits, usd_micros};
 pub use mapping::{Mapped, Mapping, OnEvent};

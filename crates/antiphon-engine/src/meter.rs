@@ -237,7 +237,10 @@ impl Documents {
                 self.cost = self.cost.zip(*cost_usd_micros).map(|(before, cost)| before + cost);
                 self.jobs.advance(1);
             }
-            RunEvent::Connected { .. } | RunEvent::Started { .. } | RunEvent::Progress(_) => {}
+            RunEvent::Connected { .. }
+            | RunEvent::Started { .. }
+            | RunEvent::Joined { .. }
+            | RunEvent::Progress(_) => {}
         }
     }
 

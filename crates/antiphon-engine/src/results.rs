@@ -420,7 +420,7 @@ impl Output {
     }
 }
 
-/// Writes all results of a run, in the order of its rows.
+/// Writes all results of a run, in the order of its rows, and returns their number.
 ///
 /// This may be called at any time, also for a run in progress, of which it writes the results so far. For other formats than
 /// NDJSON use [`each_result`](crate::each_result).
@@ -430,16 +430,17 @@ impl Output {
 ///
 /// # Cancel safety
 /// The file is written atomically: after a dropped call it is complete or absent.
-pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
-    let mut out = TextWriter::begin(to).await?;
+pub async fn export(run: &Run, to: &Destination) -> Result<u64, Error> {
+    let (mut out, mut written) = (TextWriter::begin(to).await?, 0);
     let mut pages = run.pages();
     loop {
         let jobs = pages.next().await.map_err(Error::store)?;
         if jobs.is_empty() || !out.is_wanted() {
-            return out.finish().await;
+            return out.finish().await.map(|()| written);
         }
         for line in jobs.iter().filter_map(line_of) {
             out.write(&(line + "\n")).await?;
+            written += 1;
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use antiphon_data::Replacement;
 use serde_json::json;
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::pipeline::Prepared;
+use crate::runs::RunId;
 
 /// The folder of the salt and the replacements. Its name begins with a dot, so that a later run does not read it as an interview.
 const FOLDER: &str = ".anonymised";
@@ -46,10 +47,25 @@ pub async fn keep_replaced(out: &Path, prepared: &Prepared) -> Result<(), Error>
     if prepared.replaced.iter().all(redacted) {
         return Ok(());
     }
-    let folder = out.join(FOLDER);
-    antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+    antiphon_fs::create_dir(out.join(FOLDER)).await.map_err(Error::files)?;
     let (run, replaced) = (prepared.run_id.to_string(), &prepared.replaced);
     let document = json!({ "schema": "antiphon.replaced/1", "run_id": run, "replaced": replaced });
-    let written = antiphon_fs::write_private(folder.join(format!("{run}.json")), format!("{document:#}\n"));
+    let written = antiphon_fs::write_private(replaced_path(out, &run), format!("{document:#}\n"));
     written.await.map_err(Error::files)
+}
+
+/// Removes the file that [`keep_replaced`] wrote for the run with this id; a missing file is no error.
+///
+/// # Errors
+/// `Files` if the file cannot be removed.
+///
+/// # Cancel safety
+/// A dropped call may still remove the file.
+pub async fn remove_replaced(out: &Path, run: RunId) -> Result<(), Error> {
+    antiphon_fs::remove(replaced_path(out, &run.to_string())).await.map_err(Error::files)
+}
+
+/// Returns the file with the replacements of a run.
+fn replaced_path(out: &Path, run: &str) -> PathBuf {
+    out.join(FOLDER).join(format!("{run}.json"))
 }

@@ -16,8 +16,8 @@ use crate::persona::{Count, PersonaRecipe, Rule};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GenerationConfig {
-    /// A document, or a folder of documents.
-    pub data_path: PathBuf,
+    /// The documents: files and folders, which are one set. Their order does not matter.
+    pub data_paths: Vec<PathBuf>,
     /// The model, by its name at the provider.
     pub model: String,
     /// The number of personas. Default: 3.
@@ -94,11 +94,12 @@ pub enum Distil {
 }
 
 impl GenerationConfig {
-    /// Creates a configuration for three personas from the documents under `data_path`, with defaults for the rest.
+    /// Creates a configuration for three personas from the documents under `data_path`, a file or a folder, with defaults for
+    /// the rest. For several files and folders use [`data_paths`](method@Self::data_paths).
     #[must_use]
     pub fn new(data_path: impl Into<PathBuf>, model: impl Into<String>) -> Self {
         Self {
-            data_path: data_path.into(),
+            data_paths: vec![data_path.into()],
             model: model.into(),
             count: Count::Exactly(3),
             recipe: PersonaRecipe::default(),
@@ -107,6 +108,27 @@ impl GenerationConfig {
             limits: RunLimits::default(),
             fresh: false,
             cancel: CancellationToken::new(),
+        }
+    }
+
+    /// Sets the files and folders whose documents are one set.
+    #[must_use]
+    pub fn data_paths(mut self, data_paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        self.data_paths = data_paths.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Returns the paths of the documents for people, separated by commas.
+    pub(crate) fn input_name(&self) -> String {
+        let names = self.data_paths.iter().map(|path| path.display().to_string());
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the paths of the documents for a line of progress: of many, the first.
+    pub(crate) fn short_input_name(&self) -> String {
+        match &self.data_paths[..] {
+            [first, _, _, _, ..] => format!("{} and {} more", first.display(), self.data_paths.len() - 1),
+            _ => self.input_name(),
         }
     }
 

@@ -77,7 +77,7 @@ impl Pipeline {
         let usage = Usage::new(Some(input_tokens), Some(output_tokens));
         let price = (self.pricing)(input_tokens);
         Ok(GenerationEstimate {
-            input: config.data_path.display().to_string(),
+            input: config.input_name(),
             documents: prepared.documents.len(),
             failures: prepared.unread(),
             calls,
@@ -99,7 +99,7 @@ impl Pipeline {
 }
 
 impl PersonaGenerator {
-    /// Creates a generator over `pipeline` with `config`, whose data path is ignored.
+    /// Creates a generator over `pipeline` with `config`, whose data paths are ignored.
     #[must_use]
     pub fn new(pipeline: Pipeline, config: GenerationConfig) -> Self {
         Self { pipeline, config }
@@ -202,7 +202,7 @@ impl PersonaGenerator {
 
     /// Returns the generator's configuration for one data path.
     fn config_for(&self, data: impl Into<PathBuf>) -> GenerationConfig {
-        GenerationConfig { data_path: data.into(), ..self.config.clone() }
+        GenerationConfig { data_paths: vec![data.into()], ..self.config.clone() }
     }
 }
 

@@ -35,12 +35,12 @@ impl Pipeline {
         check_request(config)?;
         self.check_drain()?;
         let began = now();
-        self.step(1, format!("loading {}", config.data_path.display())).await;
+        self.step(1, format!("loading {}", config.short_input_name())).await;
         let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
         let (documents, replaced) = anonymised(config, documents).await?;
         let skipped = report::names(&skipped);
         let event = loaded_event(&documents, &failures, skipped.clone());
-        let input = config.data_path.display().to_string();
+        let input = config.input_name();
         let failures = left_out(config, failures.iter().map(FailureReport::from).collect());
         let skipped = skipped_names(config, skipped);
         let replaced_count = config.anonymiser.is_some().then_some(replaced.len());
@@ -50,14 +50,14 @@ impl Pipeline {
         Ok(Prepared { replaced, load_time: now().duration_since(began), ..prepared })
     }
 
-    /// Loads the documents under the configuration's data path, with an event for each step of the progress.
+    /// Loads the documents under the configuration's data paths, with an event for each step of the progress.
     async fn load(&self, config: &GenerationConfig) -> Result<Loaded, Error> {
         let on_event = self.on_event.clone();
         let loader = Loader::new().cancel(config.cancel.clone()).on_progress(move |done, total| {
             on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
         });
         let context = CallContext::default().cancel(config.cancel.clone());
-        let loaded = context.guard(loader.load_path(&config.data_path)).await;
+        let loaded = context.guard(loader.load_paths(&config.data_paths)).await;
         loaded.map_err(Error::from_provider)?.map_err(Error::input)
     }
 

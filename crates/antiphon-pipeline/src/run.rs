@@ -37,7 +37,7 @@ pub(crate) const KIND: &str = "personas";
 /// The row of a persona run: the whole input of its only job, so that another process needs no file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sources {
-    /// The documents' path, as it was given.
+    /// The documents' paths, as they were given, separated by commas.
     pub(crate) input: String,
     /// The documents, anonymised if that was configured.
     pub(crate) documents: Vec<Document>,
@@ -50,10 +50,10 @@ pub(crate) struct Sources {
 }
 
 impl Prepared {
-    /// Returns the path of the documents.
+    /// Returns the paths of the documents for people, separated by commas.
     #[must_use]
     pub fn input(&self) -> String {
-        self.config.data_path.display().to_string()
+        self.config.input_name()
     }
 
     /// Opens the run of this fingerprint: the newest one, or a new one if the configuration is `fresh`. It has one job, whose
@@ -205,7 +205,8 @@ impl Pipeline {
     }
 
     /// Returns the outcome of an answer that an earlier process received. The report is the one of a finished run, with
-    /// its original timings; of a run that was interrupted after its answer, a new one with the cost from the store.
+    /// its original timings, and with the files that cannot be used now: the same documents may be beside others than
+    /// before. Of a run that was interrupted after its answer, it is a new one with the cost from the store.
     async fn generation_of_answer(
         &self,
         mut prepared: Prepared,
@@ -215,6 +216,7 @@ impl Pipeline {
     ) -> Outcome {
         if let Some(mut report) = finished_report(run) {
             let timings = report.timings;
+            set_unused_files(&mut report, &prepared);
             let personas = self.verify(&prepared, answer, &mut report).await?;
             report.timings = timings;
             return Ok(Generation { personas, report, documents: prepared.documents });
@@ -285,6 +287,13 @@ struct JobResult {
 fn finished_report(run: &Run) -> Option<Report> {
     let report = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
     report.and_then(|report| serde_json::from_str(report).ok())
+}
+
+/// Replaces the files that a report lists as not used by those of `prepared`; failures of the job stay.
+fn set_unused_files(report: &mut Report, prepared: &Prepared) {
+    report.failures.retain(|failure| failure.document.is_none());
+    report.failures.splice(..0, prepared.failures.iter().cloned());
+    report.skipped.clone_from(&prepared.skipped);
 }
 
 /// Returns the JSON of a job's result, or the error of its failure.

@@ -13,6 +13,7 @@
 //! | observe and stop it | [`Watch`], [`Workspace::cancel`] |
 //! | read its results | [`Workspace::status`], [`Workspace::results`], [`Workspace::export`], [`Workspace::report`] |
 //! | compare runs | [`Workspace::list`], [`Workspace::diff`] |
+//! | delete runs | [`Workspace::delete`], [`Workspace::prune`] |
 //! | keep documents and settings together | [`Experiments`] |
 //! | fetch documents | [`fetch_document`] for one, [`fetch`] for many |
 //! | look at providers | [`doctor`], [`models`], [`local_engines`] |
@@ -23,6 +24,7 @@
 //! processes.
 
 mod content;
+mod deletion;
 mod error;
 mod experiments;
 mod export;
@@ -39,14 +41,15 @@ mod stop_notice;
 mod workspace;
 
 pub use antiphon_connect::{doctor, local_engines, models, near_models, pull};
-pub use antiphon_engine::{Change, ResultRow, RunDiff, RunEvent, RunInfo, RunLimits};
+pub use antiphon_engine::{Change, CurrentStatus, ResultRow, RunDiff, RunEvent, RunInfo, RunLimits};
 pub use antiphon_http::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 pub use antiphon_pipeline::experiment::{ExperimentInfo, PastRun};
 pub use antiphon_providers::checkup::{Checkup, CheckupResult, LocalEngine, ModelInfo, ProviderModels};
 pub use antiphon_providers::registry::puller;
+pub use deletion::{DeletedRun, KeptRun, PruneFilter, Pruned};
 pub use error::{Hint, OperationError, OperationErrorKind};
 pub use experiments::{ExperimentStart, Experiments};
-pub use export::ExportFormat;
+pub use export::{ExportFormat, Exported};
 pub use outcome::{ContentResult, ExpectedCost, MapResult, PersonasResult, Plan, RunOutcome, RunResult};
 pub use request::{Anonymise, OutputOptions, RecipeSource, RunKind, RunRequest};
 pub use runs::{ListFilter, Page, ResultList, RunList};

@@ -222,11 +222,14 @@ async fn two_runs_are_compared_row_by_row_and_exported() {
     let (first, second) =
         (lab.store.read_run(&first.report.run_id).await, lab.store.read_run(&second.report.run_id).await);
     let (first, second) = (first.unwrap(), second.unwrap());
-    let diff = RunDiff::of(&first, &second).await.unwrap();
+    let diff = RunDiff::of(&first, &second, 20).await.unwrap();
     assert_eq!((diff.same, diff.changed, diff.only_first, diff.only_second, diff.neither), (1, 1, 1, 1, 0));
+    assert_eq!((diff.changes.len(), diff.left_out), (3, 0));
+    let short = RunDiff::of(&first, &second, 1).await.unwrap();
+    assert_eq!((short.changes.len(), short.left_out, &short.changes[0]), (1, 2, &diff.changes[0]));
     assert_eq!(diff.changes[0].second.as_deref(), Some("\"III\""));
     let to = lab.folder.path().join("new/export.jsonl");
-    export(&first, &Destination::File(to.clone())).await.unwrap();
+    assert_eq!(export(&first, &Destination::File(to.clone())).await.unwrap(), 3);
     assert_eq!(lines(&to).await[2]["result"], "three");
     let mut words = Vec::new();
     let take = async |row: Value| {

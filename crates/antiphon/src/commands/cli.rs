@@ -15,6 +15,7 @@ mod model;
 mod personas;
 mod rows;
 mod run;
+mod runs;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,8 +27,9 @@ pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
 use self::help::LongHelp;
 pub(super) use self::model::SamplingArgs;
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
-pub(super) use self::rows::{ExportArg, MapArgs, OrderArg, OverwriteArgs, RunsArgs, RunsCommand};
-pub(super) use self::run::{LimitArgs, OutArgs, ReportArgs, RunArgs, file_of_out};
+pub(super) use self::rows::{MapArgs, OrderArg, OverwriteArgs};
+pub(super) use self::run::{OutArgs, ReportArgs, RunArgs, file_of_out};
+pub(super) use self::runs::{ConfirmDeletion, ExportArg, ResumeArgs, RunsArgs, RunsCommand};
 use super::output::Form;
 use crate::runtime::Flags;
 
@@ -63,9 +65,10 @@ pub(super) enum LogFormat {
 pub(super) enum Command {
     /// Generate personas from interviews, and verify each quote against its source.
     ///
-    /// Reads txt, md, org, html, csv, json, jsonl, yaml, vtt, srt and docx, from files and, recursively, from folders. Each
-    /// PATH is a separate run with its own folder below --out: personas.json, one Markdown file per persona, personas.html
-    /// and run.json. The same command again resumes an unfinished run; it shows a finished run and makes no call.
+    /// Reads txt, md, org, html, csv, json, jsonl, yaml, vtt, srt and docx, from files and, recursively, from folders. All
+    /// PATHs together are one run, with its own folder below --out: personas.json, one Markdown file per persona,
+    /// personas.html and run.json; --each makes a run of each PATH. The same command again resumes an unfinished run; it
+    /// shows a finished run and makes no call.
     ///
     /// Without --provider, a local engine is used if one answers on its default port (see antiphon local status), else no
     /// model. Data is sent to a cloud provider only if you name it.
@@ -90,7 +93,7 @@ pub(super) enum Command {
     Content(Box<ContentArgs>),
     /// Keep data, persona settings and all runs of an experiment in one folder
     Experiment(ExperimentArgs),
-    /// List, show, resume, retry, cancel, compare, report and export runs
+    /// List, show, resume, retry, cancel, compare, report, export and delete runs
     Runs(RunsArgs),
     /// Download files concurrently, and resume partial downloads.
     ///

@@ -1,4 +1,4 @@
-//! `generate`: personas from interviews, one run for each input.
+//! `generate`: personas from interviews, one run over all inputs, or with `--each` one run for each.
 //!
 //! Stdout has the personas in short and the path of the page for each run, or with `--json` one document of the schema
 //! `antiphon.generate/1`. Personas that could not be written to disk are printed in full, since that is their only
@@ -17,6 +17,7 @@
 //! | 5 | all runs failed, with different codes |
 //! | 130, 143 | interrupted, and a run did not finish |
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, and_more, cost, counted, is_other_model};
+use super::recording::warn_of_unrecorded;
 use super::rows::Ending;
 use super::summary::{self, without};
 use crate::operations::{
@@ -48,16 +50,18 @@ use crate::runtime::Settings;
 /// The outcome of one run: an error if it has no personas.
 type Outcome = Result<RunOutcome, OperationError>;
 
-/// Generates the personas of each input.
+/// Generates the personas of the inputs.
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let front = Front::new(&args.how.run.flags(args.out.folder())).await?;
     let mut recipe =
         args.how.personas.persona_defaults().recipe(Path::new("")).await.map_err(OperationError::from)?;
     recipe.parameters = args.how.sampling.parameters().or(recipe.parameters);
     let inputs = fetch_inputs(args, &front.settings.out.value, talk).await?;
+    let sets = if args.each { inputs.into_iter().map(|input| vec![input]).collect() } else { vec![inputs] };
     let mut requests = Vec::new();
-    for input in inputs {
-        requests.push(request(RunRequest::personas(input, &recipe)?, &args.how).await?);
+    for set in sets {
+        let of_set = RunRequest::personas("", &recipe)?.inputs(set);
+        requests.push(request(of_set, &args.how).await?);
     }
     let workspace = front.workspace();
     let planned = Planned { workspace, requests, settings: front.settings };
@@ -146,6 +150,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     let (as_json, repeat, interrupts) = (how.run.json, Repeat::of(how.run.fresh), &interrupts);
     set_summary(&outcomes);
     output::print(as_json.then(|| as_document(&outcomes)), || as_list(&outcomes))?;
+    outcomes.iter().flatten().for_each(|outcome| warn_of_unrecorded(&how.run, outcome, talk));
     Ok(end(&outcomes, &Ending { as_json, repeat, is_resume: false, interrupts, talk }))
 }
 
@@ -269,11 +274,20 @@ fn unwritten(err: &OperationError) -> Option<String> {
 fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) -> std::fmt::Result {
     let personas = counted(made.personas.len(), "persona");
     let documents = counted(made.report.documents.len(), "document");
-    writeln!(text, "{personas} from {documents} in {input} ({})", taken(&made.report))?;
+    writeln!(text, "{personas} from {documents} in {} ({})", shortened(input), taken(&made.report))?;
     for (number, persona) in (1..).zip(&made.personas) {
         writeln!(text, "\n{number:>3}  {}\n     {}\n     {}", persona.name, persona.title, counts(persona))?;
     }
     writeln!(text, "\n{}", folder.join("personas.html").display())
+}
+
+/// Shortens the names of many inputs to those that fit into a line.
+fn shortened(input: &str) -> Cow<'_, str> {
+    const MOST: usize = 80;
+    match input.char_indices().nth(MOST) {
+        None => Cow::Borrowed(input),
+        Some((end, _)) => Cow::Owned(format!("{}…", &input[..end])),
+    }
 }
 
 /// Formats the tokens and the cost of a run, and a model that answered in place of the requested one.
@@ -404,6 +418,10 @@ fn report_personas(outcome: &RunOutcome, ending: &Ending<'_>) -> bool {
         ending.reused("shown again");
     }
     let RunResult::Personas(made) = &outcome.result else { return false };
+    if ending.is_resume {
+        // A resumed run reads no files, so that these were not reported yet.
+        print_left_out(&made.report, ending.talk);
+    }
     print_validation(&made.report, ending.talk);
     is_lacking(&made.report)
 }
@@ -444,6 +462,17 @@ fn print_validation(report: &Report, talk: Talk) {
     }
     print_unquoted(report, talk);
     print_findings(&report.validation, talk);
+}
+
+/// Prints the files that the run could not use.
+fn print_left_out(report: &Report, talk: Talk) {
+    let of_files = report.failures.iter().filter(|failure| failure.document.is_some());
+    for failure in of_files.clone().take(MOST) {
+        talk.warning(&format!("left out {failure}"));
+    }
+    if let more @ 1.. = of_files.count().saturating_sub(MOST) {
+        talk.warning(&format!("left out {more} more files; run.json lists all"));
+    }
 }
 
 /// Prints the number of replacements. None is a warning: PII that was not found is sent to the provider.

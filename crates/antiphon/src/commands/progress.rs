@@ -112,6 +112,13 @@ impl Live {
             (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
                 self.talk.line(message);
             }
+            (RunEvent::Joined { run_id, others }, shown) if !matches!(shown, Shown::Json) => {
+                let others = match others {
+                    1 => "another process".to_owned(),
+                    others => format!("{others} other processes"),
+                };
+                self.talk.line(&format!("run {run_id} is in progress in {others}: its result will be shown"));
+            }
             (RunEvent::Loaded { documents, failures, skipped, .. }, _) => {
                 self.loaded(*documents, failures, skipped);
             }

@@ -19,6 +19,7 @@ use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
+use super::recording::warn_of_unrecorded;
 use super::summary;
 use crate::operations::{Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
 
@@ -131,6 +132,7 @@ impl RowsRun<'_> {
         let done = Box::pin(workspace.start(&request, watch)).await;
         live.end();
         let outcome = closed(workspace, done).await?;
+        warn_of_unrecorded(how, &outcome, talk);
         let ending = Ending {
             as_json: how.json,
             repeat: Repeat::of(how.fresh),

@@ -3,18 +3,20 @@
 //! | command | stdout | with `--json` |
 //! |---|---|---|
 //! | `list` | a table, the oldest first | `antiphon.runs/1` |
-//! | `show` | state, cost, and why rows failed | `antiphon.run-info/1` |
+//! | `show` | state, cost, why rows failed, and the command that resumes it | `antiphon.run-info/2` |
 //! | `diff` | the rows whose results differ | the differences as data |
 //! | `report` | the path of the HTML report | - |
 //! | `export` | the results, unless `--results` names a file | - |
 //! | `resume`, `retry-failed` | the result, as by the command that started the run | - |
-//! | `cancel` | nothing | - |
+//! | `cancel`, `delete` | nothing | - |
+//! | `prune` | with `--dry-run` the table of the runs | - |
 //!
-//! All but the last three only read the journal, and may be used while another process works on the run. A run is named
-//! by its id, a prefix of it, or `latest`.
+//! All but the last three lines only read the journal, and may be used while another process works on the run. A run is
+//! named by its id, a prefix of it, or `latest`. `delete` and `prune` are in `deletion`.
 //!
 //! Exit codes: `resume` and `retry-failed` have those of the command that started the run, and its handling of Ctrl-C;
-//! the others return 0 or fail, with 2 for a run that does not exist.
+//! `delete` and `prune` return 4 if a run could not be deleted; the others return 0 or fail, with 2 for a run that does
+//! not exist.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,16 +24,17 @@ use std::time::Duration;
 use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
 use serde_json::{Value, json};
 
-use super::cli::{ExportArg, LimitArgs, OverwriteArgs, ReportArgs, RunsArgs, RunsCommand};
-use super::error::{CommandError, OK, Repeat};
+use super::cli::{ExportArg, OutArgs, OverwriteArgs, ResumeArgs, RunsArgs, RunsCommand};
+use super::deletion::{delete, prune};
+use super::error::{CommandError, OK, Repeat, USAGE};
 use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost, tokens};
+use super::progress::{Live, cost, counted, tokens};
 use super::rows::Ending;
 use crate::operations::{
-    Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult, Watch,
-    Workspace,
+    CurrentStatus, Experiments, ExportFormat, ListFilter, OperationError, Page, PruneFilter, RunDiff,
+    RunInfo, RunOutcome, RunResult, Watch, Workspace,
 };
 use crate::runtime::Flags;
 
@@ -51,29 +54,64 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
         return resume(front, resumed, *talk).await;
     }
     let workspace = front.workspace();
-    let done = look(&workspace, &args.command, file.as_deref(), *talk).await;
+    let done = match &args.command {
+        RunsCommand::Delete { runs, confirmation } => delete(&workspace, runs, *confirmation, *talk).await,
+        RunsCommand::Prune { older_than, status, keep, dry_run, confirmation } => {
+            let status = status.map(CurrentStatus::from);
+            let filter = PruneFilter::new(*older_than).status(status).keep(*keep);
+            prune(&workspace, &filter, (!dry_run).then_some(*confirmation), *talk).await
+        }
+        command => look(&workspace, command, file.as_deref(), *talk, &args.out).await.map(|()| OK),
+    };
     workspace.close().await;
-    done.map(|()| OK)
+    done
 }
 
-/// Runs a subcommand that makes no call; `file` is the destination of an export or a report.
+/// Runs a subcommand that makes no call and deletes nothing; `file` is the destination of an export or a report.
 async fn look(
     workspace: &Workspace,
     command: &RunsCommand,
     file: Option<&Path>,
     talk: Talk,
+    out: &OutArgs,
 ) -> Result<(), CommandError> {
     match command {
-        RunsCommand::List { json } => list(workspace, *json).await,
-        RunsCommand::Show { run, json } => show(workspace, run, *json).await,
+        RunsCommand::List { status, json } => list(workspace, status.map(CurrentStatus::from), *json).await,
+        RunsCommand::Show { run, json } => show(workspace, run, *json, out).await,
         RunsCommand::Cancel { run } => cancel(workspace, run, talk).await,
-        RunsCommand::Diff { first, second, json } => diff(workspace, first, second, *json).await,
+        RunsCommand::Diff { first, second, all, json } => {
+            let most = if *all { usize::MAX } else { CHANGES };
+            print_diff(&workspace.diff(first, second, most).await?, *json)
+        }
         RunsCommand::Report { run, existing, .. } => report(workspace, run, file, existing).await,
         RunsCommand::Export { run, format, existing, .. } => {
-            Ok(workspace.export(run, &destination(file, existing), export_format(*format, file)).await?)
+            let (to, format) = (destination(file, existing), export_format(*format, file)?);
+            let written = export(workspace, run, &to, format).await?;
+            written.iter().for_each(|written| talk.line(written));
+            Ok(())
         }
-        RunsCommand::Resume { .. } | RunsCommand::RetryFailed { .. } => Ok(()),
+        RunsCommand::Resume(_)
+        | RunsCommand::RetryFailed(_)
+        | RunsCommand::Delete { .. }
+        | RunsCommand::Prune { .. } => Ok(()),
     }
+}
+
+/// Writes the results of a run, and returns what was written, unless it went to stdout.
+async fn export(
+    workspace: &Workspace,
+    run: &str,
+    to: &Destination,
+    format: ExportFormat,
+) -> Result<Option<String>, CommandError> {
+    let exported = workspace.export(run, to, format).await?;
+    let results = counted(exported.results, "result");
+    Ok(match to {
+        Destination::File(path) | Destination::Replace(path) => {
+            Some(format!("wrote {results} as {} to {}", format.name(), path.display()))
+        }
+        _ => None,
+    })
 }
 
 /// Cancels a run for good: unlike a stopped one, it cannot be resumed.
@@ -100,14 +138,26 @@ async fn report(
     }
 }
 
-/// Returns the format of an export: that of the flag, else that of the file's extension, else JSONL.
-fn export_format(named: Option<ExportArg>, file: Option<&Path>) -> ExportFormat {
-    match named.or_else(|| file.and_then(ExportArg::of)) {
-        Some(ExportArg::Json) => ExportFormat::Json,
-        Some(ExportArg::Csv) => ExportFormat::Csv,
-        Some(ExportArg::Markdown) => ExportFormat::Markdown,
-        Some(ExportArg::Jsonl) | None => ExportFormat::Jsonl,
+/// Returns the format of an export: that of the flag, else that of the file's extension; JSONL for stdout and for a file
+/// without an extension, such as a pipe.
+///
+/// # Errors
+/// A usage error for an extension without a format.
+fn export_format(named: Option<ExportArg>, file: Option<&Path>) -> Result<ExportFormat, CommandError> {
+    if let Some(named) = named {
+        return Ok(named.into());
     }
+    let Some((file, extension)) = file.and_then(|file| Some((file, file.extension()?))) else {
+        return Ok(ExportFormat::Jsonl);
+    };
+    ExportFormat::from_path(file).ok_or_else(|| {
+        let (extension, known) =
+            (extension.display(), ExportFormat::endings().map(|known| format!(".{known}")));
+        let message =
+            format!("cannot export to {}: .{extension} is the extension of no format", file.display());
+        let known = known.collect::<Vec<_>>().join(", ");
+        CommandError::new(USAGE, message).hint(format!("use one of {known}, or set the format with --format"))
+    })
 }
 
 /// Returns the destination for the file that a flag names; none and `-` are stdout.
@@ -119,11 +169,11 @@ fn destination(file: Option<&Path>, existing: &OverwriteArgs) -> Destination {
     }
 }
 
-/// Returns all runs, the oldest first. The store returns pages with the newest first. Runs that are parts of other runs
-/// are included.
-async fn all(workspace: &Workspace) -> Result<Vec<RunInfo>, OperationError> {
+/// Returns all runs with a status, the oldest first. The store returns pages with the newest first. Runs that are parts of
+/// other runs are included.
+async fn all(workspace: &Workspace, status: Option<CurrentStatus>) -> Result<Vec<RunInfo>, OperationError> {
     let (mut runs, mut page) = (Vec::new(), Page::default());
-    let filter = ListFilter { with_parts: true, ..ListFilter::default() };
+    let filter = ListFilter { with_parts: true, status, ..ListFilter::default() };
     loop {
         let found = workspace.list(&filter, &page).await?;
         runs.extend(found.runs);
@@ -136,21 +186,29 @@ async fn all(workspace: &Workspace) -> Result<Vec<RunInfo>, OperationError> {
     Ok(runs)
 }
 
-/// Prints all runs.
-async fn list(workspace: &Workspace, as_json: bool) -> Result<(), CommandError> {
-    let runs = all(workspace).await?;
+/// Prints all runs with a status.
+async fn list(
+    workspace: &Workspace,
+    status: Option<CurrentStatus>,
+    as_json: bool,
+) -> Result<(), CommandError> {
+    let runs = all(workspace, status).await?;
     if as_json {
         return output::result(&output::json(&json!({ "schema": "antiphon.runs/1", "runs": runs }))?);
     }
+    output::result(&table(&runs))
+}
+
+/// Formats runs as a table with a header; empty for no runs.
+pub(super) fn table(runs: &[RunInfo]) -> String {
     let lines: String = runs.iter().map(table_line).collect();
-    let header = if runs.is_empty() { String::new() } else { table_header() };
-    output::result(&(header + &lines))
+    if runs.is_empty() { lines } else { table_header() + &lines }
 }
 
 /// Returns the header of the table of runs.
 fn table_header() -> String {
     let (run, started, status, rows, cost) = ("RUN", "STARTED", "STATUS", "ROWS", "COST");
-    format!("{run:<36}  {started:<20}  {status:<9}  {rows:<16}  {cost:<13}  INPUT\n")
+    format!("{run:<36}  {started:<20}  {status:<11}  {rows:<16}  {cost:<13}  INPUT\n")
 }
 
 /// Formats a run as a line of the table. The id has its full length, so that it can be copied.
@@ -162,12 +220,22 @@ fn table_line(run: &RunInfo) -> String {
     let (id, started, status, cost) =
         (&run.run_id, &run.created_at, run.status.name(), cost(run.cost_usd_micros));
     let recipe = run.recipe.as_ref().map(|recipe| format!(" with {recipe}")).unwrap_or_default();
-    format!("{id}  {started}  {status:<9}  {rows:<16}  {cost:<13}  {}{recipe}\n", run.input)
+    format!("{id}  {started}  {status:<11}  {rows:<16}  {cost:<13}  {}{recipe}\n", short_input(run))
+}
+
+/// Returns the inputs of a run for the table: of many, the first.
+fn short_input(run: &RunInfo) -> String {
+    match run.request["inputs"].as_array().map(Vec::as_slice) {
+        Some([Value::String(first), _, _, others @ ..]) if !others.is_empty() => {
+            format!("{first} and {} more", others.len() + 2)
+        }
+        _ => run.input.clone(),
+    }
 }
 
 /// Prints one run. The state is read from the journal; models, causes and bottleneck are in the report, which the run
 /// has once it has ended.
-async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), CommandError> {
+async fn show(workspace: &Workspace, run: &str, as_json: bool, out: &OutArgs) -> Result<(), CommandError> {
     let info = workspace.status(run).await?;
     if as_json {
         return output::result(&output::json(&info)?);
@@ -177,6 +245,11 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
         text.push_str(&report_of(report));
     }
     text.push_str(&line("folder", &workspace.folder().join(&info.run_id).display().to_string()));
+    // A part is resumed with the run that needs it.
+    if info.status.is_resumable() && !info.kind.contains('/') {
+        let out = out.folder().map(|out| format!(" --out {}", out.display())).unwrap_or_default();
+        text.push_str(&line("resume", &format!("antiphon runs resume {}{out}", info.run_id)));
+    }
     output::result(&text)
 }
 
@@ -244,11 +317,13 @@ fn failed_rows(cause: &Value) -> String {
     line("failed", &format!("{rows} by {error}: {message}"))
 }
 
-/// Prints the rows whose results differ between two runs.
-async fn diff(workspace: &Workspace, first: &str, second: &str, as_json: bool) -> Result<(), CommandError> {
-    let diff = workspace.diff(first, second).await?;
+/// The number of rows that differ which `diff` shows without `--all`.
+const CHANGES: usize = 20;
+
+/// Prints the rows whose results differ between two runs, and how many more there are.
+fn print_diff(diff: &RunDiff, as_json: bool) -> Result<(), CommandError> {
     if as_json {
-        return output::result(&output::json(&diff)?);
+        return output::result(&output::json(diff)?);
     }
     let mut text = format!(
         "{} the same, {} changed, {} only in the first, {} only in the second, {} in neither\n",
@@ -259,33 +334,26 @@ async fn diff(workspace: &Workspace, first: &str, second: &str, as_json: bool) -
         let (first, second) = (shown(&change.first), shown(&change.second));
         text.push_str(&format!("\nrow {}: {}\n- {first}\n+ {second}\n", change.index, change.row));
     }
+    if diff.left_out > 0 {
+        text.push_str(&format!("\nand {} more; use --all to show them\n", counted(diff.left_out, "row")));
+    }
     output::result(&text)
 }
 
-/// A run to resume: its name, whether failed rows are retried, and the flags.
+/// A run to resume.
 struct ResumedRun<'a> {
-    /// The id, a prefix of it, or `latest`.
-    run: &'a str,
     /// Whether failed rows are retried; else only rows that have not ended are processed.
     retry_failed: bool,
-    /// The limits that override those of the stored request.
-    limits: &'a LimitArgs,
-    /// Whether a results file is replaced that is not the run's own.
-    existing: &'a OverwriteArgs,
-    /// The form of progress.
-    reports: &'a ReportArgs,
+    /// The run's name and the flags.
+    how: &'a ResumeArgs,
 }
 
 impl<'a> ResumedRun<'a> {
     /// Returns the run that a command resumes; `None` for a command that resumes none.
     fn of(command: &'a RunsCommand) -> Option<Self> {
         match command {
-            RunsCommand::Resume { run, limits, existing, reports } => {
-                Some(Self { run, retry_failed: false, limits, existing, reports })
-            }
-            RunsCommand::RetryFailed { run, limits, existing, reports } => {
-                Some(Self { run, retry_failed: true, limits, existing, reports })
-            }
+            RunsCommand::Resume(how) => Some(Self { retry_failed: false, how }),
+            RunsCommand::RetryFailed(how) => Some(Self { retry_failed: true, how }),
             _ => None,
         }
     }
@@ -297,7 +365,7 @@ impl<'a> ResumedRun<'a> {
         run_id: &str,
         watch: Watch,
     ) -> Result<RunOutcome, OperationError> {
-        let limits = self.limits.limits();
+        let limits = self.how.limits.limits();
         if self.retry_failed {
             Box::pin(workspace.retry_failed(run_id, &limits, watch)).await
         } else {
@@ -310,11 +378,11 @@ impl<'a> ResumedRun<'a> {
 /// that started it.
 async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8, CommandError> {
     let workspace = front.workspace();
-    let info = workspace.status(resumed.run).await?;
+    let info = workspace.status(&resumed.how.run).await?;
     let is_personas = info.kind == "personas";
     let meter = if is_personas { Meter::of_documents(1) } else { Meter::of_rows() };
-    let live = Live::new(resumed.reports.progress, talk, meter);
-    let watch = watch(&live, talk, &front.settings).overwrite(resumed.existing.overwrite);
+    let live = Live::new(resumed.how.reports.progress, talk, meter);
+    let watch = watch(&live, talk, &front.settings).overwrite(resumed.how.existing.overwrite);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
     let done = live.ticking(Box::pin(resumed.start(&workspace, &info.run_id, watch))).await;
     live.end();
@@ -339,7 +407,7 @@ fn finish(outcome: &RunOutcome, ending: &Ending<'_>) -> Result<u8, CommandError>
 
 /// Updates the README of the experiment whose outputs the runs are, if any: an experiment is recognised by its
 /// `experiment.toml` beside the folder of outputs.
-async fn write_readme(workspace: &Workspace, talk: Talk) {
+pub(super) async fn write_readme(workspace: &Workspace, talk: Talk) {
     let Some((root, name)) = workspace.folder().parent().and_then(|root| Some((root, root.file_name()?)))
     else {
         return;

@@ -43,8 +43,68 @@ pub enum ExportFormat {
     Markdown,
 }
 
+/// The endings of file names, each with its format.
+const ENDINGS: [(&str, ExportFormat); 6] = [
+    ("jsonl", ExportFormat::Jsonl),
+    ("ndjson", ExportFormat::Jsonl),
+    ("json", ExportFormat::Json),
+    ("csv", ExportFormat::Csv),
+    ("md", ExportFormat::Markdown),
+    ("markdown", ExportFormat::Markdown),
+];
+
+impl ExportFormat {
+    /// Returns the format for the ending of a file's name, in upper or lower case; `None` for an ending without a format
+    /// and for a name without an ending.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use antiphon::operations::ExportFormat;
+    ///
+    /// assert_eq!(ExportFormat::from_path(Path::new("towns.CSV")), Some(ExportFormat::Csv));
+    /// assert_eq!(ExportFormat::from_path(Path::new("towns.xml")), None);
+    /// ```
+    #[must_use]
+    pub fn from_path(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?;
+        let mut known = ENDINGS.iter();
+        known.find(|(known, _)| known.eq_ignore_ascii_case(ending)).map(|(_, format)| *format)
+    }
+
+    /// Returns the endings that [`from_path`](Self::from_path) knows, without a dot.
+    pub fn endings() -> impl Iterator<Item = &'static str> {
+        ENDINGS.iter().map(|(ending, _)| *ending)
+    }
+
+    /// Returns the lower-case name of the format, such as `csv`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Markdown => "markdown",
+        }
+    }
+}
+
+/// An export that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Exported {
+    /// The run's id.
+    pub run_id: String,
+    /// The number of rows with a result, or of personas.
+    pub results: u64,
+    /// The format.
+    pub format: ExportFormat,
+}
+
 impl Workspace {
     /// Exports the results of a run so far, in the order of its rows; for a persona run, its personas.
+    ///
+    /// The format is not derived from the destination: see [`ExportFormat::from_path`].
     ///
     /// The run may be in progress: rows without a result yet are left out. A table has a column for each field that
     /// occurs in any result, so a resumed run may have more columns than before.
@@ -60,31 +120,34 @@ impl Workspace {
         run: &str,
         to: &Destination,
         format: ExportFormat,
-    ) -> Result<(), OperationError> {
-        let run = self.existing().await?.read_run(run).await?;
-        write_results(Arc::new(run), self.folder(), to, format).await
+    ) -> Result<Exported, OperationError> {
+        let run = Arc::new(self.existing().await?.read_run(run).await?);
+        let results = write_results(run.clone(), self.folder(), to, format).await?;
+        Ok(Exported { run_id: run.record().id.clone(), results, format })
     }
 }
 
 /// Writes the results of a run: the personas of a persona run, else the rows. Rows in NDJSON are written by the engine,
-/// which streams them.
+/// which streams them. Returns the number of results.
 async fn write_results(
     run: Arc<Run>,
     folder: &Path,
     to: &Destination,
     format: ExportFormat,
-) -> Result<(), OperationError> {
+) -> Result<u64, OperationError> {
     let made = if run.record().kind == "personas" { personas_of(&run, folder).await? } else { Vec::new() };
     if made.is_empty() && format == ExportFormat::Jsonl {
         return Ok(export(&run, to).await?);
     }
     let mut out = TextWriter::begin(to).await?;
-    if made.is_empty() {
-        write_rows(&run, &mut out, format).await?;
+    let written = if made.is_empty() {
+        write_rows(&run, &mut out, format).await?
     } else {
         write_personas(&made, &mut out, format).await?;
-    }
-    Ok(out.finish().await?)
+        u64::try_from(made.len()).unwrap_or(u64::MAX)
+    };
+    out.finish().await?;
+    Ok(written)
 }
 
 /// Reads the personas of a run from its folder: the store has the model's answer only, with citations that are not
@@ -130,8 +193,9 @@ fn personas_csv(personas: &[Persona]) -> String {
     table.csv_head() + &lines.collect::<String>()
 }
 
-/// Writes the rows of a run as a table or as one JSON list, a page at a time: the results need not fit into memory.
-async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Result<(), OperationError> {
+/// Writes the rows of a run as a table or as one JSON list, a page at a time: the results need not fit into memory. Returns
+/// their number.
+async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Result<u64, OperationError> {
     let is_table = matches!(format, ExportFormat::Csv | ExportFormat::Markdown);
     let table = if is_table { columns_of(run).await? } else { Table::default() };
     out.write(&match format {
@@ -140,14 +204,14 @@ async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Re
         _ => "[".to_owned(),
     })
     .await?;
-    let mut is_first = true;
+    let mut written = 0;
     each_result(run, async |row| {
         let text = match format {
             ExportFormat::Csv => table.csv_row(&row),
             ExportFormat::Markdown => table.markdown_row(&row),
-            _ => format!("{}\n{row}", if is_first { "" } else { "," }),
+            _ => format!("{}\n{row}", if written == 0 { "" } else { "," }),
         };
-        is_first = false;
+        written += 1;
         out.write(&text).await?;
         Ok(out.is_wanted())
     })
@@ -155,7 +219,7 @@ async fn write_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Re
     if !is_table {
         out.write("\n]\n").await?;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Reads all results once for the columns of a table, which are named before its first row.

@@ -4,7 +4,7 @@
 //! the run's folder. The order matters: the folder is created before the first call, and the run is finished after its
 //! files are complete.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_data::{Anonymiser, Strategy};
@@ -59,6 +59,7 @@ pub(super) async fn run(
             (run, Some(guard))
         }
     };
+    report_others(&run, &watch).await?;
     // Before anything is billed: without its folder the run could not keep the answer.
     let folder = RunFolder::create(workspace.folder(), prepared.run_id).await?;
     let failed = |err: Error| OperationError::from(err).in_folder(folder.path().to_owned());
@@ -112,6 +113,15 @@ async fn open_new(
     Ok((run, guard))
 }
 
+/// Reports that other processes work on the run already.
+async fn report_others(run: &Run, watch: &Watch) -> Result<(), OperationError> {
+    let others = run.workers().await?.saturating_sub(1);
+    if others > 0 && run.record().status != RunStatus::Finished {
+        watch.emit(RunEvent::Joined { run_id: run.record().id.clone(), others });
+    }
+    Ok(())
+}
+
 /// Creates the pipeline of a connected request, whose calls are journalled and whose events go to the watch.
 fn pipeline(connected: &Connected, watch: &Watch) -> Pipeline {
     let session = &connected.session;
@@ -135,10 +145,11 @@ async fn config(
     watch: &Watch,
 ) -> Result<GenerationConfig, OperationError> {
     let Connected { session, request, .. } = connected;
-    let path = request.locate(only_input(request)?, workspace.folder()).await;
+    let paths = located_inputs(request, workspace.folder()).await?;
     let recipe = recipe(request)?;
     let anonymiser = anonymiser(request, workspace.folder()).await?;
-    Ok(GenerationConfig::new(path, &session.model)
+    Ok(GenerationConfig::new("", &session.model)
+        .data_paths(paths)
         .count(USUAL_COUNT)
         .recipe(recipe)
         .distil(request.distil)
@@ -148,18 +159,20 @@ async fn config(
         .cancel(watch.cancel.clone()))
 }
 
-/// Returns the input of a persona run.
+/// Returns the paths of the documents of a persona run.
 ///
 /// # Errors
-/// `Request` for several inputs or none. A folder is one input, so a run can have many documents.
-fn only_input(request: &RunRequest) -> Result<&Path, OperationError> {
-    match &request.inputs[..] {
-        [input] => Ok(input.as_path()),
-        _ => {
-            let message = "a persona run takes one document or folder. Start a run for each input";
-            Err(OperationError::new(OperationErrorKind::Request, message))
-        }
+/// `Request` for a request without inputs.
+async fn located_inputs(request: &RunRequest, folder: &Path) -> Result<Vec<PathBuf>, OperationError> {
+    if request.inputs.is_empty() {
+        let message = "cannot start a persona run: no document is named. Name at least one file or folder";
+        return Err(OperationError::new(OperationErrorKind::Request, message));
     }
+    let mut paths = Vec::new();
+    for input in &request.inputs {
+        paths.push(request.locate(input, folder).await);
+    }
+    Ok(paths)
 }
 
 /// Parses the recipe of a request, whose grounding the request overrides.

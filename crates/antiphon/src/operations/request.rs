@@ -30,7 +30,7 @@ const SCHEMA: &str = "antiphon.request/1";
 /// | kind | inputs | recipe | used options |
 /// |---|---|---|---|
 /// | `map` | one file, folder or `-` | the recipe | `format`, `output.results`, `output.order` |
-/// | `personas` | one document or folder | the persona recipe | `grounding`, `distil`, `anonymise` |
+/// | `personas` | documents and folders, as one set | the persona recipe | `grounding`, `distil`, `anonymise` |
 /// | `content` | files and folders of notes | the themes | `output.site`, `output.title`, `output.fallback` |
 ///
 /// ```
@@ -217,7 +217,8 @@ impl RunRequest {
         Self::new(RunKind::Map, vec![input.into()], recipe)
     }
 
-    /// Creates the request for personas from a document or a folder of documents.
+    /// Creates the request for personas from a document or a folder of documents. For personas from several of them, add
+    /// all with [`inputs`](method@Self::inputs).
     /// The recipe is stored as TOML, with every value that was set in code.
     ///
     /// # Errors
@@ -243,6 +244,25 @@ impl RunRequest {
         let recipe = ContentRecipe { parameters: antiphon_engine::RecipeParams::from(parameters), themes };
         let text = toml::to_string(&recipe).map_err(|err| OperationError::internal(err.to_string()))?;
         Ok(Self::new(RunKind::Content, inputs, RecipeSource { name, text }))
+    }
+
+    /// Sets the files and folders. Those of a persona run are one set of documents, whose order does not matter; a map run
+    /// takes one.
+    ///
+    /// ```
+    /// use antiphon::operations::{OperationError, RunRequest};
+    /// use antiphon::pipeline::PersonaRecipe;
+    ///
+    /// # fn main() -> Result<(), OperationError> {
+    /// let request = RunRequest::personas("may", &PersonaRecipe::default())?.inputs(["may", "june/p7.txt"]);
+    /// assert_eq!(request.inputs.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn inputs(mut self, inputs: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        self.inputs = inputs.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Sets the provider, by its name.

@@ -4,12 +4,12 @@
 //! process is, and cancelling works across processes. The workspace must have a store already; none is created for a
 //! question.
 
-use antiphon_engine::{ResultRow, RunDiff, RunInfo};
+use antiphon_engine::{CurrentStatus, ResultRow, RunDiff, RunInfo};
 use antiphon_store::{Run, RunFilter, RunStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::error::OperationError;
+use super::error::{OperationError, OperationErrorKind};
 use super::workspace::Workspace;
 
 /// A filter of the list of runs. The default lists all runs, except those that are parts of others (such as a distillation).
@@ -28,7 +28,7 @@ pub struct ListFilter {
     /// The only kind to list: `map`, `personas` or `content`. Default: all kinds.
     pub kind: Option<String>,
     /// The only status to list. Default: all.
-    pub status: Option<RunStatus>,
+    pub status: Option<CurrentStatus>,
     /// Whether parts of other runs are listed, too. Default: false.
     pub with_parts: bool,
 }
@@ -102,6 +102,7 @@ impl Page {
 impl Workspace {
     /// Lists runs, the newest first, a page at a time.
     /// Reads the store only, so runs in progress in any process are listed with their state at this moment.
+    /// The store does not know which runs are in progress, so for some statuses more runs are read than are returned.
     ///
     /// # Errors
     /// `NotFound` if the folder has no store, or for a page after a run that does not exist; `Conflict` for an `after` that is a
@@ -111,14 +112,18 @@ impl Workspace {
     /// A dropped call changes nothing.
     pub async fn list(&self, filter: &ListFilter, page: &Page) -> Result<RunList, OperationError> {
         let store = self.existing().await?;
-        let mut wanted = RunFilter::default().with_parts(filter.with_parts);
-        (wanted.kind, wanted.status) = (filter.kind.clone(), filter.status);
-        let found = store.runs_page(wanted, page.after.as_deref(), page.limit).await?;
-        let mut runs = Vec::new();
-        for run in &found {
-            runs.push(RunInfo::of(run).await?);
+        let (mut runs, mut after) = (Vec::new(), page.after.clone());
+        while runs.len() < page.limit {
+            let found = store.runs_page(stored_filter(filter), after.as_deref(), page.limit).await?;
+            let (is_end, last) = (found.len() < page.limit, found.last().map(|run| run.record().id.clone()));
+            let left = page.limit - runs.len();
+            runs.extend(selected(&found, filter.status, left).await?);
+            if is_end {
+                break;
+            }
+            after = last;
         }
-        let next = (found.len() == page.limit).then(|| runs.last().map(|run| run.run_id.clone())).flatten();
+        let next = (runs.len() == page.limit).then(|| runs.last().map(|run| run.run_id.clone())).flatten();
         Ok(RunList { runs, next })
     }
 
@@ -150,20 +155,19 @@ impl Workspace {
     /// Returns the rows of a run with their outcomes, in order, a page at a time.
     ///
     /// # Errors
-    /// The errors of [`status`](Self::status).
+    /// The errors of [`status`](Self::status); `Request` for a page after something that is not the index of a row.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn results(&self, run: &str, page: &Page) -> Result<ResultList, OperationError> {
         let run = self.existing().await?.read_run(run).await?;
-        let from =
-            page.after.as_deref().and_then(|after| after.parse::<u64>().ok()).map_or(0, |after| after + 1);
-        let jobs = run.jobs(from, page.limit).await?;
+        let jobs = run.jobs(first_row(page)?, page.limit).await?;
         let next = (jobs.len() == page.limit).then(|| jobs.last().map(|job| job.index.to_string())).flatten();
         Ok(ResultList { rows: jobs.into_iter().map(ResultRow::from).collect(), next })
     }
 
-    /// Compares the results of two runs, row by row. Rows are matched by their content.
+    /// Compares the results of two runs, row by row, and returns up to `max_changes` rows that differ with their results.
+    /// Rows are matched by their content.
     /// Use it to see the effect of a changed recipe or model on the same rows.
     ///
     /// # Errors
@@ -171,15 +175,71 @@ impl Workspace {
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
-    pub async fn diff(&self, first: &str, second: &str) -> Result<RunDiff, OperationError> {
+    pub async fn diff(
+        &self,
+        first: &str,
+        second: &str,
+        max_changes: usize,
+    ) -> Result<RunDiff, OperationError> {
         let store = self.existing().await?;
         let (first, second) = (store.read_run(first).await?, store.read_run(second).await?);
-        let mut diff = RunDiff::of(&first, &second).await?;
+        let mut diff = RunDiff::of(&first, &second, max_changes).await?;
         for change in &mut diff.changes {
             change.row = shown_row(&second, std::mem::take(&mut change.row));
         }
         Ok(diff)
     }
+}
+
+/// Returns the runs that the store has to find for a filter: of a status that it does not distinguish, more than the
+/// filter selects.
+fn stored_filter(filter: &ListFilter) -> RunFilter {
+    let mut wanted = RunFilter::default().with_parts(filter.with_parts);
+    wanted.kind.clone_from(&filter.kind);
+    wanted.status = match filter.status {
+        Some(CurrentStatus::Finished) => Some(RunStatus::Finished),
+        Some(CurrentStatus::Cancelled) => Some(RunStatus::Cancelled),
+        Some(CurrentStatus::Stopped) => Some(RunStatus::Stopped),
+        Some(CurrentStatus::Interrupted) => Some(RunStatus::Open),
+        // Open, or stopped and resumed.
+        _ => None,
+    };
+    wanted
+}
+
+/// Reads the first runs that have a status, at most `most`. A run that was deleted meanwhile is left out.
+async fn selected(
+    found: &[Run],
+    status: Option<CurrentStatus>,
+    most: usize,
+) -> Result<Vec<RunInfo>, OperationError> {
+    let mut runs = Vec::new();
+    for run in found {
+        if runs.len() == most {
+            break;
+        }
+        match RunInfo::of(run).await {
+            Ok(info) if status.is_none_or(|status| status == info.status) => runs.push(info),
+            Ok(_) => {}
+            Err(err) if err.kind() == antiphon_store::ErrorKind::NotFound => {}
+            Err(err) => return Err(err.into()),
+        }
+    }
+    Ok(runs)
+}
+
+/// Returns the index of the first row of a page.
+///
+/// # Errors
+/// `Request` for a page after something that is not the index of a row.
+fn first_row(page: &Page) -> Result<u64, OperationError> {
+    let Some(after) = page.after.as_deref() else { return Ok(0) };
+    after.parse::<u64>().ok().and_then(|after| after.checked_add(1)).ok_or_else(|| {
+        let message = format!(
+            "cannot read rows after {after:?}: it is not the index of a row. Use the next of the page before"
+        );
+        OperationError::new(OperationErrorKind::Request, message)
+    })
 }
 
 /// Returns the row of a job for people. The row of a persona run has all documents, so only the input's name is shown.

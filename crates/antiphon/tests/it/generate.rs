@@ -99,7 +99,7 @@ fn a_fresh_run_that_failed_is_resumed_without_the_flag() {
 #[test]
 fn one_failed_input_loses_no_other() {
     let lab = Lab::new();
-    let ran = lab.run("generate in missing --offline --count 1 --json");
+    let ran = lab.run("generate --each in missing --offline --count 1 --json");
     ran.ends_with(4, &["missing: ", "no such file or folder"]);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(document["runs"][0]["personas"].as_array().unwrap().len(), 1);
@@ -114,6 +114,52 @@ fn files_that_cannot_be_used_are_named_with_their_line() {
     let ran = lab.run("generate in --offline --count 1");
     ran.ends_with(4, &["left out bad.json:3: not valid JSON", "skipped picture.png"]);
     assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"][0]["line"], 3);
+}
+
+#[test]
+fn a_file_that_became_unusable_is_named_beside_the_finished_run_of_the_others() {
+    let lab = Lab::new();
+    lab.run("generate in --offline --count 1").ends_with(0, &[]);
+    lab.file("in/bad.json", "{");
+    let left_out = "left out bad.json:1: not valid JSON";
+    let ran = lab.run("generate in --offline --count 1");
+    ran.ends_with(4, &[left_out, "shown again, with 0 calls"]);
+    assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"][0]["document"], "bad.json");
+    fs::remove_file(lab.path("in/bad.json")).unwrap();
+    lab.run("generate in --offline --count 1").ends_with(0, &["shown again, with 0 calls"]);
+    assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"], json!([]));
+    lab.file("in/bad.json", "{");
+    lab.run("generate in --offline --count 1 --fresh").ends_with(4, &[left_out]);
+    lab.run("runs resume latest").ends_with(4, &[left_out, "shown again"]);
+}
+
+#[test]
+fn several_inputs_are_one_run_in_any_order_and_each_is_one_on_request() {
+    let lab = Lab::new();
+    lab.file("more/p3.txt", "P3: I want to sell honey at the market. I hate the long drive there.\n");
+    let ran = lab.run("generate in/p1.txt more in/p2.md --offline --count 2");
+    ran.ends_with(0, &["3 documents loaded"]);
+    assert!(ran.stdout.starts_with("2 personas from 3 documents in in/p1.txt, more, in/p2.md ("), "{ran:?}");
+    let report = json_file(&lab.only_run().join("run.json"));
+    let names = |report: &Value| -> Vec<Value> {
+        report["documents"].as_array().unwrap().iter().map(|document| document["name"].clone()).collect()
+    };
+    assert_eq!(names(&report), ["p1.txt", "p2.md", "p3.txt"]);
+    lab.run("generate more in --offline --count 2").ends_with(0, &["shown again, with 0 calls"]);
+    lab.run("runs resume latest").ends_with(0, &["shown again"]);
+    assert!(lab.run("runs list").stdout.ends_with("in/p1.txt, more, in/p2.md with default\n"));
+    lab.file("more/p1.txt", "P9: I want another thing, and I hate to wait for it.\n");
+    let ran = lab.run("generate in more --offline --count 2 --json");
+    ran.ends_with(0, &[]);
+    let made: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(made["runs"][0]["input"], "in, more");
+    assert_eq!(names(&made["runs"][0]["report"]), ["in/p1.txt", "in/p2.md", "more/p1.txt", "more/p3.txt"]);
+    let planned = lab.run("generate in more --offline --dry-run");
+    assert!(planned.stdout.starts_with("4 documents in in, more: "), "{planned:?}");
+    let ran = lab.run("generate in more --each --offline --count 1");
+    ran.ends_with(0, &[]);
+    assert_eq!(ran.stdout.matches(" persona from 2 documents in ").count(), 2, "{ran:?}");
+    lab.run("generate in missing --offline").ends_with(2, &["missing: no such file or folder"]);
 }
 
 #[test]

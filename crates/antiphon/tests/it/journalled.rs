@@ -1,6 +1,7 @@
 //! Generations are journalled: an answer that was paid for is never requested again.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -148,10 +149,34 @@ fn equal_inputs_are_deduplicated() {
     let server = Server::start([models(), slow.followed_by(Reply::chat(&answer(), "stop"))]);
     let lab = Lab::new();
     let url = server.url("/v1");
-    let line = format!("generate in in --fresh --provider compatible --base-url {url} --model m --count 1");
+    let line =
+        format!("generate --each in in --fresh --provider compatible --base-url {url} --model m --count 1");
     lab.run(&line).ends_with(0, &["shown again, with 0 calls"]);
     assert_eq!(server.requests().len(), 2, "its models, and one call");
     lab.only_run();
+}
+
+#[test]
+fn a_run_that_another_process_works_on_is_named() {
+    let stalled = Reply::raw("").and_stall();
+    let server = Server::start([models(), stalled, models(), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    let line =
+        format!("generate in --provider compatible --base-url {} --model m --count 1", server.url("/v1"));
+    let mut first = lab.command(&line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while server.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+    let mut second = lab.command(&line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut said, mut stderr) = (String::new(), BufReader::new(second.stderr.take().unwrap()));
+    while !said.contains("is in progress in another process: its result will be shown") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(second.wait().unwrap().success(), "{said}");
+    assert_eq!(report(&lab)["status"], "finished");
 }
 
 #[test]

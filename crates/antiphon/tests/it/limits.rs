@@ -139,7 +139,7 @@ fn exports_and_reports_still_take_a_file_from_out() {
     quiet.ends_with(0, &[]);
     assert_eq!(
         (quiet.stderr.as_str(), fs::read(lab.path("y.csv")).ok()),
-        ("", fs::read(lab.path("x.csv")).ok())
+        ("wrote 2 results as csv to y.csv\n", fs::read(lab.path("x.csv")).ok())
     );
     lab.run("runs export latest --results - --format csv").ends_with(0, &[]);
     // The partial file of another writer, such as a run in progress.

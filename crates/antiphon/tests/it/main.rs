@@ -10,6 +10,7 @@ mod bad_rows;
 mod bottleneck;
 mod cancel;
 mod content;
+mod deletion;
 mod descriptors;
 mod dry_run;
 mod earlier;

@@ -383,6 +383,42 @@ fn runs_are_listed_shown_compared_exported_and_resumed() {
 }
 
 #[test]
+fn a_resumed_run_has_the_progress_that_its_flag_asks_for() {
+    let bench = Bench::new(Scenario::default().answer_tokens(40), 60);
+    bench.map("--max-cost 0.005").ends_with(6, &[]);
+    let ran = bench.lab.run("runs resume latest --max-cost 1 --progress json");
+    ran.ends_with(0, &[]);
+    let last = ran.stderr.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    assert_eq!(last.map(|counts| counts["accepted"].clone()), Some(json!(60)), "{ran:?}");
+    bench.lab.run("runs retry-failed latest --progress none").ends_with(0, &[]);
+}
+
+#[test]
+fn a_comparison_says_how_many_rows_it_leaves_out() {
+    let rows = 25;
+    let lab = lab("http://127.0.0.1:1/v1", rows);
+    for (words, prompt) in [("one", "Name {{ name }}"), ("two", "Spell {{ name }}")] {
+        let server = Scripted::start([Reply::chat(words, "stop")]);
+        lab.file("r.toml", format!("prompt = \"{prompt}\"\n"));
+        lab.run(&map(&format!("--base-url {}", server.url("/v1")))).ends_with(0, &[]);
+    }
+    let list: Value = serde_json::from_str(&lab.run("runs list --json").stdout).unwrap();
+    let first = list["runs"][0]["run_id"].as_str().unwrap();
+    let diff = lab.run(&format!("runs diff {first} latest")).stdout;
+    assert_eq!(diff.matches("\n+ \"two\"").count(), 20, "{diff}");
+    assert!(
+        diff.starts_with("0 the same, 25 changed")
+            && diff.ends_with("\nand 5 rows more; use --all to show them\n"),
+        "{diff}"
+    );
+    let all = lab.run(&format!("runs diff {first} latest --all")).stdout;
+    assert!(all.matches("\n+ \"two\"").count() == rows && !all.contains("--all"), "{all}");
+    let json: Value =
+        serde_json::from_str(&lab.run(&format!("runs diff {first} latest --json")).stdout).unwrap();
+    assert_eq!((&json["left_out"], json["changes"].as_array().map(Vec::len)), (&json!(5), Some(20)));
+}
+
+#[test]
 fn failed_rows_of_a_run_are_retried() {
     let server = Scripted::start([Reply::chat("no", "stop"), Reply::chat("a@b", "stop")]);
     let lab = lab(&server.url("/v1"), 1);

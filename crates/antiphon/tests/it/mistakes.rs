@@ -161,7 +161,7 @@ fn workers_and_connections_are_read_from_the_environment() {
         let lab = Lab::new().with("ANTIPHON_WORKERS", workers).with("ANTIPHON_POOL_SIZE", connections);
         let url = server.url("/v1");
         let line = "--provider compatible --model m --count 1 --base-url";
-        lab.run(&format!("generate in/p1.txt in/p2.md {line} {url}"));
+        lab.run(&format!("generate --each in/p1.txt in/p2.md {line} {url}"));
         assert_eq!(server.requests().len(), 3);
         server.max_in_flight()
     };

@@ -60,8 +60,34 @@ fn a_generations_personas_are_in_its_report_and_go_out_in_every_form() {
     assert!(csv.starts_with("\"id\",\"name\",\"title\",") && csv.contains("p1.txt:2"), "{csv}");
     let markdown = export("-f markdown");
     assert!(markdown.starts_with("# ") && markdown.contains("\n---\n"), "{markdown}");
-    lab.run("runs export latest --results personas.csv").ends_with(0, &[]);
+    lab.run("runs export latest --results personas.csv")
+        .ends_with(0, &["wrote 2 results as csv to personas.csv"]);
     assert_eq!(fs::read_to_string(lab.path("personas.csv")).unwrap(), csv);
+}
+
+#[test]
+fn the_extension_of_an_exported_file_is_its_format_and_no_other_is_guessed() {
+    let lab = Lab::new();
+    lab.run("generate in --offline -n 1").ends_with(0, &[]);
+    let known = "use one of .jsonl, .ndjson, .json, .csv, .md, .markdown, or set the format with --format";
+    for file in ["a.xml", "a.html", "a.csv.txt"] {
+        let ran = lab.run(&format!("runs export latest --results {file}"));
+        ran.ends_with(2, &[&format!("cannot export to {file}: "), known]);
+        assert!(!lab.path(file).exists(), "{file}");
+    }
+    for (file, format, begins) in [
+        ("a.JSON", "json", "["),
+        ("a.ndjson", "jsonl", "{"),
+        ("a.MD", "markdown", "# "),
+        ("plain", "jsonl", "{"),
+        ("a.txt --format csv", "csv", "\"id\""),
+    ] {
+        let name = file.split(' ').next().unwrap();
+        let written = format!("wrote 1 result as {format} to {name}");
+        lab.run(&format!("runs export latest --results {file}")).ends_with(0, &[&written]);
+        assert!(fs::read_to_string(lab.path(name)).unwrap().starts_with(begins), "{file}");
+    }
+    assert_eq!(lab.run("runs export latest").stderr, "");
 }
 
 #[test]

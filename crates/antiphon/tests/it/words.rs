@@ -95,6 +95,8 @@ const MISTAKES: &[Mistake] = &[
     Mistake { files: &[], line: "runs show latest" },
     Mistake { files: &[], line: "runs resume 0000" },
     Mistake { files: &[], line: "runs cancel latest" },
+    Mistake { files: &[], line: "runs delete latest --yes" },
+    Mistake { files: &[], line: "runs prune --older-than month" },
     Mistake {
         files: &[("notes.md", "Ada likes trains.\n")],
         line: "content notes.md --theme retrro --offline",

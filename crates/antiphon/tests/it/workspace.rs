@@ -4,20 +4,21 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use antiphon::data::Strategy;
 use antiphon::engine::{Destination, Lines, Order, RunEvent, RunLimits};
 use antiphon::llm::SamplingParams;
 use antiphon::operations::{
-    Anonymise, ExperimentStart, Experiments, ExportFormat, Hint, ListFilter, OperationError,
-    OperationErrorKind, OutputOptions, Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch,
-    Workspace,
+    Anonymise, CurrentStatus, ExperimentStart, Experiments, ExportFormat, Hint, ListFilter, OperationError,
+    OperationErrorKind, OutputOptions, Page, PruneFilter, Pruned, RecipeSource, RunKind, RunOutcome,
+    RunRequest, RunResult, Watch, Workspace,
 };
 use antiphon::pipeline::PersonaRecipe;
 use antiphon::pipeline::experiment::{AddMode, Definition, PersonaDefaults};
 use antiphon::render::Theme;
 use antiphon::runtime::{ConfigFile, Environment};
-use antiphon::store::RunStatus;
+use antiphon::store::Store;
 use antiphon_tests::{Reply, Server};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -107,9 +108,9 @@ async fn runs_are_listed_a_page_at_a_time_and_by_kind_and_status() {
     let mut filter = ListFilter::default();
     filter.kind = Some("map".to_owned());
     assert_eq!(listed(&place.workspace, &filter, 3).await.0.len(), 5);
-    filter.status = Some(RunStatus::Stopped);
+    filter.status = Some(CurrentStatus::Stopped);
     assert_eq!(listed(&place.workspace, &filter, 3).await.0, made[..1]);
-    (filter.kind, filter.status) = (Some("personas".to_owned()), Some(RunStatus::Finished));
+    (filter.kind, filter.status) = (Some("personas".to_owned()), Some(CurrentStatus::Finished));
     assert_eq!(listed(&place.workspace, &filter, 3).await.0, made[1..2]);
     let unknown = place.workspace.list(&all, &Page::after(Some("nothing".to_owned()))).await.unwrap_err();
     assert_eq!(unknown.kind(), OperationErrorKind::NotFound);
@@ -139,6 +140,79 @@ async fn results_come_a_page_at_a_time_in_order() {
         }
         assert_eq!(indexes, (0..count as u64).collect::<Vec<_>>());
     }
+    for after in ["first", "-1", "", "1.5", "18446744073709551615"] {
+        let wrong = place.workspace.results("latest", &page_of(2, Some(after.to_owned()))).await.unwrap_err();
+        assert_eq!(wrong.kind(), OperationErrorKind::Request, "{after}");
+    }
+    let end = place.workspace.results("latest", &page_of(2, Some("99".to_owned()))).await.unwrap();
+    assert_eq!((end.rows.len(), end.next), (0, None));
+}
+
+#[tokio::test]
+async fn runs_in_progress_differ_from_interrupted_ones() {
+    let place = Place::new("words");
+    let stopped = place.towns(2).limits(RunLimits::default().max_cost(0));
+    let mut runs = Vec::new();
+    for count in 3..=6 {
+        let request = place.towns(count).limits(RunLimits::default().max_cost(0));
+        runs.push(place.run(&request).await.run_id);
+    }
+    let done = place.run(&place.towns(1)).await.run_id;
+    place.run(&stopped).await;
+    let cancelled = place.workspace.cancel("latest").await.unwrap().run_id;
+    let store = Store::open(place.lab.path("out/antiphon.db")).await.unwrap();
+    // Workers of stopped runs, which are thereby resumed.
+    let workers = [store.join_run(&runs[0]).await.unwrap(), store.join_run(&runs[2]).await.unwrap()];
+    let new = || antiphon::store::NewRun::new("open").request("map", "null");
+    let open = store.open_run(new()).await.unwrap().record().id.clone();
+    let of = async |status| {
+        let mut filter = ListFilter::default();
+        filter.status = Some(status);
+        listed(&place.workspace, &filter, 1).await.0
+    };
+    assert_eq!(of(CurrentStatus::Running).await, [runs[2].clone(), runs[0].clone()]);
+    assert_eq!(of(CurrentStatus::Stopped).await, [runs[3].clone(), runs[1].clone()]);
+    assert_eq!(of(CurrentStatus::Interrupted).await, [open]);
+    assert_eq!(of(CurrentStatus::Finished).await, [done]);
+    assert_eq!(of(CurrentStatus::Cancelled).await, [cancelled]);
+    drop(workers);
+    assert_eq!(of(CurrentStatus::Stopped).await.len(), 4);
+    assert!(of(CurrentStatus::Running).await.is_empty());
+}
+
+#[tokio::test]
+async fn runs_are_deleted_and_pruned() {
+    let place = Place::new("words");
+    let mut request = place.towns(2);
+    request.output.results = Some(place.lab.path("mine.jsonl"));
+    let run = place.run(&request).await;
+    let store = Store::open(place.lab.path("out/antiphon.db")).await.unwrap();
+    let worker = store.join_run(&run.run_id).await.unwrap();
+    let refused = place.workspace.delete(&run.run_id).await.unwrap_err();
+    assert_eq!((refused.kind(), run.folder.is_dir()), (OperationErrorKind::Conflict, true));
+    assert_eq!(place.workspace.prunable(&PruneFilter::new(Duration::ZERO)).await.unwrap().len(), 1);
+    let pruned = place.workspace.prune(&PruneFilter::new(Duration::ZERO)).await.unwrap();
+    assert_eq!((pruned.deleted.len(), pruned.kept.len()), (0, 1), "a worker of a finished run");
+    drop(worker);
+    let deleted = place.workspace.delete(&run.run_id[..30]).await.unwrap();
+    let expected = (&run.run_id, Some(&run.folder), &vec![place.lab.path("mine.jsonl")]);
+    assert_eq!((&deleted.run_id, deleted.folder.as_ref(), &deleted.kept), expected);
+    assert!(!run.folder.exists() && place.lab.path("mine.jsonl").is_file());
+    serialises(&deleted, None);
+    let mut runs = Vec::new();
+    for count in 1..=3 {
+        runs.push(place.run(&place.towns(count)).await.run_id);
+    }
+    let stopped = place.run(&place.towns(4).limits(RunLimits::default().max_cost(0))).await.run_id;
+    let week = PruneFilter::new(Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!(place.workspace.prune(&week).await.unwrap(), Default::default());
+    let finished = PruneFilter::new(Duration::ZERO).status(CurrentStatus::Finished).keep(1);
+    let ids = |pruned: &Pruned| pruned.deleted.iter().map(|run| run.run_id.clone()).collect::<Vec<_>>();
+    let pruned = place.workspace.prune(&finished).await.unwrap();
+    assert_eq!(ids(&pruned), [runs[1].clone(), runs[0].clone()]);
+    serialises(&pruned, None);
+    let left = listed(&place.workspace, &ListFilter::default(), 9).await.0;
+    assert_eq!(left, [stopped, runs[2].clone()]);
 }
 
 #[tokio::test]
@@ -151,7 +225,7 @@ async fn a_failed_row_has_its_error_and_the_run_its_counts() {
     assert_eq!((status.rows, status.accepted, status.failed, status.calls), (2, 0, 2, 2));
     assert_eq!(
         (status.kind.as_str(), status.status, status.cost_usd_micros),
-        ("map", RunStatus::Finished, Some(3_600))
+        ("map", CurrentStatus::Finished, Some(3_600))
     );
     assert_eq!((status.recipe.as_deref(), status.model.as_deref()), (Some("r.toml"), Some("m")));
     let results = place.workspace.results(&run, &Page::default()).await.unwrap();
@@ -167,9 +241,10 @@ async fn a_failed_row_has_its_error_and_the_run_its_counts() {
 async fn a_map_run_is_compared_exported_and_reported() {
     let place = Place::new("words");
     let (small, large) = (place.run(&place.towns(2)).await.run_id, place.run(&place.towns(5)).await.run_id);
-    let diff = place.workspace.diff(&small, &large).await.unwrap();
+    let diff = place.workspace.diff(&small, &large, 2).await.unwrap();
     assert_eq!((diff.same, diff.changed, diff.only_first, diff.only_second, diff.neither), (2, 0, 0, 3, 0));
-    assert_eq!((diff.changes.len(), diff.changes[0].second.as_deref()), (3, Some("\"words\"")));
+    assert_eq!((diff.changes.len(), diff.left_out), (2, 1));
+    assert_eq!(diff.changes[0].second.as_deref(), Some("\"words\""));
     let said = Arc::new(Mutex::new(Vec::new()));
     let lines = Lines::new({
         let said = said.clone();
@@ -182,7 +257,9 @@ async fn a_map_run_is_compared_exported_and_reported() {
     let text = String::from_utf8(said.lock().unwrap().clone()).unwrap();
     assert_eq!(text.lines().count(), 5);
     let file = place.lab.path("made/out.csv");
-    place.workspace.export(&small, &Destination::File(file.clone()), ExportFormat::Csv).await.unwrap();
+    let to = Destination::File(file.clone());
+    let exported = place.workspace.export(&small, &to, ExportFormat::Csv).await.unwrap();
+    assert_eq!((exported.results, exported.run_id), (2, small));
     assert_eq!(fs::read_to_string(file).unwrap().lines().count(), 3);
     let report = place.workspace.report(&large, None).await.unwrap();
     assert_eq!(report, Some(place.lab.path("out").join(&large).join("report.html")));
@@ -283,12 +360,12 @@ async fn every_outcome_is_data() {
         };
         assert_eq!((kind, &json["result"]["kind"]), (request.kind, &json!(request.kind)));
         let info = place.workspace.status(&outcome.run_id).await.unwrap();
-        let json = serialises(&info, Some("antiphon.run-info/1"));
+        let json = serialises(&info, Some("antiphon.run-info/2"));
         assert_eq!(json["kind"], json!(request.kind));
         let stored: RunRequest = serde_json::from_value(info.request).unwrap();
         assert_eq!((stored.kind, stored.recipe), (request.kind, request.recipe));
         serialises(&place.workspace.results(&outcome.run_id, &Page::default()).await.unwrap(), None);
-        serialises(&place.workspace.diff("latest", &outcome.run_id).await.unwrap(), None);
+        serialises(&place.workspace.diff("latest", &outcome.run_id, 20).await.unwrap(), None);
     }
     let list = place.workspace.list(&ListFilter::default(), &Page::default()).await.unwrap();
     assert_eq!(serialises(&list, None)["runs"].as_array().map(Vec::len), Some(3));
@@ -341,7 +418,8 @@ async fn every_request_comes_back_from_its_json() {
     survives(&place.towns(1));
     survives(&place.content().await);
     let mut filter = ListFilter::default();
-    (filter.kind, filter.status, filter.with_parts) = (Some("map".to_owned()), Some(RunStatus::Open), true);
+    (filter.kind, filter.status, filter.with_parts) =
+        (Some("map".to_owned()), Some(CurrentStatus::Interrupted), true);
     survives(&filter);
     survives(&page_of(3, Some("a".to_owned())));
     for format in [ExportFormat::Jsonl, ExportFormat::Json, ExportFormat::Csv, ExportFormat::Markdown] {

@@ -4,7 +4,7 @@
 //! would be misleading. The help texts of `--provider` and `--base-url` list the registry, so that a new vendor is in
 //! them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use antiphon_llm::SamplingParams;
 use clap::Args;
@@ -67,6 +67,11 @@ pub(in crate::commands) struct CassetteArgs {
 }
 
 impl CassetteArgs {
+    /// Returns the folder that answers are recorded to.
+    pub(super) fn recorded_to(&self) -> Option<&Path> {
+        self.record.as_deref()
+    }
+
     /// Returns the folder and its use. A run that makes no call records none.
     pub(super) fn cassette(&self, makes_calls: bool) -> Option<Cassette> {
         let record = self.record.clone().filter(|_| makes_calls).map(Cassette::Record);

@@ -18,9 +18,13 @@ use crate::operations::Anonymise;
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
 pub(in crate::commands) struct GenerateArgs {
-    /// Interviews: files, folders or https URLs
+    /// Interviews: files, folders or https URLs, which are one run together
     #[arg(required = true, value_name = "PATH")]
     pub(in crate::commands) inputs: Vec<PathBuf>,
+
+    /// Make a separate run of each PATH
+    #[arg(long)]
+    pub(in crate::commands) each: bool,
 
     /// Allow http URLs, and URLs of this machine and of private networks
     #[arg(long)]
@@ -62,7 +66,7 @@ pub(in crate::commands) struct GenerationArgs {
 /// The persona settings of a run or of an experiment.
 #[derive(Debug, Clone, Args)]
 pub(in crate::commands) struct PersonaArgs {
-    /// Personas per input: 3, 3-5, ~4 (about 4) or 3+ (at least 3) [default: 3, or the recipe's]
+    /// Personas per run: 3, 3-5, ~4 (about 4) or 3+ (at least 3) [default: 3, or the recipe's]
     #[arg(short = 'n', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     count: Option<Count>,
 

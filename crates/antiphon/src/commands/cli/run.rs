@@ -170,6 +170,11 @@ impl RunArgs {
         flags.cassette = self.cassette.cassette(!self.dry_run);
         flags
     }
+
+    /// Returns the folder that answers are recorded to.
+    pub(in crate::commands) fn recorded_to(&self) -> Option<&Path> {
+        self.cassette.recorded_to()
+    }
 }
 
 /// Returns whether `--out` names a file, as it did before it named the folder: `-`, an existing file, or a name with one of
