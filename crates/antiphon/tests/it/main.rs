@@ -9,8 +9,10 @@
 mod bad_rows;
 mod bottleneck;
 mod cancel;
+mod config;
 mod content;
 mod descriptors;
+mod doctor;
 mod dry_run;
 mod earlier;
 mod experiment;
