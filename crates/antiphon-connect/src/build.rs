@@ -3,6 +3,7 @@
 use antiphon_llm::{Error, ErrorKind};
 use antiphon_providers::local::{discover, engines};
 use antiphon_providers::registry::{self, BuildError, Built, Options};
+use secrecy::ExposeSecret;
 
 use crate::connect::ConnectError;
 use crate::provider::ProviderSettings;
@@ -24,6 +25,7 @@ pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> Pr
 /// A missing key, a provider that this build lacks, and an option that the kind does not have. If a file has an entry for the
 /// provider, a wrong setting is an error of the configuration and names the entry.
 pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Built, ConnectError> {
+    check_key(named)?;
     let built = named.kind.build(&options(settings, named)).map_err(ConnectError::from);
     built.map_err(|err| match err {
         ConnectError::Setting(message) if named.is_entered => {
@@ -33,12 +35,32 @@ pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Bui
     })
 }
 
+/// Checks that a key can be sent in a header: a copied key may have a line break or a space in it. The error names the variable
+/// and never the key.
+pub(crate) fn check_key(named: &ProviderSettings) -> Result<(), ConnectError> {
+    let Some((key, variable)) = named.key.as_ref().zip(named.key_variable.as_ref()) else { return Ok(()) };
+    let key = key.expose_secret();
+    let why = if key.contains(['\n', '\r']) {
+        "a line break"
+    } else if key.contains(char::is_whitespace) {
+        "a space"
+    } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "a character that is not ASCII"
+    } else {
+        return Ok(());
+    };
+    Err(ConnectError::Config(format!(
+        "cannot use the key in {variable}: it has {why} in it. Copy the key again, and set {variable} to the key alone"
+    )))
+}
+
 /// Returns the settings of one provider as options of the registry.
 fn options(settings: &Settings, named: &ProviderSettings) -> Options {
     let mut options = Options::new(&named.name);
     options.base_url.clone_from(&named.base_url);
     options.key.clone_from(&named.key);
     options.key_env.clone_from(&named.key_env);
+    options.key_variable.clone_from(&named.key_variable);
     options.token_timeout = settings.timeout_of(named);
     options.max_connections = Some(settings.connections_to_models());
     named.entry.set(&mut options);
@@ -93,5 +115,37 @@ impl From<ConnectError> for BuildError {
                 Self::Invalid(Error::new(ErrorKind::InvalidRequest, message))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::build;
+    use crate::environment::Environment;
+    use crate::flags::Flags;
+    use crate::settings::resolve;
+
+    #[track_caller]
+    fn check(key: &str, expected: Option<&str>) {
+        let env = Environment::from_iter([("GOOGLE_API_KEY", key)]);
+        let settings = resolve(&Flags::default().provider("gemini"), &env, &[]).unwrap();
+        let err =
+            build(&settings, &settings.provider.as_ref().unwrap().value).err().map(|err| err.to_string());
+        let Some(expected) = expected else { return assert_eq!(err, None) };
+        let err = err.unwrap();
+        assert!(
+            err.starts_with(&format!("cannot use the key in GOOGLE_API_KEY: it has {expected} in it")),
+            "{err}"
+        );
+        assert!(!err.contains("planted"), "{err}");
+    }
+
+    #[cfg(feature = "gemini")]
+    #[test]
+    fn a_key_that_was_copied_badly_is_rejected_by_its_variable() {
+        check(" sk-planted\n", None);
+        check("sk-planted\nsk-planted", Some("a line break"));
+        check("sk planted", Some("a space"));
+        check("sk-plantéd", Some("a character that is not ASCII"));
     }
 }

@@ -33,7 +33,9 @@ use serde::Deserialize;
 
 use crate::environment::Environment;
 use crate::error::ConfigError;
-use crate::provider::ProviderEntry;
+use crate::lines::Lines;
+use crate::origin::Origin;
+use crate::provider::{ProviderEntry, similar};
 
 /// A parsed `antiphon.toml`.
 ///
@@ -54,6 +56,10 @@ pub struct ConfigFile {
     pub(crate) content: Content,
     /// The prices, taken out of the content and checked.
     pub(crate) prices: Prices,
+    /// The prices as they are written, for a listing.
+    pub(crate) price_tables: toml::Table,
+    /// The lines of all keys.
+    lines: Lines,
 }
 
 /// The tables of a file, as they are written.
@@ -102,9 +108,8 @@ pub(crate) struct Output {
 }
 
 impl ConfigFile {
-    /// Reads `antiphon.toml` in the working folder, then the user's file `antiphon/antiphon.toml` below `$XDG_CONFIG_HOME`, or
-    /// below `$HOME/.config` if that variable is not set. A file that does not exist is skipped.
-    /// The order of the list is the order of precedence in which [`resolve`](crate::resolve) expects the files.
+    /// Reads `antiphon.toml` in the working folder, then the user's file; see [`places`](Self::places). A file that does not exist
+    /// is skipped. The order of the list is the order of precedence in which [`resolve`](crate::resolve) expects the files.
     ///
     /// # Errors
     /// The errors of [`parse`](Self::parse); also for a file that exists and cannot be read.
@@ -112,19 +117,26 @@ impl ConfigFile {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn load_all(env: &Environment) -> Result<Vec<Self>, ConfigError> {
-        let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
-        let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
-        let user = user.map(|folder| folder.join("antiphon").join("antiphon.toml"));
         let mut files = Vec::new();
-        for path in std::iter::once(PathBuf::from("antiphon.toml")).chain(user) {
-            let name = path.display().to_string();
-            match antiphon_fs::read(&path).await {
-                Ok(bytes) => files.push(Self::parse(&name, &String::from_utf8_lossy(&bytes))?),
-                Err(err) if err.kind() == ErrorKind::NotFound => {}
-                Err(err) => return Err(ConfigError::new(err.to_string())),
+        for place in Self::places(env) {
+            if let Some(text) = place.read().await? {
+                files.push(Self::parse(&place.path.display().to_string(), &text)?);
             }
         }
         Ok(files)
+    }
+
+    /// Returns the places at which files are looked for, the nearest first: `antiphon.toml` in the working folder, then
+    /// `antiphon/antiphon.toml` below `$XDG_CONFIG_HOME`, or below `$HOME/.config` if that variable is not set. The user's place is
+    /// missing if neither variable is set.
+    #[must_use]
+    pub fn places(env: &Environment) -> Vec<ConfigPlace> {
+        let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
+        let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+        let project = ConfigPlace { path: PathBuf::from("antiphon.toml"), is_users: false };
+        let of_user = |folder: PathBuf| folder.join("antiphon").join("antiphon.toml");
+        let user = user.map(|folder| ConfigPlace { path: of_user(folder), is_users: true });
+        std::iter::once(project).chain(user).collect()
     }
 
     /// Parses `text`, the content of a configuration file. `path` is only used as the origin in messages; the file is not read.
@@ -134,53 +146,149 @@ impl ConfigFile {
     /// known one. The message never repeats a value, since the file may contain an API key.
     pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
         let mut content: Content = read_toml(path, text).map_err(|err| ConfigError::new(err.to_string()))?;
-        if let Some((name, _)) = content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {
+        let price_tables = content.prices.take().unwrap_or_default();
+        let lines = Lines::of(text);
+        let mut file =
+            Self { path: path.to_owned(), content, prices: Prices::default(), price_tables, lines };
+        if let Some((name, _)) = file.content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {
             // Without the value: it may be the key itself.
-            let line = line_of(text, &["key_env"], name);
             let message = "key_env is the name of an environment variable, as in \"LAB_API_KEY\": a key does not belong here";
-            return Err(ConfigError::new(format!("{path}:{line}: {message}")));
+            return Err(file.origin(&["providers", name, "key_env"]).error(message));
         }
-        let prices = content.prices.take().map(|table| table.to_string()).unwrap_or_default();
-        let prices = Prices::parse(&format!("{path}: [prices]"), &prices).map_err(|err| {
-            // The same mistake, by its line in the file.
-            let by_line = Prices::parse(path, &only_prices(text)).err().unwrap_or(err);
-            ConfigError::new(by_line.to_string())
-        })?;
-        Ok(Self { path: path.to_owned(), content, prices })
+        file.prices = file.checked_prices()?;
+        Ok(file)
+    }
+
+    /// Returns whether the file has a key.
+    pub(crate) fn has(&self, key: &[&str]) -> bool {
+        self.lines.has(key)
+    }
+
+    /// Returns whether an entry names a variable as that of its key.
+    pub(crate) fn has_key_in(&self, variable: &str) -> bool {
+        self.content.providers.values().any(|entry| entry.key_env.as_deref() == Some(variable))
+    }
+
+    /// Returns the origin of a key: its line, else that of the table around it.
+    pub(crate) fn origin(&self, key: &[&str]) -> Origin {
+        Origin::File { path: self.path.clone(), line: self.lines.line(key) }
+    }
+
+    /// Checks the prices, one model after the other, so that a mistake is reported with its line.
+    fn checked_prices(&self) -> Result<Prices, ConfigError> {
+        let mut all = Prices::default();
+        for (vendor, models) in &self.price_tables {
+            let one = |value: &toml::Value| toml::Table::from_iter([(vendor.clone(), value.clone())]);
+            let toml::Value::Table(models) = models else {
+                all = all.with(self.parsed_prices(&[vendor], &one(models))?);
+                continue;
+            };
+            for (model, entry) in models {
+                let entry = toml::Table::from_iter([(model.clone(), entry.clone())]);
+                all = all.with(self.parsed_prices(&[vendor, model], &one(&toml::Value::Table(entry)))?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Parses the prices of one model, which `key` names below `[prices]`.
+    fn parsed_prices(&self, key: &[&String], table: &toml::Table) -> Result<Prices, ConfigError> {
+        Prices::parse("", &table.to_string()).map_err(|err| {
+            let mut key: Vec<&str> =
+                std::iter::once("prices").chain(key.iter().map(|part| part.as_str())).collect();
+            let message = err.to_string();
+            // The line is that of the table alone.
+            let message = message.trim_start_matches(|c: char| c == ':' || c == ' ' || c.is_ascii_digit());
+            let Some((field, expected)) = unknown_field(message) else {
+                return self.origin(&key).error(message);
+            };
+            // A model's name with a dot begins a nested table, so that its end is read as a key.
+            let is_table = table
+                .values()
+                .filter_map(|models| models.as_table()?.values().next()?.get(field))
+                .any(toml::Value::is_table);
+            key.push(field);
+            let advice = if is_table {
+                "put a model's name with a dot in quotes, as in \"gpt-4.1\"".to_owned()
+            } else {
+                similar(field, &expected)
+            };
+            self.origin(&key).error(format!("unknown key {field}; {advice}"))
+        })
     }
 }
 
-/// Returns the line of a provider's entry that has one of `keys`, else the line of its header.
-fn line_of(text: &str, keys: &[&str], name: &str) -> usize {
-    let header = |line: &str| line.trim_start().starts_with(&format!("[providers.{name}"));
-    let begin = text.lines().position(header).unwrap_or(0);
-    let is_meant = |line: &&str| keys.iter().any(|key| line.trim_start().starts_with(key));
-    let lines: Vec<&str> = text.lines().skip(begin).collect();
-    begin + 1 + lines.iter().position(is_meant).unwrap_or(0)
+/// A place at which a configuration file is looked for.
+///
+/// ```
+/// use antiphon_connect::{ConfigFile, Environment};
+///
+/// let places = ConfigFile::places(&Environment::from_iter([("HOME", "/home/ada")]));
+/// assert_eq!(places[0].path.to_str(), Some("antiphon.toml"));
+/// assert!(places[1].is_users && places[1].path.starts_with("/home/ada/.config"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigPlace {
+    /// The path of the file.
+    pub path: PathBuf,
+    /// Whether the file is the user's, and not that of the working folder.
+    pub is_users: bool,
 }
 
-/// Returns the `[prices]` sections alone, with each line at its own number.
-fn only_prices(text: &str) -> String {
-    let mut is_inside = false;
-    let mut kept = String::new();
-    for line in text.lines() {
-        let header = line.trim_start().strip_prefix('[');
-        if let Some(header) = header {
-            is_inside = header.starts_with("prices");
+impl ConfigPlace {
+    /// Returns whether the file exists.
+    ///
+    /// # Errors
+    /// An error with the path if that cannot be found out, such as for a lack of permission.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn exists(&self) -> Result<bool, ConfigError> {
+        match antiphon_fs::metadata(&self.path).await {
+            Ok(_) => Ok(true),
+            Err(err) if is_missing(&err) => Ok(false),
+            Err(err) => Err(ConfigError::unusable(&err)),
         }
-        match header.and_then(|header| header.strip_prefix("prices.")) {
-            Some(header) => kept.extend(["[", header]),
-            None if is_inside && header.is_none() => kept.push_str(line),
-            None => {}
-        }
-        kept.push('\n');
     }
-    kept
+
+    /// Reads the file; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// An error with the path for a file that exists and cannot be read, such as for a lack of permission.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn read(&self) -> Result<Option<String>, ConfigError> {
+        match antiphon_fs::read_to_string(&self.path).await {
+            Ok(text) => Ok(Some(text.text.into_owned())),
+            Err(err) if is_missing(&err) => Ok(None),
+            Err(err) => Err(ConfigError::unusable(&err)),
+        }
+    }
+}
+
+/// Returns the origin of a key in the nearest file that has it.
+pub(crate) fn origin_of(files: &[ConfigFile], key: &[&str]) -> Origin {
+    files.iter().find(|file| file.has(key)).map_or(Origin::Default, |file| file.origin(key))
+}
+
+/// Returns whether a file does not exist. A home that is a file, such as `/dev/null` in a container, has no folder for one either.
+fn is_missing(err: &antiphon_fs::Error) -> bool {
+    let source = std::error::Error::source(err).and_then(|source| source.downcast_ref::<std::io::Error>());
+    let is_no_folder = source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotADirectory);
+    err.kind() == ErrorKind::NotFound || is_no_folder
+}
+
+/// Returns the field that a message of the prices' parser rejects, and the known ones.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (field, rest) = message.strip_prefix("unknown field `")?.split_once('`')?;
+    Some((field, rest.split('`').skip(1).step_by(2).collect()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ConfigFile;
+    use super::{ConfigFile, Environment};
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
@@ -201,6 +309,42 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_name_is_answered_by_the_similar_one() {
+        check("[providers.x]\nkind = \"opnai\"\n", "a.toml:2: unknown kind; did you mean openai?");
+        check(
+            "[providers.x]\nkind = \"sk-secret\"\n",
+            "a.toml:2: unknown kind; known are openai, anthropic, gemini, ollama, llamacpp, compatible, offline",
+        );
+        check(
+            "[providers.x]\nschema = \"jsonschema\"\n",
+            "a.toml:2: unknown mode in schema; did you mean json_schema?",
+        );
+        check("[prices.lab.m]\noutput = 1\ninptu = 1\n", "a.toml:3: unknown key inptu; did you mean input?");
+        check(
+            "[prices.lab.\"m.1\"]\ninput = -1\n",
+            "a.toml:1: lab.m.1: a price must be a number of at least 0 and below 1,000,000",
+        );
+        check(
+            "[prices]\nlab = 3\n",
+            "a.toml:2: lab: not a table of models; write prices below [lab.\"MODEL\"]",
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_file_that_cannot_be_read_is_named() {
+        let places =
+            ConfigFile::places(&Environment::from_iter([("XDG_CONFIG_HOME", env!("CARGO_MANIFEST_DIR"))]));
+        let mut place = places[1].clone();
+        place.path = env!("CARGO_MANIFEST_DIR").into();
+        let err = place.read().await.unwrap_err().to_string();
+        assert!(err.contains(env!("CARGO_MANIFEST_DIR")) && err.starts_with("cannot read "), "{err}");
+        place.path.push("no-such-file.toml");
+        assert_eq!(place.read().await.unwrap(), None);
+        place.path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml/antiphon.toml").into();
+        assert_eq!(place.read().await.unwrap(), None, "a home that is a file has no configuration");
+    }
+
+    #[test]
     fn errors_have_their_line_and_no_value() {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
@@ -210,10 +354,6 @@ mod tests {
         check(
             "[defaults]\nmax_concurrency = \"sk-secret\"\n",
             "a.toml:2: wrong value: expected a whole number",
-        );
-        check(
-            "[providers.x]\nkind = \"opnai\"\n",
-            "a.toml:2: wrong value: expected one of `openai`, `anthropic`, `gemini`, `ollama`, `llamacpp`, `compatible`, `offline`",
         );
         check(
             "[providers.x]\nkind = \"openai\"\nkey_env = \"sk-secret\"\n",

@@ -14,10 +14,11 @@ use crate::cassette::Cassette;
 use crate::config_file::ConfigFile;
 use crate::environment::Environment;
 use crate::error::ConfigError;
+use crate::origin::Origin;
 use crate::provider::{ProviderSettings, known_names, named_provider};
 use crate::replay::replay;
 use crate::session::Session;
-use crate::settings::{Origin, Settings};
+use crate::settings::Settings;
 use crate::target::Target;
 
 /// The error of connecting to a provider.

@@ -6,7 +6,69 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use antiphon_engine::near_name;
 use secrecy::SecretString;
+
+use crate::config_file::ConfigFile;
+
+/// An environment variable that sets an option of all providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SettingVariable {
+    /// The variable's name.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub help: &'static str,
+}
+
+/// The environment variables that set options of all providers. Variables of keys and addresses are in the registry of
+/// `antiphon-providers`.
+pub const VARIABLES: [SettingVariable; 4] = [
+    SettingVariable {
+        name: "ANTIPHON_WORKERS",
+        help: "Maximum number of concurrent calls, and of concurrent files of fetch [default: auto]",
+    },
+    SettingVariable {
+        name: "ANTIPHON_TIMEOUT",
+        help: "Seconds without data after which a call times out [default: 30 for downloads, 120 for cloud models, 300 for \
+               other models]",
+    },
+    SettingVariable { name: "ANTIPHON_RETRY_MAX", help: "Maximum retries of a failed call [default: 5]" },
+    SettingVariable {
+        name: "ANTIPHON_POOL_SIZE",
+        help: "Size of the connection pool per server [default: 100]",
+    },
+];
+
+/// A variable that looks like a setting of Antiphon and is none, so that it has no effect. `Display` writes the warning.
+///
+/// ```
+/// use antiphon_connect::Environment;
+///
+/// let environment = Environment::from_iter([("ANTIPHON_WORKER", "8")]);
+/// assert_eq!(
+///     environment.unknown_variables(&[])[0].to_string(),
+///     "the environment variable ANTIPHON_WORKER has no effect; did you mean ANTIPHON_WORKERS?"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownVariable {
+    /// The variable's name.
+    pub name: String,
+    /// The known variable with the most similar name; `None` if none is similar.
+    pub near: Option<&'static str>,
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = || VARIABLES.map(|variable| variable.name).join(", ");
+        let advice = self
+            .near
+            .map_or_else(|| format!("known are {}", known()), |near| format!("did you mean {near}?"));
+        write!(f, "the environment variable {} has no effect; {advice}", self.name)
+    }
+}
 
 /// A snapshot of the environment variables, read once. Its `Debug` output shows names only, never values.
 ///
@@ -48,6 +110,35 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// Returns the variables that are not known and begin with `ANTIPHON`, or have a name that differs from a known one only in
+    /// case or underscores. A variable that an entry of `files` names for a key is known.
+    #[must_use]
+    pub fn unknown_variables(&self, files: &[ConfigFile]) -> Vec<UnknownVariable> {
+        let plain = |name: &str| name.to_ascii_uppercase().replace(['_', '-'], "");
+        let is_known = |name: &str| {
+            VARIABLES.iter().any(|variable| variable.name == name)
+                || files.iter().any(|file| file.has_key_in(name))
+        };
+        let is_meant = |name: &str| {
+            let name = plain(name);
+            name.starts_with("ANTIPHON") || VARIABLES.iter().any(|variable| plain(variable.name) == name)
+        };
+        let names = self.variables.keys().filter(|name| is_meant(name) && !is_known(name));
+        names.map(|name| UnknownVariable { name: name.clone(), near: near_variable(name) }).collect()
+    }
+}
+
+/// Returns the known variable whose name is most similar, without the common beginning, which would make all names similar.
+fn near_variable(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| {
+        name.to_ascii_uppercase().trim_start_matches("ANTIPHON").trim_start_matches('_').to_owned()
+    };
+    let known: Vec<String> = VARIABLES.iter().map(|variable| plain(variable.name)).collect();
+    let near = near_name(&plain(name), known.iter().map(String::as_str))?;
+    VARIABLES.iter().map(|variable| variable.name).find(|known| plain(known) == near)
+}
+
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
         Self { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
@@ -57,5 +148,40 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+    use crate::config_file::ConfigFile;
+
+    #[track_caller]
+    fn check(name: &str, expected: Option<&str>) {
+        let lab = "[providers.lab]\nkind = \"compatible\"\nkey_env = \"ANTIPHON_LAB_KEY\"\n";
+        let files = [ConfigFile::parse("a.toml", lab).unwrap()];
+        let environment = Environment::from_iter([(name, "planted")]);
+        let warnings: Vec<String> =
+            environment.unknown_variables(&files).iter().map(ToString::to_string).collect();
+        match expected {
+            Some(expected) => {
+                assert!(warnings.len() == 1 && warnings[0].contains(expected), "{name}: {warnings:?}");
+                assert!(warnings[0].contains(name) && !warnings[0].contains("planted"));
+            }
+            None => assert!(warnings.is_empty(), "{name}: {warnings:?}"),
+        }
+    }
+
+    #[test]
+    fn misspelt_variables_are_named_with_their_neighbour() {
+        check("ANTIPHON_WORKER", Some("did you mean ANTIPHON_WORKERS?"));
+        check("ANTIPHON_TIME_OUT", Some("did you mean ANTIPHON_TIMEOUT?"));
+        check("ANTIPHON_MAX_RETRY", Some("ANTIPHON_RETRY_MAX"));
+        check("antiphon_workers", Some("did you mean ANTIPHON_WORKERS?"));
+        check("ANTIPHONPOOLSIZE", Some("did you mean ANTIPHON_POOL_SIZE?"));
+        check("ANTIPHON_QQQ", Some("known are ANTIPHON_WORKERS, ANTIPHON_TIMEOUT"));
+        check("ANTIPHON_WORKERS", None);
+        check("ANTIPHON_LAB_KEY", None);
+        check("PATH", None);
     }
 }

@@ -15,8 +15,8 @@ use crate::config_file::ConfigFile;
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::flags::Flags;
+use crate::origin::{Origin, Sourced, in_entries, in_files};
 use crate::provider::{ProviderSettings, named_provider};
-use crate::settings::{Origin, Sourced, in_files};
 
 /// A fallback: a provider and its model, called if the providers before it cannot answer.
 ///
@@ -63,9 +63,7 @@ pub(crate) fn fallbacks(
     }
     let Some(Sourced { value: names, origin }) = named(flags, files, provider) else { return Ok(none) };
     let found: Result<Vec<_>, _> = names.iter().map(|name| fallback(name, &origin, env, files)).collect();
-    let is_flag = matches!(origin, Origin::Flag(_));
-    let found = found.map_err(|err: ConfigError| if is_flag { err.of_flags() } else { err })?;
-    Ok(Sourced::new(found, origin))
+    Ok(Sourced::new(found?, origin))
 }
 
 /// Returns the names of the fallbacks, each as `provider/model`, from the place that takes precedence; `None` if no place has
@@ -78,11 +76,9 @@ fn named(
     if let Some(named) = &flags.fallback {
         return Some(Sourced::new(named.clone(), Origin::Flag("--fallback-model")));
     }
-    let of_entry = |file: &ConfigFile| {
-        let name = &provider?.value.name;
-        file.content.providers.get(name)?.fallback.clone()
-    };
-    in_files(files, of_entry).or_else(|| in_files(files, |file| default_fallbacks(file, provider)))
+    let of_entry = || in_entries(files, &provider?.value.name, "fallback", |entry| entry.fallback.clone());
+    let default = |file: &ConfigFile| default_fallbacks(file, provider);
+    of_entry().or_else(|| in_files(files, &["defaults", "fallback"], default))
 }
 
 /// Returns the default fallbacks of a file. Those of its default provider are not used for another one that a flag names: it may
@@ -102,48 +98,46 @@ fn default_fallbacks(file: &ConfigFile, provider: Option<&Sourced<ProviderSettin
 fn parts<'a>(name: &'a str, origin: &Origin) -> Result<(&'a str, &'a str), ConfigError> {
     let parts = name.split_once('/').map(|(provider, model)| (provider.trim(), model.trim()));
     let whole = parts.filter(|(provider, model)| !provider.is_empty() && !model.is_empty());
-    whole.ok_or_else(|| {
-        ConfigError::new(format!(
-            "a fallback ({origin}) has no provider or no model: name both, as in anthropic/claude-haiku-4-5"
-        ))
-    })
+    let message = "a fallback has no provider or no model: name both, as in anthropic/claude-haiku-4-5";
+    whole.ok_or_else(|| origin.error(message))
 }
 
 /// Resolves one fallback with the settings of its provider.
 ///
 /// # Errors
-/// A name without a provider or a model, the errors of [`named_provider`], and the offline provider, which has no model.
-fn fallback(
+/// A name without a provider or a model, the errors of [`named_provider`], and the offline provider, which has no model. The
+/// message begins with the origin.
+pub(crate) fn fallback(
     name: &str,
     origin: &Origin,
     env: &Environment,
     files: &[ConfigFile],
 ) -> Result<FallbackSettings, ConfigError> {
     let (provider, model) = parts(name, origin)?;
-    let provider = named_provider(provider, env, files)?;
+    let provider = named_provider(provider, env, files).map_err(|err| err.at(origin))?;
     if provider.kind.is_offline {
         let message =
             format!("{} has no model and cannot be a fallback: name another provider", provider.name);
-        return Err(ConfigError::new(message));
+        return Err(origin.error(message));
     }
     Ok(FallbackSettings { provider, model: model.to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigFile, Environment, Flags};
+    use super::{ConfigError, ConfigFile, Environment, Flags};
     use crate::resolve;
 
     const LAB: &str = "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://lab/v1\"\n";
 
     /// Resolves the fallbacks with two files, the first of which is nearer.
-    fn found(flags: &Flags, files: [&str; 2]) -> Result<Vec<String>, String> {
+    fn found(flags: &Flags, files: [&str; 2]) -> Result<Vec<String>, ConfigError> {
         let [near, far] = files;
         let files = [
             ConfigFile::parse("near.toml", &format!("{near}{LAB}")).unwrap(),
             ConfigFile::parse("far.toml", far).unwrap(),
         ];
-        let settings = resolve(flags, &Environment::default(), &files).map_err(|err| err.to_string())?;
+        let settings = resolve(flags, &Environment::default(), &files)?;
         Ok(settings.fallback.value.iter().map(ToString::to_string).collect())
     }
 
@@ -178,11 +172,23 @@ mod tests {
     #[test]
     fn errors_about_fallbacks_name_their_origin() {
         let error = |name: &str| {
-            found(&Flags::default(), [&format!("[defaults]\nfallback = [\"{name}\"]\n"), ""]).unwrap_err()
+            let near = format!("[defaults]\nfallback = [\"{name}\"]\n");
+            found(&Flags::default(), [&near, ""]).unwrap_err().to_string()
         };
-        assert!(error("openai").starts_with("a fallback (near.toml) has no provider or no model"));
+        assert!(error("openai").starts_with("near.toml:2: a fallback has no provider or no model"));
         assert!(error("openai/").contains("no model"));
-        assert!(error("opanai/m").contains("did you mean openai?"));
+        assert_eq!(error("opanai/m"), "near.toml:2: unknown provider opanai; did you mean openai?");
         assert!(error("offline/m").contains("cannot be a fallback"));
+        let flags = Flags::default().provider("openai").fallback(vec!["opanai/m".to_owned()]);
+        let err = found(&flags, ["", ""]).unwrap_err();
+        assert!(err.is_of_flags());
+        assert_eq!(err.to_string(), "--fallback-model: unknown provider opanai; did you mean openai?");
+    }
+
+    #[test]
+    fn fallbacks_are_checked_even_where_they_are_not_used() {
+        let files = ["[providers.openai]\nfallback = [\"opanai/m\"]\n", ""];
+        let err = found(&Flags::default().offline(), files).unwrap_err().to_string();
+        assert_eq!(err, "near.toml:2: unknown provider opanai; did you mean openai?");
     }
 }

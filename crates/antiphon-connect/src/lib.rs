@@ -25,32 +25,44 @@
 
 mod build;
 mod cassette;
+mod check;
 mod config_file;
 mod connect;
+mod edit;
 mod environment;
 mod error;
+mod examination;
 mod fallback;
 mod flags;
+mod lines;
+mod listing;
+mod origin;
 mod pool;
 mod provider;
 mod replay;
 mod session;
+mod setting_key;
 mod settings;
 mod survey;
 mod target;
 
 pub use antiphon_providers::registry::Kind;
 pub use cassette::Cassette;
-pub use config_file::ConfigFile;
+pub use config_file::{ConfigFile, ConfigPlace};
 pub use connect::{ConnectError, ConnectErrorKind, connect, http_client, known_providers};
-pub use environment::Environment;
+pub use edit::{CONFIG_TEMPLATE, ConfigEdit};
+pub use environment::{Environment, SettingVariable, UnknownVariable, VARIABLES};
 pub use error::ConfigError;
+pub use examination::{Examination, ExaminedStep, StepState, examine};
 pub use fallback::FallbackSettings;
 pub use flags::Flags;
+pub use listing::{ListedSetting, list_settings};
+pub use origin::{Origin, Sourced};
 pub use pool::FewConnections;
 pub use provider::ProviderSettings;
 pub use session::Session;
-pub use settings::{Origin, Settings, Sourced, resolve};
+pub use setting_key::SettingKey;
+pub use settings::{Settings, resolve};
 pub use survey::{doctor, local_engines, models, near_models, pull};
 
 /// The README's code.

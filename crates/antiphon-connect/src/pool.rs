@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::settings::{Origin, Settings};
+use crate::origin::Origin;
+use crate::settings::Settings;
 
 /// The default size of the connection pool to one provider.
 const DEFAULT_CONNECTIONS: usize = 512;

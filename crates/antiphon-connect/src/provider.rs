@@ -17,13 +17,14 @@ use antiphon_engine::near_name;
 use antiphon_providers::local::EngineAddress;
 use antiphon_providers::registry::{self, Kind, Options};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
-use crate::config_file::ConfigFile;
+use crate::config_file::{ConfigFile, origin_of};
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::flags::Flags;
-use crate::settings::{Origin, Settings, Sourced, in_files};
+use crate::origin::{Origin, Sourced, in_entries, in_files};
+use crate::settings::Settings;
 
 /// The settings of one provider: its address, its key and its options.
 ///
@@ -54,6 +55,8 @@ pub struct ProviderSettings {
     pub key_env: Vec<String>,
     /// The key; `None` if it is not set.
     pub key: Option<SecretString>,
+    /// The environment variable from which the key was read; `None` if no variable has one.
+    pub key_variable: Option<String>,
     /// Whether a key, an address or a kind is configured.
     /// Other options, such as a timeout, do not count. The doctor reports a provider that is not configured as such, not as broken.
     pub is_configured: bool,
@@ -81,6 +84,7 @@ pub struct ProviderSettings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderEntry {
     /// The kind: the format of the API. Default: the registry's, for a name that it has.
+    #[serde(default, deserialize_with = "kind_by_name")]
     pub(crate) kind: Option<&'static Kind>,
     /// The server's address. Default: the environment's, else the kind's usual one.
     pub(crate) base_url: Option<String>,
@@ -104,6 +108,7 @@ pub(crate) struct ProviderEntry {
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
     /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words`.
+    #[serde(default, deserialize_with = "schema_by_name")]
     pub(crate) schema: Option<String>,
     /// The name of the request's field for the maximum number of tokens of an answer.
     pub(crate) token_limit: Option<String>,
@@ -122,7 +127,8 @@ impl ProviderSettings {
         let variable = kind.base_url_env.filter(|_| name == kind.name);
         let of_env = variable.and_then(|variable| env.get(variable.name));
         let base_url = of_env.map(str::to_owned).or(entry.base_url.clone());
-        let key = key_env.iter().find_map(|variable| env.secret(variable));
+        let key_variable = key_env.iter().find(|variable| env.get(variable).is_some()).cloned();
+        let key = key_variable.as_ref().and_then(|variable| env.secret(variable));
         Self {
             name: name.to_owned(),
             kind,
@@ -131,6 +137,7 @@ impl ProviderSettings {
             is_entered,
             base_url,
             key,
+            key_variable,
             key_env,
             entry,
         }
@@ -149,6 +156,7 @@ impl ProviderSettings {
                 base_url,
                 key_env: Vec::new(),
                 key: None,
+                key_variable: None,
                 is_configured: false,
                 is_entered: false,
                 entry: ProviderEntry::default(),
@@ -174,8 +182,7 @@ impl fmt::Debug for ProviderEntry {
 impl ProviderEntry {
     /// Sets the timeout of a whole call, and the options that only some kinds take.
     pub(crate) fn set(&self, options: &mut Options) {
-        let as_json =
-            |(name, value): (&String, &toml::Value)| Some((name.clone(), serde_json::to_value(value).ok()?));
+        let as_json = |(name, value): (&String, &toml::Value)| Some((name.clone(), json_of(value)?));
         options.call_timeout = self.call_timeout.and_then(|time| Duration::try_from_secs_f64(time).ok());
         options.route.clone_from(&self.route);
         options.context = self.context;
@@ -184,6 +191,12 @@ impl ProviderEntry {
         options.schema.clone_from(&self.schema);
         options.token_limit.clone_from(&self.token_limit);
         options.extra = self.extra.iter().filter_map(as_json).collect();
+    }
+
+    /// Returns the name of an extra field that JSON cannot represent: a date, or a number that is not finite; `None` if there is
+    /// none.
+    pub(crate) fn field_without_json(&self) -> Option<&str> {
+        self.extra.iter().find(|(_, value)| json_of(value).is_none()).map(|(name, _)| name.as_str())
     }
 
     /// Returns whether `key_env`, if it is set, can be a variable's name: upper-case letters, digits and `_`, unlike a key.
@@ -217,6 +230,50 @@ impl ProviderEntry {
     }
 }
 
+/// Returns a value as JSON; `None` for one that has a date, which JSON does not know, or a number that is not finite, which would
+/// become `null`.
+fn json_of(value: &toml::Value) -> Option<serde_json::Value> {
+    use serde_json::Value as Json;
+    Some(match value {
+        toml::Value::String(text) => Json::String(text.clone()),
+        toml::Value::Integer(number) => Json::from(*number),
+        toml::Value::Float(number) => Json::Number(serde_json::Number::from_f64(*number)?),
+        toml::Value::Boolean(is_true) => Json::Bool(*is_true),
+        toml::Value::Datetime(_) => return None,
+        toml::Value::Array(values) => Json::Array(values.iter().map(json_of).collect::<Option<_>>()?),
+        toml::Value::Table(fields) => {
+            let field = |(name, value): (&String, &toml::Value)| Some((name.clone(), json_of(value)?));
+            Json::Object(fields.iter().map(field).collect::<Option<_>>()?)
+        }
+    })
+}
+
+/// The modes of structured output that an entry can name.
+pub(crate) const SCHEMA_MODES: [&str; 3] = ["json_schema", "json_object", "words"];
+
+/// Reads the name of a kind. The error does not repeat it, since a secret may be in the wrong line.
+fn kind_by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static Kind>, D::Error> {
+    let name = String::deserialize(from)?;
+    let known: Vec<&str> = registry::kinds().iter().map(|kind| kind.name).collect();
+    let unknown = || de::Error::custom(format!("unknown kind; {}", similar(&name, &known)));
+    Kind::find(&name).map(Some).ok_or_else(unknown)
+}
+
+/// Reads the name of a mode of structured output.
+fn schema_by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(from)?;
+    if SCHEMA_MODES.contains(&name.as_str()) {
+        return Ok(Some(name));
+    }
+    Err(de::Error::custom(format!("unknown mode in schema; {}", similar(&name, &SCHEMA_MODES))))
+}
+
+/// Formats the advice for an unknown name: the known one that is similar, else all of them.
+pub(crate) fn similar(name: &str, known: &[&str]) -> String {
+    let near = near_name(name, known.iter().copied());
+    near.map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"))
+}
+
 /// Returns the settings of the named provider, if one is named. The address of `--base-url` overrides that of environment and
 /// files.
 ///
@@ -233,8 +290,10 @@ pub(crate) fn provider(
         return if flags.base_url.is_some() { Err(ConfigError::new(message).of_flags()) } else { Ok(None) };
     };
     let mut settings = named_provider(&name, env, files).map_err(|err| match origin {
+        // The flag is not named: the message is about its value.
         Origin::Flag(_) if entry_of(&name, files).is_none() => err.of_flags(),
-        _ => err,
+        Origin::Flag(_) => err,
+        _ => err.at(&origin),
     })?;
     settings.base_url = flags.base_url.clone().or(settings.base_url);
     Ok(Some(Sourced::new(settings, origin)))
@@ -246,7 +305,9 @@ fn chosen_name(flags: &Flags, files: &[ConfigFile]) -> Option<Sourced<String>> {
     match (&flags.provider, flags.offline) {
         (_, true) => Some(Sourced::new("offline".to_owned(), Origin::Flag("--offline"))),
         (Some(name), _) => Some(Sourced::new(name.clone(), Origin::Flag("--provider"))),
-        (None, _) => in_files(files, |file| file.content.defaults.provider.clone()),
+        (None, _) => {
+            in_files(files, &["defaults", "provider"], |file| file.content.defaults.provider.clone())
+        }
     }
 }
 
@@ -282,7 +343,7 @@ pub(crate) fn named_provider(
 ) -> Result<ProviderSettings, ConfigError> {
     let entry = entry_of(name, files);
     let kind = kind_of(name, entry.as_ref(), files)?;
-    check_timeouts(name, entry.as_ref())?;
+    check_timeouts(name, files)?;
     Ok(ProviderSettings::of_entry(name, kind, entry, env))
 }
 
@@ -298,37 +359,46 @@ fn kind_of(
         return Err(without_kind(name, entry.is_some(), files));
     };
     if registered.is_some_and(|registered| registered != kind) {
-        let message = format!(
-            "the name {name} is taken: a provider of another kind needs another name in antiphon.toml"
-        );
-        return Err(ConfigError::new(message));
+        let message = format!("the name {name} is taken: a provider of another kind needs another name");
+        return Err(place_of(name, "kind", files).error(message));
     }
     Ok(kind)
 }
 
 /// Creates the error of a name without a kind: an entry that lacks it, or a name that is in no file and not in the registry.
 fn without_kind(name: &str, is_entered: bool, files: &[ConfigFile]) -> ConfigError {
+    let names = known_names(files);
+    let known = || names.iter().map(String::as_str).filter(|known| *known != name);
     if is_entered {
-        return ConfigError::new(format!("the provider {name} needs a kind in antiphon.toml"));
+        let near = near_name(name, known());
+        let or = near.map(|near| format!(", or did you mean {near}?")).unwrap_or_default();
+        let message = format!("the provider {name} needs a kind, such as kind = \"compatible\"{or}");
+        return place_of(name, "kind", files).error(message);
     }
-    let known = known_names(files);
-    let near = near_name(name, known.iter().map(String::as_str));
-    let advice =
-        near.map_or(format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
-    ConfigError::new(format!("unknown provider {name}; {advice}"))
+    ConfigError::new(format!("unknown provider {name}; {}", similar(name, &known().collect::<Vec<_>>())))
+}
+
+/// Returns the place of an option in the nearest file that has it, else that of the provider's entry.
+pub(crate) fn place_of(name: &str, option: &str, files: &[ConfigFile]) -> Origin {
+    match origin_of(files, &["providers", name, option]) {
+        Origin::Default => origin_of(files, &["providers", name]),
+        exact => exact,
+    }
 }
 
 /// Checks both timeouts of an entry: a number of seconds above 0 that a [`Duration`] can hold, so neither infinite nor NaN.
-fn check_timeouts(name: &str, entry: Option<&ProviderEntry>) -> Result<(), ConfigError> {
+fn check_timeouts(name: &str, files: &[ConfigFile]) -> Result<(), ConfigError> {
     let is_positive = |seconds: &f64| *seconds > 0.0 && Duration::try_from_secs_f64(*seconds).is_ok();
-    let mut time_outs = entry.into_iter().flat_map(|entry| [entry.timeout, entry.call_timeout]).flatten();
-    if let Some(seconds) = time_outs.find(|seconds| !is_positive(seconds)) {
-        let message = format!(
-            "invalid timeout of {seconds} s (the provider {name} in antiphon.toml): it must be positive"
-        );
-        return Err(ConfigError::new(message));
+    let timeouts = [
+        in_entries(files, name, "timeout", |entry| entry.timeout),
+        in_entries(files, name, "call_timeout", |entry| entry.call_timeout),
+    ];
+    match timeouts.into_iter().flatten().find(|timeout| !is_positive(&timeout.value)) {
+        Some(Sourced { value, origin }) => {
+            Err(origin.error(format!("invalid timeout of {value} s: it must be positive")))
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Returns the variables in which the key is looked up: the entry's, else those of the vendor in the registry, else the kind's.
@@ -360,6 +430,22 @@ mod tests {
         settings.provider.unwrap().value.entry.set(&mut set);
         assert_eq!(set.call_timeout.map(|time| time.as_secs()), Some(7_200));
         let err = options("[providers.ollama]\ncall_timeout = 0\n").unwrap_err().to_string();
-        assert_eq!(err, "invalid timeout of 0 s (the provider ollama in antiphon.toml): it must be positive");
+        assert_eq!(err, "a.toml:2: invalid timeout of 0 s: it must be positive");
+    }
+
+    #[test]
+    fn the_key_names_the_variable_that_it_was_read_from() {
+        let env = Environment::from_iter([("GEMINI_API_KEY", " "), ("GOOGLE_API_KEY", "k")]);
+        let settings = resolve(&Flags::default().provider("gemini"), &env, &[]).unwrap();
+        let gemini = settings.provider.unwrap().value;
+        assert_eq!((gemini.key_variable.as_deref(), gemini.key_env.len()), (Some("GOOGLE_API_KEY"), 2));
+    }
+
+    #[test]
+    fn the_default_provider_of_a_file_is_checked_at_its_line() {
+        let file = ConfigFile::parse("a.toml", "[defaults]\nprovider = \"opanai\"\n").unwrap();
+        let err = resolve(&Flags::default(), &Environment::default(), &[file]).unwrap_err();
+        assert!(!err.is_of_flags());
+        assert_eq!(err.to_string(), "a.toml:2: unknown provider opanai; did you mean openai?");
     }
 }

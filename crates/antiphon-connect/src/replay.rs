@@ -12,9 +12,10 @@ use antiphon_providers::registry::Built;
 
 use crate::build::build;
 use crate::connect::{ConnectError, is_handed_on};
+use crate::origin::{Origin, Sourced};
 use crate::provider::ProviderSettings;
 use crate::session::Session;
-use crate::settings::{Origin, Settings, Sourced};
+use crate::settings::Settings;
 use crate::target::{PriceOf, Target};
 
 /// A folder of cassettes that replaces all providers.

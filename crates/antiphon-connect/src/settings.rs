@@ -5,7 +5,6 @@
 //! file, for example, is meant for the provider of that file and not for one that a flag names.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,12 +13,15 @@ use antiphon_providers::prices::Prices;
 use antiphon_providers::{SecretString, registry};
 
 use crate::cassette::Cassette;
-use crate::config_file::ConfigFile;
+use crate::check::check;
+use crate::config_file::{ConfigFile, origin_of};
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::fallback::{FallbackSettings, fallbacks};
 use crate::flags::Flags;
-use crate::provider::{ProviderEntry, ProviderSettings, known_names, named_provider, provider};
+use crate::origin::{Origin, Sourced, in_entries, in_files};
+use crate::provider::{ProviderSettings, known_names, named_provider, provider};
+use crate::setting_key::SettingKey;
 
 /// The resolved configuration: flags over environment over files over defaults, each value with its origin.
 ///
@@ -74,55 +76,6 @@ pub struct Settings {
     pub openai_url: Option<String>,
 }
 
-/// A value and its origin.
-///
-/// The origin is kept for messages, so that a user finds the place to change, and for precedence: a value of a flag is an explicit
-/// wish, which a default of the configuration is not.
-///
-/// ```
-/// use antiphon_connect::{Environment, Flags, Origin, resolve};
-///
-/// let environment = Environment::from_iter([("ANTIPHON_WORKERS", "8")]);
-/// let settings = resolve(&Flags::default(), &environment, &[])?;
-/// let most = settings.max_concurrency.ok_or("no concurrency limit")?;
-/// assert_eq!((most.value, most.origin.to_string().as_str()), (8, "environment variable ANTIPHON_WORKERS"));
-/// assert_eq!(settings.out.origin, Origin::Default);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Sourced<T> {
-    /// The value.
-    pub value: T,
-    /// The origin of the value.
-    pub origin: Origin,
-}
-
-/// The origin of a value, from the highest precedence to the lowest. `Display` writes it for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// A flag of the command line, by its name.
-    Flag(&'static str),
-    /// An environment variable, by its name.
-    Environment(&'static str),
-    /// A configuration file, by its path.
-    File(String),
-    /// The default: no one set the value.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(name) => f.write_str(name),
-            Self::Environment(name) => write!(f, "environment variable {name}"),
-            Self::File(path) => f.write_str(path),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
 impl Settings {
     /// Returns the maximum number of concurrent runs of one command: 4, unless a concurrency limit is set.
     /// Runs of one provider share its adaptive limiter, so more of them do not send more calls than it allows.
@@ -153,13 +106,6 @@ impl Settings {
     }
 }
 
-impl<T> Sourced<T> {
-    /// Creates a value with its origin.
-    pub(crate) fn new(value: T, origin: Origin) -> Self {
-        Self { value, origin }
-    }
-}
-
 /// Resolves the settings: a flag overrides the environment, which overrides files, which override the defaults. Of two files, the
 /// earlier one in the list overrides the later one. Reads nothing from the system.
 ///
@@ -167,14 +113,19 @@ impl<T> Sourced<T> {
 /// not contacted, and whether it has the model or a key is found by [`connect`](fn@crate::connect).
 ///
 /// # Errors
-/// An unknown provider, a number that is malformed or out of range, or an address without a provider.
+/// An unknown provider, a number that is malformed or out of range, or an address without a provider; also any mistake in a file,
+/// even in the entry of a provider that these settings do not use: an option that its kind does not have, a wrong route, or prices
+/// of an unknown provider. The message begins with file and line, and names a similar name that is known.
 pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result<Settings, ConfigError> {
+    check(files)?;
     let max_cost = max_cost(flags, files)?;
     let max_retries = max_retries(env, files)?;
     let pool_size = pool_size(env)?;
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
     let provider = provider(flags, env, files)?;
-    let named = in_files(files, |file| entry_in(file, provider.as_ref())?.timeout);
+    let named = provider
+        .as_ref()
+        .and_then(|named| in_entries(files, &named.value.name, "timeout", |entry| entry.timeout));
     let token_timeout = seconds.or(named).map(duration).transpose()?;
     Ok(Settings {
         model: model(flags, files, provider.as_ref()),
@@ -198,7 +149,8 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
 /// Returns the maximum number of retries: that of the environment, else of the nearest file, else the default.
 fn max_retries(env: &Environment, files: &[ConfigFile]) -> Result<Sourced<u32>, ConfigError> {
     let named = number(env, "ANTIPHON_RETRY_MAX")?;
-    let named = named.or_else(|| in_files(files, |file| file.content.retry.max_retries));
+    let named =
+        named.or_else(|| in_files(files, &["retry", "max_retries"], |file| file.content.retry.max_retries));
     Ok(named.unwrap_or(Sourced::new(MAX_RETRIES, Origin::Default)))
 }
 
@@ -209,14 +161,6 @@ fn pool_size(env: &Environment) -> Result<Sourced<usize>, ConfigError> {
         return Err(ConfigError::new("invalid ANTIPHON_POOL_SIZE \"0\": it must be a whole number from 1"));
     }
     Ok(size)
-}
-
-/// Returns the entry of the named provider in one file.
-fn entry_in<'a>(
-    file: &'a ConfigFile,
-    provider: Option<&Sourced<ProviderSettings>>,
-) -> Option<&'a ProviderEntry> {
-    file.content.providers.get(&provider?.value.name)
 }
 
 /// Returns the model: the flag's, else that of the provider's own entry, else the default of a file. A file's default model
@@ -231,15 +175,18 @@ fn model(
     let is_for_it = |file: &ConfigFile| {
         flagged.is_none_or(|named| file.content.defaults.provider.as_ref() == Some(&named.value.name))
     };
-    flag.or_else(|| in_files(files, |file| entry_in(file, provider)?.model.clone()))
-        .or_else(|| in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file))))
+    let of_entry = || in_entries(files, &provider?.value.name, "model", |entry| entry.model.clone());
+    let default = |file: &ConfigFile| file.content.defaults.model.clone().filter(|_| is_for_it(file));
+    flag.or_else(of_entry).or_else(|| in_files(files, &["defaults", "model"], default))
 }
 
 /// Returns the folder for results: the flag's, else that of the nearest file, else the default.
 fn out(flags: &Flags, files: &[ConfigFile]) -> Sourced<PathBuf> {
     let flag = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
-    flag.or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
-        .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default))
+    flag.or_else(|| {
+        in_files(files, &["output", "dir"], |file| file.content.output.dir.clone().map(PathBuf::from))
+    })
+    .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default))
 }
 
 /// Returns the settings of the discoverable engines, from environment and files.
@@ -256,22 +203,10 @@ fn engines(
 /// Returns the shipped prices, overridden by those of the files.
 fn prices(files: &[ConfigFile]) -> Result<Prices, ConfigError> {
     let prices = files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone()));
-    match prices.half_priced() {
-        Some((vendor, model)) => {
-            let message =
-                format!("[prices.{vendor}.\"{model}\"] in antiphon.toml needs both input and output");
-            Err(ConfigError::new(message))
-        }
-        None => Ok(prices),
-    }
-}
-
-/// Returns the first value that a file has, with the file as its origin. Files are sorted from the nearest to the farthest.
-pub(crate) fn in_files<T>(
-    files: &[ConfigFile],
-    value: impl Fn(&ConfigFile) -> Option<T>,
-) -> Option<Sourced<T>> {
-    files.iter().find_map(|file| Some(Sourced::new(value(file)?, Origin::File(file.path.clone()))))
+    let Some((vendor, model)) = prices.half_priced() else { return Ok(prices) };
+    let key = ["prices", vendor, model];
+    let message = format!("{} needs both input and output", SettingKey::of(&key));
+    Err(origin_of(files, &key).error(message))
 }
 
 /// Returns the concurrency limit; `None` for adaptive concurrency.
@@ -285,7 +220,9 @@ fn max_concurrency(
         None => number(env, "ANTIPHON_WORKERS")?,
         flag => flag,
     };
-    let most = named.or_else(|| in_files(files, |file| file.content.defaults.max_concurrency));
+    let most = named.or_else(|| {
+        in_files(files, &["defaults", "max_concurrency"], |file| file.content.defaults.max_concurrency)
+    });
     if let Some(none) = most.as_ref().filter(|most| most.value == 0) {
         let message =
             format!("invalid max_concurrency 0 ({}): it must be a whole number from 1", none.origin);
@@ -297,7 +234,8 @@ fn max_concurrency(
 /// Returns the budget in millionths of a US dollar.
 fn max_cost(flags: &Flags, files: &[ConfigFile]) -> Result<Option<Sourced<u64>>, ConfigError> {
     let flag = flags.max_cost.map(|value| Sourced::new(value, Origin::Flag("--max-cost")));
-    let dollars = flag.or_else(|| in_files(files, |file| file.content.defaults.max_cost));
+    let dollars =
+        flag.or_else(|| in_files(files, &["defaults", "max_cost"], |file| file.content.defaults.max_cost));
     let Some(Sourced { value, origin }) = dollars else { return Ok(None) };
     if !(0.0..1e9).contains(&value) {
         return Err(ConfigError::new(format!(
@@ -334,7 +272,7 @@ fn number<T: Number>(env: &Environment, name: &'static str) -> Result<Option<Sou
     let value = text
         .parse()
         .map_err(|_| ConfigError::new(format!("invalid {name} {text:?}: it must be {}", T::EXPECTED)))?;
-    Ok(Some(Sourced::new(value, Origin::Environment(name))))
+    Ok(Some(Sourced::new(value, Origin::of_variable(name))))
 }
 
 /// Converts seconds, of which fractions are allowed, to a duration.
@@ -369,7 +307,6 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::{ConfigFile, Environment, Flags, Origin, resolve};
-    use crate::build::build;
 
     fn file(path: &str, text: &str) -> ConfigFile {
         ConfigFile::parse(path, text).unwrap()
@@ -386,11 +323,15 @@ mod tests {
         let model = settings.model.unwrap();
         assert_eq!(
             (model.value.as_str(), model.origin),
-            ("near", Origin::File("./antiphon.toml".to_owned()))
+            ("near", Origin::File { path: "./antiphon.toml".to_owned(), line: 2 })
         );
         let most = settings.max_concurrency.unwrap();
-        assert_eq!((most.value, most.origin), (9, Origin::Environment("ANTIPHON_WORKERS")));
-        assert_eq!((settings.max_retries.value, settings.out.origin), (7, Origin::Default));
+        assert_eq!((most.value, most.origin), (9, Origin::of_variable("ANTIPHON_WORKERS")));
+        assert_eq!(
+            (settings.max_retries.value, settings.max_retries.origin.to_string()),
+            (7, "./antiphon.toml:4".to_owned())
+        );
+        assert_eq!(settings.out.origin, Origin::Default);
         assert_eq!(settings.token_timeout.unwrap().value.as_millis(), 1500);
         // The default model of one provider is not that of another.
         let other = resolve(&Flags::default().provider("anthropic"), &env, &files).unwrap();
@@ -434,10 +375,8 @@ mod tests {
         assert_eq!((openai.base_url.as_deref(), openai.key.is_some()), (Some("https://proxy/v1"), true));
         assert_eq!(settings.model.unwrap().value, "gpt-6-luna");
         let idle = [file("a.toml", "[providers.openai]\nheaders = { x-team = \"sk-not-to-be-shown\" }\n")];
-        let settings = resolve(&Flags::default().provider("openai"), &env, &idle).unwrap();
-        let idle = settings.provider.clone().unwrap().value;
-        let err = build(&settings, &idle).unwrap_err().to_string();
-        assert_eq!(err, "the provider openai is of the kind openai and has no headers");
+        let err = resolve(&Flags::default().provider("openai"), &env, &idle).unwrap_err().to_string();
+        assert_eq!(err, "a.toml:2: the provider openai is of the kind openai and has no headers");
         assert!(!format!("{idle:?}").contains("not-to-be-shown"));
     }
 

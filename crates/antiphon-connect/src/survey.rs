@@ -3,7 +3,7 @@
 //! Servers are asked concurrently, so that one that does not answer delays a survey by its own timeout only.
 
 use antiphon_engine::near_name;
-use antiphon_llm::{CallContext, Error as LlmError, ErrorKind, Provider};
+use antiphon_llm::{CallContext, Error as LlmError, ErrorKind, Model, Provider};
 use antiphon_providers::checkup::{Checkup, LocalEngine, ProviderModels, Subject};
 use antiphon_providers::registry::{Options, PullProgress, puller};
 use futures_util::future::join_all;
@@ -31,9 +31,13 @@ pub async fn doctor(
     let checkups = providers.iter().map(|(name, named)| async move {
         let named = match named {
             Ok(named) => located(settings, named).await,
-            Err(err) => return Checkup::misconfigured(name, err.to_string()).advice("check antiphon.toml"),
+            Err(err) => {
+                return Checkup::misconfigured(name, err.to_string()).advice("correct it in antiphon.toml");
+            }
         };
-        let subject = Subject::new(name, named.kind).key_env(&named.key_env).configured(named.is_configured);
+        // A rejected key is that of the variable from which it was read.
+        let variables = named.key_variable.clone().map_or(named.key_env.clone(), |variable| vec![variable]);
+        let subject = Subject::new(name, named.kind).key_env(&variables).configured(named.is_configured);
         subject.chosen(chosen == Some(name)).examine(build(settings, &named).map_err(Into::into)).await
     });
     join_all(checkups).await
@@ -62,11 +66,16 @@ pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectE
 /// A dropped call changes nothing.
 pub async fn near_models(session: &Session) -> Vec<String> {
     let listed = session.provider.models(&CallContext::default()).await.unwrap_or_default();
+    similar_models(&session.model, &listed)
+}
+
+/// Returns at most three of the listed models that write text and have a similar name, the most similar first.
+pub(crate) fn similar_models(model: &str, listed: &[Model]) -> Vec<String> {
     let mut names: Vec<String> =
-        listed.into_iter().filter(|model| model.answers).map(|model| model.id).collect();
+        listed.iter().filter(|model| model.answers).map(|model| model.id.clone()).collect();
     let mut near = Vec::new();
     while near.len() < 3
-        && let Some(name) = near_name(&session.model, names.iter().map(String::as_str)).map(str::to_owned)
+        && let Some(name) = near_name(model, names.iter().map(String::as_str)).map(str::to_owned)
     {
         names.retain(|other| *other != name);
         near.push(name);

@@ -58,7 +58,7 @@ pub(crate) enum PriceOf {
 impl PriceOf {
     /// Returns the prices of a live provider. A model that a local engine forwards to a cloud is not free; its price is known only
     /// if the table has the vendor.
-    fn live(settings: &Settings, built: &Built, is_remote: bool) -> Self {
+    pub(crate) fn live(settings: &Settings, built: &Built, is_remote: bool) -> Self {
         match (&built.price_vendor, built.is_local && !is_remote) {
             (_, true) => Self::Nothing,
             (Some(vendor), _) => Self::Table(Arc::new(settings.prices.clone()), vendor.clone()),

@@ -162,7 +162,7 @@ async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
         Command::Local(args) => local::run(args, talk).await,
         Command::Experiment(args) => Box::pin(experiment::run(args, talk)).await,
         Command::Runs(args) => Box::pin(runs::run(args, talk)).await,
-        Command::Config(args) => config::run(args).await,
+        Command::Config(args) => config::run(args, talk).await,
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::pages(dir.as_deref()).await,
     }

@@ -16,7 +16,7 @@
 //! | delete runs | [`Workspace::delete`], [`Workspace::prune`] |
 //! | keep documents and settings together | [`Experiments`] |
 //! | fetch documents | [`fetch_document`] for one, [`fetch`] for many |
-//! | look at providers | [`doctor`], [`models`], [`local_engines`] |
+//! | look at providers | [`doctor`], [`examine`], [`models`], [`local_engines`] |
 //!
 //! A request is data, so another process can continue its run; everything that belongs to this process, such as
 //! callbacks and cancellation tokens, is in the [`Watch`]. All operations are safe to call concurrently, on one
@@ -40,7 +40,9 @@ mod start;
 mod stop_notice;
 mod workspace;
 
-pub use antiphon_connect::{doctor, local_engines, models, near_models, pull};
+pub use antiphon_connect::{
+    Examination, ExaminedStep, StepState, doctor, examine, local_engines, models, near_models, pull,
+};
 pub use antiphon_engine::{Change, CurrentStatus, ResultRow, RunDiff, RunEvent, RunInfo, RunLimits};
 pub use antiphon_http::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 pub use antiphon_pipeline::experiment::{ExperimentInfo, PastRun};

@@ -3,6 +3,7 @@
 //! | to | use |
 //! |---|---|
 //! | read the configuration | [`ConfigFile::load_all`], [`Environment::read`], [`Flags`], [`resolve`] |
+//! | show and change it | [`list_settings`], [`ConfigEdit`] |
 //! | connect to a provider | [`connect`](fn@connect), which returns a [`Session`] |
 //! | record or replay answers | [`Cassette`] |
 //! | run tasks with limits and priorities | [`Runner`], [`gather`] |
@@ -12,9 +13,10 @@
 //! Nothing here reads the environment of the process but [`Environment::read`].
 
 pub use antiphon_connect::{
-    Cassette, ConfigError, ConfigFile, ConnectError, ConnectErrorKind, Environment, FallbackSettings,
-    FewConnections, Flags, Kind, Origin, ProviderSettings, Session, Settings, Sourced, connect, http_client,
-    known_providers, resolve,
+    CONFIG_TEMPLATE, Cassette, ConfigEdit, ConfigError, ConfigFile, ConfigPlace, ConnectError,
+    ConnectErrorKind, Environment, FallbackSettings, FewConnections, Flags, Kind, ListedSetting, Origin,
+    ProviderSettings, Session, SettingKey, SettingVariable, Settings, Sourced, UnknownVariable, VARIABLES,
+    connect, http_client, known_providers, list_settings, resolve,
 };
 #[cfg(feature = "otel")]
 pub use antiphon_otel::{Telemetry, TelemetryError};

@@ -100,8 +100,9 @@ fn located(options: &Options) -> Result<Vendor, Error> {
         (Some(vendor), Some(url)) => vendor.base_url(url),
         (None, Some(url)) => Vendor::new(name, url),
         (None, None) => {
-            let message =
-                format!("the provider {name} needs an address: add --base-url http://localhost:8080/v1");
+            let message = format!(
+                "the provider {name} has no address. Add one, such as --base-url http://localhost:8080/v1"
+            );
             Err(Error::new(ErrorKind::InvalidRequest, message))
         }
     }

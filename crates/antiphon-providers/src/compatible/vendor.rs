@@ -168,10 +168,10 @@ impl Vendor {
 
     /// Returns the mistake in `auth`, if there is one.
     fn auth_mistake(&self) -> Option<String> {
-        let auth = self.auth.as_deref().filter(|auth| *auth != "bearer" && header_of(auth).is_none())?;
-        Some(format!(
-            "auth is {auth:?}, and must be \"bearer\" or \"header:NAME\": a key is never sent in an address"
-        ))
+        // Without the value: someone may have put the key there.
+        let auth = self.auth.as_deref().filter(|auth| *auth != "bearer" && header_of(auth).is_none());
+        let message = "auth must be \"bearer\" or \"header:NAME\": a key is never sent in an address";
+        auth.map(|_| message.to_owned())
     }
 
     /// Returns the mistake in `schema`, if there is one.

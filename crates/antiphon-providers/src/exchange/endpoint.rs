@@ -32,6 +32,8 @@ pub(crate) struct Endpoint {
     /// The address to which paths are appended, as [`checked_base_url`] returns it: without a trailing slash.
     pub(crate) base_url: String,
     pub(crate) auth: Auth,
+    /// The environment variable from which the key was read, for the error of a rejected key.
+    pub(crate) key_variable: Option<String>,
     /// Headers of every request; none of them is a secret.
     pub(crate) headers: Vec<(String, String)>,
     /// The maximum time to the first token and between two of them.
@@ -66,6 +68,7 @@ impl Endpoint {
             vendor: vendor.to_owned(),
             base_url: base_url.into(),
             auth: Auth::default(),
+            key_variable: None,
             headers: Vec::new(),
             token_timeout,
             call_timeout: None,
@@ -90,6 +93,7 @@ impl Endpoint {
     /// the options.
     pub(crate) fn configure(&mut self, options: &Options) {
         options.name.clone_into(&mut self.vendor);
+        self.key_variable.clone_from(&options.key_variable);
         self.token_timeout = options.token_timeout.unwrap_or(self.token_timeout);
         self.call_timeout = options.call_timeout.or(self.call_timeout);
         self.max_connections = options.max_connections.unwrap_or(self.max_connections);
@@ -122,10 +126,11 @@ impl Endpoint {
 /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
 pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String, Error> {
     let invalid = |why: &str| {
-        let message = format!("the base URL {why}. Use one such as http://localhost:8080{default_path}");
+        let message =
+            format!("{}: {why}. Write it as in http://HOST:PORT{default_path}", unusable_name(text));
         Error::new(ErrorKind::InvalidRequest, message)
     };
-    let url = Url::parse(text).map_err(|err| invalid(&format!("cannot be read ({err})")))?;
+    let url = Url::parse(text).map_err(|err| invalid(&format!("it cannot be read ({err})")))?;
     if let Some(why) = unusable(&url) {
         return Err(invalid(why));
     }
@@ -139,16 +144,27 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
     })
 }
 
+/// Returns the beginning of the error of an address, with the address itself, unless it may be or contain a key.
+fn unusable_name(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
+    // A key that was pasted in place of an address has no colon.
+    if text.len() <= 80 && text.contains(':') && text.chars().all(is_plain) {
+        format!("cannot use the base URL {text:?}")
+    } else {
+        "cannot use the base URL".to_owned()
+    }
+}
+
 /// Returns the reason why an address cannot be a base URL, if there is one.
 fn unusable(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Some("must begin with http:// or https:// and a host");
+        return Some("it must begin with http:// or https:// and a host");
     }
     let has_more = !url.username().is_empty()
         || url.password().is_some()
         || url.query().is_some()
         || url.fragment().is_some();
-    has_more.then_some("must have no user, password, query or fragment: a key belongs in the environment")
+    has_more.then_some("it must have no user, password, query or fragment: a key belongs in the environment")
 }
 
 #[cfg(test)]
@@ -158,6 +174,30 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
         assert_eq!(checked_base_url(text, "/v1").ok().as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn errors_name_the_address_and_no_key() {
+        let error = |text: &str| checked_base_url(text, "/v1").unwrap_err().to_string();
+        assert_eq!(
+            error("localhost:8080"),
+            "cannot use the base URL \"localhost:8080\": it must begin with http:// or https:// and a host. Write it as in \
+             http://HOST:PORT/v1"
+        );
+        for text in ["http://u:planted@h/v1", "http://h/v1?key=planted", "sk planted"] {
+            let err = error(text);
+            assert!(err.starts_with("cannot use the base URL: it ") && !err.contains("planted"), "{err}");
+        }
+    }
+
+    #[cfg(all(feature = "_cloud", feature = "_own"))]
+    #[test]
+    fn the_registry_knows_the_default_timeouts() {
+        for kind in crate::registry::kinds().iter().filter(|kind| !kind.is_offline) {
+            let is_cloud = kind.price_vendor.is_some();
+            let expected = if is_cloud { super::CLOUD_TIMEOUT } else { super::OWN_TIMEOUT };
+            assert_eq!(kind.default_token_timeout(), expected, "{kind}");
+        }
     }
 
     #[test]

@@ -379,7 +379,9 @@ impl Link {
         info!("{place}: {status}");
         // Vendors bill answers, and an error with its own status and a complete body has none.
         let billed = if body.is_some() { Billed::No } else { fault.billed_before_words() };
-        Error::new(fault.kind, format!("{place}: {status}: {}", self.cleaned(&fault.message)))
+        let of_key = self.endpoint.key_variable.as_ref().filter(|_| fault.kind == ErrorKind::Auth);
+        let of_key = of_key.map(|name| format!(" (the key is that of {name})")).unwrap_or_default();
+        Error::new(fault.kind, format!("{place}: {status}: {}{of_key}", self.cleaned(&fault.message)))
             .with_billed(billed)
             .with_request_id(request_id)
             .with_limits(fault.limits.map_or(limits, |limits| *limits))

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use antiphon_llm::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer, de};
@@ -114,6 +115,13 @@ impl Kind {
     #[must_use]
     pub fn has_several_ports(&self) -> bool {
         self.server(self.name).is_some_and(|server| server.ports.len() > 1)
+    }
+
+    /// Returns the default maximum time to the first token, and between two tokens: 120 s for a vendor's own service, whose
+    /// reasoning models send nothing while they reason, and 300 s for a server that users run themselves.
+    #[must_use]
+    pub fn default_token_timeout(&self) -> Duration {
+        if self.price_vendor.is_some() { Duration::from_secs(120) } else { Duration::from_secs(300) }
     }
 
     /// Returns the engine of this kind that has a provider's name; if there is none, the kind's own engine.

@@ -24,6 +24,8 @@ pub struct Options {
     /// The environment variables in which the caller looked up the key. They are named in the error for a missing key; for the
     /// kind `compatible`, a name here also means that a key is needed.
     pub key_env: Vec<String>,
+    /// The environment variable from which the key was read, which the error for a rejected key names. Default: none is named.
+    pub key_variable: Option<String>,
     /// The maximum time to the first token, and between two tokens. Default: 120 s for clouds, 300 s for other servers.
     pub token_timeout: Option<Duration>,
     /// The maximum time of a whole call, from the request to the end of its answer. Default: three times the token time-out, plus

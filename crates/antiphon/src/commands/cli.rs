@@ -8,6 +8,7 @@
 //! start a run, `LimitArgs` for the limits, `OutArgs` for the output folder. Their methods return the plain data of the
 //! operations.
 
+mod config;
 mod content;
 mod experiment;
 mod help;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::config::{ConfigArgs, ConfigCommand, DoctorArgs, FileArgs};
 pub(super) use self::content::ContentArgs;
 pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
 use self::help::LongHelp;
@@ -112,13 +114,15 @@ pub(super) enum Command {
     ///
     /// Without --provider, lists the models of the local engines that answer.
     Models(ModelsArgs),
-    /// Check all providers: keys, addresses, models and local engines, with advice on what is missing.
+    /// Check all providers, or one step by step, with advice on what is missing.
     ///
-    /// Providers are checked concurrently, for at most 5 seconds. No model is called, so the check costs nothing.
+    /// All providers are checked concurrently, for at most 5 seconds: keys, addresses, models and local engines. One provider is
+    /// checked step by step: its configuration and key, name resolution, connection with TLS, whether it accepts the key and has
+    /// the model, and whether the price is known. No model is called, so the check costs nothing.
     Doctor(DoctorArgs),
     /// Show local engines and their models, and fetch models
     Local(LocalArgs),
-    /// Show the effective configuration
+    /// Show, get and set the settings of antiphon.toml
     Config(ConfigArgs),
     /// Print a shell script that completes commands and flags
     Completions {
@@ -147,7 +151,8 @@ impl Command {
             Self::Doctor(args) => args.json,
             Self::Local(args) => args.command.wants_json(),
             Self::Runs(args) => args.command.wants_json(),
-            Self::Simulate(_) | Self::Config(_) | Self::Completions { .. } | Self::Man { .. } => false,
+            Self::Config(args) => args.command.wants_json(),
+            Self::Simulate(_) | Self::Completions { .. } | Self::Man { .. } => false,
         }
     }
 }
@@ -315,14 +320,6 @@ pub(super) struct ModelsArgs {
 const KEYS: LongHelp = LongHelp::Providers;
 
 #[derive(Debug, Args)]
-#[command(after_long_help = KEYS)]
-pub(super) struct DoctorArgs {
-    /// Print one JSON document on stdout
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct LocalArgs {
     #[command(subcommand)]
     pub(super) command: LocalCommand,
@@ -358,22 +355,6 @@ impl LocalCommand {
             Self::Pull { .. } => false,
         }
     }
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ConfigArgs {
-    #[command(subcommand)]
-    pub(super) command: ConfigCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ConfigCommand {
-    /// Print the effective settings
-    Show {
-        /// Print the origin of each setting, too
-        #[arg(long)]
-        origin: bool,
-    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

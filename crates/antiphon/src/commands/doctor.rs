@@ -12,22 +12,30 @@
 //!
 //! Exit codes: 0 if no provider failed; 3 if one has a wrong configuration, key or account; else 4. Ctrl-C ends the
 //! command.
+//!
+//! `doctor PROVIDER` checks one provider step by step. Its lines have the marks `ok`, `--` for a step that was not made, `!` for a
+//! restriction with which runs work, and `!!` for the step that failed. With `--json`, the document of the same schema has
+//! the steps in `steps`. Exit codes: 0; 3 for the configuration, the key, the account or the model; else 5.
 
 use antiphon_llm::{ErrorKind, Health};
 use antiphon_providers::registry;
 use serde_json::json;
 
 use super::cli::DoctorArgs;
-use super::error::{CONFIG, CommandError, OK, SOME_FAILED};
+use super::error::{ALL_FAILED, CONFIG, CommandError, OK, SOME_FAILED};
 use super::front::Front;
 use super::output::{self, Talk};
 use super::progress::counted;
-use crate::operations::{self, Checkup, CheckupResult};
-use crate::runtime::{Flags, ProviderSettings, known_providers};
+use crate::operations::{self, Checkup, CheckupResult, Examination, ExaminedStep, StepState};
+use crate::runtime::{ProviderSettings, known_providers};
 
-/// Checks all providers, and prints their states.
+/// Checks all providers, or the one that is named, and prints their states.
 pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let Front { settings, environment, files } = Front::new(&Flags::default()).await?;
+    let Front { settings, environment, files } = Front::new(&args.flags(), talk).await?;
+    if let Some(named) = settings.provider.as_ref().filter(|_| args.provider.is_some()) {
+        let examination = operations::examine(&settings, &named.value, &environment).await;
+        return print_steps(&examination, args.json);
+    }
     let mut providers = known_providers(&environment, &files);
     // A wrong configuration is checked, too: it is reported with its error.
     providers.retain(|(_, named)| named.as_ref().map_or(true, is_checked));
@@ -39,6 +47,47 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
         talk.hint("try it without a provider: antiphon generate examples/interviews --offline");
     }
     Ok(checkups.iter().filter_map(code).min().unwrap_or(OK))
+}
+
+/// Prints the steps of one provider, and returns the exit code of the one that failed.
+fn print_steps(examination: &Examination, as_json: bool) -> Result<u8, CommandError> {
+    let Examination { name, base_url, steps, .. } = examination;
+    let document = || {
+        json!({
+            "schema": "antiphon.doctor/1", "providers": [], "provider": name, "base_url": base_url, "steps": steps,
+        })
+    };
+    let text = || {
+        let place = base_url.as_ref().map(|base_url| format!(" at {base_url}")).unwrap_or_default();
+        let lines: String = steps.iter().map(step_line).collect();
+        format!("{name}{place}\n{lines}")
+    };
+    output::print(as_json.then(document), text)?;
+    let failed = steps.iter().find_map(|step| match step.state {
+        StepState::Failed(kind) => Some(kind),
+        _ => None,
+    });
+    Ok(failed.map_or(OK, |kind| if is_of_configuration(kind) { CONFIG } else { ALL_FAILED }))
+}
+
+/// Formats a step, and its advice on a second line.
+fn step_line(step: &ExaminedStep) -> String {
+    let mark = match step.state {
+        StepState::Ok => "ok",
+        StepState::Restricted => "!",
+        StepState::Failed(_) => "!!",
+        _ => "--",
+    };
+    let mut text = format!("{mark:<3} {:<16} {}\n", step.name, step.message);
+    if let Some(advice) = &step.advice {
+        text.push_str(&format!("    {:<16} {advice}\n", ""));
+    }
+    text
+}
+
+/// Whether a failure has to be fixed in the configuration, the environment or the account.
+fn is_of_configuration(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound)
 }
 
 /// Whether a provider is checked: not one that has no address until the user names one, and not offline, which needs
@@ -53,9 +102,7 @@ fn is_checked(named: &ProviderSettings) -> bool {
 /// Returns the exit code of a failed checkup: configuration for a wrong file or key, else that of a partial failure.
 fn code(checkup: &Checkup) -> Option<u8> {
     let CheckupResult::Failed(err) = &checkup.result else { return None };
-    let of_configuration =
-        matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::Auth | ErrorKind::Quota);
-    Some(if of_configuration { CONFIG } else { SOME_FAILED })
+    Some(if is_of_configuration(err.kind()) { CONFIG } else { SOME_FAILED })
 }
 
 /// Formats the checkups as a list, aligned by the longest name.

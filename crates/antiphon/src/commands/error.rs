@@ -138,7 +138,7 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
     let command = repeat.command();
     let text = match hint {
         Hint::CheckKey => {
-            "check the key and its permissions; antiphon doctor names the variable of this provider"
+            "check the key and its permissions; antiphon doctor PROVIDER checks a provider step by step"
         }
         Hint::SetVariable { name } => return format!("set it: export {name}=…"),
         Hint::CheckBilling => "check the billing page of the account: no credit or quota is left",

@@ -97,7 +97,7 @@ async fn generate(
     how: &GenerationArgs,
     talk: &Talk,
 ) -> Result<u8, CommandError> {
-    let (names, planned) = plan_all(experiments, names, how).await?;
+    let (names, planned) = plan_all(experiments, names, how, talk).await?;
     let code = generate::all(planned, how, *talk).await?;
     for name in names.iter().filter(|_| !how.run.dry_run) {
         write_readme(experiments, name, *talk).await;
@@ -111,8 +111,9 @@ async fn plan_all<'a>(
     experiments: &Experiments,
     names: &'a [String],
     how: &GenerationArgs,
+    talk: &Talk,
 ) -> Result<(Vec<&'a str>, Vec<Planned>), CommandError> {
-    let front = Front::new(&Flags::default()).await?;
+    let front = Front::new(&Flags::default(), talk).await?;
     let (mut distinct, mut planned, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         let place = experiments.place(name).await?;

@@ -28,7 +28,7 @@ use crate::runtime::{Flags, http_client};
 /// Fetches the URLs, to files or to stdout.
 pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandError> {
     let flags = Flags::default().max_concurrency(args.max_concurrency);
-    let settings = Front::new(&flags).await?.settings;
+    let settings = Front::new(&flags, talk).await?.settings;
     let client = http_client(&settings);
     let concurrency = settings.workers();
     match &args.out {

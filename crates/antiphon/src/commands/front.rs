@@ -33,13 +33,14 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Reads environment and files, and resolves the settings.
+    /// Reads environment and files, and resolves the settings. Warns of variables that look like settings and are none.
     ///
     /// # Errors
     /// A configuration error for a file that cannot be read or a value that is wrong; a usage error for a wrong flag.
-    pub(super) async fn new(flags: &Flags) -> Result<Self, CommandError> {
+    pub(super) async fn new(flags: &Flags, talk: &Talk) -> Result<Self, CommandError> {
         let environment = Environment::read();
         let files = ConfigFile::load_all(&environment).await?;
+        environment.unknown_variables(&files).iter().for_each(|unknown| talk.warning(&unknown.to_string()));
         Ok(Self { settings: resolve(flags, &environment, &files)?, environment, files })
     }
 

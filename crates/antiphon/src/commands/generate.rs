@@ -52,7 +52,7 @@ type Outcome = Result<RunOutcome, OperationError>;
 
 /// Generates the personas of the inputs.
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let front = Front::new(&args.how.run.flags(args.out.folder())).await?;
+    let front = Front::new(&args.how.run.flags(args.out.folder()), talk).await?;
     let mut recipe =
         args.how.personas.persona_defaults().recipe(Path::new("")).await.map_err(OperationError::from)?;
     recipe.parameters = args.how.sampling.parameters().or(recipe.parameters);

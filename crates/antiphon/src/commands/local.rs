@@ -24,7 +24,7 @@ use crate::runtime::{Flags, Kind, Settings};
 
 /// Runs the subcommand.
 pub(super) async fn run(args: &LocalArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let settings = Front::new(&Flags::default()).await?.settings;
+    let settings = Front::new(&Flags::default(), talk).await?.settings;
     match &args.command {
         LocalCommand::Status { json } => listed(&settings, talk, *json, status).await,
         LocalCommand::Models { json } => listed(&settings, talk, *json, models).await,

@@ -21,7 +21,7 @@ use crate::operations::{self, ModelInfo, OperationError, ProviderModels};
 
 /// Lists the models of the providers that the flags and the settings name.
 pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let settings = Front::new(&args.flags()).await?.settings;
+    let settings = Front::new(&args.flags(), talk).await?.settings;
     let all = operations::models(&settings).await?;
     if all.is_empty() {
         talk.line("no provider is named and no local engine answers");

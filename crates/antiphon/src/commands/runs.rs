@@ -49,7 +49,7 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
         }
         _ => (args.out.folder(), None),
     };
-    let front = Front::new(&Flags::default().out(out)).await?;
+    let front = Front::new(&Flags::default().out(out), talk).await?;
     if let Some(resumed) = ResumedRun::of(&args.command) {
         return resume(front, resumed, *talk).await;
     }

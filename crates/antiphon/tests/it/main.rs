@@ -9,9 +9,11 @@
 mod bad_rows;
 mod bottleneck;
 mod cancel;
+mod config;
 mod content;
 mod deletion;
 mod descriptors;
+mod doctor;
 mod dry_run;
 mod earlier;
 mod events;

@@ -19,7 +19,11 @@ fn invalid_command_lines() {
     check("generate in --provider opanai", 2, &["did you mean openai?"]);
     check("generate in --provider compatible", 2, &["--base-url http://localhost:8080/v1"]);
     check("generate in --base-url http://h/v1", 2, &["--provider compatible"]);
-    check("generate in --provider compatible --base-url nonsense --model m", 2, &["base URL cannot be read"]);
+    check(
+        "generate in --provider compatible --base-url nonsense --model m",
+        2,
+        &["cannot use the base URL: it cannot be read", "http://HOST:PORT/v1"],
+    );
     check(
         "generate in --provider compatible --base-url http://u:p@h/v1 --model m",
         2,
@@ -56,31 +60,9 @@ fn keys_and_configuration() {
         .run("generate in --offline")
         .ends_with(3, &["ANTIPHON_WORKERS"]);
     let lab = Lab::new();
-    lab.file("antiphon.toml", "[defaults]\nprovider = \"offline\"\n");
-    let shown = lab.run("config show --origin");
-    assert!(
-        shown.stdout.lines().any(|line| line.starts_with("provider")
-            && line.contains("offline")
-            && line.ends_with("antiphon.toml")),
-        "{}",
-        shown.stdout
-    );
-    let is_in_column = |line: &str| line[..16].ends_with(' ') && !line[16..].starts_with(' ');
-    assert!(shown.stdout.lines().all(is_in_column), "{}", shown.stdout);
-    let lab = Lab::new().with("OPENAI_API_KEY", "sk-planted-in-the-environment");
-    lab.file(
-        "antiphon.toml",
-        "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://u:planted@h/v1\"\nkey_env = \"LAB_KEY\"\n",
-    );
-    let shown = lab.run("config show");
-    for expected in ["lab          compatible at a hidden address, no key in LAB_KEY", "openai, has a key"] {
-        assert!(shown.stdout.contains(expected), "{expected}: {}", shown.stdout);
-    }
-    assert!(!(shown.stdout + &shown.stderr).contains("planted"));
-    let lab = Lab::new();
     lab.file("antiphon.toml", "[prices.lab.\"m\"]\ninput = 0.2\n");
     lab.run("generate in --offline")
-        .ends_with(3, &["[prices.lab.\"m\"] in antiphon.toml needs both input and output"]);
+        .ends_with(3, &["antiphon.toml:1: prices.lab.m needs both input and output"]);
 }
 
 fn against(reply: Reply, code: i32, expected: &[&str]) {

@@ -8,6 +8,8 @@ use std::fmt;
 use antiphon_providers::registry::{self, RegistryEntry};
 use clap::builder::StyledStr;
 
+use crate::runtime::VARIABLES;
+
 /// A long help text that lists entries of the registry.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LongHelp {
@@ -19,14 +21,6 @@ pub(super) enum LongHelp {
     Providers,
 }
 
-/// The variables of settings, which downloads observe as well.
-const SETTINGS: &str = "\
-Environment:
-  ANTIPHON_TIMEOUT    Seconds without data after which a call times out
-                      [default: 30 for downloads, 120 for cloud models, 300 for other models]
-  ANTIPHON_RETRY_MAX  Maximum retries of a failed call [default: 5]
-  ANTIPHON_POOL_SIZE  Size of the connection pool per server [default: 100]";
-
 /// The variables of proxies, which requests to other machines observe.
 const PROXIES: &str = "  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
 
@@ -34,17 +28,34 @@ impl fmt::Display for LongHelp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment => write_environment(f),
-            Self::Network => write!(f, "{SETTINGS}\n{PROXIES}"),
+            Self::Network => {
+                write_settings(f)?;
+                f.write_str(PROXIES)
+            }
             Self::Providers => write_providers(f),
         }
     }
+}
+
+/// Writes a line for each variable that sets an option of all providers.
+fn write_settings(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let width = VARIABLES.iter().map(|variable| variable.name.len()).max().unwrap_or(0);
+    writeln!(f, "Environment:")?;
+    for variable in &VARIABLES {
+        let (help, default) = variable.help.split_once(" [").unwrap_or((variable.help, ""));
+        writeln!(f, "  {:<width$}  {help}", variable.name)?;
+        if !default.is_empty() {
+            writeln!(f, "  {:<width$}  [{default}", "")?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the variables of settings, keys, addresses and proxies, without an explanation of each key.
 fn write_environment(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let keys: Vec<String> = registry::entries().iter().filter_map(keys_of).collect();
     let addresses: Vec<&str> = addresses().map(|variable| variable.name).collect();
-    writeln!(f, "{SETTINGS}")?;
+    write_settings(f)?;
     writeln!(f, "  {}\n  {}", keys.join(", "), addresses.join(", "))?;
     write!(f, "{PROXIES}")
 }
@@ -126,6 +137,10 @@ mod tests {
     fn every_provider_and_every_variable_is_in_the_help_texts() {
         let (environment, providers) = (LongHelp::Environment.to_string(), LongHelp::Providers.to_string());
         assert!(environment.lines().skip(1).all(|line| line.starts_with("  ")), "{environment}");
+        let network = LongHelp::Network.to_string();
+        for variable in super::VARIABLES {
+            assert!(environment.contains(variable.name) && network.contains(variable.name));
+        }
         for entry in registry::entries() {
             assert!(super::provider().contains(&entry.name), "{}", entry.name);
             assert!(providers.contains(&format!("  {}  ", entry.name)) || providers.contains(&entry.help));

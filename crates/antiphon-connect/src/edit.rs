@@ -1,0 +1,208 @@
+//! The change of one setting in a configuration file: comments, order and blank lines stay as they are.
+
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+
+use crate::config_file::{ConfigFile, ConfigPlace};
+use crate::environment::Environment;
+use crate::error::ConfigError;
+use crate::flags::Flags;
+use crate::setting_key::SettingKey;
+use crate::settings::resolve;
+
+/// The content of a new configuration file: each setting with its meaning, as a comment.
+pub const CONFIG_TEMPLATE: &str = include_str!("template.toml");
+
+/// An edit of a configuration file's text. Comments, order and blank lines are kept; a table that is missing is added at the end.
+///
+/// The result is checked as a run checks it, together with the other files that apply. To write it, use
+/// [`ConfigPlace::write`].
+///
+/// ```
+/// use antiphon_connect::{ConfigEdit, SettingKey};
+///
+/// let edit = ConfigEdit::new("antiphon.toml", "[defaults]\nmodel = \"small\" # cheap\n");
+/// let text = edit.set(&"defaults.model".parse::<SettingKey>()?, "large")?;
+/// assert_eq!(text, "[defaults]\nmodel = \"large\" # cheap\n");
+/// # Ok::<(), antiphon_connect::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ConfigEdit<'a> {
+    path: &'a str,
+    text: &'a str,
+    nearer: &'a [ConfigFile],
+    farther: &'a [ConfigFile],
+}
+
+impl<'a> ConfigEdit<'a> {
+    /// Creates the edit of a file. `path` is only used in messages.
+    #[must_use]
+    pub fn new(path: &'a str, text: &'a str) -> Self {
+        Self { path, text, nearer: &[], farther: &[] }
+    }
+
+    /// Sets the files that override this one, and those that it overrides: the result has to fit to them.
+    #[must_use]
+    pub fn between(mut self, nearer: &'a [ConfigFile], farther: &'a [ConfigFile]) -> Self {
+        (self.nearer, self.farther) = (nearer, farther);
+        self
+    }
+
+    /// Returns the text with a changed setting.
+    ///
+    /// `value` is read as TOML (a number, `true`, a list in brackets, a text in quotes), else as the text itself. Where only a text is
+    /// allowed, a number counts as one, too.
+    ///
+    /// # Errors
+    /// The error of the changed file, with its line: an unknown setting, or a wrong value. The message never repeats the value.
+    pub fn set(&self, key: &SettingKey, value: &str) -> Result<String, ConfigError> {
+        let document: DocumentMut = self.text.parse().map_err(|_| self.invalid())?;
+        let as_text = Value::from(value);
+        let as_toml = value.parse::<Value>().ok().filter(|value| !value.is_str());
+        let mut first = None;
+        // A text in quotes is parsed, any other is taken as it is.
+        let quoted = value.parse::<Value>().ok().filter(Value::is_str);
+        for value in as_toml.into_iter().chain(quoted).chain([as_text]) {
+            let mut changed = document.clone();
+            put(changed.as_table_mut(), key.parts(), value).ok_or_else(|| self.not_a_table(key))?;
+            let text = changed.to_string();
+            match self.check(&text) {
+                Ok(()) => return Ok(text),
+                Err(err) => first = first.or(Some(err)),
+            }
+        }
+        Err(first.unwrap_or_else(|| self.invalid()))
+    }
+
+    /// Checks the changed text together with the other files, as a run does.
+    fn check(&self, text: &str) -> Result<(), ConfigError> {
+        let changed = ConfigFile::parse(self.path, text)?;
+        let mut files = self.nearer.to_vec();
+        files.push(changed);
+        files.extend_from_slice(self.farther);
+        resolve(&Flags::default(), &Environment::default(), &files).map(|_| ())
+    }
+
+    /// Returns the error of the unchanged text, which is no valid TOML.
+    fn invalid(&self) -> ConfigError {
+        let err = ConfigFile::parse(self.path, self.text).err();
+        err.unwrap_or_else(|| ConfigError::new(format!("{}: not valid TOML", self.path)))
+    }
+
+    /// Creates the error of a name whose table is a value in the file.
+    fn not_a_table(&self, key: &SettingKey) -> ConfigError {
+        ConfigError::new(format!("cannot set {key} in {}: a part of the name is not a table", self.path))
+    }
+}
+
+/// Puts a value at its place; `None` if a part of the name before the last one is a value.
+fn put(table: &mut dyn TableLike, key: &[String], value: Value) -> Option<()> {
+    let (first, rest) = key.split_first()?;
+    if rest.is_empty() {
+        replace(table, first, value);
+        return Some(());
+    }
+    if table.get(first).is_none() {
+        let mut new = Table::new();
+        // Only the innermost table has a header.
+        new.set_implicit(rest.len() > 1);
+        table.insert(first, Item::Table(new));
+    }
+    put(table.get_mut(first)?.as_table_like_mut()?, rest, value)
+}
+
+/// Replaces a value, and keeps the comment behind the old one.
+fn replace(table: &mut dyn TableLike, key: &str, mut value: Value) {
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => {
+            table.insert(key, Item::Value(value));
+        }
+    }
+}
+
+impl ConfigPlace {
+    /// Writes the file atomically, and creates the user's folder if it is missing.
+    ///
+    /// # Errors
+    /// An error with the path, such as for a lack of permission; an older file is then intact.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, either the whole file is written or the older one stays.
+    pub async fn write(&self, text: String) -> Result<(), ConfigError> {
+        let folder = self.path.parent().filter(|folder| self.is_users && !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            antiphon_fs::create_dir(folder).await.map_err(|err| ConfigError::unusable(&err))?;
+        }
+        antiphon_fs::write(&self.path, text).await.map_err(|err| ConfigError::unusable(&err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONFIG_TEMPLATE, ConfigEdit};
+    use crate::config_file::ConfigFile;
+    use crate::settings::resolve;
+
+    const TEXT: &str = "# mine\n[defaults]\nmodel = \"small\"   # cheap\n\n# the lab's\n[providers.lab]\nkind = \"compatible\"\n\
+                        base_url = \"http://h/v1\"\n";
+
+    #[track_caller]
+    fn set(key: &str, value: &str) -> Result<String, crate::error::ConfigError> {
+        ConfigEdit::new("a.toml", TEXT).set(&key.parse().unwrap(), value)
+    }
+
+    #[test]
+    fn comments_and_order_are_kept() {
+        let text = set("defaults.model", "large").unwrap();
+        assert_eq!(text, TEXT.replace("\"small\"", "\"large\""));
+        let text = set("providers.lab.timeout", "30").unwrap();
+        assert_eq!(text, format!("{TEXT}timeout = 30\n"));
+        let text = set("retry.max_retries", "2").unwrap();
+        assert!(text.starts_with(TEXT) && text.ends_with("[retry]\nmax_retries = 2\n"), "{text}");
+        let text = set("providers.openai.route", "responses").unwrap();
+        assert!(text.contains("[providers.openai]\nroute = \"responses\"\n"), "{text}");
+        let text = set("defaults.fallback", "[\"lab/a\", \"openai/b\"]").unwrap();
+        assert!(text.contains("fallback = [\"lab/a\", \"openai/b\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn a_value_is_read_as_the_type_that_fits() {
+        assert!(set("defaults.model", "7").unwrap().contains("model = \"7\""));
+        assert!(set("defaults.model", "\"a b\"").unwrap().contains("model = \"a b\""));
+        assert!(set("defaults.max_cost", "2.5").unwrap().contains("max_cost = 2.5\n"));
+        assert!(set("providers.lab.headers.x-team", "a").unwrap().contains("x-team = \"a\""));
+    }
+
+    #[test]
+    fn a_wrong_setting_changes_nothing_and_shows_no_value() {
+        let error = |key: &str, value: &str| set(key, value).unwrap_err().to_string();
+        assert_eq!(error("defaults.modle", "sk-planted"), "a.toml:4: unknown key modle; did you mean model?");
+        assert_eq!(
+            error("defaults.max_concurrency", "sk-planted"),
+            "a.toml:4: wrong value: expected a whole number"
+        );
+        assert!(error("providers.lab.key_env", "sk-planted").contains("a key does not belong here"));
+        assert!(error("providers.lab.route", "chat").contains("has no route"));
+        assert!(error("defaults.model.name", "x").contains("a part of the name is not a table"));
+        assert!(error("providers.lba.base_url", "http://h").contains("needs a kind"));
+        for (key, value) in [("defaults.modle", "planted"), ("providers.lab.key_env", "planted")] {
+            assert!(!error(key, value).contains("planted"));
+        }
+    }
+
+    #[test]
+    fn the_template_is_valid_with_and_without_its_comments() {
+        ConfigFile::parse("antiphon.toml", CONFIG_TEMPLATE).unwrap();
+        let is_setting = |line: &str| {
+            line.strip_prefix("# ").is_some_and(|line| line.starts_with('[') || line.contains(" = "))
+        };
+        let lines = CONFIG_TEMPLATE.lines().map(|line| if is_setting(line) { &line[2..] } else { line });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let file = ConfigFile::parse("antiphon.toml", &text).unwrap();
+        let settings = resolve(&crate::Flags::default(), &crate::Environment::default(), &[file]).unwrap();
+        assert_eq!(settings.provider.map(|provider| provider.value.name).as_deref(), Some("lab"));
+    }
+}
