@@ -63,7 +63,11 @@ impl<'a> ConfigEdit<'a> {
         let quoted = value.parse::<Value>().ok().filter(Value::is_str);
         for value in as_toml.into_iter().chain(quoted).chain([as_text]) {
             let mut changed = document.clone();
+            let comments = comments_at_end(&mut changed, key.parts());
             put(changed.as_table_mut(), key.parts(), value).ok_or_else(|| self.not_a_table(key))?;
+            if let Some(comments) = comments {
+                put_before(changed.as_table_mut(), key.parts(), &comments);
+            }
             let text = changed.to_string();
             match self.check(&text) {
                 Ok(()) => return Ok(text),
@@ -91,6 +95,30 @@ impl<'a> ConfigEdit<'a> {
     /// Creates the error of a name whose table is a value in the file.
     fn not_a_table(&self, key: &SettingKey) -> ConfigError {
         ConfigError::new(format!("cannot set {key} in {}: a part of the name is not a table", self.path))
+    }
+}
+
+/// Takes the comments at the end of a file to which a table is added: they belong to the table before it.
+fn comments_at_end(document: &mut DocumentMut, key: &[String]) -> Option<String> {
+    let (_, tables) = key.split_last()?;
+    let mut table: Option<&dyn TableLike> = Some(document.as_table());
+    for name in tables {
+        table = table.and_then(|table| table.get(name)).and_then(Item::as_table_like);
+    }
+    let is_new = table.is_none();
+    let comments = document.trailing().as_str().filter(|text| is_new && !text.is_empty())?.to_owned();
+    document.set_trailing("");
+    Some(comments)
+}
+
+/// Puts comments, and a blank line after them, before the header of a table that was added.
+fn put_before(table: &mut dyn TableLike, key: &[String], comments: &str) {
+    let [first, rest @ ..] = key else { return };
+    let Some(item) = table.get_mut(first) else { return };
+    match (rest.len(), item.as_table_mut()) {
+        (1, Some(new)) => new.decor_mut().set_prefix(format!("{}\n\n", comments.trim_end())),
+        (_, Some(table)) => put_before(table, rest, comments),
+        (_, None) => {}
     }
 }
 
@@ -166,6 +194,21 @@ mod tests {
         assert!(text.contains("[providers.openai]\nroute = \"responses\"\n"), "{text}");
         let text = set("defaults.fallback", "[\"lab/a\", \"openai/b\"]").unwrap();
         assert!(text.contains("fallback = [\"lab/a\", \"openai/b\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn comments_at_the_end_stay_before_a_new_table() {
+        let text = "[output]\n# the folder\n# dir = \"out\"\n";
+        let edit = ConfigEdit::new("a.toml", text);
+        let changed = edit.set(&"retry.max_retries".parse().unwrap(), "2").unwrap();
+        assert_eq!(changed, format!("{text}\n[retry]\nmax_retries = 2\n"));
+        let changed = edit.set(&"providers.openai.model".parse().unwrap(), "m").unwrap();
+        assert_eq!(changed, format!("{text}\n[providers.openai]\nmodel = \"m\"\n"));
+        let changed = edit.set(&"output.dir".parse().unwrap(), "b").unwrap();
+        assert!(
+            changed.starts_with("[output]\ndir = \"b\"\n") && changed.contains("# the folder"),
+            "{changed}"
+        );
     }
 
     #[test]

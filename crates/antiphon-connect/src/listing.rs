@@ -174,14 +174,10 @@ impl OfProvider<'_> {
         all.extend([
             self.base_url(),
             self.key_env(),
-            self.of(
-                "model",
-                entry.or(default),
-                "the one that the run names, or the first that the server lists",
-            ),
+            self.of("model", entry.or(default), "the run's, or the first that is listed"),
             self.of("fallback", fallback, "that of [defaults]"),
             self.timeout(),
-            self.of("call_timeout", call, "three times the timeout, and 4 s for each token"),
+            self.of("call_timeout", call, "3 x timeout, and 4 s for each token"),
         ]);
         all
     }

@@ -28,7 +28,7 @@ use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, R
 /// Plans or runs the generation of a site.
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
-    let front = Front::new(&args.run.flags(args.out.folder()), talk).await?;
+    let front = Front::new(&args.run.flags(args.out.folder()), &talk).await?;
     let request = request(args).await?;
     let live = Live::new(args.run.reports.progress, talk, Meter::of_rows());
     let watch = watch(&live, talk, &front.settings);

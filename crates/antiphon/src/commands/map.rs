@@ -33,7 +33,7 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
     one_format_on_stdout(args, results.as_deref())?;
     not_over_its_own(args, results.as_deref()).await?;
-    let front = Front::new(&args.run.flags(out), talk).await?;
+    let front = Front::new(&args.run.flags(out), &talk).await?;
     let request = request(args, results).await?;
     let spool_stdin = spool_stdin(args).await?;
     let live = Live::new(args.run.reports.progress, talk, Meter::of_rows());

@@ -12,7 +12,7 @@ fn listed(models: &[&str]) -> Reply {
 
 /// Returns the states of the steps, in their order.
 fn states(ran: &Ran) -> Vec<String> {
-    let document: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|err| panic!("{err}: {ran:?}"));
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(document["schema"], "antiphon.doctor/1");
     let steps = document["steps"].as_array().unwrap();
     steps.iter().map(|step| step["status"].as_str().unwrap().to_owned()).collect()
@@ -29,15 +29,18 @@ fn lab(url: &str, more: &str) -> Lab {
 
 #[test]
 fn a_provider_is_checked_step_by_step() {
-    let server = Server::start(vec![listed(&["small", "large"]); 9]);
-    let lab = lab(&server.url("/v1"), "model = \"small\"\n");
+    let server = Server::start(vec![listed(&["small", "large"]); 12]);
+    let lab = lab(&server.url("/v1"), "model = \"small\"\n[prices.lab.small]\ninput = 0.5\noutput = 2\n");
     let ran = lab.run("doctor lab --json");
     ran.ends_with(0, &[]);
     assert_eq!(states(&ran), ["ok", "ok", "skipped", "ok", "ok", "ok", "ok"]);
     let text = lab.run("doctor lab");
-    for expected in ["in LAB_KEY", "2 models, the key is accepted", "small is listed", "no cost"] {
+    for expected in ["in LAB_KEY", "2 models, the key is accepted", "small is listed", "$0.5 in, $2 out"] {
         assert!(text.stdout.contains(expected), "{expected}: {}", text.stdout);
     }
+    let unpriced = lab.run("doctor lab --model large");
+    unpriced.ends_with(0, &[]);
+    assert!(unpriced.stdout.contains("add [prices.lab.large]"), "{}", unpriced.stdout);
     let missing = lab.run("doctor lab --model smal");
     assert_eq!(missing.code, Some(3), "{missing:?}");
     assert!(missing.stdout.contains("did you mean small"), "{}", missing.stdout);

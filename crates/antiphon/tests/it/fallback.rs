@@ -131,7 +131,7 @@ fn a_fallback_that_cannot_be_used_is_a_mistake_before_any_call() {
     let expected = ["the fallback lab/small", "LAB_KEY is not set", "export LAB_KEY"];
     map(&lab, "--fallback-model lab/small").ends_with(3, &expected);
     map(&lab, "--fallback-model lab")
-        .ends_with(2, &["a fallback (--fallback-model) has no provider or no model"]);
+        .ends_with(2, &["--fallback-model: a fallback has no provider or no model"]);
     map(&lab, "--fallback-model ollamma/small").ends_with(2, &["did you mean ollama?"]);
     lab.run("generate in --offline --fallback-model lab/small").ends_with(2, &["cannot be used with"]);
     let alone = lab.run("generate in --fallback-model down/big");

@@ -10,6 +10,7 @@ mod bad_rows;
 mod bottleneck;
 mod cancel;
 mod config;
+mod confirm;
 mod content;
 mod deletion;
 mod descriptors;

@@ -266,16 +266,6 @@ fn progress_is_reported_as_json_and_not_at_all_when_quiet() {
 }
 
 #[test]
-fn yes_skips_the_confirmation() {
-    let bench = Bench::new(Scenario::default(), 40);
-    bench.lab.file("r.toml", "prompt = \"{{ name }}\"\n[parameters]\nmax_tokens = 100000\n");
-    bench.map("--no-input").ends_with(2, &["may cost up to $"]);
-    bench.map("").ends_with(2, &["may cost up to $"]);
-    bench.map("--yes").ends_with(0, &[]);
-    assert_eq!(bench.stats().requests, 40);
-}
-
-#[test]
 fn an_exhausted_quota_stops_the_run_which_can_be_resumed() {
     let broke = json!({ "error": { "message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota" } });
     let server =
@@ -469,33 +459,6 @@ fn results_do_not_overwrite_the_rows_or_the_recipe() {
         bench.map(&format!("--results {file}")).ends_with(2, &["cannot write results to"]);
     }
     assert_eq!(bench.stats().requests, 0);
-}
-
-#[test]
-fn without_input_an_expensive_run_needs_a_flag() {
-    let bench = Bench::new(Scenario::default(), 5_000);
-    let ran = bench.map("--no-input");
-    ran.ends_with(2, &["may cost up to $", "--max-cost", "--yes"]);
-    assert_eq!(bench.stats().requests, 0);
-}
-
-#[test]
-fn without_a_terminal_an_expensive_run_is_refused_before_any_call() {
-    let bench = Bench::new(Scenario::default(), 5_000);
-    bench.map("").ends_with(2, &["cannot start: this run may cost up to $", "--max-cost", "--yes"]);
-    assert_eq!(bench.stats().requests, 0);
-    bench.map("--max-rows 10").ends_with(0, &[]);
-    assert_eq!(bench.stats().requests, 10);
-}
-
-#[test]
-fn without_a_terminal_an_unknown_cost_is_refused_unless_the_server_is_of_this_machine() {
-    let bench = Bench::new(Scenario::default(), 3);
-    bench.lab.run("map towns.csv -r r.toml --provider sim --model other --progress none").ends_with(0, &[]);
-    let elsewhere = "[providers.sim]\nkind = \"compatible\"\nbase_url = \"http://192.0.2.1/v1\"\n";
-    bench.lab.file("antiphon.toml", elsewhere);
-    let ran = bench.map("--fresh");
-    ran.ends_with(2, &["cannot start: this run has an unknown cost", "--yes", "[prices]"]);
 }
 
 #[test]
