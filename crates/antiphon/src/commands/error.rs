@@ -132,6 +132,9 @@ impl Repeat {
 /// The way to try a recipe without a provider: the address is the default one of `antiphon simulate`.
 const TRY_SIMULATOR: &str = "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1";
 
+/// The ways to make room for a prompt.
+const RAISE_CONTEXT: &str = "use --offline, which has no such limit, or raise the context window of a local engine, up to the maximum of its model: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768";
+
 /// Returns the text of a hint, for the command line: it names flags, commands and variables. `repeat` is the command
 /// that resumes the run. The match has no wildcard arm, so that a new hint needs a text.
 pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
@@ -167,9 +170,7 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::RunAgain => "run the same command again",
         Hint::RunAgainLater => return format!("wait, then run {command} to resume"),
         Hint::UseLargerModel => "use a larger model, or lower --count to ask for fewer personas",
-        Hint::RaiseContext => {
-            "use --offline, which has no such limit, or raise the context window of a local engine, up to the maximum of its model: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
-        }
+        Hint::RaiseContext => RAISE_CONTEXT,
         Hint::ProviderFailing => "the provider fails too often: wait, and check it with antiphon doctor",
         Hint::RaiseMaxCost => return format!("raise --max-cost, and run {command} to resume"),
         Hint::SetMaxCost => "set a budget with --max-cost, or allow any cost with --yes",
@@ -181,6 +182,9 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::StartAgain => "run the same command again to start a new run",
         Hint::DidYouMean { name } => return format!("did you mean {name}?"),
         Hint::Unread { failure } => failure,
+        Hint::NamePlace => {
+            "name a place that can be written: --out for the folder of runs, --results for a file"
+        }
         Hint::FetchFirst => "fetch it first: antiphon fetch URL --out DIR",
         Hint::AllowLocal => "use --allow-local to allow http, this machine and private networks",
         Hint::About { what } => return format!("this is {what}"),

@@ -126,8 +126,9 @@ pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
     });
     let live = live.clone();
     Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
-        announcements.lock().unwrap_or_else(PoisonError::into_inner).event(&event);
-        live.event(&event);
+        if announcements.lock().unwrap_or_else(PoisonError::into_inner).is_news(&event) {
+            live.event(&event);
+        }
     })
 }
 
@@ -146,11 +147,12 @@ struct Announcements {
 
 impl Announcements {
     /// Prints what an event calls for: the provider at its connection, the hint once the size of the input is known.
-    fn event(&mut self, event: &RunEvent) {
+    /// Returns `false` for a connection to a provider that was named.
+    fn is_news(&mut self, event: &RunEvent) -> bool {
         match event {
             RunEvent::Connected { provider, by_default, offline } => {
                 self.by_default = *by_default;
-                self.connected(provider, *offline);
+                return self.connected(provider, *offline);
             }
             RunEvent::Started { run_id, .. } => log::run_started(run_id),
             RunEvent::Loaded { documents, bytes, .. } => {
@@ -160,12 +162,13 @@ impl Announcements {
             }
             _ => {}
         }
+        true
     }
 
-    /// Names a provider that is new. Text statistics need no connections, so the warning about them is for models only.
-    fn connected(&mut self, provider: &str, offline: bool) {
+    /// Names a provider, and returns whether it is new. Text statistics need no connections, so the warning about them is for models only.
+    fn connected(&mut self, provider: &str, offline: bool) -> bool {
         if !self.seen.insert(provider.to_owned()) {
-            return;
+            return false;
         }
         // As an event, the connection itself is printed.
         if !self.talk.sends_events() {
@@ -174,6 +177,7 @@ impl Announcements {
         if let Some(few) = self.few.as_ref().filter(|_| !offline && self.seen.len() == 1) {
             self.talk.warning(&few.to_string());
         }
+        true
     }
 }
 

@@ -187,6 +187,8 @@ pub enum Hint {
         /// The file with the reason.
         failure: String,
     },
+    /// Name a folder or a file that can be written.
+    NamePlace,
     /// Fetch the document first: the input is an address, and runs read files.
     FetchFirst,
     /// Allow plain HTTP and addresses of this machine.
@@ -344,6 +346,7 @@ impl From<antiphon_pipeline::Error> for OperationError {
             ErrorKind::Budget => Some(Hint::RaiseMaxCost),
             ErrorKind::Deadline => Some(Hint::RaiseDeadline),
             ErrorKind::Exists => Some(Hint::Overwrite),
+            ErrorKind::Place => Some(Hint::NamePlace),
             ErrorKind::Changed => Some(Hint::StartFresh),
             _ => None,
         });
