@@ -108,7 +108,10 @@ fn check_fallbacks(file: &ConfigFile, files: &[ConfigFile]) -> Result<(), Config
 /// Checks that the prices of a file are of known providers: others have no effect.
 fn check_prices(file: &ConfigFile, files: &[ConfigFile]) -> Result<(), ConfigError> {
     let mut known = known_names(files);
-    known.extend(registry::kinds().iter().filter_map(|kind| kind.price_vendor).map(str::to_owned));
+    let of_kinds = registry::kinds().iter().filter_map(|kind| kind.price_vendor);
+    let further: Vec<String> =
+        of_kinds.filter(|vendor| !known.iter().any(|known| known == vendor)).map(str::to_owned).collect();
+    known.extend(further);
     let mut vendors = file.price_tables.keys().filter(|vendor| *vendor != "as_of");
     match vendors.find(|vendor| !known.contains(vendor)) {
         Some(vendor) => {

@@ -223,9 +223,9 @@ impl ConfigFile {
 /// ```
 /// use antiphon_connect::{ConfigFile, Environment};
 ///
-/// let places = ConfigFile::places(&Environment::from_iter([("HOME", "/users/ada")]));
+/// let places = ConfigFile::places(&Environment::from_iter([("XDG_CONFIG_HOME", "settings")]));
 /// assert_eq!(places[0].path.to_str(), Some("antiphon.toml"));
-/// assert!(places[1].is_users && places[1].path.starts_with("/users/ada/.config"));
+/// assert!(places[1].is_users && places[1].path.starts_with("settings/antiphon"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -36,7 +36,7 @@ pub(super) async fn run(args: &ConfigArgs, talk: &Talk) -> Result<u8, CommandErr
             output::print(json.then(|| document(&found)), || values(&found, key))?;
         }
         ConfigCommand::Set { key, value, file } => set(key, value, *file, *talk).await?,
-        ConfigCommand::Init { file, existing } => init(*file, existing.overwrite, *talk).await?,
+        ConfigCommand::Init { file, overwrite } => init(*file, *overwrite, *talk).await?,
         ConfigCommand::Path { json } => paths(*json).await?,
     }
     Ok(OK)

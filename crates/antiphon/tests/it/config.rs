@@ -22,9 +22,7 @@ fn settings(ran: &Ran) -> Vec<Value> {
 }
 
 fn setting(ran: &Ran, key: &str) -> Value {
-    let found = settings(ran).into_iter().find(|setting| setting["key"] == key);
-    assert!(found.is_some(), "no {key}: {ran:?}");
-    found.unwrap()
+    settings(ran).into_iter().find(|setting| setting["key"] == key).unwrap()
 }
 
 /// Checks that a line of `config show` has a name, a value and an origin.

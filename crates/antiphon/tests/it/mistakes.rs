@@ -60,9 +60,9 @@ fn keys_and_configuration() {
         .run("generate in --offline")
         .ends_with(3, &["ANTIPHON_WORKERS"]);
     let lab = Lab::new();
-    lab.file("antiphon.toml", "[prices.lab.\"m\"]\ninput = 0.2\n");
+    lab.file("antiphon.toml", "[prices.compatible.\"m\"]\ninput = 0.2\n");
     lab.run("generate in --offline")
-        .ends_with(3, &["antiphon.toml:1: prices.lab.m needs both input and output"]);
+        .ends_with(3, &["antiphon.toml:1: prices.compatible.m needs both input and output"]);
 }
 
 fn against(reply: Reply, code: i32, expected: &[&str]) {

@@ -4,7 +4,6 @@ use clap::{Args, Subcommand};
 
 use super::KEYS;
 use super::model::ProviderArgs;
-use super::rows::OverwriteArgs;
 use crate::runtime::{Flags, SettingKey};
 
 #[derive(Debug, Args)]
@@ -63,8 +62,9 @@ pub(in crate::commands) enum ConfigCommand {
         #[command(flatten)]
         file: FileArgs,
 
-        #[command(flatten)]
-        existing: OverwriteArgs,
+        /// Replace the file if it exists
+        #[arg(long)]
+        overwrite: bool,
     },
     /// Print the files in which settings are looked up, the first of which wins
     Path {

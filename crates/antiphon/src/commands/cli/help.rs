@@ -42,10 +42,13 @@ fn write_settings(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let width = VARIABLES.iter().map(|variable| variable.name.len()).max().unwrap_or(0);
     writeln!(f, "Environment:")?;
     for variable in &VARIABLES {
-        let (help, default) = variable.help.split_once(" [").unwrap_or((variable.help, ""));
-        writeln!(f, "  {:<width$}  {help}", variable.name)?;
-        if !default.is_empty() {
-            writeln!(f, "  {:<width$}  [{default}", "")?;
+        let name = variable.name;
+        match variable.help.split_once(" [") {
+            // A long one would be wrapped below the names.
+            Some((help, default)) if variable.help.len() > 70 => {
+                writeln!(f, "  {name:<width$}  {help}\n  {:<width$}  [{default}", "")?;
+            }
+            _ => writeln!(f, "  {name:<width$}  {}", variable.help)?,
         }
     }
     Ok(())
