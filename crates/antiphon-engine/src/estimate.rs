@@ -169,7 +169,8 @@ impl Mapping {
             price.cost_usd_micros(Usage::new(Some(input), Some(output)))
         };
         let least = cost(takes.input.0, takes.output.0, fewest);
-        least.zip(cost(takes.input.1, takes.output.1, takes.most).map(|cost| cost + fewest))
+        let rounded = |cost: u64| if cost == 0 { 0 } else { cost + fewest };
+        least.zip(cost(takes.input.1, takes.output.1, takes.most).map(rounded))
     }
 
     /// Estimates the time in milliseconds: at best at the concurrency limit, at worst at the concurrency with which a run begins.

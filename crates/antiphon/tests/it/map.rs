@@ -378,8 +378,9 @@ fn a_resumed_run_has_the_progress_that_its_flag_asks_for() {
     bench.map("--max-cost 0.005").ends_with(6, &[]);
     let ran = bench.lab.run("runs resume latest --max-cost 1 --progress json");
     ran.ends_with(0, &[]);
-    let last = ran.stderr.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-    assert_eq!(last.map(|counts| counts["accepted"].clone()), Some(json!(60)), "{ran:?}");
+    let events = ran.stderr.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let counts = events.into_iter().find(|event| event["event"] == "progress");
+    assert_eq!(counts.map(|counts| counts["accepted"].clone()), Some(json!(60)), "{ran:?}");
     bench.lab.run("runs retry-failed latest --progress none").ends_with(0, &[]);
 }
 
