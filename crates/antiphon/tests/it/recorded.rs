@@ -227,15 +227,17 @@ fn a_run_that_makes_no_call_says_that_it_records_nothing() {
     let server = Server::start(words());
     let lab = lab(&server.url("/v1"));
     let nothing = "nothing was recorded: ";
-    let ran = with_key(&lab, &format!("{MAP} --max-rows 1 --record first"));
+    // An answer of another model than the requested one is not cached.
+    let map = MAP.replace("--model m", "--model served-1");
+    let ran = with_key(&lab, &format!("{map} --max-rows 1 --record first"));
     assert_eq!((ran.code, ran.stderr.contains(nothing)), (Some(0), false), "{ran:?}");
     let again = [
         nothing,
         "the run had finished",
         "Use --fresh, and cache = false in the recipe, to record a new run in tapes",
     ];
-    with_key(&lab, &format!("{MAP} --max-rows 1 --record tapes")).ends_with(0, &again);
-    with_key(&lab, &format!("{MAP} --max-rows 1 --record tapes --fresh"))
+    with_key(&lab, &format!("{map} --max-rows 1 --record tapes")).ends_with(0, &again);
+    with_key(&lab, &format!("{map} --max-rows 1 --record tapes --fresh"))
         .ends_with(0, &[nothing, "all answers were cached"]);
     lab.run("generate in -n 1 --offline --out p").ends_with(0, &[]);
     let personas = lab.run("generate in -n 1 --offline --out p --record tapes");
