@@ -1,4 +1,4 @@
-//! What a reader of personas should know before use, on stderr: of each kind at most [`MOST`] lines.
+//! Notices on stderr that a reader of personas should know before use: of each kind at most [`MOST`] lines.
 
 use antiphon_data::Strategy;
 use antiphon_pipeline::{Anonymised, Duplicate, Finding, Grounding, Level, Report, Validation};
