@@ -63,6 +63,9 @@ impl<'a> ConfigEdit<'a> {
         let quoted = value.parse::<Value>().ok().filter(Value::is_str);
         for value in as_toml.into_iter().chain(quoted).chain([as_text]) {
             let mut changed = document.clone();
+            if is_table(changed.as_table(), key.parts()) {
+                return Err(self.a_table(key));
+            }
             let comments = comments_at_end(&mut changed, key.parts());
             put(changed.as_table_mut(), key.parts(), value).ok_or_else(|| self.not_a_table(key))?;
             if let Some(comments) = comments {
@@ -92,10 +95,25 @@ impl<'a> ConfigEdit<'a> {
         err.unwrap_or_else(|| ConfigError::new(format!("{}: not valid TOML", self.path)))
     }
 
+    /// Creates the error of a name whose value is a table in the file.
+    fn a_table(&self, key: &SettingKey) -> ConfigError {
+        let path = self.path;
+        ConfigError::new(format!(
+            "cannot set {key} in {path}: it is a table. Set its keys, such as {key}.NAME"
+        ))
+    }
+
     /// Creates the error of a name whose table is a value in the file.
     fn not_a_table(&self, key: &SettingKey) -> ConfigError {
         ConfigError::new(format!("cannot set {key} in {}: a part of the name is not a table", self.path))
     }
+}
+
+/// Returns whether a name is that of a table with settings, which a value would replace with all comments.
+fn is_table(table: &dyn TableLike, key: &[String]) -> bool {
+    let Some((first, rest)) = key.split_first() else { return false };
+    let Some(found) = table.get(first).and_then(Item::as_table_like) else { return false };
+    if rest.is_empty() { !found.is_empty() } else { is_table(found, rest) }
 }
 
 /// Takes the comments at the end of a file to which a table is added: they belong to the table before it.

@@ -56,6 +56,8 @@ pub struct Session {
     pub is_replayed: bool,
     /// The models that may answer, with their prices.
     pub(crate) prices: Vec<(String, PriceOf)>,
+    /// The addresses of those whose price is not known.
+    pub(crate) unpriced_urls: Vec<String>,
 }
 
 impl Session {
@@ -78,6 +80,10 @@ impl Session {
             chosen_by_default: false,
             is_replayed: false,
             prices: std::iter::once(&first).chain(&fallbacks).map(Target::priced_model).collect(),
+            unpriced_urls: std::iter::once(&first)
+                .chain(&fallbacks)
+                .filter_map(Target::unpriced_url)
+                .collect(),
         }
     }
 
@@ -95,6 +101,12 @@ impl Session {
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
         let prices = self.prices.iter().map(|(model, price)| price.of(model, prompt_tokens));
         prices.reduce(|dearest, price| Some(dearest?.dearer(price?))).flatten()
+    }
+
+    /// Returns the addresses of the models that may answer and whose price is not known.
+    #[must_use]
+    pub fn unpriced_urls(&self) -> &[String] {
+        &self.unpriced_urls
     }
 
     /// Returns the first model whose price is not known; `None` if all prices are known.

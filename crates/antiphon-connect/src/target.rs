@@ -149,6 +149,11 @@ impl Target {
         (self.model.clone(), self.price.clone())
     }
 
+    /// Returns the address, if the price of the model is not known.
+    pub(crate) fn unpriced_url(&self) -> Option<String> {
+        self.scope.base_url.clone().filter(|_| self.price.of(&self.model, 0).is_none())
+    }
+
     /// Returns the provider with its retries, limits and spans, to be built or used as a fallback.
     ///
     /// The caller decides by `build` or `calls` of the stack whether the retries are used: the engine has its own. The retry

@@ -207,6 +207,10 @@ impl Sending<'_> {
                 self.endpoint.clone(),
             )));
         };
+        if request.deadline.remaining(Instant::now().into_std()).is_some_and(|left| left.is_zero()) {
+            // A request on an open connection would be written before the deadline is observed.
+            return Err(HeadFailure::Other(Error::deadline(RequestPhase::Queue, self.endpoint.clone())));
+        }
         let sent = Instant::now();
         tokio::select! {
             biased;
@@ -222,7 +226,8 @@ impl Sending<'_> {
 
     /// Converts an error of reqwest.
     fn failure(&self, err: reqwest::Error, host: &Host, sent: Instant) -> HeadFailure {
-        let was_idle = was_closed_while_idle(&err, &host.answered, sent);
+        let was_idle =
+            was_closed_while_idle(&err, &host.answered, sent, self.prepared.request.may_be_repeated());
         let err = Error::of_reqwest(err, self.endpoint.clone(), self.phase());
         if was_idle { HeadFailure::ClosedWhileIdle(err) } else { HeadFailure::Other(err) }
     }

@@ -34,8 +34,9 @@ use crate::transport::Transport;
 /// [`upload`](Self::upload) check it themselves.
 ///
 /// If the server closed a connection while that was idle, the request is sent once more on another one, also without a retry
-/// policy and for every method: nothing of it was acknowledged. That is no attempt, and is not reported. A request whose body is
-/// a stream, or one on HTTP/2, is not sent again.
+/// policy and for every method: nothing of it was acknowledged. That is no attempt, and is not reported. A request that is not
+/// idempotent is sent again only if the connection had been idle for at least 1 s and ended within 250 ms; one whose body is a
+/// stream, or one on HTTP/2, never is.
 ///
 /// # Examples
 /// ```no_run

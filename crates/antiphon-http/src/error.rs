@@ -365,8 +365,8 @@ fn classify(err: &reqwest::Error, phase: RequestPhase) -> (ErrorKind, RequestPha
         }
         () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
         () if err.is_connect() && is_tls(err) => (ErrorKind::Tls, RequestPhase::Tls),
-        // With TLS 1.3 the server may refuse the client only after the handshake.
-        () if is_tls(err) => (ErrorKind::Tls, phase),
+        // With TLS 1.3 the server may refuse the client's certificate only after the handshake.
+        () if is_refused_by_tls(err) && phase != RequestPhase::NextByte => (ErrorKind::Tls, phase),
         () if err.is_connect() => (ErrorKind::Connect, RequestPhase::Connect),
         () if is_corrupt(err) => (ErrorKind::InvalidResponse, phase),
         () if is_parse(err) && phase == RequestPhase::FirstByte => (ErrorKind::InvalidResponse, phase),
@@ -400,14 +400,33 @@ fn is_exhausted(err: &(dyn StdError + 'static)) -> bool {
     cfg!(unix) && io.filter_map(std::io::Error::raw_os_error).any(|code| matches!(code, ENFILE | EMFILE))
 }
 
-/// Returns whether rustls is among the causes, also where it is wrapped in I/O errors.
+/// Returns whether rustls is among the causes.
 fn is_tls(err: &reqwest::Error) -> bool {
-    causes(err).any(|cause| {
+    tls_errors(err).next().is_some()
+}
+
+/// Returns whether the server refused this client's certificate, or its lack of one.
+fn is_refused_by_tls(err: &reqwest::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let of_certificate = [Alert::CertificateRequired, Alert::BadCertificate, Alert::UnsupportedCertificate];
+    let of_trust =
+        [Alert::CertificateRevoked, Alert::CertificateExpired, Alert::CertificateUnknown, Alert::UnknownCA];
+    tls_errors(err).any(|err| match err {
+        rustls::Error::AlertReceived(alert) => {
+            of_certificate.contains(alert) || of_trust.contains(alert) || *alert == Alert::AccessDenied
+        }
+        _ => false,
+    })
+}
+
+/// Returns the errors of rustls among the causes, also where they are wrapped in I/O errors.
+fn tls_errors(err: &reqwest::Error) -> impl Iterator<Item = &rustls::Error> {
+    causes(err).flat_map(|cause| {
         // `io::Error::source` skips the error that it wraps, and one `io::Error` may wrap another.
         let io =
             std::iter::successors(cause.downcast_ref::<std::io::Error>(), |io| io.get_ref()?.downcast_ref());
-        cause.is::<rustls::Error>()
-            || io.filter_map(std::io::Error::get_ref).any(|inner| inner.is::<rustls::Error>())
+        let wrapped = io.filter_map(|io| io.get_ref()?.downcast_ref());
+        cause.downcast_ref().into_iter().chain(wrapped)
     })
 }
 

@@ -101,11 +101,10 @@ impl Backoff {
 
     /// Returns the next pause, and raises the ceiling. The same as `next`, without the `Option`.
     pub fn pause(&mut self) -> Duration {
-        let part = match self.jitter {
-            Jitter::Full => self.random.random_range(0.0..=1.0),
-            Jitter::Off => 1.0,
+        let pause = match self.jitter {
+            Jitter::Full => part_of(self.ceiling, self.random.random_range(0.0..=1.0)),
+            Jitter::Off => self.ceiling,
         };
-        let pause = self.ceiling.mul_f64(part);
         let grown = self.ceiling.as_secs_f64() * self.factor;
         self.ceiling = Duration::try_from_secs_f64(grown).map_or(self.cap, |grown| grown.min(self.cap));
         pause
@@ -139,4 +138,9 @@ impl Iterator for Backoff {
     fn next(&mut self) -> Option<Duration> {
         Some(self.pause())
     }
+}
+
+/// Returns a part of a time. Rounding may make all of the longest times a little longer than the longest of all.
+fn part_of(time: Duration, part: f64) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() * part).unwrap_or(time)
 }

@@ -10,6 +10,7 @@ mod settle;
 mod writer;
 mod writes;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -202,18 +203,25 @@ impl Sqlite {
     }
 
     pub(crate) async fn workers(&self, run: i64, id: String) -> Result<u64, Error> {
-        let dead = self.dead(run, &id).await?;
-        self.read(move |connection| leases::living(connection, run, &dead)).await
+        let known = self.lock_states(run, &id).await?;
+        self.read(move |connection| leases::living(connection, run, &known)).await
     }
 
     pub(crate) async fn delete(&self, run: i64, id: String) -> Result<u64, Error> {
-        let dead = self.dead(run, &id).await?;
-        self.write(move |connection| writes::delete(connection, run, &id, &dead)).await
+        let known = self.lock_states(run, &id).await?;
+        self.write(move |connection| writes::delete(connection, run, &id, &known)).await
     }
 
-    /// Returns the workers of a run whose processes have ended. A run without a folder has no locks.
-    async fn dead(&self, run: i64, id: &str) -> Result<Vec<i64>, Error> {
-        self.without_process(run, &Locks::at(&self.folder, id)).await
+    /// Returns the workers of a run whose locks can be inspected, each with whether its process lives, also if it is suspended
+    /// and its lease has ended.
+    async fn lock_states(&self, run: i64, id: &str) -> Result<HashMap<i64, bool>, Error> {
+        let (locks, mut known) = (Locks::at(&self.folder, id), HashMap::new());
+        for (worker, lock) in self.read(move |connection| reads::workers(connection, run)).await? {
+            if let Ok(is_free) = locks.is_free(&lock).await {
+                known.insert(worker, !is_free);
+            }
+        }
+        Ok(known)
     }
 
     pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {

@@ -285,6 +285,8 @@ impl Store {
 
     async fn find(&self, id: &str) -> Result<(i64, RunRecord), Error> {
         let mut fitting = match id {
+            // Every id begins with nothing: an empty variable of a script would name a run.
+            "" => Vec::new(),
             "latest" => self.backend.runs_page(RunFilter::default(), None, 1).await?,
             _ => self.backend.find(id.to_owned()).await?,
         };

@@ -56,10 +56,19 @@ async fn connection(mut stream: TcpStream, end: End, read: Arc<AtomicUsize>) {
     }
 }
 
-/// Sends two requests without a body, one after the other.
-async fn twice(client: &Client, server: &Raw, request: fn(&str) -> Request) -> antiphon_http::Response {
+/// The time for which a connection is idle before a request that is not idempotent is sent again.
+const IDLE: Duration = Duration::from_millis(1_050);
+
+/// Sends two requests without a body, with a pause between them.
+async fn twice(
+    client: &Client,
+    server: &Raw,
+    request: fn(&str) -> Request,
+    idle: Duration,
+) -> antiphon_http::Response {
     let first = client.send(request(&server.url())).await.unwrap();
     assert_eq!(first.text().await.unwrap(), "ok");
+    tokio::time::sleep(idle).await;
     client.send(request(&server.url())).await.unwrap()
 }
 
@@ -68,9 +77,10 @@ async fn a_request_on_a_connection_that_was_closed_while_it_was_idle_is_sent_onc
     for closed in
         [&[End::AtOnce, End::Answers], &[End::Crossing, End::Answers], &[End::CrossingHalf, End::Answers]]
     {
-        for request in [Request::get as fn(&str) -> Request, Request::post] {
+        for (request, idle) in [(Request::get as fn(&str) -> Request, Duration::ZERO), (Request::post, IDLE)]
+        {
             let (server, read) = server(closed).await;
-            let answer = twice(&Client::default(), &server, request).await;
+            let answer = twice(&Client::default(), &server, request, idle).await;
             assert_eq!((answer.status(), answer.attempts()), (200, 1), "{closed:?}");
             assert_eq!(answer.text().await.unwrap(), "ok");
             assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2), "{closed:?}");
@@ -82,8 +92,17 @@ async fn a_request_on_a_connection_that_was_closed_while_it_was_idle_is_sent_onc
 async fn with_a_retry_policy_the_second_try_is_no_attempt_either() {
     let (server, read) = server(&[End::Crossing, End::Answers]).await;
     let client = Client::builder().retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO)).build();
-    assert_eq!(twice(&client, &server, Request::get).await.attempts(), 1);
+    assert_eq!(twice(&client, &server, Request::get, Duration::ZERO).await.attempts(), 1);
     assert_eq!(read.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_post_on_a_busy_connection_that_the_server_closes_is_not_sent_again() {
+    let (server, _) = server(&[End::Crossing, End::Answers]).await;
+    let client = Client::default();
+    client.get(&server.url()).await.unwrap().text().await.unwrap();
+    let err = client.post(&server.url(), "x").await.unwrap_err();
+    assert_eq!((err.kind(), server.connections()), (ErrorKind::Interrupted, 1), "it may have been read");
 }
 
 #[tokio::test]
@@ -99,6 +118,7 @@ async fn the_request_is_sent_only_once_more() {
     let (server, read) = server(&[End::Crossing, End::AfterReading]).await;
     let client = Client::default();
     client.get(&server.url()).await.unwrap().text().await.unwrap();
+    tokio::time::sleep(IDLE).await;
     let err = client.post(&server.url(), "x").await.unwrap_err();
     assert_eq!((err.kind(), err.attempts()), (ErrorKind::Interrupted, 1));
     assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2));

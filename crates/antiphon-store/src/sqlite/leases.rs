@@ -1,5 +1,6 @@
 //! Workers, and the jobs that they hold.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -139,14 +140,18 @@ pub(super) fn heartbeat(
     })
 }
 
-/// Returns the number of a run's workers that are alive, as one sees it who is none of them; those in `dead` are not.
-pub(super) fn living(connection: &Connection, run: i64, dead: &[i64]) -> rusqlite::Result<u64> {
+/// Returns the number of a run's workers that are alive, as one sees it who is none of them: as their locks show, or their
+/// leases where a lock is not `known`.
+pub(super) fn living(connection: &Connection, run: i64, known: &HashMap<i64, bool>) -> rusqlite::Result<u64> {
     let now = now();
     let mut workers =
         connection.prepare_cached("SELECT id, seen, since, lease FROM workers WHERE run = ?1")?;
     let workers = workers.query_map([run], |row| Ok((row.get::<_, i64>(0)?, seen(row, 1)?)))?;
     let workers = workers.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(workers.iter().filter(|(id, seen)| !dead.contains(id) && seen.is_alive(now)).count() as u64)
+    let lives = |(id, seen): &&(i64, Seen)| {
+        seen.lease != LEFT && known.get(id).copied().unwrap_or_else(|| seen.is_alive(now))
+    };
+    Ok(workers.iter().filter(lives).count() as u64)
 }
 
 /// Renews the lease of a worker, also of one that was declared dead.

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use rusqlite::{Connection, params};
 
 use super::codes::{index, key, signed, unsigned};
@@ -95,8 +97,13 @@ pub(super) fn cancel(connection: &Connection, run: i64) -> rusqlite::Result<RunR
 }
 
 /// Deletes a run without living workers, and returns their number. Calls that were cut off keep no trace.
-pub(super) fn delete(connection: &Connection, run: i64, id: &str, dead: &[i64]) -> rusqlite::Result<u64> {
-    let living = leases::living(connection, run, dead)?;
+pub(super) fn delete(
+    connection: &Connection,
+    run: i64,
+    id: &str,
+    known: &HashMap<i64, bool>,
+) -> rusqlite::Result<u64> {
+    let living = leases::living(connection, run, known)?;
     if living > 0 {
         return Ok(living);
     }

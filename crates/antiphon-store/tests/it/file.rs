@@ -1,6 +1,7 @@
 //! The store in a SQLite file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use antiphon_store::{Bill, ErrorKind, LimitDemand, NewRun, RunFilter, RunStatus, Settlement, Store};
 
@@ -142,4 +143,19 @@ async fn several_open_a_new_file_at_once() {
     }
     all.join_all().await;
     assert_eq!(place.open().await.runs().await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn a_worker_that_holds_its_lock_is_alive_though_its_lease_has_ended() {
+    let place = File::new();
+    let store = place.open().await.lease(Duration::from_millis(1));
+    let run = store.open_run(NewRun::new("f")).await.unwrap();
+    // A suspended process sends no heartbeat.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let other = place.open().await;
+    assert_eq!(other.read_run("latest").await.unwrap().workers().await.unwrap(), 1);
+    assert_eq!(other.delete("latest").await.unwrap_err().kind(), ErrorKind::Conflict);
+    drop(run);
+    assert_eq!(other.read_run("latest").await.unwrap().workers().await.unwrap(), 0);
+    other.delete("latest").await.unwrap();
 }

@@ -174,7 +174,7 @@ async fn set(key: &SettingKey, value: &str, file: FileArgs, talk: Talk) -> Resul
     let edit = ConfigEdit::new(&path, &text);
     let edit = if place.is_users { edit.between(&others, &[]) } else { edit.between(&[], &others) };
     place.write(edit.set(key, value)?).await?;
-    talk.line(&format!("set {key} in"));
+    talk.line(&format!("set {key}"));
     output::result(&format!("{path}\n"))
 }
 

@@ -1,11 +1,11 @@
 //! Confirmation of runs that may be expensive.
 //!
-//! | the run | at a terminal | without one, or with `--no-input` |
+//! | the run | at a terminal | without one, with `--no-input`, or with `--progress json` |
 //! |---|---|---|
 //! | costs less than $1, or no money | starts | starts |
 //! | may cost $1 or more | is asked about | is refused, unless `--yes` or `--max-cost` allows it |
-//! | has an unknown cost, with a server of this machine | is asked about | starts |
-//! | has an unknown cost, elsewhere | is asked about | is refused, unless `--yes` allows it |
+//! | has an unknown cost, elsewhere than on this machine | is asked about | is refused, unless `--yes` allows it |
+//! | has an unknown cost, on this machine | is asked about | starts; with `--no-input` it is refused |
 //!
 //! The input is read for a plan only if the price of the model is known and not zero. With `--yes` or a budget, nothing
 //! is asked. A terminal is one only if both stdin and stderr are.
@@ -53,12 +53,17 @@ impl Doubt {
         match workspace.expected_cost(request, watch).await? {
             ExpectedCost::Bounded => {}
             ExpectedCost::UpTo(most) => self.most = self.most.saturating_add(most),
-            ExpectedCost::Unknown { base_url } => {
+            ExpectedCost::Unknown { base_urls } => {
                 self.is_unknown = true;
-                self.is_elsewhere |= !base_url.as_deref().is_some_and(is_of_this_machine);
+                self.is_elsewhere |= !base_urls.iter().all(|url| is_of_this_machine(url));
             }
         }
         Ok(())
+    }
+
+    /// Adds a request of which no cost is known, since it cannot be started at present.
+    pub(super) fn add_unknown(&mut self) {
+        (self.is_unknown, self.is_elsewhere) = (true, true);
     }
 
     /// Asks for confirmation, if the costs need one.
@@ -75,14 +80,15 @@ impl Doubt {
         if self.most < CONFIRM_ABOVE && !self.is_elsewhere && !how.confirm.no_input {
             return Ok(());
         }
-        let message = format!("cannot start: this run {reason}, and there is no terminal to confirm it");
+        let why = if has_terminal { "it may not be asked about" } else { "there is no terminal to ask at" };
+        let message = format!("cannot start: this run {reason}, and {why}");
         Err(CommandError::new(USAGE, message).hint(allow))
     }
 
     /// Returns why a run must be confirmed, and how to allow it without a question; `None` if it need not be.
     fn reason(&self) -> Option<(String, String)> {
         if self.most >= CONFIRM_ABOVE {
-            let reason = format!("may cost up to {}", cost(Some(self.most)));
+            let reason = format!("may cost about {}", cost(Some(self.most)));
             return Some((reason, advice(&Hint::SetMaxCost, Repeat::Same)));
         }
         // Without a price, a budget cannot be enforced.
@@ -123,9 +129,9 @@ mod tests {
             doubt.reason().map(|(reason, _)| reason)
         };
         assert_eq!(reason(CONFIRM_ABOVE - 1, false), None);
-        assert_eq!(reason(CONFIRM_ABOVE, false).as_deref(), Some("may cost up to $1.0000"));
+        assert_eq!(reason(CONFIRM_ABOVE, false).as_deref(), Some("may cost about $1.0000"));
         assert_eq!(reason(0, true).as_deref(), Some("has an unknown cost"));
         // The known part of the cost is enough of a reason.
-        assert_eq!(reason(2 * CONFIRM_ABOVE, true).as_deref(), Some("may cost up to $2.0000"));
+        assert_eq!(reason(2 * CONFIRM_ABOVE, true).as_deref(), Some("may cost about $2.0000"));
     }
 }

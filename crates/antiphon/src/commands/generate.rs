@@ -170,12 +170,20 @@ async fn confirm(
     if !Doubt::is_needed(&how.run) {
         return Ok(());
     }
-    let mut doubt = Doubt::default();
+    let (mut doubt, mut first, mut can_start) = (Doubt::default(), None, false);
     for (one, watch) in planned.iter().zip(watches) {
         for request in &one.requests {
-            // A request that cannot be started fails by itself, beside the others.
-            let _ = doubt.add(&one.workspace, request, watch).await;
+            match doubt.add(&one.workspace, request, watch).await {
+                Ok(()) => can_start = true,
+                // It may fail beside the others, or cost something after all.
+                Err(err) => first = first.or(Some(err)),
+            }
         }
+    }
+    match first {
+        Some(err) if !can_start => return Err(err.into()),
+        Some(_) => doubt.add_unknown(),
+        None => {}
     }
     doubt.confirm(&how.run, talk).await
 }

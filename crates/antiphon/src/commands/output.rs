@@ -21,7 +21,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::EVENT_SCHEMA;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use serde_json::json;
 
@@ -236,16 +236,38 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
 /// # Errors
 /// The error of a stream that cannot be read or written.
 pub(super) fn ask(question: &str) -> io::Result<String> {
-    without_live_line(|| {
-        // The lock is not held while the user thinks: other messages may be written meanwhile.
-        write!(anstream::stderr().lock(), "{}", harmless(question))?;
-        anstream::stderr().flush()?;
-        let mut answer = String::new();
-        if io::stdin().read_line(&mut answer)? == 0 {
-            writeln!(anstream::stderr())?;
+    // No lock is held while the user thinks: other messages may be written meanwhile.
+    let _hidden = HiddenLine::new();
+    write!(anstream::stderr().lock(), "{}", harmless(question))?;
+    anstream::stderr().flush()?;
+    let mut answer = String::new();
+    if io::stdin().read_line(&mut answer)? == 0 {
+        writeln!(anstream::stderr())?;
+    }
+    Ok(answer.trim().to_owned())
+}
+
+/// A live line that is not drawn until this is dropped.
+struct HiddenLine(Option<ProgressBar>);
+
+impl HiddenLine {
+    /// Removes the live line, if there is one.
+    fn new() -> Self {
+        let bar = live_line().clone();
+        if let Some(bar) = &bar {
+            bar.suspend(|| ());
+            bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Ok(answer.trim().to_owned())
-    })
+        Self(bar)
+    }
+}
+
+impl Drop for HiddenLine {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
 }
 
 /// Colours a text. anstream removes the colour if stderr does not support it, or NO_COLOR is set.

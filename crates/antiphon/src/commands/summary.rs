@@ -93,6 +93,8 @@ pub(super) async fn prepare(file: &Path) -> Result<(), CommandError> {
     }
     let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     antiphon_fs::check_writable(folder).await.map_err(|err| CommandError::new(CONFIG, err.to_string()))?;
+    // A process that is killed leaves no summary, not that of an earlier one.
+    antiphon_fs::remove(file).await.map_err(|err| CommandError::new(CONFIG, err.to_string()))?;
     draft().file = Some(file.to_owned());
     Ok(())
 }

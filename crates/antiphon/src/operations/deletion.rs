@@ -164,12 +164,16 @@ impl Workspace {
         let record = store.read_run(run).await?.record().clone();
         let kept = self.outputs_elsewhere(&record).await;
         store.delete(&record.id).await?;
-        let parts = unused_parts(store, &record).await?;
-        let folder = self.delete_files(&record.id).await.map_err(|err| {
+        // From here on the run cannot be named again: each step is done, whether or not another one fails.
+        let folder = self.delete_files(&record.id).await;
+        let parts = unused_parts(store, &record).await;
+        let failed = |what: &str, err: OperationError| {
             let message =
-                format!("cannot delete the folder of run {}, which is deleted itself: {err}", record.id);
+                format!("cannot delete {what} of run {}, which is deleted itself: {err}", record.id);
             OperationError::new(OperationErrorKind::Failed, message)
-        })?;
+        };
+        let folder = folder.map_err(|err| failed("all files", err))?;
+        let parts = parts.map_err(|err| failed("all distillations", err))?;
         Ok(DeletedRun { run_id: record.id, parts, folder, kept })
     }
 
@@ -252,9 +256,11 @@ impl Workspace {
         // An id is the name of a folder, and may not lead out of the workspace.
         let Ok(id) = run_id.parse::<RunId>() else { return Ok(None) };
         let folder = self.folder().join(id.to_string());
+        // The originals first: they are what must not stay.
+        let originals = remove_replaced(self.folder(), id).await;
         let has_folder = antiphon_fs::exists(&folder).await?;
         antiphon_fs::remove_dir(&folder).await?;
-        remove_replaced(self.folder(), id).await?;
+        originals?;
         Ok(has_folder.then_some(folder))
     }
 }
@@ -276,11 +282,13 @@ async fn unused_parts(store: &Store, deleted: &RunRecord) -> Result<Vec<String>,
         return Ok(parts);
     }
     let (others, candidates) = (of_kind(PERSONAS).await?, of_kind(DISTILLATION).await?);
-    let used: HashSet<String> = others.iter().flat_map(|run| inputs_of(run.record())).collect();
-    let unused: HashSet<String> =
-        inputs_of(deleted).into_iter().filter(|input| !used.contains(input)).collect();
+    let others: Vec<_> = others.iter().map(|run| paths_of(run.record())).collect();
+    let own = paths_of(deleted);
     for part in candidates {
-        if !inputs_of(part.record()).iter().any(|input| unused.contains(input)) {
+        // Runs share a distillation of the same documents, in whatever order they named them.
+        let paths = paths_of(part.record());
+        let is_used = others.iter().any(|other| paths.is_subset(other));
+        if paths.is_empty() || !paths.is_subset(&own) || is_used {
             continue;
         }
         match store.delete(&part.record().id).await {
@@ -293,21 +301,17 @@ async fn unused_parts(store: &Store, deleted: &RunRecord) -> Result<Vec<String>,
     Ok(parts)
 }
 
-/// Returns the inputs of a stored request, as a persona run passes them to its distillation: as they were named, and below
-/// their base, if the run was resumed in another folder.
-fn inputs_of(record: &RunRecord) -> Vec<String> {
+/// Returns the paths of a stored request, as they were named and below their base, if the run was resumed in another folder.
+/// The parts of a path with a comma and a space in it count as several, for all runs alike.
+fn paths_of(record: &RunRecord) -> HashSet<PathBuf> {
     let request: Value = serde_json::from_str(&record.request).unwrap_or_default();
-    if let Some(input) = request["input"].as_str() {
-        return vec![input.to_owned()];
-    }
-    let Some(inputs) = request["inputs"].as_array() else { return Vec::new() };
-    let inputs: Vec<&str> = inputs.iter().filter_map(Value::as_str).collect();
+    let listed = request["inputs"].as_array().into_iter().flatten();
+    let inputs = listed.chain([&request["input"]]).filter_map(Value::as_str);
+    let inputs: Vec<&str> = inputs.flat_map(|input| input.split(", ")).collect();
     let base = request["base"].as_str().map(Path::new);
-    let below = base.map(|base| {
-        let inputs = inputs.iter().map(|input| base.join(input).display().to_string());
-        inputs.collect::<Vec<_>>().join(", ")
-    });
-    std::iter::once(inputs.join(", ")).chain(below).collect()
+    let below = base.into_iter().flat_map(|base| inputs.iter().map(|input| base.join(input)));
+    // Components leave out each `.` and the slash at the end.
+    below.chain(inputs.iter().map(PathBuf::from)).map(|path| path.components().collect()).collect()
 }
 
 /// A duration in JSON, as a number of seconds.
@@ -331,7 +335,7 @@ mod seconds {
 mod tests {
     use antiphon_store::{NewRun, Store};
 
-    use super::{inputs_of, unused_parts};
+    use super::{paths_of, unused_parts};
 
     async fn add(store: &Store, kind: &str, request: &str) {
         let new = NewRun::new(format!("{kind} {request}")).request(kind, request);
@@ -365,12 +369,14 @@ mod tests {
         check(&[one], both, r#"{"input": "a.txt"}"#, 0).await;
         check(&[both], r#"{"input": "a.txt, b.md"}"#, r#"{"input": "a.txt, b.md"}"#, 0).await;
         check(&[], r#"{"input": "in"}"#, r#"{"input": "in"}"#, 1).await;
+        let reversed = r#"{"inputs": ["./b.md", "a.txt"], "base": "/srv/ada"}"#;
+        check(&[reversed], both, r#"{"input": "a.txt, b.md"}"#, 0).await;
     }
 
     #[tokio::test]
     async fn a_request_that_cannot_be_read_has_no_inputs_to_share() {
         let store = Store::in_memory();
         add(&store, "personas", "no JSON").await;
-        assert!(inputs_of(store.read_run("latest").await.unwrap().record()).is_empty());
+        assert!(paths_of(store.read_run("latest").await.unwrap().record()).is_empty());
     }
 }

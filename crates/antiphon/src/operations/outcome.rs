@@ -141,8 +141,8 @@ pub enum ExpectedCost {
     UpTo(u64),
     /// The price of a model is not known.
     Unknown {
-        /// The address that would be called.
-        base_url: Option<String>,
+        /// The addresses of the models without a price, of the provider and its fallbacks.
+        base_urls: Vec<String>,
     },
 }
 

@@ -113,11 +113,13 @@ impl Workspace {
             return Ok(ExpectedCost::Bounded);
         }
         match connected.session.price(0) {
-            None => Ok(ExpectedCost::Unknown { base_url: connected.session.provider.scope().base_url }),
+            None => Ok(ExpectedCost::Unknown { base_urls: connected.session.unpriced_urls().to_vec() }),
             Some(price) if price == Price::FREE || price == Price::PREPAID => Ok(ExpectedCost::Bounded),
             Some(_) => {
-                let most = self.plan_of(&connected, watch).await?.max_cost_usd_micros();
-                Ok(most.map_or(ExpectedCost::Unknown { base_url: None }, ExpectedCost::UpTo))
+                // The run reports its input itself.
+                let silent = watch.clone().on_event(|_| ());
+                let most = self.plan_of(&connected, &silent).await?.max_cost_usd_micros();
+                Ok(most.map_or(ExpectedCost::Unknown { base_urls: Vec::new() }, ExpectedCost::UpTo))
             }
         }
     }

@@ -234,3 +234,12 @@ fn misspelt_variables_are_named() {
         assert!(help.contains(variable.name), "{}", variable.name);
     }
 }
+
+#[test]
+fn a_table_is_not_replaced_by_a_value() {
+    let lab = Lab::new();
+    let text = "[defaults]\nmax_cost = 5 # of the team\n";
+    lab.file("antiphon.toml", text);
+    lab.run("config set defaults {}").ends_with(3, &["cannot set defaults in antiphon.toml: it is a table"]);
+    assert_eq!(std::fs::read_to_string(lab.path("antiphon.toml")).unwrap(), text);
+}

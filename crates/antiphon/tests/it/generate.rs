@@ -430,7 +430,18 @@ fn without_a_terminal_an_expensive_generation_is_refused_before_any_call() {
     let lab = Lab::new();
     lab.file("antiphon.toml", "[prices.compatible.m]\ninput = 2000.0\noutput = 9000.0\n");
     let ran = lab.ask(&server.url("/v1"), "");
-    ran.ends_with(2, &["cannot start: this run may cost up to $", "--max-cost", "--yes"]);
+    ran.ends_with(2, &["cannot start: this run may cost about $", "--max-cost", "--yes"]);
     assert!(server.requests().iter().all(|request| !request.line.contains("chat")), "{ran:?}");
     lab.ask(&server.url("/v1"), "--yes").ends_with(0, &[]);
+}
+
+#[test]
+fn a_run_whose_cost_was_planned_reports_its_documents_once() {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    lab.file("antiphon.toml", "[prices.compatible.m]\ninput = 0.01\noutput = 0.01\n");
+    let ran = lab.ask(&server.url("/v1"), "");
+    ran.ends_with(0, &[]);
+    assert_eq!(ran.stderr.matches("documents loaded").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("provider: ").count(), 1, "{}", ran.stderr);
 }

@@ -45,7 +45,8 @@ async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
     assert_eq!(store.newest("f").await.unwrap().map(|run| (id(&run), run.is_worker())), Some((fresh, false)));
     assert!(store.newest("g").await.unwrap().is_none());
     assert_eq!(store.runs().await.unwrap().len(), 2);
-    assert_eq!(store.read_run("").await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(store.read_run("0").await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(store.delete("").await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(store.read_run("none").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
