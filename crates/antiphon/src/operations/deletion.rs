@@ -11,7 +11,7 @@
 //! folder: a process that dies in between leaves a folder without a run, and never a run without its results.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_engine::{CurrentStatus, RunInfo};
@@ -310,8 +310,9 @@ fn paths_of(record: &RunRecord) -> HashSet<PathBuf> {
     let inputs: Vec<&str> = inputs.flat_map(|input| input.split(", ")).collect();
     let base = request["base"].as_str().map(Path::new);
     let below = base.into_iter().flat_map(|base| inputs.iter().map(|input| base.join(input)));
-    // Components leave out each `.` and the slash at the end.
-    below.chain(inputs.iter().map(PathBuf::from)).map(|path| path.components().collect()).collect()
+    // Components leave out a slash at the end, and each `.` but the first.
+    let normal = |path: PathBuf| path.components().filter(|part| *part != Component::CurDir).collect();
+    below.chain(inputs.iter().map(PathBuf::from)).map(normal).collect()
 }
 
 /// A duration in JSON, as a number of seconds.

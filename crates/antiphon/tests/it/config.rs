@@ -241,5 +241,5 @@ fn a_table_is_not_replaced_by_a_value() {
     let text = "[defaults]\nmax_cost = 5 # of the team\n";
     lab.file("antiphon.toml", text);
     lab.run("config set defaults {}").ends_with(3, &["cannot set defaults in antiphon.toml: it is a table"]);
-    assert_eq!(std::fs::read_to_string(lab.path("antiphon.toml")).unwrap(), text);
+    assert_eq!(fs::read_to_string(lab.path("antiphon.toml")).unwrap(), text);
 }
