@@ -28,7 +28,7 @@ use crate::error::causes;
 
 /// The time within which a connection that was closed while it was idle ends: a round trip, with room for slow networks.
 const CROSSING: Duration = Duration::from_secs(1);
-/// That time for a request that is not idempotent.
+/// The same time for a request that is not idempotent.
 const SHORT_CROSSING: Duration = Duration::from_millis(250);
 /// The time for which a connection was idle before a request that is not idempotent is sent again.
 const KEPT_ALIVE: Duration = Duration::from_secs(1);
