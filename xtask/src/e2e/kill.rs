@@ -84,7 +84,7 @@ pub(super) fn check_slow_disk() -> Done<Outcome> {
     let (folder, server) = begin(&case, 0)?;
     let mut command = words("strace -f -qq -e trace=fsync,fdatasync -o /dev/null");
     command.args(["-e", "inject=fsync,fdatasync:delay_exit=100000"]).arg(target().join("debug/antiphon"));
-    command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none"]);
+    command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none", "--yes"]);
     command.args(["--provider", "sim", "--model", "m", "--base-url", &server.url]).current_dir(&folder);
     let output = command.output().map_err(|err| err.to_string())?;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -200,7 +200,7 @@ pub(super) fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
 
 pub(super) fn map(folder: &Path, url: &str) -> Command {
     let mut command = Command::new(target().join("debug/antiphon"));
-    command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none"]);
+    command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none", "--yes"]);
     command.args(["--provider", "sim", "--model", "m", "--base-url", url, "--max-concurrency"]);
     command.arg(AT_ONCE.to_string()).current_dir(folder);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
