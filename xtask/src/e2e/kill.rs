@@ -115,6 +115,7 @@ pub(super) fn check_full_disk() -> Done<Outcome> {
         "--json",
         "--progress",
         "none",
+        "--yes",
         "--out",
         "runs",
     ]);
