@@ -89,7 +89,7 @@ pub(crate) enum Route {
 
 impl Route {
     fn of(url: &Url) -> Self {
-        match (url.scheme() == "https", is_loopback(url)) {
+        match (url.scheme() == "https", is_loopback_url(url)) {
             (true, false) => Self::Secure,
             (true, true) => Self::SecureLoopback,
             (false, false) => Self::Plain,
@@ -235,8 +235,21 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// Returns whether an address is on this machine, as it is written. `.localhost` is reserved for that (RFC 6761).
-fn is_loopback(url: &Url) -> bool {
+/// Returns whether an address is one of this machine: 127.0.0.0/8, `::1`, `localhost` or a name below it, which is reserved for
+/// that (RFC 6761). Names are not resolved, and a text that is no address is not one of this machine.
+///
+/// ```
+/// use antiphon_http::is_loopback;
+///
+/// assert!(is_loopback("http://127.0.0.2:8080/v1") && is_loopback("http://[::1]:1") && is_loopback("http://localhost"));
+/// assert!(!is_loopback("http://192.168.0.7:1") && !is_loopback("http://localhost.example") && !is_loopback("no address"));
+/// ```
+#[must_use]
+pub fn is_loopback(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| is_loopback_url(&url))
+}
+
+fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Name::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Name::Ipv4(address)) => address.is_loopback(),

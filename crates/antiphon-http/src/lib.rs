@@ -48,6 +48,7 @@ pub use body::{BodyChunks, StreamEnd};
 pub use client::Client;
 pub use decoded::{BodyLines, Events};
 pub use error::{Error, ErrorKind, RequestPhase};
+pub use hosts::is_loopback;
 pub use network_policy::NetworkPolicy;
 pub use options::ClientBuilder;
 pub use request::Request;

@@ -10,9 +10,7 @@
 //! The input is read for a plan only if the price of the model is known and not zero. With `--yes` or a budget, nothing
 //! is asked. A terminal is one only if both stdin and stderr are.
 
-use std::io::IsTerminal;
-
-use url::{Host, Url};
+use antiphon_http::is_loopback;
 
 use super::cli::RunArgs;
 use super::error::{CommandError, Repeat, USAGE, advice};
@@ -25,7 +23,7 @@ const CONFIRM_ABOVE: u64 = 1_000_000;
 
 /// The costs that several requests may have together.
 #[derive(Debug, Default)]
-pub(super) struct Doubt {
+pub(super) struct CostCheck {
     /// The highest likely cost, in millionths of a US dollar.
     most: u64,
     /// Whether a cost is not known.
@@ -34,7 +32,7 @@ pub(super) struct Doubt {
     is_elsewhere: bool,
 }
 
-impl Doubt {
+impl CostCheck {
     /// Returns whether the costs of a run with these flags have to be known before it starts.
     pub(super) fn is_needed(how: &RunArgs) -> bool {
         !how.confirm.yes && how.limits.limits().max_cost.is_none()
@@ -50,15 +48,20 @@ impl Doubt {
         request: &RunRequest,
         watch: &Watch,
     ) -> Result<(), OperationError> {
-        match workspace.expected_cost(request, watch).await? {
+        self.add_cost(&workspace.expected_cost(request, watch).await?);
+        Ok(())
+    }
+
+    fn add_cost(&mut self, cost: &ExpectedCost) {
+        match cost {
             ExpectedCost::Bounded => {}
-            ExpectedCost::UpTo(most) => self.most = self.most.saturating_add(most),
+            ExpectedCost::UpTo(most) => self.most = self.most.saturating_add(*most),
             ExpectedCost::Unknown { base_urls } => {
                 self.is_unknown = true;
-                self.is_elsewhere |= !base_urls.iter().all(|url| is_of_this_machine(url));
+                // Without an address, nothing shows that the server is of this machine.
+                self.is_elsewhere |= base_urls.is_empty() || !base_urls.iter().all(|url| is_loopback(url));
             }
         }
-        Ok(())
     }
 
     /// Adds a request of which no cost is known, since it cannot be started at present.
@@ -72,10 +75,13 @@ impl Doubt {
     /// A usage error if the user does not confirm, or if no one can be asked.
     pub(super) async fn confirm(self, how: &RunArgs, talk: Talk) -> Result<(), CommandError> {
         let Some((reason, allow)) = self.reason() else { return Ok(()) };
-        let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        let has_terminal = output::can_ask();
         // A question is no event.
         if has_terminal && !how.confirm.no_input && !talk.sends_events() {
-            return ask(format!("this run {reason}. Continue? [y/N] ")).await;
+            if output::confirmed(format!("this run {reason}. Continue? [y/N] ")).await {
+                return Ok(());
+            }
+            return Err(CommandError::new(USAGE, "not started: the run was not confirmed"));
         }
         if self.most < CONFIRM_ABOVE && !self.is_elsewhere && !how.confirm.no_input {
             return Ok(());
@@ -97,41 +103,33 @@ impl Doubt {
     }
 }
 
-/// Asks a question on a thread that may block, and fails unless the answer is yes. An end of stdin is no consent.
-async fn ask(question: String) -> Result<(), CommandError> {
-    let answer = tokio::task::spawn_blocking(move || output::ask(&question)).await;
-    let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
-    if matches!(&*answer, "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err(CommandError::new(USAGE, "not started: the run was not confirmed"))
-    }
-}
-
-/// Returns whether an address is a loopback address: `localhost`, 127.0.0.0/8 or `::1`. Names are not resolved.
-fn is_of_this_machine(address: &str) -> bool {
-    match Url::parse(address).ok().as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{CONFIRM_ABOVE, Doubt};
+    use super::{CONFIRM_ABOVE, CostCheck, ExpectedCost};
 
     #[test]
     fn a_run_from_a_dollar_on_or_of_unknown_cost_has_a_reason() {
         let reason = |most, is_unknown| {
-            let doubt = Doubt { most, is_unknown, ..Doubt::default() };
-            doubt.reason().map(|(reason, _)| reason)
+            let check = CostCheck { most, is_unknown, ..CostCheck::default() };
+            check.reason().map(|(reason, _)| reason)
         };
         assert_eq!(reason(CONFIRM_ABOVE - 1, false), None);
         assert_eq!(reason(CONFIRM_ABOVE, false).as_deref(), Some("may cost about $1.0000"));
         assert_eq!(reason(0, true).as_deref(), Some("has an unknown cost"));
         // The known part of the cost is enough of a reason.
         assert_eq!(reason(2 * CONFIRM_ABOVE, true).as_deref(), Some("may cost about $2.0000"));
+    }
+
+    #[test]
+    fn an_unknown_cost_is_of_this_machine_only_if_all_addresses_are() {
+        let is_elsewhere = |urls: &[&str]| {
+            let mut check = CostCheck::default();
+            let base_urls = urls.iter().map(|url| (*url).to_owned()).collect();
+            check.add_cost(&ExpectedCost::Unknown { base_urls });
+            check.is_elsewhere
+        };
+        assert!(!is_elsewhere(&["http://127.0.0.1:1", "http://localhost:2"]));
+        assert!(is_elsewhere(&["http://127.0.0.1:1", "https://a.example"]));
+        assert!(is_elsewhere(&[]), "nothing shows where it is");
     }
 }

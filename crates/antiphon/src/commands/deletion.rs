@@ -3,8 +3,6 @@
 //! Both list the runs and ask for a confirmation first; without a terminal they need `--yes`. A run that cannot be
 //! deleted, since a process works on it, does not affect the others, and ends the command with exit code 4.
 
-use std::io::IsTerminal;
-
 use super::cli::ConfirmDeletion;
 use super::error::{CommandError, OK, SOME_FAILED, USAGE};
 use super::output::{self, Talk};
@@ -52,7 +50,7 @@ pub(super) async fn prune(
     remove(workspace, &runs, talk).await
 }
 
-/// Asks for a confirmation, unless `--yes` is set. An end of stdin is no consent.
+/// Asks for a confirmation, unless `--yes` is set.
 ///
 /// # Errors
 /// A usage error if the user does not confirm, or cannot be asked.
@@ -61,17 +59,16 @@ async fn confirm(runs: &[RunInfo], confirmation: ConfirmDeletion) -> Result<(), 
         return Ok(());
     }
     let them = counted(runs.len(), "run");
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    if !output::can_ask() {
         let message =
             format!("cannot delete {them}: this needs a confirmation, and there is no terminal to ask at");
         return Err(CommandError::new(USAGE, message).hint("use --yes to delete without a question"));
     }
     let question = format!("{}delete {them}, with results and folders? [y/N] ", table(runs));
-    let answer = tokio::task::spawn_blocking(move || output::ask(&question)).await;
-    match answer.ok().and_then(Result::ok).as_deref() {
-        Some("y" | "Y" | "yes") => Ok(()),
-        _ => Err(CommandError::new(USAGE, "nothing was deleted: it was not confirmed")),
+    if output::confirmed(question).await {
+        return Ok(());
     }
+    Err(CommandError::new(USAGE, "nothing was deleted: it was not confirmed"))
 }
 
 /// Deletes runs one after the other, reports each, and returns the exit code.

@@ -30,7 +30,7 @@ use antiphon_pipeline::{Finding, GenerationEstimate, Level, Persona, Personas, R
 use serde_json::{Value, json};
 
 use super::cli::{GenerateArgs, GenerationArgs};
-use super::confirm::Doubt;
+use super::confirm::CostCheck;
 use super::error::{ALL_FAILED, CONFIG, CommandError, OK, Repeat, SOME_FAILED, USAGE, advice, exit_code};
 use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
@@ -167,13 +167,13 @@ async fn confirm(
     how: &GenerationArgs,
     talk: Talk,
 ) -> Result<(), CommandError> {
-    if !Doubt::is_needed(&how.run) {
+    if !CostCheck::is_needed(&how.run) {
         return Ok(());
     }
-    let (mut doubt, mut first, mut can_start) = (Doubt::default(), None, false);
+    let (mut check, mut first, mut can_start) = (CostCheck::default(), None, false);
     for (one, watch) in planned.iter().zip(watches) {
         for request in &one.requests {
-            match doubt.add(&one.workspace, request, watch).await {
+            match check.add(&one.workspace, request, watch).await {
                 Ok(()) => can_start = true,
                 // It may fail beside the others, or cost something after all.
                 Err(err) => first = first.or(Some(err)),
@@ -182,10 +182,10 @@ async fn confirm(
     }
     match first {
         Some(err) if !can_start => return Err(err.into()),
-        Some(_) => doubt.add_unknown(),
+        Some(_) => check.add_unknown(),
         None => {}
     }
-    doubt.confirm(&how.run, talk).await
+    check.confirm(&how.run, talk).await
 }
 
 /// Starts the runs of all plans concurrently, and returns their outcomes in order. The tokens of one watch stop them

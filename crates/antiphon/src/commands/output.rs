@@ -17,7 +17,7 @@
 //! A secret is never part of a message: addresses are formatted by `address` here or by `without_secrets`.
 
 use std::borrow::Cow;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::EVENT_SCHEMA;
@@ -245,6 +245,18 @@ pub(super) fn ask(question: &str) -> io::Result<String> {
         writeln!(anstream::stderr())?;
     }
     Ok(answer.trim().to_owned())
+}
+
+/// Returns whether there is a user to ask: both stdin and stderr are a terminal.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question whose answer is yes or no, on a thread that may block. Any other answer and the end of stdin are no
+/// consent.
+pub(super) async fn confirmed(question: String) -> bool {
+    let answer = tokio::task::spawn_blocking(move || ask(&question)).await;
+    matches!(answer.ok().and_then(Result::ok).as_deref(), Some("y" | "Y" | "yes"))
 }
 
 /// A live line that is not drawn until this is dropped.

@@ -13,7 +13,7 @@ use std::path::Path;
 use antiphon_engine::Estimate;
 
 use super::cli::RunArgs;
-use super::confirm::Doubt;
+use super::confirm::CostCheck;
 use super::error::{CommandError, OK, Repeat, advice, exit_code};
 use super::front::closed;
 use super::interrupt::Interrupts;
@@ -152,12 +152,12 @@ async fn confirm(
     how: &RunArgs,
     talk: Talk,
 ) -> Result<(), CommandError> {
-    if !Doubt::is_needed(how) {
+    if !CostCheck::is_needed(how) {
         return Ok(());
     }
-    let mut doubt = Doubt::default();
-    doubt.add(workspace, request, watch).await?;
-    doubt.confirm(how, talk).await
+    let mut check = CostCheck::default();
+    check.add(workspace, request, watch).await?;
+    check.confirm(how, talk).await
 }
 
 /// Prints an estimate of a run.
