@@ -59,6 +59,8 @@ pub(crate) struct Voice<'a> {
     pub(crate) speaker: &'a str,
     /// The side for the turns.
     pub(crate) role: SpeakerRole,
+    /// The time at which the words begin, in the form of [`Turn::time`].
+    pub(crate) time: Option<&'a str>,
 }
 
 /// The byte offset before which a label has to begin for words to count as a dialogue.
@@ -94,7 +96,8 @@ impl Body {
         let inner = dialogue_in(words.text, voice);
         if inner.is_empty() {
             let speaker = Arc::from(voice.speaker);
-            self.turns.push(Turn { speaker, role: voice.role, span: start..self.text.len() });
+            let time = voice.time.map(Arc::from);
+            self.turns.push(Turn { speaker, role: voice.role, time, span: start..self.text.len() });
         }
         let shift = |turn: Turn| Turn { span: turn.span.start + start..turn.span.end + start, ..turn };
         self.turns.extend(inner.into_iter().map(shift));
@@ -134,7 +137,12 @@ impl Body {
         if self.turns.is_empty() {
             let speaker: Arc<str> = Arc::from(person);
             self.turns = speakers::paragraphs(&self.text)
-                .map(|span| Turn { speaker: speaker.clone(), role: SpeakerRole::Participant, span })
+                .map(|span| Turn {
+                    speaker: speaker.clone(),
+                    role: SpeakerRole::Participant,
+                    time: None,
+                    span,
+                })
                 .collect();
         }
         self
@@ -166,7 +174,7 @@ impl Body {
 /// Labels in words that an interviewer reads out, or far behind the words' beginning, are no speakers.
 fn dialogue_in(words: &str, voice: Voice<'_>) -> Vec<Turn> {
     let turns = match voice.role {
-        SpeakerRole::Participant => speakers::turns(words, voice.speaker),
+        SpeakerRole::Participant | SpeakerRole::Unclear => speakers::turns(words, voice.speaker),
         SpeakerRole::Interviewer => Vec::new(),
     };
     let is_dialogue = turns.len() > 1 && turns.first().is_some_and(|turn| turn.span.start < DIALOGUE_START);

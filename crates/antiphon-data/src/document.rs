@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::builder::Body;
 use crate::error::{Failure, Malformed};
+use crate::options::ParseOptions;
 use crate::{decode, formats};
 
 /// The text of one file, with the turns of its speakers and the source line of each byte.
@@ -101,15 +102,19 @@ pub struct Turn {
     pub speaker: Arc<str>,
     /// The speaker's side of the interview, from the label, from a role in the row, or from the header of the file.
     pub role: SpeakerRole,
+    /// The time at which the turn begins, if the source has one: `12:41` or `1:02:41` from the beginning of a recording,
+    /// with hours only from the first hour on and without fractions; for a chat the date and time as it writes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Arc<str>>,
     /// The byte range of the words in [`Document::text`], without the speaker's label and without surrounding white
     /// space. Both ends are at character boundaries; see [`Document::words`].
     pub span: Range<usize>,
 }
 
-/// The sides of an interview. Serialised as `participant` and `interviewer`.
+/// The sides of an interview. Serialised as `participant`, `interviewer` and `unclear`.
 ///
 /// Labels such as `Interviewer`, `Moderator (Sam)`, `Host` or `Q1` are an interviewer's, ignoring case; every other
-/// label is a participant's, unless the file names its speaker as the interviewer.
+/// label is a participant's, unless the file or [`ParseOptions`] names its speaker as the interviewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeakerRole {
@@ -117,6 +122,8 @@ pub enum SpeakerRole {
     Participant,
     /// The side that asks.
     Interviewer,
+    /// A side that cannot be told: the words may be a question or an answer. Strict grounding does not quote them.
+    Unclear,
 }
 
 /// A format of documents. The extension of a file's name selects it; see [`Format::from_name`]. The content is not
@@ -266,10 +273,27 @@ impl Document {
     /// assert_eq!(failure.to_string(), "a.csv:2: this row has 3 fields and the header has 2");
     /// ```
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Failure> {
+        Self::parse_with(name, bytes, &ParseOptions::default())
+    }
+
+    /// Parses the bytes of a file as [`parse`](Self::parse) does, with options such as the names of interviewers.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    ///
+    /// ```
+    /// use antiphon_data::{Document, ParseOptions, SpeakerRole};
+    /// let options = ParseOptions::new().interviewer("Sam");
+    /// let document = Document::parse_with("a.txt", b"Sam: Well.\nAna: I bake.\nSam: So.\nAna: Yes.\n", &options)?;
+    /// assert_eq!(document.turns[0].role, SpeakerRole::Interviewer);
+    /// # Ok::<(), antiphon_data::Failure>(())
+    /// ```
+    pub fn parse_with(name: &str, bytes: &[u8], options: &ParseOptions) -> Result<Self, Failure> {
         let format = Format::from_name(name).ok_or_else(|| {
             Failure::new(name, format!("unsupported file type; supported: {}", Format::endings()))
         })?;
-        let (body, encoding) = read_body(format, bytes, person(name)).map_err(|err| err.of(name))?;
+        let (mut body, encoding) = read_body(format, bytes, person(name)).map_err(|err| err.of(name))?;
+        options.settle(&mut body.turns);
         check_turns(&body.turns).map_err(|err| err.of(name))?;
         Ok(Self {
             name: name.to_owned(),

@@ -38,6 +38,7 @@ mod error;
 mod formats;
 mod input_set;
 mod loader;
+mod options;
 mod rows;
 mod speakers;
 
@@ -46,6 +47,7 @@ pub use anonymise::{Anonymiser, Replacement, Strategy};
 pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};
+pub use options::ParseOptions;
 pub use rows::{RawRow, Row, RowFormat, Rows};
 
 /// The README's code.

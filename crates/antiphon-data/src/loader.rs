@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::document::{Document, Format};
 use crate::error::{Error, ErrorKind, Failure};
+use crate::options::ParseOptions;
 
 /// A loader of documents from a file, or from a folder and all its subfolders.
 ///
@@ -55,6 +56,7 @@ use crate::error::{Error, ErrorKind, Failure};
 pub struct Loader {
     cancel: CancellationToken,
     progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
+    options: ParseOptions,
 }
 
 /// The result of [`Loader::load_path`] or [`Loader::load_paths`].
@@ -101,6 +103,13 @@ impl Loader {
     #[must_use]
     pub fn on_progress(mut self, progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// Sets the options of reading, such as the names of interviewers. Default: none.
+    #[must_use]
+    pub fn options(mut self, options: ParseOptions) -> Self {
+        self.options = options;
         self
     }
 
@@ -182,12 +191,13 @@ impl Loader {
     ///
     /// Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
     fn parse_all(&self, naming: Naming, paths: Vec<PathBuf>) -> impl Stream<Item = Result<Parsed, Error>> {
+        let options = self.options.clone();
         antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone())
             .ready_chunks(FILES_PER_TRIP)
             .map(move |files| {
-                let naming = naming.clone();
+                let (naming, options) = (naming.clone(), options.clone());
                 tokio::task::spawn_blocking(move || {
-                    files.into_iter().map(|file| parse(&naming, file)).collect::<Parsed>()
+                    files.into_iter().map(|file| parse(&naming, file, &options)).collect::<Parsed>()
                 })
             })
             .buffered(2)
@@ -329,10 +339,10 @@ fn cancelled() -> Error {
 }
 
 /// Parses a file that was read. Both errors, of reading and of parsing, are failures of the file.
-fn parse(naming: &Naming, file: FileRead) -> Result<Document, Failure> {
+fn parse(naming: &Naming, file: FileRead, options: &ParseOptions) -> Result<Document, Failure> {
     let name = naming.name(&file.path);
     let bytes = file.bytes.map_err(|err| Failure::new(&name, reason_of(&err)))?;
-    Document::parse(&name, &bytes)
+    Document::parse_with(&name, &bytes, options)
 }
 
 /// Returns the reason without the path, which a [`Failure`] names already.

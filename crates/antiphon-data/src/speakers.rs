@@ -120,7 +120,7 @@ impl<'a> TurnReader<'a> {
             .people
             .entry(label)
             .or_insert_with(|| (Arc::from(speaker_of(label, person)), header.role_of(label)));
-        self.open = Some(Turn { speaker: speaker.clone(), role: *role, span: start..start });
+        self.open = Some(Turn { speaker: speaker.clone(), role: *role, time: None, span: start..start });
     }
 
     /// Ends the open turn, if there is one, at the byte offset `end`. A turn without text is dropped.

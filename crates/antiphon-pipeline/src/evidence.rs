@@ -179,7 +179,7 @@ impl<'d> Search<'d> {
         let needles: Vec<&Needle> = indices.iter().map(|index| &self.needles[*index]).collect();
         let hits = in_document(&self.vocabulary, &needles, &self.documents[document], role);
         let best = match role {
-            SpeakerRole::Participant => &mut self.best,
+            SpeakerRole::Participant | SpeakerRole::Unclear => &mut self.best,
             SpeakerRole::Interviewer => &mut self.interviewer,
         };
         for (index, hit) in indices.iter().zip(hits) {

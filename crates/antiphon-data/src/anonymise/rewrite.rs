@@ -81,6 +81,7 @@ impl Rewritten {
         let moved = |turn: &Turn| Turn {
             speaker: Arc::from(speaker(&turn.speaker)),
             role: turn.role,
+            time: turn.time.clone(),
             span: self.offset(turn.span.start)..self.offset(turn.span.end),
         };
         turns.iter().map(moved).collect()

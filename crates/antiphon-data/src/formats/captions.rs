@@ -107,7 +107,7 @@ impl Captions<'_> {
         }
         let label = self.speaker.as_deref().unwrap_or(self.person);
         let name = speakers::speaker_of(label, self.person);
-        let voice = Voice { speaker: &name, role: speakers::role_of(label) };
+        let voice = Voice { speaker: &name, role: speakers::role_of(label), time: None };
         self.body.say(label, voice, Words { text: words, line, lines_count: true });
         self.is_open = true;
     }

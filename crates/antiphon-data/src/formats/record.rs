@@ -57,7 +57,7 @@ pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {
     let columns = Columns::of(fields);
     let label = columns.label(fields).unwrap_or(person);
     let name = speakers::speaker_of(label, person);
-    let voice = Voice { speaker: &name, role: columns.side(fields) };
+    let voice = Voice { speaker: &name, role: columns.side(fields), time: None };
     for (at, field) in fields.iter().enumerate() {
         match columns.text {
             Some(text) if text == at => body.say(label, voice, field.value),

@@ -166,7 +166,7 @@ impl Portion {
         }
         if let Some(piece) = self.pieces.last_mut() {
             let side = match turn.role {
-                SpeakerRole::Participant => Side::Participant,
+                SpeakerRole::Participant | SpeakerRole::Unclear => Side::Participant,
                 SpeakerRole::Interviewer => Side::Interviewer,
             };
             piece.say(&turn.speaker, side, words);

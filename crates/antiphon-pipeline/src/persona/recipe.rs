@@ -101,7 +101,7 @@ fn part((index, document): (usize, &Document)) -> Part {
         .iter()
         .map(|turn| {
             let side = match turn.role {
-                SpeakerRole::Participant => Side::Participant,
+                SpeakerRole::Participant | SpeakerRole::Unclear => Side::Participant,
                 SpeakerRole::Interviewer => Side::Interviewer,
             };
             SpeakerTurn::new(turn.speaker.clone(), side, turn.span.clone())
