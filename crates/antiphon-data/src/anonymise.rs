@@ -371,7 +371,7 @@ mod tests {
         );
         assert_eq!(
             led.0,
-            "[name]: Well?\n[name]: Dr [name], in 2019-2020 I made 12 500 000.\n[name]: My name is [name]\n[name]: Call me [name]. [phone]\n"
+            "Moderator ([name]): Well?\n[name]: Dr [name], in 2019-2020 I made 12 500 000.\nModerator ([name]): My name is [name]\n[name]: Call me [name]. [phone]\n"
         );
         let other = made("b.json", r#"[{"speaker": "李小龙", "text": "I like it so"}]"#);
         assert_eq!(other, ("[name]: I like it so\n".to_owned(), "Speaker 1".to_owned()));

@@ -137,12 +137,7 @@ impl Body {
         if self.turns.is_empty() {
             let speaker: Arc<str> = Arc::from(person);
             self.turns = speakers::paragraphs(&self.text)
-                .map(|span| Turn {
-                    speaker: speaker.clone(),
-                    role: SpeakerRole::Participant,
-                    time: None,
-                    span,
-                })
+                .map(|span| Turn { speaker: speaker.clone(), role: SpeakerRole::Unclear, time: None, span })
                 .collect();
         }
         self

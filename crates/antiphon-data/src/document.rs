@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 use crate::builder::Body;
 use crate::error::{Failure, Malformed};
 use crate::options::ParseOptions;
-use crate::{decode, formats};
+use crate::speakers::Speaker;
+use crate::{decode, formats, speakers};
 
 /// The text of one file, with the turns of its speakers and the source line of each byte.
 ///
@@ -115,14 +116,14 @@ pub struct Turn {
 ///
 /// Labels such as `Interviewer`, `Moderator (Sam)`, `Host` or `Q1` are an interviewer's, ignoring case; every other
 /// label is a participant's, unless the file or [`ParseOptions`] names its speaker as the interviewer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeakerRole {
     /// The side that answers. Only a participant's words can be quoted as evidence (grounding).
     Participant,
     /// The side that asks.
     Interviewer,
-    /// A side that cannot be told: the words may be a question or an answer. Strict grounding does not quote them.
+    /// A side that is not known: the words may be a question or an answer. Strict grounding does not quote them.
     Unclear,
 }
 
@@ -294,6 +295,7 @@ impl Document {
         })?;
         let (mut body, encoding) = read_body(format, bytes, person(name)).map_err(|err| err.of(name))?;
         options.settle(&mut body.turns);
+        speakers::settle(&mut body.turns, &body.text, person(name));
         check_turns(&body.turns).map_err(|err| err.of(name))?;
         Ok(Self {
             name: name.to_owned(),
@@ -316,6 +318,21 @@ impl Document {
     pub fn line_at(&self, offset: usize) -> u32 {
         let after = self.lines.partition_point(|start| start.offset <= offset);
         after.checked_sub(1).map_or(1, |index| self.lines[index].line)
+    }
+
+    /// Returns the speakers in the order of their first turns, each with the side that was found and the number of
+    /// questions; a speaker with turns of two sides is in the list twice.
+    ///
+    /// ```
+    /// use antiphon_data::Document;
+    /// let document = Document::parse("a.txt", b"Sam: How is it?\nP1: Cold.\nSam: And why?\nP1: It's night.\n")?;
+    /// let speakers: Vec<String> = document.speakers().iter().map(ToString::to_string).collect();
+    /// assert_eq!(speakers, ["Sam: interviewer, asks 2 of 2 questions", "P1: participant"]);
+    /// # Ok::<(), antiphon_data::Failure>(())
+    /// ```
+    #[must_use]
+    pub fn speakers(&self) -> Vec<Speaker> {
+        Speaker::of(self)
     }
 
     /// Returns the words of one of this document's turns, without the speaker's label; an empty string if the turn's

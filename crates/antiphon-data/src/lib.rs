@@ -49,6 +49,7 @@ pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};
 pub use options::ParseOptions;
 pub use rows::{RawRow, Row, RowFormat, Rows};
+pub use speakers::Speaker;
 
 /// The README's code.
 #[cfg(doctest)]

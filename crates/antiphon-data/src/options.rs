@@ -36,8 +36,7 @@ impl ParseOptions {
 
     /// Sets the sides of the speakers that are named. A participant's name has precedence.
     pub(crate) fn settle(&self, turns: &mut [Turn]) {
-        let named =
-            |names: &[String], turn: &Turn| names.iter().any(|name| speakers::is_called(&turn.speaker, name));
+        let named = |names: &[String], turn: &Turn| names.iter().any(|name| is_meant(&turn.speaker, name));
         for turn in turns {
             if named(&self.participants, turn) {
                 turn.role = SpeakerRole::Participant;
@@ -46,4 +45,10 @@ impl ParseOptions {
             }
         }
     }
+}
+
+/// Returns whether a speaker is the one whom a user names: by the whole name, the first name, or the label in the file.
+fn is_meant(speaker: &str, name: &str) -> bool {
+    let is_label = || speaker.strip_suffix(name).is_some_and(|person| person.ends_with(' '));
+    speakers::is_called(speaker, name) || speakers::is_called(name, speaker) || is_label()
 }

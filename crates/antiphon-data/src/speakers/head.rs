@@ -1,0 +1,287 @@
+//! The head of a transcript: lines above the interview that say who takes part, and front matter.
+//!
+//! ```text
+//! ---
+//! title: Stalls
+//! ---
+//! Participants: Anna Keller (AK), Bo
+//! Moderator - Jo Marsh
+//!
+//! JM: Well?
+//! ```
+
+use super::label::{self, in_brackets};
+use super::sides::{Side, is_code};
+use super::{is_called, is_heading, lines_of};
+
+/// Keys that make a block of `Key: value` lines at the start of a file a head. Names of people alone do not: a dialogue
+/// of two lines looks the same.
+const KEYS: &str = "title date study project topic duration location recorded session time language subject place id \
+    titel datum studie projekt thema dauer ort aufnahme título titulo fecha estudio proyecto tema duración lugar titre \
+    étude projet sujet durée lieu titolo data studio progetto durata luogo estudo projeto duração local onderwerp duur \
+    plaats datum tytuł temat czas miejsce дата тема место время проект длительность 日付 日時 場所 件名 日期 时间 地点 主题 날짜 장소";
+/// The most lines of a head, so that a long list of other things is none.
+const MOST_LINES: usize = 60;
+
+/// The head of a text. The default is none: an empty one at the beginning of the text.
+#[derive(Debug, Default)]
+pub(super) struct Head<'a> {
+    /// The byte offset behind the head's last line; 0 without a head.
+    pub(super) end: usize,
+    /// The names of those who ask.
+    askers: Vec<Name<'a>>,
+    /// The names of those who answer.
+    answerers: Vec<Name<'a>>,
+}
+
+/// The name of a person in a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Name<'a> {
+    full: &'a str,
+    /// The initials or the code behind the name, as in `Anna Keller (AK)`.
+    short: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads the head of a text; the default if there is none.
+    pub(super) fn read(text: &'a str) -> Self {
+        let mut head = Self { end: front_matter(text), ..Self::default() };
+        for (_, line) in lines_of(&text[..head.end]) {
+            if let Some((key, value)) = line.split_once(':') {
+                head.add(key.trim(), value.trim().trim_matches(['"', '\'']));
+            }
+        }
+        let block = Block::read(&text[head.end..]);
+        if block.end > 0 {
+            block.fields.iter().for_each(|(key, value)| head.add(key, value));
+            if !block.is_head(&text[head.end + block.end..], &head) {
+                let end = head.end;
+                return Self {
+                    end,
+                    ..if end > 0 { Self::of_front_matter(text, end) } else { Self::default() }
+                };
+            }
+            head.end += block.end;
+        }
+        head
+    }
+
+    /// Reads the names of front matter alone.
+    fn of_front_matter(text: &'a str, end: usize) -> Self {
+        let mut head = Self { end, ..Self::default() };
+        let fields = lines_of(&text[..end]).filter_map(|(_, line)| line.split_once(':'));
+        fields.for_each(|(key, value)| head.add(key.trim(), value.trim().trim_matches(['"', '\''])));
+        head
+    }
+
+    /// Keeps the names under a key that is a word for a side.
+    fn add(&mut self, key: &str, value: &'a str) {
+        let names = match Side::of(key) {
+            Some(Side::Asks) => &mut self.askers,
+            Some(Side::Answers) => &mut self.answerers,
+            Some(Side::Speaks) | None => return,
+        };
+        names.extend(names_in(value));
+    }
+
+    /// Returns the side of a label that is one of the names, or initials of one.
+    pub(super) fn side_of(&self, label: &str) -> Option<Side> {
+        let outer = in_brackets(label).map_or(label, |(outer, _)| outer);
+        let is_one = |names: &[Name<'_>]| names.iter().any(|name| name.is_called(outer));
+        match (is_one(&self.askers), is_one(&self.answerers)) {
+            (true, false) => Some(Side::Asks),
+            (false, true) => Some(Side::Answers),
+            _ => None,
+        }
+    }
+
+    /// Returns the whole name for a label that is the initials of one.
+    pub(super) fn name_of(&self, label: &str) -> Option<&'a str> {
+        let mut names = self.askers.iter().chain(&self.answerers);
+        names
+            .find(|name| name.has_short(label) && !name.full.eq_ignore_ascii_case(label))
+            .map(|name| name.full)
+    }
+
+    /// Returns the name of the participant, if there is exactly one: it replaces labels such as `Participant`.
+    pub(super) fn participant(&self) -> Option<&'a str> {
+        match self.answerers[..] {
+            [name] => Some(name.full),
+            _ => None,
+        }
+    }
+}
+
+impl Name<'_> {
+    /// Returns whether a label is the whole name, the first name, or the initials.
+    fn is_called(&self, label: &str) -> bool {
+        is_called(label, self.full) || self.has_short(label)
+    }
+
+    /// Returns whether a label is the short form in the head, or the initials of a name of two words or more.
+    fn has_short(&self, label: &str) -> bool {
+        let initials =
+            || self.full.split_whitespace().filter_map(|word| word.chars().next()).collect::<String>();
+        let is_initials =
+            label.chars().count() > 1 && label.chars().all(char::is_uppercase) && initials() == label;
+        is_initials || self.short.is_some_and(|short| short.eq_ignore_ascii_case(label))
+    }
+}
+
+/// The block of `Key: value` lines at the beginning of a text, headings and empty lines skipped.
+struct Block<'a> {
+    /// The byte offset behind the last line; 0 without a line.
+    end: usize,
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Block<'a> {
+    /// Reads lines up to the first that is none of a head. An empty line ends the block unless a line with a known key
+    /// follows.
+    fn read(text: &'a str) -> Self {
+        let mut block = Self { end: 0, fields: Vec::new() };
+        let mut is_interrupted = false;
+        for (start, line) in lines_of(text).take(MOST_LINES) {
+            if line.trim().is_empty() || is_heading(line) {
+                is_interrupted = !block.fields.is_empty();
+                continue;
+            }
+            let Some((key, value)) = field(line) else { break };
+            if is_interrupted && !is_known_key(key) || is_speech(key, value) {
+                break;
+            }
+            block.fields.push((key, value));
+            block.end = (start + line.len() + 1).min(text.len());
+        }
+        block
+    }
+
+    /// Returns whether the block is a head: it has a key that is no speaker, or its names speak in the text below it.
+    fn is_head(&self, below: &str, head: &Head<'_>) -> bool {
+        // The first words of an interview are followed by others without an empty line.
+        let is_set_apart =
+            below.is_empty() || below.starts_with('\n') || is_heading(below.lines().next().unwrap_or(""));
+        let has_key = self.fields.iter().any(|(key, _)| holds_key(key));
+        let keys_speak =
+            || speaks(below, |label| self.fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(label)));
+        is_set_apart
+            && !self.fields.is_empty()
+            && (has_key
+                || (!keys_speak()
+                    && self.fields.len() > 1
+                    && names_only(&self.fields)
+                    && speaks(below, |_| true))
+                || speaks(below, |label| head.side_of(label).is_some()))
+    }
+}
+
+/// Returns whether all fields are sides with names.
+fn names_only(fields: &[(&str, &str)]) -> bool {
+    fields.iter().all(|(key, value)| Side::of(key).is_some() && names_in(value).next().is_some())
+}
+
+/// Returns whether any label in a text fulfils a condition.
+fn speaks(text: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
+    text.lines().filter_map(label::mark_of).any(|mark| is_wanted(mark.label))
+}
+
+/// Splits a line into a key and a value: `Moderator - Jo Marsh`, `**Date:** today`, `- Participants: Anna, Bo`.
+fn field(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim().trim_start_matches(['*', '_', '•', '|']).trim_start();
+    let line = line.strip_prefix("- ").unwrap_or(line).trim_start_matches(['*', '_']);
+    let colon = line.split_once([':', '：']).filter(|(key, _)| key.split_whitespace().count() <= 4);
+    let dash = || {
+        let parts = line.split_once(" - ").or_else(|| line.split_once(" – "));
+        parts.filter(|(key, _)| is_known_key(key.trim()))
+    };
+    let (key, value) = colon.or_else(dash)?;
+    let strip = |text: &'static [char]| text;
+    let marks = strip(&['*', '_', ' ', '\t', '|']);
+    Some((key.trim_matches(marks), value.trim_matches(marks)))
+}
+
+/// Returns whether a key is one of a head, or a word for a side.
+fn is_known_key(key: &str) -> bool {
+    holds_key(key) || Side::of(key).is_some()
+}
+
+/// Returns whether a key is one of a head that is no speaker.
+fn holds_key(key: &str) -> bool {
+    let key = key.to_lowercase();
+    KEYS.split_whitespace().any(|known| known == key)
+}
+
+/// Returns whether a field is the beginning of the interview itself: a code such as `P1`, or a side with a sentence
+/// instead of names.
+fn is_speech(key: &str, value: &str) -> bool {
+    let is_plural = key.to_lowercase().ends_with(['s', 'n', 'i', 'e', 'i', 'ы', 'и']);
+    let has_names = || {
+        let mut names = value.split([',', ';', '&']).map(str::trim).filter(|name| !name.is_empty());
+        names.all(is_full_name) && !value.is_empty()
+    };
+    let is_list = is_plural && value.is_empty();
+    is_code(key) || (Side::of(key).is_some() && !has_names() && !is_list)
+}
+
+/// Returns the names in a list, each with its short form: `Anna Keller (AK), Bo and Cy`.
+fn names_in(value: &str) -> impl Iterator<Item = Name<'_>> {
+    let split = value
+        .split([',', ';', '&', '、', '，'])
+        .flat_map(|part| part.split(" and "))
+        .flat_map(|part| part.split(" und "));
+    let names = split.flat_map(|part| part.split(" y ")).flat_map(|part| part.split(" et "));
+    names.map(str::trim).filter(|name| is_full_name(name)).map(|name| match in_brackets(name) {
+        Some((full, short)) => Name { full, short: Some(short) },
+        None => Name { full: name, short: None },
+    })
+}
+
+/// Returns whether a text can be the name of a person: one to four words that begin like names and do not end a
+/// sentence, or a code.
+pub(super) fn is_full_name(name: &str) -> bool {
+    let plain = in_brackets(name).map_or(name, |(full, _)| full);
+    (1..=4).contains(&plain.split_whitespace().count())
+        && !name.ends_with(['.', '?', '!', '。', '？'])
+        && label::can_be_label(plain)
+}
+
+/// Returns the byte offset behind front matter, between two lines of `---` or `+++` (YAML, TOML); 0 without it.
+fn front_matter(text: &str) -> usize {
+    let mut lines = lines_of(text).take(MOST_LINES * 4);
+    let Some((_, fence)) = lines.next().filter(|(_, line)| matches!(line.trim_end(), "---" | "+++")) else {
+        return 0;
+    };
+    let is_end = |line: &str| line.trim_end() == fence.trim_end();
+    let end = lines.find(|(_, line)| is_end(line));
+    end.map_or(0, |(start, line)| (start + line.len() + 1).min(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Head, Side};
+
+    #[test]
+    fn heads_name_both_sides_in_many_forms() {
+        for (text, asks, answers) in [
+            ("Date: x\nInterviewer: Sam Lee\nParticipant: Ana Berg\n\nSL: Why?", "Sam Lee", "Ana Berg"),
+            ("Moderator - Sam Lee\nRespondent - Ana Berg\n\nSam: Why?\nAna: So.", "Sam Lee", "Ana Berg"),
+            (
+                "---\ntitle: x\ninterviewer: Sam Lee\nparticipant: Ana Berg\n---\n\nSam: Why?",
+                "Sam Lee",
+                "Ana Berg",
+            ),
+            (
+                "**Fecha:** hoy\n**Entrevistadora:** Sam Lee\n**Entrevistado:** Ana Berg\n\nAna: Sí.",
+                "Sam Lee",
+                "Ana Berg",
+            ),
+            ("日時: 今日\n聞き手: 小林\n話し手: 阿部\n\n小林: はい", "小林", "阿部"),
+        ] {
+            let head = Head::read(text);
+            let sides = (head.side_of(asks), head.participant());
+            assert_eq!(sides, (Some(Side::Asks), Some(answers)), "{text}");
+        }
+        assert_eq!(Head::read("Interviewer: How?\nP1: So.\n\nInterviewer: Why?").end, 0);
+        assert_eq!(Head::read("Interviewer: Hello Anna\nParticipant: Hi\n\nInterviewer: Why?").end, 0);
+    }
+}

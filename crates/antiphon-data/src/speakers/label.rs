@@ -1,0 +1,269 @@
+//! The labels of speakers in lines of plain text.
+//!
+//! | line | label | time | words |
+//! |---|---|---|---|
+//! | `P1: I bake.` | `P1` | | `I bake.` |
+//! | `**Interviewer (I):** Why?` | `Interviewer (I)` | | `Why?` |
+//! | `[00:01:02] Anna Lee: So` | `Anna Lee` | `1:02` | `So` |
+//! | `Anna Lee (00:01:02): So` | `Anna Lee` | `1:02` | `So` |
+//! | `Anna Lee: [00:01:02] So` | `Anna Lee` | `1:02` | `So` |
+//! | `Anna Lee  1:02` | `Anna Lee` | `1:02` | on the lines below |
+//! | `1:02 Anna Lee` | `Anna Lee` | `1:02` | on the lines below |
+//! | `[05/01/2026, 10:30] Anna: So` | `Anna` | `05/01/2026, 10:30` | `So` |
+//! | `<anna> So` | `anna` | | `So` |
+//! | `小林：はい` | `小林` | | `はい` |
+
+use std::borrow::Cow;
+
+use super::sides::{Side, is_code};
+use super::stamp::Stamp;
+
+/// A label at the beginning of a line. Whether it is a speaker's depends on the other lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark<'a> {
+    /// The label without markup.
+    pub(super) label: &'a str,
+    /// The time beside it.
+    pub(super) time: Option<Cow<'a, str>>,
+    /// The byte offset in the line at which the words begin.
+    pub(super) words: usize,
+    /// The reason why the label is one.
+    pub(super) kind: MarkKind,
+}
+
+/// The reason why a label is one, which decides how often it has to occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MarkKind {
+    /// A colon, or another separator that is as good.
+    Colon,
+    /// A time beside a name, which have the line for themselves.
+    Time,
+    /// A name in small letters before a colon, which is one only in a file that is a dialogue from end to end.
+    Small,
+    /// A heading or a bold line.
+    Heading,
+}
+
+/// The longest label, in characters; in a script without spaces between words a name is far shorter.
+const LONGEST: usize = 40;
+const LONGEST_UNSPACED: usize = 12;
+/// The bytes of a line in which a time behind a label is looked for.
+const LABEL_BYTES: usize = 120;
+/// Words in names that begin with a small letter.
+const PARTICLES: [&str; 36] = [
+    "van", "von", "vom", "der", "den", "de", "da", "di", "del", "della", "dela", "dos", "das", "do", "du",
+    "la", "le", "el", "al", "bin", "ibn", "ben", "bint", "ter", "ten", "te", "y", "e", "i", "zu", "zum",
+    "zur", "af", "av", "und", "and",
+];
+/// Keys of notes about an interview: never a speaker, however often they occur.
+const NO_NAMES: &str = "date time title note notes nb ps id url uri http https file path link source subject topic \
+    duration location place session study project recorded recording transcript transcription language summary agenda \
+    example warning todo tags email e-mail phone address version status page chapter section category description \
+    keywords datum zeit titel thema dauer ort projekt notiz fecha hora título titre lieu durée sujet data ora titolo luogo \
+    дата время тема место 日時 日付 場所 件名 日期 时间 地点 主题";
+
+/// Returns the mark of a line; `None` if it does not begin with a label.
+pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
+    let rest = line.trim_start_matches([' ', '\t', '>', '*', '_', '•', '\u{feff}']);
+    let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
+    let mut mark = match Stamp::lead(rest) {
+        Some(stamp) => {
+            let named = stamp.rest.trim_start_matches(['-', '–', '—', '|', ' ', '\t', '*', '_', ':']);
+            let mark = after_label(named).or_else(|| alone(named))?;
+            Mark { time: Some(mark.time.unwrap_or(stamp.time)), ..mark }
+        }
+        None => after_label(rest)?,
+    };
+    // So far the offset counts from the end of the line, whose beginning was stripped.
+    mark.words = line.len() - mark.words;
+    Some(mark)
+}
+
+/// Returns the mark of a text that begins with a label. Its `words` are the number of bytes from the words to the end.
+fn after_label(text: &str) -> Option<Mark<'_>> {
+    let colon = text.find([':', '：', '﹕']);
+    let before_time = time_behind(text).filter(|(at, _)| colon.is_none_or(|colon| *at < colon));
+    match (before_time, colon) {
+        (Some((at, stamp)), _) => label_with_time(&text[..at], stamp),
+        (None, Some(colon)) => label_with_colon(text, colon),
+        (None, None) => in_angles(text).or_else(|| with_dash(text)),
+    }
+}
+
+/// Returns the mark of a label with a time behind it: `Anna (0:03): so`, or `Anna 0:03` alone.
+fn label_with_time<'a>(label: &'a str, stamp: Stamp<'a>) -> Option<Mark<'a>> {
+    let label = label.trim_end_matches([' ', '\t', '|', ',', '-', '–', '—', '@', '·', '\u{a0}']);
+    let rest = stamp.rest.trim_start_matches(['*', '_', ')']);
+    let (words, kind) = match rest.strip_prefix([':', '：']) {
+        Some(words) => (words.trim_start_matches(['*', '_']).trim_start(), MarkKind::Colon),
+        None if rest.trim().is_empty() => ("", MarkKind::Time),
+        None => return None,
+    };
+    let label = bare(label);
+    let mark = Mark { label, time: Some(stamp.time), words: words.len(), kind };
+    can_be_label(label).then_some(mark)
+}
+
+/// Returns the mark of a label before a colon at this offset.
+fn label_with_colon(text: &str, colon: usize) -> Option<Mark<'_>> {
+    let (label, rest) = text.split_at(colon);
+    let is_wide = !rest.starts_with(':');
+    let words = rest[if is_wide { '：'.len_utf8() } else { 1 }..].trim_start_matches(['*', '_']);
+    let label = bare(label);
+    let is_unspaced = is_wide || label.ends_with(has_no_case) || words.starts_with(has_no_case);
+    if !(is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}'])) {
+        return None;
+    }
+    let words = words.trim_start();
+    let stamp = Stamp::lead(words).filter(|stamp| stamp.is_bracketed);
+    let (time, words) = stamp.map_or((None, words), |stamp| (Some(stamp.time), stamp.rest));
+    let kind = if can_be_label(label) {
+        MarkKind::Colon
+    } else if is_small_name(label) {
+        MarkKind::Small
+    } else {
+        return None;
+    };
+    Some(Mark { label, time, words: words.len(), kind })
+}
+
+/// Returns the mark of a nickname in angle brackets, as chats have them: `<anna> so`.
+fn in_angles(text: &str) -> Option<Mark<'_>> {
+    let (label, words) = text.strip_prefix('<')?.split_once("> ")?;
+    let is_nick = !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || " _-.'’".contains(c));
+    let is_label = is_nick && label.chars().count() <= LONGEST;
+    let words = words.trim_start().len();
+    is_label.then_some(Mark { label, time: None, words, kind: MarkKind::Colon })
+}
+
+/// Returns the mark of a label before a dash, which has to be a word for a side or a code: `Moderator – Why?`.
+fn with_dash(text: &str) -> Option<Mark<'_>> {
+    let (at, dash) = [" – ", " — ", " - "].iter().find_map(|dash| Some((text.find(dash)?, dash)))?;
+    let label = bare(&text[..at]);
+    let is_side = label.chars().count() > 1 && (is_code(label) || side_of(label).is_some());
+    let words = text[at + dash.len()..].trim_start().len();
+    (is_side && can_be_label(label)).then_some(Mark { label, time: None, words, kind: MarkKind::Colon })
+}
+
+/// Returns the mark of a name that has the line for itself, behind a time.
+fn alone(text: &str) -> Option<Mark<'_>> {
+    let label = bare(text.trim_end());
+    can_be_label(label).then_some(Mark { label, time: None, words: 0, kind: MarkKind::Time })
+}
+
+/// Returns the time behind a label, and the offset at which it begins.
+fn time_behind(text: &str) -> Option<(usize, Stamp<'_>)> {
+    let near = &text[..text.floor_char_boundary(LABEL_BYTES)];
+    let starts = near.char_indices().zip(near.chars().skip(1)).filter_map(|((at, c), next)| {
+        let is_edge = c.is_whitespace() || matches!(c, '*' | '_');
+        (is_edge && (next.is_ascii_digit() || matches!(next, '(' | '[' | '{'))).then_some(at + c.len_utf8())
+    });
+    starts
+        .filter(|at| text[..*at].contains(char::is_alphabetic))
+        .find_map(|at| Some((at, Stamp::lead(&text[at..])?)))
+}
+
+/// Returns the label of a line that has nothing else: a heading, or a bold line.
+pub(super) fn heading_label(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let text = match line.strip_prefix("**").and_then(|rest| rest.strip_suffix("**")) {
+        Some(bold) => bold,
+        None if super::is_heading(line) => line.trim_start_matches('#').trim(),
+        None => return None,
+    };
+    let label = bare(text);
+    can_be_label(label).then_some(label)
+}
+
+/// Returns whether a line without a time can be the name above a line with a time.
+pub(super) fn name_alone(line: &str) -> Option<&str> {
+    let label = bare(line.trim());
+    (can_be_label(label) && !line.trim_end().ends_with(['.', '?', '!'])).then_some(label)
+}
+
+/// Strips markup, brackets around the whole and white space from a label.
+fn bare(label: &str) -> &str {
+    let label = label.trim_matches(['*', '_', ' ', '\t', '`', '\u{a0}']);
+    let inner = label.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = inner.filter(|inner| !inner.contains('[')).unwrap_or(label);
+    inner.trim_matches(['*', '_', ' ', '\t'])
+}
+
+/// Returns the side of a label, also if the word for it is in brackets behind a name, or has a name in brackets:
+/// `Anna Lee (Interviewer)`, `Moderator (Sam)`.
+pub(super) fn side_of(label: &str) -> Option<Side> {
+    match in_brackets(label) {
+        Some((outer, inner)) => Side::of(outer).or_else(|| Side::of(inner)),
+        None => Side::of(label).or_else(|| label.split_once(' ').and_then(|(word, _)| side_of_title(word))),
+    }
+}
+
+/// Returns the side of a word before a name: `Moderator Sam`. A short form such as `I` is no title.
+fn side_of_title(word: &str) -> Option<Side> {
+    Side::of(word).filter(|side| *side == Side::Asks && word.chars().count() > 4)
+}
+
+/// Splits a label with brackets at its end: `Respondent` and `R1` for `Respondent (R1)`.
+pub(super) fn in_brackets(label: &str) -> Option<(&str, &str)> {
+    let (outer, inner) = label.strip_suffix(')')?.split_once('(')?;
+    let (outer, inner) = (outer.trim(), inner.trim());
+    (!outer.is_empty() && !inner.is_empty()).then_some((outer, inner))
+}
+
+/// Returns whether a text can be a label: up to four words that each begin like a name, or a known label in lower case.
+/// At most 40 characters, brackets behind the name not counted.
+pub(crate) fn can_be_label(label: &str) -> bool {
+    let name = in_brackets(label).map_or(label, |(outer, _)| outer);
+    let count = name.chars().count();
+    let like_name = |word: &str| word.starts_with(begins_name) || PARTICLES.contains(&word);
+    let is_short =
+        if name.contains(' ') || !name.chars().any(is_unspaced) { LONGEST } else { LONGEST_UNSPACED };
+    (1..=is_short).contains(&count)
+        && label.chars().count() <= 2 * LONGEST
+        && name.split(' ').count() <= 4
+        && name.starts_with(char::is_alphabetic)
+        && label.chars().all(|c| c.is_alphanumeric() || is_mark(c) || " .-_'’()#/·・&,".contains(c))
+        && !name.contains([',', '&', '/'])
+        && !is_note_key(name)
+        && (name.split(' ').all(like_name) && !PARTICLES.contains(&name)
+            || side_of(label).is_some()
+            || is_code(label))
+}
+
+/// Returns whether a text is one word in small letters, as in a chat: `anna`.
+fn is_small_name(label: &str) -> bool {
+    (2..=20).contains(&label.len())
+        && label.starts_with(char::is_lowercase)
+        && label.chars().all(|c| c.is_lowercase() || c.is_numeric() || matches!(c, '_' | '.' | '-'))
+        && !is_note_key(label)
+}
+
+/// Returns whether a label is a key of notes about an interview, such as `Date`.
+fn is_note_key(label: &str) -> bool {
+    let label = label.to_lowercase();
+    NO_NAMES.split_whitespace().any(|key| key == label)
+}
+
+/// Returns whether a character can begin a word of a name.
+fn begins_name(c: char) -> bool {
+    c.is_uppercase() || c.is_numeric() || matches!(c, '(' | '#') || has_no_case(c)
+}
+
+/// Returns whether a character is a letter of a script without capitals.
+fn has_no_case(c: char) -> bool {
+    c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()
+}
+
+/// Returns whether a character belongs to a script that sets no spaces between words: Chinese, Japanese, Thai, Lao,
+/// Khmer, Burmese.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
+}
+
+/// Returns whether a character is a vowel sign or another mark of a script such as Devanagari, Thai or Arabic, which is
+/// a part of a word and no letter.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}'
+        | '\u{900}'..='\u{d7f}' | '\u{e31}'..='\u{e4e}' | '\u{200c}' | '\u{200d}')
+}

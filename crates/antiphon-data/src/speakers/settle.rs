@@ -1,0 +1,196 @@
+//! The sides of speakers whom neither a label nor a head settles: those whose turns are questions ask.
+//!
+//! | the file | is read as |
+//! |---|---|
+//! | some speakers mostly ask, others do not | the first are interviewers, the others participants |
+//! | an interviewer is named, all others are not | they are participants |
+//! | one speaker, or many who each speak once, as in a table of reviews | participants |
+//! | several speakers talk, and none asks more than the others | all unclear |
+//! | paragraphs without names, a quarter of them questions | unclear |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::document::{SpeakerRole, Turn};
+
+/// The share of questions among the turns of one who mostly asks, as a divisor: one half.
+const MOST: usize = 2;
+/// The share of questions among the paragraphs of a text without names from which on it is a dialogue, as a divisor.
+const SOME: usize = 4;
+/// The most words of a turn that asks although its last sentence is no question.
+const SHORT: usize = 30;
+
+/// The turns and questions of one speaker.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    role: SpeakerRole,
+    turns: usize,
+    questions: usize,
+}
+
+impl Count {
+    /// Returns whether at least half of the turns are questions.
+    fn mostly_asks(self) -> bool {
+        self.questions > 0 && self.questions * MOST >= self.turns
+    }
+}
+
+/// Settles the sides of all speakers that are still unclear. `person` is the name of those whom the file does not name.
+pub(crate) fn settle(turns: &mut [Turn], text: &str, person: &str) {
+    if turns.iter().all(|turn| turn.role != SpeakerRole::Unclear) {
+        return;
+    }
+    let counts = count(turns, text);
+    let roles = match counts.iter().next() {
+        Some((speaker, only)) if counts.len() == 1 => {
+            let is_mixed = &**speaker == person && only.questions > 1 && only.questions * SOME >= only.turns;
+            let role = if is_mixed { SpeakerRole::Unclear } else { SpeakerRole::Participant };
+            BTreeMap::from([(speaker.clone(), role)])
+        }
+        _ => roles(&counts),
+    };
+    for turn in turns.iter_mut().filter(|turn| turn.role == SpeakerRole::Unclear) {
+        turn.role = roles.get(&turn.speaker).copied().unwrap_or(turn.role);
+    }
+}
+
+/// Counts the turns and questions of each speaker.
+fn count(turns: &[Turn], text: &str) -> BTreeMap<Arc<str>, Count> {
+    let mut counts: BTreeMap<Arc<str>, Count> = BTreeMap::new();
+    for turn in turns {
+        let asks = text.get(turn.span.clone()).is_some_and(is_question);
+        let new = Count { role: turn.role, turns: 0, questions: 0 };
+        let count = counts.entry(turn.speaker.clone()).or_insert(new);
+        count.turns += 1;
+        count.questions += usize::from(asks);
+        if count.role == SpeakerRole::Unclear {
+            count.role = turn.role;
+        }
+    }
+    counts
+}
+
+/// Returns the roles of several speakers.
+fn roles(counts: &BTreeMap<Arc<str>, Count>) -> BTreeMap<Arc<str>, SpeakerRole> {
+    let is_named = |role| counts.values().any(|count| count.role == role);
+    let questions: usize = counts.values().map(|count| count.questions).sum();
+    let asks = |count: &Count| {
+        count.role == SpeakerRole::Unclear
+            && count.mostly_asks()
+            && (count.questions > 1 || count.turns == 1 && counts.len() == 2)
+            && count.questions * counts.len() >= questions
+    };
+    let asking = counts.values().filter(|count| asks(count)).count();
+    let is_settled = is_named(SpeakerRole::Interviewer) || (asking > 0 && asking < counts.len());
+    // Each speaks once, and no one asks: no conversation.
+    let is_collection = questions == 0 && counts.values().all(|count| count.turns == 1);
+    let role = |count: &Count| match count.role {
+        SpeakerRole::Unclear if is_settled && asks(count) => SpeakerRole::Interviewer,
+        SpeakerRole::Unclear if is_settled || is_collection => SpeakerRole::Participant,
+        role => role,
+    };
+    counts.iter().map(|(speaker, count)| (speaker.clone(), role(count))).collect()
+}
+
+/// Returns whether words are a question: the last sentence is one, or any sentence of a short turn.
+pub(crate) fn is_question(words: &str) -> bool {
+    let words = words.trim_end_matches(|c: char| {
+        c.is_whitespace() || matches!(c, '"' | '”' | '»' | '」' | ')' | '*' | '_')
+    });
+    let marks = ['?', '？', '؟', '՞', ';'];
+    let is_mark = |c: char| marks[..4].contains(&c);
+    words.ends_with(is_mark)
+        || (words.contains(is_mark)
+            && words.split_whitespace().nth(SHORT).is_none()
+            && words.chars().count() < SHORT * 8)
+        || ends_with_particle(words)
+        || begins_as_question(words)
+}
+
+/// Returns whether words end with a particle that makes a question, in Japanese, Chinese or Korean.
+fn ends_with_particle(words: &str) -> bool {
+    let words = words.trim_end_matches(['。', '.', '．', ' ']);
+    ["か", "かね", "の", "吗", "嗎", "呢", "까", "나요", "가요", "니까"].iter().any(|end| {
+        // A Japanese sentence can end with の without asking.
+        *end != "の" && words.ends_with(end)
+    })
+}
+
+/// Beginnings of questions that transcripts without punctuation have, in lower case.
+const BEGINNINGS: [&str; 62] = [
+    "how do",
+    "how did",
+    "how does",
+    "how is",
+    "how are",
+    "how was",
+    "how often",
+    "how many",
+    "how much",
+    "how long",
+    "how would",
+    "how come",
+    "what is",
+    "what was",
+    "what are",
+    "what were",
+    "what do",
+    "what did",
+    "what does",
+    "what would",
+    "what kind",
+    "what makes",
+    "what's",
+    "why do",
+    "why did",
+    "why is",
+    "why does",
+    "why not",
+    "when do",
+    "when did",
+    "where do",
+    "where did",
+    "who do",
+    "who did",
+    "who is",
+    "which",
+    "do you",
+    "did you",
+    "are you",
+    "were you",
+    "have you",
+    "can you",
+    "could you",
+    "would you",
+    "will you",
+    "tell me",
+    "walk me through",
+    "describe",
+    "wie ",
+    "warum",
+    "wieso",
+    "was ist",
+    "können sie",
+    "erzählen sie",
+    "comment ",
+    "pourquoi",
+    "est-ce que",
+    "pouvez-vous",
+    "¿",
+    "por qué",
+    "cómo",
+    "perché",
+];
+
+/// Returns whether words without punctuation begin as a question does.
+fn begins_as_question(words: &str) -> bool {
+    if words.chars().count() > SHORT * 6 {
+        return false;
+    }
+    let words = words.trim_start().to_lowercase();
+    let words = ["so ", "and ", "okay ", "ok ", "well ", "und ", "et "]
+        .iter()
+        .find_map(|filler| words.strip_prefix(filler))
+        .unwrap_or(&words);
+    BEGINNINGS.iter().any(|start| words.starts_with(start)) && !words.contains('.')
+}

@@ -1,0 +1,3 @@
+//! Tests of the readers over files.
+
+mod transcripts;
