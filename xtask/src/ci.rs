@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, is_there, words};
-use crate::{e2e, tidy};
+use crate::{coverage, e2e, tidy};
 
 /// Runs every check that must pass; those that fail fastest come first.
 pub(crate) fn run() -> Done {
@@ -21,7 +21,10 @@ pub(crate) fn run() -> Done {
         );
         shell::run(&mut words(&line))?;
     }
-    if is_there("cargo", &["nextest", "--version"]) {
+    if coverage::is_installed() {
+        // The tests run once, with counters.
+        coverage::run()?;
+    } else if is_there("cargo", &["nextest", "--version"]) {
         shell::run(&mut words("cargo nextest run --workspace --all-features --no-fail-fast"))?;
     } else {
         shell::run(&mut words("cargo test --workspace --all-features --lib --bins --tests"))?;
