@@ -65,6 +65,11 @@ pub enum RunEvent {
         failures: Vec<String>,
         /// Files of other formats, which were skipped.
         skipped: Vec<String>,
+        /// The speakers of each document, and whether they ask or answer, as a text for people:
+        /// `p1.txt: Sam: interviewer, asks 31 of 34 questions; P01: participant`.
+        speakers: Vec<String>,
+        /// The names of the documents whose speakers have no clear side.
+        unclear: Vec<String>,
     },
     /// A step of the run begins.
     Step {

@@ -49,6 +49,7 @@ mod reporting;
 mod run;
 mod run_locks;
 pub mod runs;
+mod voices;
 
 pub use antiphon_engine::{Check, ErrorKind, near_name, read_toml};
 pub use config::{Complexity, Detail, Distil, GenerationConfig, Grounding};

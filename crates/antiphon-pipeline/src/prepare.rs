@@ -21,6 +21,7 @@ use crate::pipeline::{Pipeline, Prepared, now};
 use crate::report::{self, FailureReport};
 use crate::run::Sources;
 use crate::runs::{Fingerprint, RunId};
+use crate::voices::{Voices, parse_options};
 
 impl Pipeline {
     /// Loads a configuration's documents and builds the prompt, without any call.
@@ -38,8 +39,10 @@ impl Pipeline {
         self.step(1, format!("loading {}", config.short_input_name())).await;
         let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
         let (documents, replaced) = anonymised(config, documents).await?;
+        let voices = Voices::of(&documents);
+        voices.check(config)?;
         let skipped = report::names(&skipped);
-        let event = loaded_event(&documents, &failures, skipped.clone());
+        let event = loaded_event(&documents, &failures, skipped.clone(), voices);
         let input = config.input_name();
         let failures = left_out(config, failures.iter().map(FailureReport::from).collect());
         let skipped = skipped_names(config, skipped);
@@ -53,9 +56,11 @@ impl Pipeline {
     /// Loads the documents under the configuration's data paths, with an event for each step of the progress.
     async fn load(&self, config: &GenerationConfig) -> Result<Loaded, Error> {
         let on_event = self.on_event.clone();
-        let loader = Loader::new().cancel(config.cancel.clone()).on_progress(move |done, total| {
-            on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
-        });
+        let options = parse_options(&config.recipe);
+        let loader =
+            Loader::new().options(options).cancel(config.cancel.clone()).on_progress(move |done, total| {
+                on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
+            });
         let context = CallContext::default().cancel(config.cancel.clone());
         let loaded = context.guard(loader.load_paths(&config.data_paths)).await;
         loaded.map_err(Error::from_provider)?.map_err(Error::input)
@@ -104,12 +109,20 @@ fn check_request(config: &GenerationConfig) -> Result<(), Error> {
 
 /// Returns the event for loaded documents. Unlike the report and the store, the event has the real names of unusable
 /// and skipped files even if the documents are anonymised: it is for the caller, who has the files.
-pub(crate) fn loaded_event(documents: &[Document], failures: &[Failure], skipped: Vec<String>) -> RunEvent {
+pub(crate) fn loaded_event(
+    documents: &[Document],
+    failures: &[Failure],
+    skipped: Vec<String>,
+    voices: Voices,
+) -> RunEvent {
+    let Voices { speakers, unclear } = voices;
     RunEvent::Loaded {
         documents: documents.len() as u64,
         bytes: documents.iter().map(|document| document.text.len() as u64).sum(),
         failures: failures.iter().map(ToString::to_string).collect(),
         skipped,
+        speakers,
+        unclear,
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use antiphon_data::{Document, Failure, Format, Skipped, Strategy};
+use antiphon_data::{Document, Failure, Format, Skipped, Speaker, Strategy};
 use antiphon_llm::{SamplingParams, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +158,9 @@ pub struct DocumentReport {
     pub encoding: String,
     /// The number of turns: uninterrupted passages of one speaker.
     pub turns: usize,
+    /// The speakers, and whether they ask or answer. Empty in reports of earlier versions.
+    #[serde(default)]
+    pub speakers: Vec<Speaker>,
 }
 
 /// A failure of a file or of the job.
@@ -209,6 +212,7 @@ impl From<&Document> for DocumentReport {
             sha256: document.sha256.clone(),
             encoding: document.encoding.to_string(),
             turns: document.turns.len(),
+            speakers: document.speakers(),
         }
     }
 }

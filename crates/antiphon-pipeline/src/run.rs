@@ -30,6 +30,7 @@ use crate::prepare::loaded_event;
 use crate::report::{FailureReport, Report};
 use crate::reporting::{PartialText, Reporting};
 use crate::runs::pretty;
+use crate::voices::Voices;
 
 /// The kind of a persona run in the store.
 pub(crate) const KIND: &str = "personas";
@@ -133,7 +134,7 @@ impl Pipeline {
         let sources = jobs.first().and_then(|job| serde_json::from_str::<Sources>(&job.row).ok());
         let Some(sources) = sources else { return Ok(None) };
         // Failures and skipped files were reported when the run was started.
-        let event = loaded_event(&sources.documents, &[], Vec::new());
+        let event = loaded_event(&sources.documents, &[], Vec::new(), Voices::of(&sources.documents));
         let prepared = self.prepare_from(config, sources)?;
         (self.on_event)(event);
         Ok(Some(prepared))

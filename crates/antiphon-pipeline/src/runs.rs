@@ -74,6 +74,9 @@ impl FromStr for RunId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(blake3::Hash);
 
+/// The version of the readers of documents: with other speakers in the same files, the personas are others.
+const READING: u32 = 2;
+
 impl Fingerprint {
     /// Hashes everything that shapes the result: the version of this program, the prompt, the schema, provider, model and
     /// parameters, and the documents.
@@ -105,7 +108,11 @@ impl Fingerprint {
             "parameters": report::parameters(prompt.parameters),
             "variant": variant,
             "max_similarity": config.recipe.max_similarity,
+            "reading": READING,
         });
+        if !config.recipe.interviewers.is_empty() || !config.recipe.participants.is_empty() {
+            parts["speakers"] = json!([config.recipe.interviewers, config.recipe.participants]);
+        }
         // Answers may come from the recipe's fallbacks. A recipe without any keeps the fingerprint of earlier versions.
         if !config.recipe.fallback.is_empty() {
             parts["fallback"] = json!(config.recipe.fallback);

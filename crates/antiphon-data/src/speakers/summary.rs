@@ -10,7 +10,7 @@ use crate::document::{Document, SpeakerRole};
 /// A speaker of a document, with the number of turns and of questions. Returned by [`Document::speakers`].
 ///
 /// The text form says who was taken for what: `Sam Lee: interviewer, asks 31 of 34 questions`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Speaker {
     /// The name, as in [`Turn::speaker`](crate::Turn::speaker).

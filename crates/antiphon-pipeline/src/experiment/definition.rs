@@ -66,6 +66,14 @@ pub struct PersonaDefaults {
     pub detail: Option<Detail>,
     /// The grounding mode: the treatment of claims that cannot be verified.
     pub evidence: Option<Grounding>,
+    /// The names of speakers who ask; see [`PersonaRecipe::interviewers`]. Empty for the recipe's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interviewers: Vec<String>,
+    /// The names of speakers who answer; see [`PersonaRecipe::participants`]. Empty for the recipe's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<String>,
+    /// Whether a document whose speakers have no clear side is an error.
+    pub strict_speakers: Option<bool>,
 }
 
 impl Definition {
@@ -111,6 +119,9 @@ impl PersonaDefaults {
         recipe.complexity = self.complexity.unwrap_or(recipe.complexity);
         recipe.detail = self.detail.unwrap_or(recipe.detail);
         recipe.grounding = self.evidence.unwrap_or(recipe.grounding);
+        recipe.interviewers = first_named(&self.interviewers, &recipe.interviewers);
+        recipe.participants = first_named(&self.participants, &recipe.participants);
+        recipe.strict_speakers = self.strict_speakers.unwrap_or(recipe.strict_speakers);
         Ok(recipe)
     }
 
@@ -123,6 +134,14 @@ impl PersonaDefaults {
             complexity: self.complexity.or(other.complexity),
             detail: self.detail.or(other.detail),
             evidence: self.evidence.or(other.evidence),
+            interviewers: first_named(&self.interviewers, &other.interviewers),
+            participants: first_named(&self.participants, &other.participants),
+            strict_speakers: self.strict_speakers.or(other.strict_speakers),
         }
     }
+}
+
+/// Returns the first of two lists of names that is not empty.
+fn first_named(names: &[String], others: &[String]) -> Vec<String> {
+    if names.is_empty() { others.to_vec() } else { names.to_vec() }
 }

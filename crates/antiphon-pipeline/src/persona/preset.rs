@@ -12,6 +12,8 @@
 //! | `max_tokens`, `seed` | whole number | the provider's |
 //! | `fallback` | list of `provider/model` | that of the configuration |
 //! | `max_similarity` | number from 0 to 1 | 0.6 |
+//! | `interviewers`, `participants` | lists of names, see [`PersonaRecipe::interviewers`] | none |
+//! | `strict_speakers` | `true` or `false` | `false` |
 //! | `[[rule]]` | tables, see [`Rule`] | none |
 //!
 //! Unknown keys are errors, with the most similar key as a suggestion. A recipe file has the same keys as the fields of
@@ -66,6 +68,13 @@ pub struct PersonaRecipe {
     pub fallback: Vec<String>,
     /// The custom rules, which are checked in addition to the built-in ones. Default: none.
     pub rules: Vec<Rule>,
+    /// Names of speakers who ask, whatever the documents say: whole names, first names, or labels. Default: none, so that the
+    /// labels, heads and questions of the documents decide.
+    pub interviewers: Vec<String>,
+    /// Names of speakers who answer, in the same form. They have precedence over `interviewers`. Default: none.
+    pub participants: Vec<String>,
+    /// Whether a document whose speakers have no clear side is an error. Default: no, it is a warning.
+    pub strict_speakers: bool,
     /// The highest similarity, from 0 to 1, that two personas may have. A persona that is more similar to an earlier one is
     /// rejected as a near duplicate (MinHash), and a replacement is requested. Default: 0.6; 1 keeps all.
     pub max_similarity: f64,
@@ -82,6 +91,9 @@ impl Default for PersonaRecipe {
             instructions: None,
             parameters: SamplingParams::default(),
             fallback: Vec::new(),
+            interviewers: Vec::new(),
+            participants: Vec::new(),
+            strict_speakers: false,
             rules: Vec::new(),
             max_similarity: MAX_SIMILARITY,
         }
@@ -117,8 +129,19 @@ struct File {
     fallback: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_similarity: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    interviewers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    participants: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    strict_speakers: bool,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
+}
+
+/// Returns whether a setting is off, so that a recipe file leaves it out.
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl PersonaRecipe {
@@ -165,6 +188,9 @@ impl PersonaRecipe {
             instructions,
             parameters,
             fallback,
+            interviewers,
+            participants,
+            strict_speakers,
             rules,
             max_similarity,
         } = self.clone();
@@ -180,6 +206,9 @@ impl PersonaRecipe {
             seed: parameters.seed,
             fallback,
             max_similarity: Some(max_similarity),
+            interviewers,
+            participants,
+            strict_speakers,
             rules,
         };
         toml::to_string(&file).map_err(|err| Error::internal(err.to_string()))
@@ -225,6 +254,9 @@ impl File {
             instructions: self.instructions,
             parameters,
             fallback: self.fallback,
+            interviewers: self.interviewers,
+            participants: self.participants,
+            strict_speakers: self.strict_speakers,
             rules: self.rules,
             max_similarity: self.max_similarity.unwrap_or(MAX_SIMILARITY),
         }

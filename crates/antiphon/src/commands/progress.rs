@@ -119,8 +119,9 @@ impl Live {
                 };
                 self.talk.line(&format!("run {run_id} is in progress in {others}: its result will be shown"));
             }
-            (RunEvent::Loaded { documents, failures, skipped, .. }, _) => {
+            (RunEvent::Loaded { documents, failures, skipped, speakers, unclear, .. }, _) => {
                 self.loaded(*documents, failures, skipped);
+                self.speakers(speakers, unclear);
             }
             _ => {}
         }
@@ -188,6 +189,27 @@ impl Live {
         }
         if matches!(self.shown, Shown::Lines) {
             self.talk.line(&format!("{} loaded", counted(documents, "document")));
+        }
+    }
+
+    /// Reports who was taken for what, of the first ten documents, and warns of documents whose speakers have no clear side.
+    fn speakers(&self, speakers: &[String], unclear: &[String]) {
+        const MOST: usize = 10;
+        if !matches!(self.shown, Shown::Json) {
+            speakers.iter().take(MOST).for_each(|line| self.talk.line(line));
+            if let more @ 1.. = speakers.len().saturating_sub(MOST) {
+                self.talk.line(&format!(
+                    "and {} more; run.json lists all speakers",
+                    counted(u64::try_from(more).unwrap_or(u64::MAX), "document")
+                ));
+            }
+        }
+        if let [first, others @ ..] = unclear {
+            let more = and_more(others.len());
+            self.talk.warning(&format!(
+                "{first}{more}: it is not clear who asks and who answers; name a speaker with --interviewer NAME or \
+                 --participant NAME"
+            ));
         }
     }
 

@@ -205,6 +205,7 @@ impl LegacyArgs {
             complexity: self.parsed("--complexity"),
             detail: self.parsed("--detail"),
             evidence: self.parsed("--evidence"),
+            ..PersonaDefaults::default()
         }
     }
 

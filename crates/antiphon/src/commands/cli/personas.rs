@@ -85,6 +85,18 @@ pub(in crate::commands) struct PersonaArgs {
     /// Grounding: handling of claims whose quotes no participant said [default: mark, or the recipe's]
     #[arg(long, value_enum, value_name = "HOW")]
     evidence: Option<EvidenceArg>,
+
+    /// Speaker who asks, by name, first name or label; can be repeated [default: by labels, heads and questions]
+    #[arg(long = "interviewer", value_name = "NAME")]
+    interviewers: Vec<String>,
+
+    /// Speaker who answers, by name, first name or label; can be repeated
+    #[arg(long = "participant", value_name = "NAME")]
+    participants: Vec<String>,
+
+    /// Fail if it is not clear who asks and who answers in an interview
+    #[arg(long)]
+    strict_speakers: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,6 +167,9 @@ impl PersonaArgs {
             complexity: self.complexity.map(Into::into),
             detail: self.detail.map(Into::into),
             evidence: self.evidence.map(Into::into),
+            interviewers: self.interviewers.clone(),
+            participants: self.participants.clone(),
+            strict_speakers: self.strict_speakers.then_some(true),
         }
     }
 }
