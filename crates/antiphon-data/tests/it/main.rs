@@ -1,3 +1,4 @@
 //! Tests of the readers over files.
 
+mod dialogues;
 mod transcripts;
