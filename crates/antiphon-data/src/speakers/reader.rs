@@ -56,24 +56,29 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads the marks of all lines. A name above a line with a time, or below one, is a mark as well.
+    /// Reads the marks of all lines but the empty ones. A name above a line with a time, or below one, is a mark as
+    /// well.
     fn read(text: &'a str) -> Vec<Self> {
-        let mut lines: Vec<Self> = lines_of(text)
-            .map(|(start, text)| Self {
-                start,
-                text,
-                mark: mark(text),
-                time: time_alone(text),
-                is_alone: false,
-            })
-            .collect();
-        let is_empty: Vec<bool> = lines.iter().map(|line| line.text.trim().is_empty()).collect();
-        for (at, line) in lines.iter_mut().enumerate() {
-            let before = at.checked_sub(1).is_none_or(|at| is_empty[at]);
-            line.is_alone = before && is_empty.get(at + 1).is_none_or(|empty| *empty);
+        let mut lines: Vec<Self> = Vec::new();
+        let mut is_alone = true;
+        for (start, text) in lines_of(text) {
+            if text.trim().is_empty() {
+                is_alone = true;
+                continue;
+            }
+            if let Some(last) = lines.last_mut().filter(|_| !is_alone) {
+                last.is_alone = false;
+            }
+            lines.push(Self { start, text, mark: mark(text), time: time_alone(text), is_alone });
+            is_alone = false;
         }
         stack_names(&mut lines);
         lines
+    }
+
+    /// Returns whether this line is directly above another one.
+    fn is_above(&self, next: &Self) -> bool {
+        self.start + self.text.len() + 1 == next.start
     }
 
     /// Returns whether the line belongs to no turn and ends the one before it: a heading, or what a service added.
@@ -102,11 +107,14 @@ fn stack_names(lines: &mut [Line<'_>]) {
         if lines[at].time.is_none() {
             continue;
         }
-        let above = at.checked_sub(1).filter(|above| is_name(&lines[*above]));
-        let has_words = |at: usize| lines.get(at).is_some_and(|line| !line.text.trim().is_empty());
-        let below =
-            Some(at + 1).filter(|below| lines.get(*below).is_some_and(is_name) && has_words(below + 1));
-        let Some(named) = above.or(below) else { continue };
+        let touches = |at: usize, next: usize| match (lines.get(at), lines.get(next)) {
+            (Some(line), Some(next)) => line.is_above(next),
+            _ => false,
+        };
+        let above = at.checked_sub(1).filter(|above| touches(*above, at) && is_name(&lines[*above]));
+        let is_below =
+            |below: &usize| touches(at, *below) && touches(*below, below + 1) && is_name(&lines[*below]);
+        let Some(named) = above.or_else(|| Some(at + 1).filter(is_below)) else { continue };
         let (first, last) = (at.min(named), at.max(named));
         let label = label::name_alone(lines[named].text).unwrap_or_default();
         let words = lines[last].start + lines[last].text.len() - lines[first].start;
@@ -165,7 +173,7 @@ impl<'a> Labels<'a> {
     /// Returns whether the labels make a dialogue: one label alone does only where the text begins.
     fn make_dialogue(&self, lines: &[Line<'_>]) -> bool {
         let is_marked = |line: &&Line<'_>| line.mark.as_ref().is_some_and(|mark| self.holds(mark));
-        let first = lines.iter().find(|line| !line.text.trim().is_empty() && !line.ends_turn());
+        let first = lines.iter().find(|line| !line.ends_turn());
         match lines.iter().filter(is_marked).take(2).count() {
             0 => false,
             1 => first.is_some_and(|line| is_marked(&line)),
@@ -182,13 +190,12 @@ fn is_asker(label: &str, head: &Head<'_>) -> bool {
 /// Returns whether nearly every line begins with a label, so that names in small letters are names, too. At least four
 /// lines.
 fn is_dense(lines: &[Line<'_>]) -> bool {
-    let told = lines.iter().filter(|line| !line.text.trim().is_empty()).count();
     let small = lines
         .iter()
         .filter(|line| line.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Small))
         .count();
     let marked = lines.iter().filter(|line| line.mark.is_some()).count();
-    small > 1 && marked > 3 && marked * 5 >= told * 4
+    small > 1 && marked > 3 && marked * 5 >= lines.len() * 4
 }
 
 /// Returns the labels of headings that name speakers: known ones, and ones that occur twice. Two different ones at

@@ -1,0 +1,84 @@
+//! Time and memory of reading 200,000 turns in each text-based format:
+//! `cargo run --release -p antiphon-data --example formats`.
+//!
+//! Each format is read in a process of its own, whose peak of memory (Linux: `VmHWM`) is compared with the size of the
+//! file.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement: it blocks and prints"
+)]
+
+use std::fmt::Write;
+use std::process::Command;
+use std::time::Instant;
+
+use antiphon_data::Document;
+
+const TURNS: usize = 200_000;
+const FORMATS: [&str; 8] = ["txt", "md", "org", "html", "csv", "json", "vtt", "srt"];
+
+fn main() {
+    if let Some(format) = std::env::args().nth(1) {
+        return measure(&format);
+    }
+    println!("format   MiB    seconds  peak/size");
+    let program = std::env::current_exe().unwrap();
+    for format in FORMATS {
+        assert!(Command::new(&program).arg(format).status().unwrap().success(), "{format}");
+    }
+}
+
+/// Reads one format, and prints a line.
+fn measure(format: &str) {
+    let text = text(format);
+    let before = peak();
+    let began = Instant::now();
+    let document = Document::parse(&format!("talk.{format}"), text.as_bytes()).unwrap();
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(document.turns.len(), TURNS, "{format}");
+    let kib = text.len() / 1024;
+    let used = peak().saturating_sub(before).saturating_add(kib);
+    println!("{format:6} {:5.1} {seconds:10.2} {:10.1}", kib as f64 / 1024.0, used as f64 / kib as f64);
+}
+
+/// Returns the peak of the process's memory in KiB; 0 where it is not known.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+/// Returns a dialogue of two people in a format.
+fn text(format: &str) -> String {
+    let mut text = String::from(match format {
+        "csv" => "speaker,text\n",
+        "json" => "{\"interviewer\": \"Sam\", \"turns\": [\n",
+        "vtt" => "WEBVTT\n\n",
+        _ => "",
+    });
+    for turn in 0..TURNS {
+        let speaker = if turn % 2 == 0 { "Sam" } else { "Ana" };
+        let words = format!("we counted the stock by hand on day {turn}, and it was right");
+        let clock = format!("{:02}:{:02}:{:02}", turn / 3600, turn / 60 % 60, turn % 60);
+        let comma = if turn + 1 < TURNS { "," } else { "]}" };
+        match format {
+            "md" => writeln!(text, "**{speaker}:** {words}\n"),
+            "html" => writeln!(text, "<p><b>{speaker}:</b> {words}</p>"),
+            "csv" => writeln!(text, "{speaker},\"{words}\""),
+            "json" => writeln!(text, "{{\"speaker\": \"{speaker}\", \"text\": \"{words}\"}}{comma}"),
+            "jsonl" => {
+                writeln!(
+                    text,
+                    "{{\"interviewer\": \"Sam\", \"speaker\": \"{speaker}\", \"text\": \"{words}\"}}"
+                )
+            }
+            "vtt" => writeln!(text, "{clock}.000 --> {clock}.900\n<v {speaker}>{words}\n"),
+            "srt" => writeln!(text, "{turn}\n{clock},000 --> {clock},900\n{speaker}: {words}\n"),
+            _ => writeln!(text, "{speaker}: {words}"),
+        }
+        .unwrap();
+    }
+    text
+}
