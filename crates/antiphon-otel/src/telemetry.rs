@@ -363,7 +363,7 @@ mod tests {
     use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
     use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 
-    use super::{Duration, MetricsRecorder, Mutex as Lock, Unit, describe_calls, genai};
+    use super::{Duration, MetricsRecorder, Mutex as Lock, Unit, describe_calls, genai, unit_name};
 
     /// An exporter that keeps the name, the unit and the description of each metric.
     #[derive(Debug, Clone, Default)]
@@ -389,6 +389,31 @@ mod tests {
         fn temporality(&self) -> Temporality {
             Temporality::Cumulative
         }
+    }
+
+    /// The units of UCUM, which OpenTelemetry's conventions demand.
+    #[test]
+    fn units_have_the_names_of_ucum() {
+        for (unit, name) in [
+            (Unit::Seconds, "s"),
+            (Unit::Milliseconds, "ms"),
+            (Unit::Microseconds, "us"),
+            (Unit::Bytes, "By"),
+            (Unit::Kibibytes, "KiBy"),
+            (Unit::Mebibytes, "MiBy"),
+            (Unit::Gibibytes, "GiBy"),
+            (Unit::Tebibytes, "TiBy"),
+            (Unit::BitsPerSecond, "bit/s"),
+            (Unit::KilobitsPerSecond, "kbit/s"),
+            (Unit::MegabitsPerSecond, "Mbit/s"),
+            (Unit::GigabitsPerSecond, "Gbit/s"),
+            (Unit::TerabitsPerSecond, "Tbit/s"),
+            (Unit::CountPerSecond, "1/s"),
+            (Unit::Count, "{task}"),
+        ] {
+            assert_eq!(unit_name(unit, "antiphon.task.ended"), name, "{unit:?}");
+        }
+        assert_eq!(unit_name(Unit::Count, "requests"), "1");
     }
 
     #[test]
