@@ -9,6 +9,7 @@
 //! | `stamp` | times, as in `[00:01:02]` or `0:07 - 0:09` |
 //! | `label` | labels at the beginning of lines |
 //! | `sides` | words for who asks and who answers, in many languages |
+//! | `accept` | which labels count as speakers |
 //! | `head` | the names of both sides above an interview |
 //! | `boilerplate` | lines that are no speech |
 //! | `settle` | who asks, where no word and no head settles it |
@@ -24,6 +25,7 @@ use std::ops::Range;
 
 use crate::document::{SpeakerRole, Turn};
 
+mod accept;
 mod boilerplate;
 mod head;
 mod label;

@@ -69,3 +69,13 @@ fn is_data(line: &str) -> bool {
     (more.is_none() && (is_address || is_path || is_id))
         || (!has_letters && line.contains(|c: char| c.is_ascii_digit()))
 }
+
+/// Keys of notes that a researcher writes between the turns.
+const NOTES: [&str; 7] = ["note", "notes", "nb", "observer note", "notiz", "anmerkung", "nota"];
+
+/// Returns whether a line is a researcher's note: `Note: she laughs`.
+pub(super) fn is_note(line: &str) -> bool {
+    let key =
+        line.split_once(':').map(|(key, _)| key.trim_matches(['*', '_', '[', '(', ' ', '\t']).to_lowercase());
+    key.is_some_and(|key| NOTES.contains(&&*key))
+}

@@ -74,14 +74,18 @@ impl<'a> Head<'a> {
         head
     }
 
-    /// Keeps the names under a key that is a word for a side.
+    /// Keeps the names under a key that is a word for a side. A side in brackets behind a name has precedence.
     fn add(&mut self, key: &str, value: &'a str) {
-        let names = match Side::of(key) {
-            Some(Side::Asks) => &mut self.askers,
-            Some(Side::Answers) => &mut self.answerers,
-            Some(Side::Speaks) | None => return,
-        };
-        names.extend(names_in(value));
+        let Some(side) = Side::of(key) else { return };
+        for name in names_in(value) {
+            let own =
+                name.short.and_then(Side::of).filter(|_| name.short.is_some_and(|short| short.len() > 3));
+            match own.unwrap_or(side) {
+                Side::Asks => self.askers.push(name),
+                Side::Answers => self.answerers.push(name),
+                Side::Speaks => {}
+            }
+        }
     }
 
     /// Returns the side of a label that is one of the names, or initials of one.
@@ -140,13 +144,25 @@ impl<'a> Block<'a> {
     /// follows.
     fn read(text: &'a str) -> Self {
         let mut block = Self { end: 0, fields: Vec::new() };
-        let mut is_interrupted = false;
+        let (mut is_interrupted, mut list) = (false, None);
         for (start, line) in lines_of(text).take(MOST_LINES) {
             if line.trim().is_empty() || is_heading(line) {
                 is_interrupted = !block.fields.is_empty();
                 continue;
             }
-            let Some((key, value)) = field(line) else { break };
+            if let Some(side) = side_alone(line) {
+                list = Some(side);
+                block.end = (start + line.len() + 1).min(text.len());
+                continue;
+            }
+            let item = list.zip(item(line)).filter(|_| !is_interrupted);
+            let Some((key, value)) = item.or_else(|| field(line)) else {
+                // A title may precede the head.
+                if block.fields.is_empty() && is_title(line) {
+                    continue;
+                }
+                break;
+            };
             if is_interrupted && !is_known_key(key) || is_speech(key, value) {
                 break;
             }
@@ -175,6 +191,27 @@ impl<'a> Block<'a> {
     }
 }
 
+/// Returns the word for a side that has a line for itself, above a list of names: `Participants:`.
+fn side_alone(line: &str) -> Option<&str> {
+    let key = line.trim().trim_matches(['*', '_', ':', ' ']);
+    (key.chars().count() > 4 && Side::of(key).is_some() && key.chars().all(char::is_alphabetic))
+        .then_some(key)
+}
+
+/// Returns the text of an item of a list.
+fn item(line: &str) -> Option<&str> {
+    let line = line.trim();
+    ["- ", "* ", "• ", "– "].iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim)
+}
+
+/// Returns whether a line can be a title above a head: a few words that end no sentence and are no label.
+fn is_title(line: &str) -> bool {
+    let line = line.trim();
+    line.split_whitespace().nth(8).is_none()
+        && !line.ends_with(['.', '?', '!', ':'])
+        && label::mark_of(line).is_none()
+}
+
 /// Returns whether all fields are sides with names.
 fn names_only(fields: &[(&str, &str)]) -> bool {
     fields.iter().all(|(key, value)| Side::of(key).is_some() && names_in(value).next().is_some())
@@ -182,7 +219,8 @@ fn names_only(fields: &[(&str, &str)]) -> bool {
 
 /// Returns whether any label in a text fulfils a condition.
 fn speaks(text: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
-    text.lines().filter_map(label::mark_of).any(|mark| is_wanted(mark.label))
+    let label = |line| label::mark_of(line).map(|mark| mark.label).or_else(|| label::heading_label(line));
+    text.lines().filter_map(label).any(is_wanted)
 }
 
 /// Splits a line into a key and a value: `Moderator - Jo Marsh`, `**Date:** today`, `- Participants: Anna, Bo`.

@@ -38,10 +38,20 @@ pub(super) enum MarkKind {
     Colon,
     /// A time beside a name, which have the line for themselves.
     Time,
-    /// A name in small letters before a colon, which is one only in a file that is a dialogue from end to end.
-    Small,
+    /// A name in small letters before a colon, one in square brackets or before a dash, or one with a time and words
+    /// behind it on the line: a label only in a file that is a dialogue from end to end, or if it is known.
+    Weak,
     /// A heading or a bold line.
     Heading,
+    /// A name that has the first line of a paragraph for itself.
+    Alone,
+}
+
+impl Mark<'_> {
+    /// Returns whether the label is on the line of the words, or beside a time.
+    pub(super) fn is_inline(&self) -> bool {
+        matches!(self.kind, MarkKind::Colon | MarkKind::Time | MarkKind::Weak)
+    }
 }
 
 /// The longest label, in characters; in a script without spaces between words a name is far shorter.
@@ -60,6 +70,8 @@ const NO_NAMES: &str = "date time title note notes nb ps id url uri http https f
     duration location place session study project recorded recording transcript transcription language summary agenda \
     example warning todo tags email e-mail phone address version status page chapter section category description \
     keywords datum zeit titel thema dauer ort projekt notiz fecha hora título titre lieu durée sujet data ora titolo luogo \
+    name age gender occupation job goal goals pros cons action actions decision decisions info warn error debug \
+    monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag \
     дата время тема место 日時 日付 場所 件名 日期 时间 地点 主题";
 
 /// Returns the mark of a line; `None` if it does not begin with a label.
@@ -86,7 +98,10 @@ fn after_label(text: &str) -> Option<Mark<'_>> {
     match (before_time, colon) {
         (Some((at, stamp)), _) => label_with_time(&text[..at], stamp),
         (None, Some(colon)) => label_with_colon(text, colon),
-        (None, None) => in_angles(text).or_else(|| with_dash(text)),
+        (None, None) => in_angles(text)
+            .or_else(|| in_squares(text))
+            .or_else(|| numbered(text))
+            .or_else(|| with_dash(text)),
     }
 }
 
@@ -97,7 +112,7 @@ fn label_with_time<'a>(label: &'a str, stamp: Stamp<'a>) -> Option<Mark<'a>> {
     let (words, kind) = match rest.strip_prefix([':', '：']) {
         Some(words) => (words.trim_start_matches(['*', '_']).trim_start(), MarkKind::Colon),
         None if rest.trim().is_empty() => ("", MarkKind::Time),
-        None => return None,
+        None => (rest.trim_start(), MarkKind::Weak),
     };
     let label = bare(label);
     let mark = Mark { label, time: Some(stamp.time), words: words.len(), kind };
@@ -109,7 +124,7 @@ fn label_with_colon(text: &str, colon: usize) -> Option<Mark<'_>> {
     let (label, rest) = text.split_at(colon);
     let is_wide = !rest.starts_with(':');
     let words = rest[if is_wide { '：'.len_utf8() } else { 1 }..].trim_start_matches(['*', '_']);
-    let label = bare(label);
+    let label = of_chat(bare(label));
     let is_unspaced = is_wide || label.ends_with(has_no_case) || words.starts_with(has_no_case);
     if !(is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}'])) {
         return None;
@@ -120,7 +135,7 @@ fn label_with_colon(text: &str, colon: usize) -> Option<Mark<'_>> {
     let kind = if can_be_label(label) {
         MarkKind::Colon
     } else if is_small_name(label) {
-        MarkKind::Small
+        MarkKind::Weak
     } else {
         return None;
     };
@@ -136,13 +151,41 @@ fn in_angles(text: &str) -> Option<Mark<'_>> {
     is_label.then_some(Mark { label, time: None, words, kind: MarkKind::Colon })
 }
 
-/// Returns the mark of a label before a dash, which has to be a word for a side or a code: `Moderator – Why?`.
+/// Returns the mark of a name in square brackets before words: `[Anna] so`. Alone on a line it is no inline label.
+fn in_squares(text: &str) -> Option<Mark<'_>> {
+    let (label, words) = text.strip_prefix('[')?.split_once("] ")?;
+    let words = words.trim_start().len();
+    (words > 0 && can_be_label(label)).then_some(Mark { label, time: None, words, kind: MarkKind::Weak })
+}
+
+/// Returns the mark of a numbered question or answer: `Q1. Why?`, `A2) So.`
+fn numbered(text: &str) -> Option<Mark<'_>> {
+    let (label, words) = text.split_once([' ', '\t'])?;
+    let label = label.strip_suffix(['.', ')'])?;
+    let is_numbered = label.starts_with(['Q', 'A'])
+        && is_code(label)
+        && label[1..].starts_with(|c: char| c.is_ascii_digit());
+    is_numbered.then_some(Mark { label, time: None, words: words.trim_start().len(), kind: MarkKind::Colon })
+}
+
+/// Returns the mark of a label before a dash: `Moderator – Why?`.
 fn with_dash(text: &str) -> Option<Mark<'_>> {
     let (at, dash) = [" – ", " — ", " - "].iter().find_map(|dash| Some((text.find(dash)?, dash)))?;
     let label = bare(&text[..at]);
-    let is_side = label.chars().count() > 1 && (is_code(label) || side_of(label).is_some());
     let words = text[at + dash.len()..].trim_start().len();
-    (is_side && can_be_label(label)).then_some(Mark { label, time: None, words, kind: MarkKind::Colon })
+    (label.chars().count() > 1 && can_be_label(label)).then_some(Mark {
+        label,
+        time: None,
+        words,
+        kind: MarkKind::Weak,
+    })
+}
+
+/// Returns the name in a chat's label: `Anna` of `From Anna to Everyone`.
+fn of_chat(label: &str) -> &str {
+    let Some(name) = label.strip_prefix("From ") else { return label };
+    let name = name.trim();
+    name.split_once(" to ").map_or(name, |(name, _)| name.trim())
 }
 
 /// Returns the mark of a name that has the line for itself, behind a time.
@@ -230,11 +273,12 @@ pub(crate) fn can_be_label(label: &str) -> bool {
             || is_code(label))
 }
 
-/// Returns whether a text is one word in small letters, as in a chat: `anna`.
+/// Returns whether a text is one to three words in small letters, as in a chat: `anna`, `anna lee`.
 fn is_small_name(label: &str) -> bool {
-    (2..=20).contains(&label.len())
+    (2..=30).contains(&label.len())
         && label.starts_with(char::is_lowercase)
-        && label.chars().all(|c| c.is_lowercase() || c.is_numeric() || matches!(c, '_' | '.' | '-'))
+        && label.split(' ').count() <= 3
+        && label.chars().all(|c| c.is_lowercase() || c.is_numeric() || matches!(c, ' ' | '_' | '.' | '-'))
         && !is_note_key(label)
 }
 

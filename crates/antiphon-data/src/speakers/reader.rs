@@ -1,17 +1,17 @@
 //! The turns of a text, from the labels of its lines.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::boilerplate::is_boilerplate;
+use super::accept::Labels;
+use super::boilerplate::{is_boilerplate, is_note};
 use super::head::Head;
 use super::label::{self, Mark, MarkKind};
 use super::sides::Side;
 use super::stamp::Stamp;
 use super::{
-    accepted_labels, in_brackets, is_heading, is_known, is_short, lines_of, mark_of, paragraphs_from,
-    side_of, speaker_of, trimmed,
+    in_brackets, is_heading, is_short, lines_of, mark_of, paragraphs_from, side_of, speaker_of, trimmed,
 };
 use crate::document::{SpeakerRole, Turn};
 
@@ -34,6 +34,7 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
                 reader.begin(mark, start + mark.words);
             }
             (_, Some(time)) => reader.go_on(time, start, start + line.text.len()),
+            _ if labels.only_ask && reader.is_answered(line, start) => reader.answer(start),
             _ if line.ends_turn() => reader.pause(start, start + line.text.len()),
             _ => {}
         }
@@ -42,15 +43,17 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
     reader.turns
 }
 
-/// A line of the text below the head.
-struct Line<'a> {
+/// A line of the text below the head that is not empty.
+pub(super) struct Line<'a> {
     /// The byte offset from the end of the head.
     start: usize,
-    text: &'a str,
+    pub(super) text: &'a str,
     /// The label at its beginning, or of its heading.
-    mark: Option<Mark<'a>>,
+    pub(super) mark: Option<Mark<'a>>,
     /// The time that the line has and nothing else.
     time: Option<Cow<'a, str>>,
+    /// Whether the line before it is empty.
+    pub(super) begins_block: bool,
     /// Whether the lines before and behind it are empty.
     is_alone: bool,
 }
@@ -60,19 +63,21 @@ impl<'a> Line<'a> {
     /// well.
     fn read(text: &'a str) -> Vec<Self> {
         let mut lines: Vec<Self> = Vec::new();
-        let mut is_alone = true;
+        let mut begins_block = true;
         for (start, text) in lines_of(text) {
             if text.trim().is_empty() {
-                is_alone = true;
+                begins_block = true;
                 continue;
             }
-            if let Some(last) = lines.last_mut().filter(|_| !is_alone) {
+            if let Some(last) = lines.last_mut().filter(|_| !begins_block) {
                 last.is_alone = false;
             }
-            lines.push(Self { start, text, mark: mark(text), time: time_alone(text), is_alone });
-            is_alone = false;
+            let (mark, time) = (mark(text), time_alone(text));
+            lines.push(Self { start, text, mark, time, begins_block, is_alone: begins_block });
+            begins_block = false;
         }
         stack_names(&mut lines);
+        name_blocks(&mut lines);
         lines
     }
 
@@ -82,8 +87,8 @@ impl<'a> Line<'a> {
     }
 
     /// Returns whether the line belongs to no turn and ends the one before it: a heading, or what a service added.
-    fn ends_turn(&self) -> bool {
-        is_heading(self.text) || (self.is_alone && is_boilerplate(self.text))
+    pub(super) fn ends_turn(&self) -> bool {
+        is_heading(self.text) || is_note(self.text) || (self.is_alone && is_boilerplate(self.text))
     }
 }
 
@@ -123,91 +128,22 @@ fn stack_names(lines: &mut [Line<'_>]) {
     }
 }
 
+/// Marks names that have the first line of a paragraph for themselves, above its words.
+fn name_blocks(lines: &mut [Line<'_>]) {
+    for at in 0..lines.len() {
+        let has_words = lines.get(at + 1).is_some_and(|next| lines[at].is_above(next));
+        if !(has_words && lines[at].begins_block && is_name(&lines[at])) {
+            continue;
+        }
+        let (text, words) = (lines[at].text, lines[at].text.len());
+        let label = label::name_alone(text).unwrap_or_default();
+        lines[at].mark = Some(Mark { label, time: None, words, kind: MarkKind::Alone });
+    }
+}
+
 /// Returns whether a line can be a name beside a time.
 fn is_name(line: &Line<'_>) -> bool {
     line.mark.is_none() && line.time.is_none() && label::name_alone(line.text).is_some()
-}
-
-/// The labels that count as speakers.
-struct Labels<'a> {
-    /// Labels at the beginning of lines.
-    inline: BTreeSet<&'a str>,
-    /// Labels of headings; empty if lines have labels.
-    headings: BTreeSet<&'a str>,
-}
-
-impl<'a> Labels<'a> {
-    /// Decides which of the marked labels count.
-    fn accept(lines: &[Line<'a>], head: &Head<'_>) -> Self {
-        let marks = || lines.iter().filter_map(|line| line.mark.as_ref());
-        let of = |kind: MarkKind| marks().filter(move |mark| mark.kind == kind);
-        let inline = || marks().filter(|mark| matches!(mark.kind, MarkKind::Colon | MarkKind::Time));
-        let mut accepted = accepted_labels(inline().map(|mark| mark.label));
-        accepted.extend(inline().map(|mark| mark.label).filter(|label| head.side_of(label).is_some()));
-        let introduced: BTreeSet<&str> =
-            accepted.iter().filter_map(|label| in_brackets(label)).flat_map(<[_; 2]>::from).collect();
-        accepted.extend(inline().map(|mark| mark.label).filter(|label| introduced.contains(label)));
-        // Two lines of a name and a time, and nothing else, are no chance.
-        if of(MarkKind::Time).nth(1).is_some() {
-            accepted.extend(of(MarkKind::Time).map(|mark| mark.label));
-        }
-        let is_asked = accepted.iter().all(|label| is_asker(label, head));
-        if is_asked && !accepted.is_empty() {
-            accepted.extend(inline().map(|mark| mark.label));
-        }
-        if is_dense(lines) {
-            accepted.extend(marks().filter(|mark| mark.kind != MarkKind::Heading).map(|mark| mark.label));
-        }
-        let headings = if accepted.is_empty() { headings(of(MarkKind::Heading)) } else { BTreeSet::new() };
-        Self { inline: accepted, headings }
-    }
-
-    /// Returns whether a mark is that of a speaker.
-    fn holds(&self, mark: &Mark<'_>) -> bool {
-        match mark.kind {
-            MarkKind::Heading => self.headings.contains(mark.label),
-            MarkKind::Colon | MarkKind::Time | MarkKind::Small => self.inline.contains(mark.label),
-        }
-    }
-
-    /// Returns whether the labels make a dialogue: one label alone does only where the text begins.
-    fn make_dialogue(&self, lines: &[Line<'_>]) -> bool {
-        let is_marked = |line: &&Line<'_>| line.mark.as_ref().is_some_and(|mark| self.holds(mark));
-        let first = lines.iter().find(|line| !line.ends_turn());
-        match lines.iter().filter(is_marked).take(2).count() {
-            0 => false,
-            1 => first.is_some_and(|line| is_marked(&line)),
-            _ => true,
-        }
-    }
-}
-
-/// Returns whether a label is an interviewer's.
-fn is_asker(label: &str, head: &Head<'_>) -> bool {
-    head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks)
-}
-
-/// Returns whether nearly every line begins with a label, so that names in small letters are names, too. At least four
-/// lines.
-fn is_dense(lines: &[Line<'_>]) -> bool {
-    let small = lines
-        .iter()
-        .filter(|line| line.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Small))
-        .count();
-    let marked = lines.iter().filter(|line| line.mark.is_some()).count();
-    small > 1 && marked > 3 && marked * 5 >= lines.len() * 4
-}
-
-/// Returns the labels of headings that name speakers: known ones, and ones that occur twice. Two different ones at
-/// least, since a topic may have a heading such as `Question`, too.
-fn headings<'m, 'a: 'm>(marks: impl Iterator<Item = &'m Mark<'a>>) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
-    for mark in marks {
-        *counts.entry(mark.label).or_default() += 1;
-    }
-    let is_believed = |(label, count): &(&'a str, usize)| *count > 1 || is_known(label);
-    let found: BTreeSet<&'a str> = counts.into_iter().filter(is_believed).map(|(label, _)| label).collect();
-    if found.len() > 1 { found } else { BTreeSet::new() }
 }
 
 /// The turns of a text that is read line by line.
@@ -266,6 +202,23 @@ impl<'a> TurnReader<'a> {
             self.people.entry(other).or_insert_with(|| person.clone());
         }
         person
+    }
+
+    /// Returns whether a line without a label answers the open turn, which asks: it begins a paragraph, or the question
+    /// has ended.
+    fn is_answered(&self, line: &Line<'_>, start: usize) -> bool {
+        let asked = self.open.as_ref().filter(|open| open.role == SpeakerRole::Interviewer);
+        let words = asked.map(|open| self.text[open.span.start.min(start)..start].trim());
+        words.is_some_and(|words| {
+            !words.is_empty() && (line.begins_block || words.ends_with(['?', '？', '؟']))
+        })
+    }
+
+    /// Begins the answer of the participant, who has no label.
+    fn answer(&mut self, start: usize) {
+        self.close(start);
+        let speaker = Arc::from(self.person);
+        self.open = Some(Turn { speaker, role: SpeakerRole::Participant, time: None, span: start..start });
     }
 
     /// Ends the open turn at a line with a time alone; the same speaker continues behind it.

@@ -77,7 +77,7 @@ fn roles(counts: &BTreeMap<Arc<str>, Count>) -> BTreeMap<Arc<str>, SpeakerRole> 
     let asks = |count: &Count| {
         count.role == SpeakerRole::Unclear
             && count.mostly_asks()
-            && (count.questions > 1 || count.turns == 1 && counts.len() == 2)
+            && (count.questions > 1 || counts.len() == 2)
             && count.questions * counts.len() >= questions
     };
     let asking = counts.values().filter(|count| asks(count)).count();

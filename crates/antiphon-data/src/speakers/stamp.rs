@@ -101,8 +101,10 @@ impl<'a> Clock<'a> {
         let mut parts = 1;
         while let Some(behind) = rest.strip_prefix(':').filter(|_| parts < 3) {
             let (digits, after) = leading_digits(behind);
-            let part: u64 =
-                digits.parse().ok().filter(|part| (1..=2).contains(&digits.len()) && *part < 60)?;
+            if digits.is_empty() {
+                break;
+            }
+            let part: u64 = digits.parse().ok().filter(|part| digits.len() <= 2 && *part < 60)?;
             seconds = seconds.checked_mul(60)?.checked_add(part)?;
             (rest, parts) = (after, parts + 1);
         }

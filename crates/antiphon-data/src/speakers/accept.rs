@@ -1,0 +1,132 @@
+//! The decision which labels of a text are speakers.
+//!
+//! | labels | count if |
+//! |---|---|
+//! | words for a side, codes, names of the head | always |
+//! | names before a colon | they occur twice, have a time in two lines, or nearly all lines have a label |
+//! | names beside a time | two lines have them |
+//! | names in small letters, in square brackets, before a dash | nearly all lines have a label |
+//! | headings, bold lines, names above a paragraph | no line has a label, and two of them occur twice or are words for a side |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::head::Head;
+use super::label::{Mark, MarkKind, in_brackets, side_of};
+use super::reader::Line;
+use super::settle::is_question;
+use super::sides::Side;
+use super::{accepted_labels, is_known};
+
+/// The labels that count as speakers.
+pub(super) struct Labels<'a> {
+    /// Labels at the beginning of lines.
+    inline: BTreeSet<&'a str>,
+    /// Labels above the words; empty if lines have labels.
+    above: BTreeSet<&'a str>,
+    /// Whether all of them ask, so that answers have no label.
+    pub(super) only_ask: bool,
+}
+
+impl<'a> Labels<'a> {
+    /// Decides which of the marked labels count.
+    pub(super) fn accept(lines: &[Line<'a>], head: &Head<'_>) -> Self {
+        let marks = || lines.iter().filter_map(|line| line.mark.as_ref());
+        let inline = || marks().filter(|mark| matches!(mark.kind, MarkKind::Colon | MarkKind::Time));
+        let labels = |wanted: &dyn Fn(&Mark<'a>) -> bool| {
+            marks().filter(|mark| wanted(mark)).map(|mark| mark.label).collect::<BTreeSet<_>>()
+        };
+        let mut accepted = accepted_labels(inline().map(|mark| mark.label));
+        let is_named = |mark: &Mark<'a>| head.side_of(mark.label).is_some();
+        accepted.extend(labels(&|mark| mark.is_inline() && is_named(mark)));
+        accepted.extend(labels(&|mark| {
+            mark.kind == MarkKind::Weak && is_known(mark.label) && mark.label.len() > 1
+        }));
+        // Two lines of a name and a time are no chance.
+        if inline().filter(|mark| mark.time.is_some()).nth(1).is_some() {
+            accepted.extend(labels(&|mark| mark.time.is_some() && mark.kind != MarkKind::Weak));
+        }
+        let introduced: BTreeSet<&str> =
+            accepted.iter().filter_map(|label| in_brackets(label)).flat_map(<[_; 2]>::from).collect();
+        accepted.extend(labels(&|mark| mark.is_inline() && introduced.contains(mark.label)));
+        let asks = |label: &&str| is_asker(label, head);
+        if accepted.iter().all(asks) && !accepted.is_empty() {
+            accepted.extend(inline().map(|mark| mark.label));
+        }
+        if is_dense(lines) {
+            accepted.extend(labels(&Mark::is_inline));
+        }
+        let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
+        let only_ask = above.is_empty() && accepted.iter().all(asks);
+        Self { inline: accepted, above, only_ask }
+    }
+
+    /// Returns whether a mark is that of a speaker.
+    pub(super) fn holds(&self, mark: &Mark<'_>) -> bool {
+        if mark.is_inline() { self.inline.contains(mark.label) } else { self.above.contains(mark.label) }
+    }
+
+    /// Returns whether the labels make a dialogue: one label alone does only where the text begins.
+    pub(super) fn make_dialogue(&self, lines: &[Line<'_>]) -> bool {
+        let is_marked = |line: &&Line<'_>| line.mark.as_ref().is_some_and(|mark| self.holds(mark));
+        let first = lines.iter().find(|line| !line.ends_turn());
+        match lines.iter().filter(is_marked).take(2).count() {
+            0 => false,
+            1 => first.is_some_and(|line| is_marked(&line)),
+            _ => true,
+        }
+    }
+}
+
+/// Returns whether a label is an interviewer's.
+fn is_asker(label: &str, head: &Head<'_>) -> bool {
+    head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks)
+}
+
+/// Returns whether nearly every line begins with a label, so that weak labels are ones, too: four lines at least, or all
+/// of two or three with a question among them. Two different labels at least.
+fn is_dense(lines: &[Line<'_>]) -> bool {
+    let marks = || lines.iter().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline());
+    let marked = marks().count();
+    let first = marks().next().map(|mark| mark.label);
+    let is_dialogue = marks().any(|mark| Some(mark.label) != first);
+    let asks = || lines.iter().any(|line| is_question(line.text));
+    let is_repeated = || {
+        let labels: BTreeSet<&str> = marks().map(|mark| mark.label).collect();
+        labels.len() * 2 <= marked
+    };
+    let is_full = match marked {
+        0 | 1 => false,
+        2 | 3 => marked == lines.len() && asks(),
+        _ => marked * 5 >= lines.len() * 4 && is_repeated(),
+    };
+    is_dialogue && is_full
+}
+
+/// Returns the labels above words that name speakers: known ones, and ones that occur twice. Two different ones at
+/// least, since a topic may have a heading such as `Question`, too. Names without any markup count only where nearly
+/// each paragraph has one.
+fn above<'a>(lines: &[Line<'a>]) -> BTreeSet<&'a str> {
+    let of = |kind: MarkKind| {
+        lines.iter().filter_map(|line| line.mark.as_ref()).filter(move |mark| mark.kind == kind)
+    };
+    let found = repeated(of(MarkKind::Heading));
+    if !found.is_empty() {
+        return found;
+    }
+    let blocks = lines.iter().filter(|line| line.begins_block).count();
+    let names: BTreeSet<&str> = of(MarkKind::Alone).map(|mark| mark.label).collect();
+    let named = of(MarkKind::Alone).count();
+    let is_dialogue = named > 2 && names.len() > 1 && names.len() < named && named * 5 >= blocks * 4;
+    if is_dialogue { names } else { BTreeSet::new() }
+}
+
+/// Returns the labels that are known or occur twice; empty if there are not two.
+fn repeated<'m, 'a: 'm>(marks: impl Iterator<Item = &'m Mark<'a>>) -> BTreeSet<&'a str> {
+    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
+    for mark in marks {
+        *counts.entry(mark.label).or_default() += 1;
+    }
+    let is_believed = |(label, count): &(&'a str, usize)| *count > 1 || is_known(label);
+    let found: BTreeSet<&'a str> = counts.into_iter().filter(is_believed).map(|(label, _)| label).collect();
+    if found.len() > 1 { found } else { BTreeSet::new() }
+}
