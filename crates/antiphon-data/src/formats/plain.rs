@@ -26,6 +26,8 @@ pub(crate) fn text(format: Format, text: &str, person: &str) -> Result<Body, Mal
         Format::Srt => captions::srt(text, person),
         Format::Yaml => yaml::read(text, person),
         Format::Html => html::read(text, person),
+        // Captions that were pasted into a text, or saved under its name.
+        Format::Text | Format::Markdown if captions::looks_like(text) => captions::srt(text, person),
         Format::Org => Ok(plain((1..).zip(org(text)), person)),
         _ => Ok(plain((1..).zip(text.split('\n')), person)),
     }
