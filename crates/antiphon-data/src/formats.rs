@@ -4,7 +4,7 @@
 //!
 //! | formats | modules | turns are found by |
 //! |---|---|---|
-//! | plain text, Markdown, Org, HTML, DOCX | `plain`, `html`, `docx` | labels at the start of lines (`speakers`) |
+//! | plain text, Markdown, Org, HTML, DOCX | `plain`, `org`, `html`, `docx` | labels at the start of lines (`speakers`) |
 //! | CSV, JSON, JSON Lines, YAML | `csv`, `json`, `yaml`, `tree` | keys such as `speaker` and `text` (`record`) |
 //! | WebVTT, SubRip | `captions` | voice tags and labels |
 //!
@@ -23,6 +23,7 @@ mod docx;
 #[cfg(feature = "html")]
 mod html;
 mod json;
+mod org;
 mod plain;
 mod record;
 mod tree;
