@@ -20,6 +20,8 @@ mod captions;
 mod csv;
 #[cfg(feature = "docx")]
 mod docx;
+#[cfg(any(feature = "docx", feature = "html"))]
+mod grid;
 #[cfg(feature = "html")]
 mod html;
 mod json;
@@ -48,6 +50,9 @@ pub(crate) use unbuilt::not_built;
 #[cfg(not(feature = "yaml"))]
 use unbuilt::yaml;
 
+#[cfg(test)]
+#[cfg(feature = "docx")]
+mod round_trip;
 #[cfg(test)]
 #[cfg(all(feature = "csv", feature = "docx", feature = "html", feature = "yaml"))]
 mod tests;

@@ -11,6 +11,7 @@
 //!
 //! - a label in lower case counts only at the beginning of a cue, and if others begin with a capital, only if it occurs
 //!   twice;
+//! - a label that is the only one of the file, and occurs once, does not count;
 //! - the label of the first words counts, since no one else can have said them, and so does one behind `>>`;
 //! - if no label would count, all labels at the beginnings of cues do, if the first words have one.
 
@@ -49,6 +50,7 @@ impl Names {
         let counted: Vec<&str> = counted(segments);
         let mut labels = speakers::accepted_labels(counted.iter().copied());
         drop_wrapped(&mut labels, &counted);
+        drop_only_one(&mut labels, &counted);
         add_certain(&mut labels, segments);
         let labels: BTreeSet<String> = labels.into_iter().map(str::to_owned).collect();
         let has_dashes = segments.iter().filter(|segment| segment.mark == Mark::Dash).count() > 1
@@ -121,6 +123,15 @@ fn drop_wrapped(labels: &mut BTreeSet<&str>, counted: &[&str]) {
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<&str> = counted.iter().copied().filter(|label| !seen.insert(*label)).collect();
     labels.retain(|label| !is_small(label) || twice.contains(label));
+}
+
+/// Removes the only label of a file if it occurs once: it would take the words behind it, and leave no one for those
+/// before it.
+fn drop_only_one(labels: &mut BTreeSet<&str>, counted: &[&str]) {
+    let occurrences = counted.iter().filter(|label| labels.contains(*label)).take(2).count();
+    if occurrences == 1 {
+        labels.clear();
+    }
 }
 
 /// Adds labels that count although they occur once.

@@ -107,9 +107,13 @@ pub(super) fn segments(cues: &[Shown<'_>]) -> Vec<Segment> {
 }
 
 /// The dashes that mark speakers in a cue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dashes {
-    /// Hyphens only: a wrapped line may begin with a longer dash.
+    /// None: voice tags mark the speakers.
+    None,
+    /// Hyphens before a space: a wrapped line may begin with a hyphen or a longer dash.
+    Spaced,
+    /// Hyphens: the first line begins with one.
     Hyphens,
     /// Dashes of all lengths: several lines begin with a longer one.
     All,
@@ -118,10 +122,17 @@ enum Dashes {
 impl Dashes {
     /// Examines the lines of a cue.
     fn of(cue: &Shown<'_>) -> Self {
-        let is_long = |line: &&ShownLine| {
-            behind_dash(&line.text, Self::All).is_some() && behind_dash(&line.text, Self::Hyphens).is_none()
-        };
-        if cue.lines.iter().filter(is_long).count() > 1 { Self::All } else { Self::Hyphens }
+        let is_led = |line: &ShownLine, dashes| behind_dash(&line.text, dashes).is_some();
+        let is_long = |line: &&ShownLine| is_led(line, Self::All) && !is_led(line, Self::Hyphens);
+        if cue.lines.iter().flat_map(|line| &line.pieces).any(|piece| piece.voice.is_some()) {
+            Self::None
+        } else if cue.lines.iter().filter(is_long).count() > 1 {
+            Self::All
+        } else if cue.lines.first().is_some_and(|line| is_led(line, Self::Hyphens)) {
+            Self::Hyphens
+        } else {
+            Self::Spaced
+        }
     }
 }
 
@@ -197,6 +208,8 @@ fn parts(words: &str) -> Vec<(bool, &str)> {
 fn behind_dash(words: &str, dashes: Dashes) -> Option<&str> {
     let words = words.trim_start();
     let rest = match dashes {
+        Dashes::None => return None,
+        Dashes::Spaced => words.strip_prefix('-').filter(|rest| rest.starts_with(char::is_whitespace))?,
         Dashes::Hyphens => words.strip_prefix('-')?,
         Dashes::All => words.strip_prefix(['-', '\u{2010}', '\u{2013}', '\u{2014}'])?,
     };

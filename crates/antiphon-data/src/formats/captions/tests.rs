@@ -200,6 +200,15 @@ fn a_label_that_occurs_once_takes_no_words() {
 }
 
 #[test]
+fn an_only_label_leaves_the_words_to_the_files_person() {
+    check(
+        "a.srt",
+        &srt(&["I bake.", "Daily.", "CS1: a note", "I sell."]),
+        &[("a", "I bake. Daily. CS1: a note I sell.")],
+    );
+}
+
+#[test]
 fn a_first_speaker_keeps_the_words_until_the_next_name() {
     check(
         "a.srt",
