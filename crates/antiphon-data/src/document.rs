@@ -138,8 +138,8 @@ pub enum SpeakerRole {
 /// | CSV | a row with more or fewer fields than the header; a quoted field that is never closed |
 /// | JSON, JSON Lines, YAML | a syntax error; nesting of more than 64 levels |
 /// | YAML | aliases that repeat more than 1 MiB; a key that is a list or a mapping |
-/// | WebVTT, SubRip | a cue without times; for WebVTT, a file that does not begin with `WEBVTT` |
-/// | DOCX | a file that is not a zip archive; a text of more than 64 MiB, unpacked |
+/// | WebVTT, SubRip | a cue with malformed times, or without any; for WebVTT, a file with neither a cue nor `WEBVTT` |
+/// | DOCX | a file that is not a zip archive; a text with notes of more than 64 MiB, unpacked |
 /// | HTML | an element, a comment or a tag that hides the rest of the page since it is never closed |
 ///
 /// Files of all formats fail if they have no text or no turn of a participant; all but DOCX also if they are not text.
@@ -149,7 +149,8 @@ pub enum SpeakerRole {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
-    /// Plain text: `.txt`, `.text`. Labels at the start of lines, such as `P1:`, name the speakers.
+    /// Plain text: `.txt`, `.text`. Labels at the start of lines, such as `P1:`, name the speakers. A text that begins
+    /// with the times of a caption is read as captions.
     Text,
     /// Markdown: `.md`, `.markdown`. Read as plain text; labels may be bold or italic, and headings belong to no turn.
     Markdown,
@@ -161,18 +162,24 @@ pub enum Format {
     Json,
     /// One JSON value on each line (NDJSON): `.jsonl`, `.ndjson`. Empty lines are skipped.
     Jsonl,
-    /// WebVTT captions: `.vtt`. Speakers are named by voice tags, such as `<v Anna>`, or by labels.
+    /// WebVTT captions: `.vtt`. Speakers are named by voice tags, such as `<v Anna>`, by labels such as `P05:` or
+    /// `[Anna]`, and by `>> ANNA:`. Lines that captions of video sites repeat are read once. Words whose speaker is not
+    /// named, in a file that names or marks others, belong to an unnamed speaker whose side is unclear.
     Vtt,
-    /// SubRip captions: `.srt`. Speakers are named by labels, such as `P05:`, before the text or alone on a line.
+    /// SubRip captions: `.srt`. Read as WebVTT is.
     Srt,
-    /// Word's Office Open XML: `.docx`. Only the main text is read: no headers, footnotes or comments. Each paragraph
-    /// counts as one line.
+    /// Word's Office Open XML: `.docx`. Each paragraph counts as one line of the source, and line breaks in it are kept.
+    /// A row of a table is a line, with a label if a cell has the name of a speaker. Footnotes and endnotes follow the
+    /// text below headings, and are turns only if they have labels. Headers, footers, comments and deleted text are not
+    /// read.
     Docx,
     /// YAML 1.2: `.yaml`, `.yml`. One document or several, read as JSON is; merge keys (`<<`) and aliases are resolved.
     Yaml,
-    /// A web page: `.html`, `.htm`. Read as a browser shows it: without scripts, styles and comments.
+    /// A web page: `.html`, `.htm`. Read as a browser shows it: without scripts, styles and comments. A name in a table or
+    /// in a definition list is the label of the words beside it.
     Html,
-    /// An Org file: `.org`. Keywords, comments and drawers are left out; `#+TITLE:` and `*` lines are headings.
+    /// An Org file: `.org`. Keywords, comments, drawers, planning and clocks are left out; `#+TITLE:` and `*` lines are
+    /// headings, and `- Anna :: …` is a line of that speaker.
     Org,
 }
 

@@ -4,7 +4,7 @@
 //!
 //! | formats | modules | turns are found by |
 //! |---|---|---|
-//! | plain text, Markdown, Org, HTML, DOCX | `plain`, `html`, `docx` | labels at the start of lines (`speakers`) |
+//! | plain text, Markdown, Org, HTML, DOCX | `plain`, `org`, `html`, `docx` | labels at the start of lines (`speakers`) |
 //! | CSV, JSON, JSON Lines, YAML | `csv`, `json`, `yaml`, `tree` | keys such as `speaker` and `text` (`record`) |
 //! | WebVTT, SubRip | `captions` | voice tags and labels |
 //!
@@ -20,9 +20,12 @@ mod captions;
 mod csv;
 #[cfg(feature = "docx")]
 mod docx;
+#[cfg(any(feature = "docx", feature = "html"))]
+mod grid;
 #[cfg(feature = "html")]
 mod html;
 mod json;
+mod org;
 mod plain;
 mod record;
 mod tree;
@@ -47,6 +50,9 @@ pub(crate) use unbuilt::not_built;
 #[cfg(not(feature = "yaml"))]
 use unbuilt::yaml;
 
+#[cfg(test)]
+#[cfg(feature = "docx")]
+mod round_trip;
 #[cfg(test)]
 #[cfg(all(feature = "csv", feature = "docx", feature = "html", feature = "yaml"))]
 mod tests;

@@ -1,0 +1,121 @@
+//! The turns of captions, from the segments of their cues.
+
+use crate::builder::{Body, Voice, Words};
+use crate::document::SpeakerRole;
+use crate::error::Malformed;
+use crate::formats::captions::cues::{self, Syntax};
+use crate::formats::captions::markup::Shown;
+use crate::formats::captions::names::Names;
+use crate::formats::captions::rolling;
+use crate::formats::captions::segments::{self, Segment};
+use crate::speakers;
+
+/// The label of words whose speaker the file does not name, in a file that names or marks others.
+const UNNAMED: &str = "Unnamed speaker";
+
+/// Reads WebVTT (W3C, "WebVTT: The Web Video Text Tracks Format", section 4): cues after a `WEBVTT` line, which may be
+/// missing. Notes, styles and regions are skipped.
+///
+/// # Errors
+/// The first cue with malformed times, or a file with neither cues nor a `WEBVTT` line.
+pub(crate) fn vtt(text: &str, person: &str) -> Result<Body, Malformed> {
+    read(text, Syntax::WebVtt, person)
+}
+
+/// Reads SubRip: cues that are numbered, which is not required.
+///
+/// # Errors
+/// The first cue without valid times.
+pub(crate) fn srt(text: &str, person: &str) -> Result<Body, Malformed> {
+    read(text, Syntax::SubRip, person)
+}
+
+/// Reads cues. All segments are collected first, since the labels that count depend on all of them.
+fn read(text: &str, syntax: Syntax, person: &str) -> Result<Body, Malformed> {
+    let found = cues::split(text, syntax)?;
+    let mut shown: Vec<Shown<'_>> = found.cues.iter().map(Shown::of).collect();
+    rolling::remove_repeated(&mut shown);
+    let segments = segments::segments(&shown);
+    let mut captions = Captions {
+        body: Body::default(),
+        person,
+        names: Names::of(&segments),
+        speaker: Speaker::Unknown,
+        is_open: false,
+    };
+    for (line, words) in found.before {
+        captions.body.note("", Words { text: words, line, lines_count: false });
+    }
+    for segment in &segments {
+        captions.add(segment, &shown[segment.cue].times.clock());
+    }
+    Ok(captions.body)
+}
+
+/// The speaker of the next words.
+#[derive(Debug, PartialEq, Eq)]
+enum Speaker<'s> {
+    /// No one was named or marked so far.
+    Unknown,
+    /// A mark began the words of someone without a name.
+    Unnamed,
+    Named(&'s str),
+}
+
+/// The turns so far.
+struct Captions<'a> {
+    body: Body,
+    /// The speaker of a file that names no one.
+    person: &'a str,
+    names: Names,
+    speaker: Speaker<'a>,
+    /// Whether the last turn is the speaker's, so that the next words continue it.
+    is_open: bool,
+}
+
+impl<'a> Captions<'a> {
+    /// Adds a segment of a cue that begins at `time`: to the open turn if it has the same speaker, otherwise as another
+    /// turn.
+    fn add(&mut self, segment: &'a Segment, time: &str) {
+        let named = self.names.speaker_in(segment);
+        let (next, start) = match named {
+            Some((name, start)) => (Some(Speaker::Named(name)), start),
+            None if self.names.changes_in(segment) => (Some(Speaker::Unnamed), segment.begin),
+            None => (None, 0),
+        };
+        if let Some(next) = next {
+            // Two changes without a name are two speakers.
+            self.is_open &= next == self.speaker && next != Speaker::Unnamed;
+            self.speaker = next;
+        }
+        let words = segment.words[start..].trim();
+        if words.is_empty() {
+            return;
+        }
+        if self.is_open {
+            return self.body.go_on(words, segment.line);
+        }
+        self.begin(Words { text: words, line: segment.line, lines_count: false }, time);
+        self.is_open = true;
+    }
+
+    /// Begins a turn of the speaker.
+    fn begin(&mut self, words: Words<'_>, time: &str) {
+        let time = Some(time);
+        match self.speaker {
+            Speaker::Named(label) => {
+                let speaker = speakers::speaker_of(label, self.person);
+                let role = speakers::role_of(label);
+                self.body.say(label, Voice { speaker: &speaker, role, time }, words);
+            }
+            Speaker::Unknown if !self.names.has_speakers => {
+                let voice = Voice { speaker: self.person, role: SpeakerRole::Participant, time };
+                self.body.say(self.person, voice, words);
+            }
+            Speaker::Unknown | Speaker::Unnamed => {
+                let speaker = format!("{} {}", self.person, UNNAMED.to_lowercase());
+                self.body.say(UNNAMED, Voice { speaker: &speaker, role: SpeakerRole::Unclear, time }, words);
+            }
+        }
+    }
+}
