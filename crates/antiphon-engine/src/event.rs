@@ -66,6 +66,13 @@ pub enum RunEvent {
         /// Files of other formats, which were skipped.
         skipped: Vec<String>,
     },
+    /// A file is not UTF-8. Its letters may be wrong if the encoding was guessed; the caller can name it.
+    Decoded {
+        /// The file.
+        file: String,
+        /// The encoding as which it was read, by its WHATWG name.
+        encoding: String,
+    },
     /// A step of the run begins.
     Step {
         /// The number of the step, from 1.
