@@ -13,6 +13,7 @@
 //! P1: I bake.      offset 8: line 3, with a turn of P1 from offset 12 to 19
 //! ```
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::document::{LineStart, SpeakerRole, Turn};
@@ -119,8 +120,15 @@ impl Body {
     /// Makes interviewers of the speakers with these names: whole names, or first names. Called at the end, since a
     /// file may name its interviewer behind the turns.
     pub(crate) fn asked_by(&mut self, names: &[&str]) {
+        // One look-up for each turn: a file may name its interviewer in each of its rows.
+        let whole: HashSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let first_of = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
+        let first: HashSet<String> = names.iter().filter_map(|name| first_of(name)).collect();
         for turn in &mut self.turns {
-            if names.iter().any(|name| speakers::is_called(&turn.speaker, name)) {
+            let is_first = || first_of(&turn.speaker).is_some_and(|name| first.contains(&name));
+            if whole.contains(&turn.speaker.to_ascii_lowercase())
+                || (!turn.speaker.contains(' ') && is_first())
+            {
                 turn.role = SpeakerRole::Interviewer;
             }
         }

@@ -12,10 +12,11 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
+use antiphon_fs::Encoding;
 use sha2::{Digest, Sha256};
 
 use crate::builder::Body;
-use crate::error::{Failure, Malformed};
+use crate::error::{Failure, FailureKind, Malformed};
 use crate::options::ParseOptions;
 use crate::speakers::Speaker;
 use crate::{decode, formats, speakers};
@@ -58,9 +59,9 @@ pub struct Document {
     pub sha256: String,
     /// The size of the file in bytes, before decoding.
     pub bytes: u64,
-    /// The encoding of the file, by its WHATWG name: `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`. UTF-16 is
-    /// detected only by its byte order mark; `windows-1252` is a guess for bytes that are not valid UTF-8. A DOCX
-    /// always has `UTF-8`.
+    /// The encoding of the file, by its WHATWG name: `UTF-8`, `UTF-16LE`, `UTF-16BE`, `windows-1252`, or one that the
+    /// caller or the file itself names. UTF-16 is detected only by its byte order mark; `windows-1252` is a guess for
+    /// bytes that are not valid UTF-8. A DOCX always has `UTF-8`.
     pub encoding: Cow<'static, str>,
     /// The text, with `\n` as the line ending. For plain text, Markdown, Org, HTML and DOCX it is the text of the file;
     /// for the other formats it is the turns in order, each after the label of its speaker.
@@ -154,8 +155,8 @@ pub enum Format {
     Text,
     /// Markdown: `.md`, `.markdown`. Read as plain text; labels may be bold or italic, and headings belong to no turn.
     Markdown,
-    /// Comma-separated values with a header row: `.csv`. Semicolons and tabs separate fields if the header has no
-    /// comma. A row is a turn if it has a column such as `text` or `answer`; in other tables, such as a survey's, each
+    /// Comma-separated values with a header row: `.csv`, `.tsv`. Semicolons or tabs separate fields if the records then
+    /// have the same number of them, or if the first line is `sep=;`. A row is a turn if it has a column such as `text` or `answer`; in other tables, such as a survey's, each
     /// cell of two or more words is a turn that answers its column's heading.
     Csv,
     /// One JSON value: `.json`. Every object with a text, or with scalars only, is a row as in a table, at any depth.
@@ -216,7 +217,7 @@ impl Format {
         Some(match ending.to_ascii_lowercase().as_str() {
             "txt" | "text" => Self::Text,
             "md" | "markdown" => Self::Markdown,
-            "csv" => Self::Csv,
+            "csv" | "tsv" => Self::Csv,
             "json" => Self::Json,
             "jsonl" | "ndjson" => Self::Jsonl,
             "vtt" => Self::Vtt,
@@ -297,10 +298,23 @@ impl Document {
     /// # Ok::<(), antiphon_data::Failure>(())
     /// ```
     pub fn parse_with(name: &str, bytes: &[u8], options: &ParseOptions) -> Result<Self, Failure> {
+        Self::parse_as(name, bytes, options, None)
+    }
+
+    /// Parses the bytes of a file as [`parse_with`](Self::parse_with) does. A file that is not UTF-8 has the encoding, if
+    /// there is one.
+    pub(crate) fn parse_as(
+        name: &str,
+        bytes: &[u8],
+        options: &ParseOptions,
+        encoding: Option<Encoding>,
+    ) -> Result<Self, Failure> {
         let format = Format::from_name(name).ok_or_else(|| {
-            Failure::new(name, format!("unsupported file type; supported: {}", Format::endings()))
+            let reason = format!("unsupported file type; supported: {}", Format::endings());
+            Failure::new(name, FailureKind::UnsupportedFormat, reason)
         })?;
-        let (mut body, encoding) = read_body(format, bytes, person(name)).map_err(|err| err.of(name))?;
+        let source = Source { name, bytes, encoding };
+        let (mut body, encoding) = source.read_body(format).map_err(|err| err.of(name))?;
         options.settle(&mut body.turns);
         speakers::settle(&mut body.turns, &body.text, person(name));
         check_turns(&body.turns).map_err(|err| err.of(name))?;
@@ -352,22 +366,35 @@ impl Document {
     }
 }
 
-/// Reads a file in its format, and returns its body with the name of the encoding. The text of a DOCX is XML in UTF-8.
-fn read_body(format: Format, bytes: &[u8], person: &str) -> Result<(Body, &'static str), Malformed> {
-    if format == Format::Docx {
-        return Ok((formats::docx(bytes, person)?, "UTF-8"));
+/// The bytes of a file that is not parsed yet.
+struct Source<'a> {
+    name: &'a str,
+    bytes: &'a [u8],
+    /// The encoding that the caller named.
+    encoding: Option<Encoding>,
+}
+
+impl Source<'_> {
+    /// Reads the file in its format, and returns its body with the name of the encoding. The text of a DOCX is XML in
+    /// UTF-8.
+    fn read_body(&self, format: Format) -> Result<(Body, &'static str), Malformed> {
+        let person = person(self.name);
+        if format == Format::Docx {
+            return Ok((formats::docx(self.bytes, person)?, "UTF-8"));
+        }
+        let decoded = decode::decode(self.bytes, self.encoding, Some(format))?;
+        Ok((formats::text(format, &decoded.text, person)?, decoded.encoding))
     }
-    let decoded = decode::decode(bytes)?;
-    Ok((formats::text(format, &decoded.text, person)?, decoded.encoding))
 }
 
 /// Rejects a file without a turn of a participant: later steps quote participants only.
 fn check_turns(turns: &[Turn]) -> Result<(), Malformed> {
     if turns.is_empty() {
-        return Err(Malformed::whole("the file has no text"));
+        return Err(Malformed::whole("the file has no text").of_kind(FailureKind::NoText));
     }
     if turns.iter().all(|turn| turn.role == SpeakerRole::Interviewer) {
-        return Err(Malformed::whole("no participant speaks: every turn is an interviewer's"));
+        let malformed = Malformed::whole("no participant speaks: every turn is an interviewer's");
+        return Err(malformed.of_kind(FailureKind::NoParticipant));
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::rows::RawRow;
 ///
 /// ```json
 /// { "document": "rows.jsonl", "line": 7, "reason": "not valid JSON: EOF while parsing a value",
-///   "raw": { "text": "{\"a\":" } }
+///   "kind": "syntax", "raw": { "text": "{\"a\":" } }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -28,8 +28,12 @@ pub struct Failure {
     /// The file's name, in the form of [`Document::name`](crate::Document::name); for a row, the path that was
     /// opened, or of a folder the document's name.
     pub document: String,
-    /// The line, from 1; for a DOCX the paragraph. `None` if the failure concerns the whole file.
+    /// The line, from 1; for a DOCX the paragraph, and for a format with pages the page. `None` if the failure concerns
+    /// the whole file.
     pub line: Option<u32>,
+    /// The kind, by which a program decides how to react; `other` in reports of earlier versions.
+    #[serde(default)]
+    pub kind: FailureKind,
     /// The reason, as a text for users: lower case, without the file's name and the line.
     pub reason: String,
     /// The source text of a row that could not be read; `None` for a document.
@@ -37,15 +41,54 @@ pub struct Failure {
     pub raw: Option<RawRow>,
 }
 
+/// The kind of a [`Failure`]. Serialised in snake case, as in `unsupported_format`.
+///
+/// ```
+/// use antiphon_data::{Document, FailureKind};
+/// let failure = Document::parse("talk.json", b"{").unwrap_err();
+/// assert_eq!(failure.kind, FailureKind::Syntax);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The file's format is not supported, or not by this build; or a file of rows is of another kind.
+    UnsupportedFormat,
+    /// The file or the row is larger than the limit.
+    TooLarge,
+    /// The file is binary data.
+    NotText,
+    /// The file is text in an encoding that is not known, or has bytes that its encoding does not have. The caller can
+    /// name the encoding; see [`Loader::encoding`](crate::Loader::encoding).
+    Encoding,
+    /// The content does not have the syntax of its format.
+    Syntax,
+    /// The file has no text.
+    NoText,
+    /// No participant speaks in the file.
+    NoParticipant,
+    /// The file cannot be opened for lack of permission.
+    PermissionDenied,
+    /// The file does not exist, or no longer.
+    NotFound,
+    /// A folder has no document.
+    Empty,
+    /// The file cannot be read for another reason; a retry may succeed.
+    Io,
+    /// Any other failure, and those of reports of earlier versions.
+    #[default]
+    Other,
+}
+
 impl Failure {
     /// Creates the failure of a whole file.
-    pub(crate) fn new(document: &str, reason: impl Into<String>) -> Self {
-        Self { document: document.to_owned(), line: None, reason: reason.into(), raw: None }
+    pub(crate) fn new(document: &str, kind: FailureKind, reason: impl Into<String>) -> Self {
+        Self { document: document.to_owned(), line: None, kind, reason: reason.into(), raw: None }
     }
 
-    /// Creates the failure of a row, with its source text.
-    pub(crate) fn of_row(document: &str, line: Option<u32>, reason: impl Into<String>, raw: RawRow) -> Self {
-        Self { line, raw: Some(raw), ..Self::new(document, reason) }
+    /// Adds the source text of a row.
+    pub(crate) fn with_raw(self, raw: RawRow) -> Self {
+        Self { raw: Some(raw), ..self }
     }
 }
 
@@ -61,28 +104,54 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// A failure inside a file whose name is not known yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Malformed {
     /// The line, from 1; `None` for the whole file.
     pub(crate) line: Option<u32>,
+    /// The kind, as in [`Failure::kind`].
+    pub(crate) kind: FailureKind,
     /// The reason, as in [`Failure::reason`].
     pub(crate) reason: String,
 }
 
 impl Malformed {
-    /// Creates the failure of a line, from 1.
+    /// Creates the failure of the syntax in a line, from 1.
     pub(crate) fn at(line: u32, reason: impl Into<String>) -> Self {
-        Self { line: Some(line), reason: reason.into() }
+        Self { line: Some(line), ..Self::whole(reason) }
     }
 
-    /// Creates the failure of the whole file.
+    /// Creates the failure of the whole file's syntax.
     pub(crate) fn whole(reason: impl Into<String>) -> Self {
-        Self { line: None, reason: reason.into() }
+        Self { line: None, kind: FailureKind::Syntax, reason: reason.into() }
+    }
+
+    /// Sets the kind.
+    pub(crate) fn of_kind(self, kind: FailureKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Creates the failure of a file that cannot be read. The reason does not have the path, which a [`Failure`] names.
+    pub(crate) fn of_file(err: &antiphon_fs::Error) -> Self {
+        let cause = std::error::Error::source(err).map(|source| format!(": {source}")).unwrap_or_default();
+        let (kind, reason) = match err.kind() {
+            antiphon_fs::ErrorKind::PermissionDenied => {
+                (FailureKind::PermissionDenied, "permission denied".to_owned())
+            }
+            antiphon_fs::ErrorKind::TooLarge { limit } => {
+                (FailureKind::TooLarge, format!("larger than {} MiB", limit >> 20))
+            }
+            antiphon_fs::ErrorKind::NotAFile => (FailureKind::Io, "not a regular file".to_owned()),
+            antiphon_fs::ErrorKind::NotFound => {
+                (FailureKind::NotFound, "the file no longer exists".to_owned())
+            }
+            _ => (FailureKind::Io, format!("cannot read the file{cause}")),
+        };
+        Self::whole(reason).of_kind(kind)
     }
 
     /// Adds the file's name.
     pub(crate) fn of(self, document: &str) -> Failure {
-        Failure { line: self.line, ..Failure::new(document, self.reason) }
+        Failure { line: self.line, ..Failure::new(document, self.kind, self.reason) }
     }
 }
 
@@ -185,5 +254,49 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().and_then(std::error::Error::source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, FailureKind};
+    use crate::{Document, Loader};
+
+    #[track_caller]
+    fn check(name: &str, bytes: &[u8], kind: FailureKind) {
+        assert_eq!(Document::parse(name, bytes).map_err(|err| err.kind).err(), Some(kind), "{name}");
+    }
+
+    #[test]
+    fn each_failure_has_a_kind() {
+        check("a.pdf", b"%PDF-1.7", FailureKind::UnsupportedFormat);
+        check("a.txt", b"one\0two", FailureKind::NotText);
+        check("a.txt", b"caf\xc3\xa9 caf\xe9 caf\xc3\xa9", FailureKind::Encoding);
+        check("a.json", b"{", FailureKind::Syntax);
+        check("a.txt", b" \n", FailureKind::NoText);
+        check("a.txt", b"Interviewer: Why?\n", FailureKind::NoParticipant);
+        #[cfg(not(feature = "csv"))]
+        check("a.csv", b"text\nI bake\n", FailureKind::UnsupportedFormat);
+    }
+
+    #[test]
+    fn kinds_are_serialised_and_earlier_reports_are_read() {
+        let failure = Document::parse("a.json", b"{").unwrap_err();
+        let text = serde_json::to_value(&failure).unwrap();
+        assert_eq!((text["kind"].as_str(), text["line"].as_u64()), (Some("syntax"), Some(1)));
+        let earlier: Failure = serde_json::from_str(r#"{"document":"a","line":1,"reason":"x"}"#).unwrap();
+        assert_eq!(earlier.kind, FailureKind::Other);
+    }
+
+    #[tokio::test]
+    async fn a_file_over_the_limit_is_rejected_before_it_is_read() {
+        let folder = antiphon_fs::temp_dir().unwrap();
+        antiphon_fs::write(folder.path().join("a.txt"), "P1: I bake.\n").await.unwrap();
+        let large = antiphon_fs::temp_file().unwrap();
+        large.as_file().set_len(300 << 20).unwrap();
+        antiphon_fs::rename(large.path(), folder.path().join("b.txt")).await.unwrap();
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        assert_eq!(loaded.failures[0].to_string(), "b.txt: larger than 256 MiB");
+        assert_eq!(loaded.failures[0].kind, FailureKind::TooLarge);
     }
 }

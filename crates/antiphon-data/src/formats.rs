@@ -5,7 +5,7 @@
 //! | formats | modules | turns are found by |
 //! |---|---|---|
 //! | plain text, Markdown, Org, HTML, DOCX | `plain`, `org`, `html`, `docx` | labels at the start of lines (`speakers`) |
-//! | CSV, JSON, JSON Lines, YAML | `csv`, `json`, `yaml`, `tree` | keys such as `speaker` and `text` (`record`) |
+//! | CSV, JSON, JSON Lines, YAML | `csv`, `json`, `yaml`, `tree` | keys such as `speaker` and `text` (`record`, `people`) |
 //! | WebVTT, SubRip | `captions` | voice tags and labels |
 //!
 //! Every reader takes the text and `person`, the name for a speaker whom the file does not name, and returns a `Body`
@@ -16,6 +16,7 @@
 //! A reader that needs a dependency has a feature of its own; where the feature is off, `unbuilt` takes its place.
 
 mod captions;
+mod clock;
 #[cfg(feature = "csv")]
 mod csv;
 #[cfg(feature = "docx")]
@@ -26,16 +27,17 @@ mod grid;
 mod html;
 mod json;
 mod org;
+mod people;
 mod plain;
 mod record;
+#[cfg(feature = "csv")]
+pub(crate) mod table;
 mod tree;
 #[cfg(not(all(feature = "csv", feature = "docx", feature = "html", feature = "yaml")))]
 mod unbuilt;
 #[cfg(feature = "yaml")]
 mod yaml;
 
-#[cfg(feature = "csv")]
-pub(crate) use csv::delimiter;
 #[cfg(feature = "docx")]
 pub(crate) use docx::docx;
 pub(crate) use plain::text;
@@ -50,6 +52,9 @@ pub(crate) use unbuilt::not_built;
 #[cfg(not(feature = "yaml"))]
 use unbuilt::yaml;
 
+#[cfg(test)]
+#[cfg(all(feature = "csv", feature = "yaml"))]
+mod dialogues;
 #[cfg(test)]
 #[cfg(feature = "docx")]
 mod round_trip;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, FailureKind};
 use crate::loader::{Listing, Loaded, Loader, Naming, Skipped, name_of, nothing_loaded};
 
 impl Loader {
@@ -66,7 +66,8 @@ impl Loader {
             (folder, Listing { paths: vec![path.to_owned()], ..Listing::default() })
         };
         if listing.paths.is_empty() && listing.failures.is_empty() {
-            set.empty.push(Failure::new(&path.display().to_string(), "no document in this folder"));
+            let place = path.display().to_string();
+            set.empty.push(Failure::new(&place, FailureKind::Empty, "no document in this folder"));
         }
         let place = antiphon_fs::canonical(root).await.map_err(Error::from_fs)?;
         let root = if found.is_dir { root } else { path.parent().unwrap_or(path) };

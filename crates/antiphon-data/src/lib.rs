@@ -13,7 +13,8 @@
 //!
 //! A document is made of turns: uninterrupted contributions of a speaker, who is an interviewer or a participant
 //! ([`SpeakerRole`]). Positions are byte offsets of [`Document::text`], and [`Document::line_at`] returns their lines
-//! in the source. Files are decoded as UTF-8, UTF-16 (by its byte order mark) or windows-1252.
+//! in the source. Files are decoded as UTF-8, UTF-16 (by its byte order mark), windows-1252, or in an encoding that the
+//! caller or the file names.
 //!
 //! Inputs are not trusted. A file that is read as a whole has at most 256 MiB, a row at most 16 MiB, a tree at most 64
 //! levels, and the text of a DOCX at most 64 MiB; [`Format`] lists what else each format rejects.
@@ -44,8 +45,9 @@ mod speakers;
 
 #[cfg(feature = "anonymise")]
 pub use anonymise::{Anonymiser, Replacement, Strategy};
+pub use antiphon_fs::Encoding;
 pub use document::{Document, Format, SpeakerRole, Turn};
-pub use error::{Error, ErrorKind, Failure};
+pub use error::{Error, ErrorKind, Failure, FailureKind};
 pub use loader::{Loaded, Loader, Skipped};
 pub use options::ParseOptions;
 pub use rows::{RawRow, Row, RowFormat, Rows};

@@ -13,9 +13,15 @@
 //! A bad row never ends the input (`bad`): it is reported with its source text, so that a user can correct it and run
 //! it again. Only an error of the file itself does. Batches bound the memory: 256 rows, or fewer once they have 16 MiB.
 
+#[cfg(test)]
+#[cfg(feature = "csv")]
+mod alike;
 mod bad;
 #[cfg(feature = "csv")]
 mod csv;
+mod look;
+mod opening;
+mod refuse;
 #[cfg(test)]
 #[cfg(feature = "csv")]
 mod tests;
@@ -26,17 +32,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_fs::{FileLines, Reader};
-use futures_util::StreamExt;
+use antiphon_fs::Encoding;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Failure, Malformed};
-use crate::loader::{Listing, Loaded, Loader, Naming, name_of};
+use crate::loader::{Loaded, Loader, Naming};
 pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
 #[cfg(feature = "csv")]
 use csv::Records;
+use look::Lines;
+use opening::Opening;
 #[cfg(not(feature = "csv"))]
 use unbuilt::Records;
 
@@ -46,8 +53,8 @@ pub type Row = Result<String, Failure>;
 
 /// The format of a file of rows. Serialised by the lower-case name of the variant.
 ///
-/// For files that are parsed as a whole into speakers and turns, see [`Format`](crate::Format). Rows have to be UTF-8,
-/// with or without a byte order mark, in all formats but [`Folder`](Self::Folder).
+/// For files that are parsed as a whole into speakers and turns, see [`Format`](crate::Format). Files may be in UTF-8,
+/// UTF-16 with a byte order mark, or an encoding that the caller names; tables also in windows-1252.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -55,9 +62,10 @@ pub enum RowFormat {
     /// A table with a header row, separated by commas, semicolons or tabs. Each row becomes an object whose values are
     /// strings.
     ///
-    /// A file named `.tsv` is separated by tabs. For other names the header decides on the separator: a comma if it has
-    /// one, else a semicolon, else a tab. Names of columns are trimmed, an empty one becomes `column_N`, and no two may
-    /// be equal. A quote within an unquoted field is literal.
+    /// A file named `.tsv` is separated by tabs, and one whose first line is `sep=;` by semicolons. Of other files the
+    /// first records decide: the separator is the one that gives them the same number of fields. Names of columns are
+    /// trimmed, an empty one becomes `column_N`, and the second one called `Answer` becomes `Answer (2)`. A quote within
+    /// an unquoted field is literal.
     ///
     /// Extensions: `.csv`, `.tsv`. Read with the feature `csv` only, which is on by default; in a build without it,
     /// opening such a file is `NothingReadable`, with the name of the feature.
@@ -119,6 +127,7 @@ pub struct Rows {
     /// The path as it was passed, for failures and errors.
     name: String,
     format: RowFormat,
+    encoding: &'static str,
     source: Source,
 }
 
@@ -126,7 +135,7 @@ pub struct Rows {
 enum Source {
     Csv(Box<Records>),
     /// The lines, and the number of those read so far.
-    Lines(FileLines, u32),
+    Lines(Lines, u32),
     Values(std::vec::IntoIter<Value>),
     Documents(Documents),
 }
@@ -220,20 +229,14 @@ impl Rows {
     ///
     /// # Errors
     /// `NotFound`; `Empty` for a folder without documents; `NothingReadable` for a file that does not have the format;
-    /// or `Io`. A file does not have the format if it is a table without a header, with an unclosed quote in it or with
-    /// two equal columns, JSON that is malformed or neither an array nor an object, or a file that is opened as a
-    /// folder.
+    /// or `Io`. A file does not have the format if it is a table without a header or with an unclosed quote in it, JSON
+    /// that is malformed or neither an array nor an object, or a file that is opened as a folder; and if it is something
+    /// else, such as a PDF, an image, a web page or, without a format, prose.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn open(path: impl AsRef<Path>, format: Option<RowFormat>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        if is_folder(path).await? {
-            Self::of_folder(path, None).await
-        } else {
-            let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-            Self::of_file(reader, path, format).await
-        }
+        Opening { path: path.as_ref(), format, encoding: None }.open().await
     }
 
     /// Opens rows as [`open`](Self::open) does, and returns them with a digest of the whole input, for example as part
@@ -252,17 +255,36 @@ impl Rows {
         path: impl AsRef<Path>,
         format: Option<RowFormat>,
     ) -> Result<(Self, String), Error> {
-        let path = path.as_ref();
-        let mut hash = Sha256::new();
-        let rows = if is_folder(path).await? {
-            Self::of_folder(path, Some(&mut hash)).await?
-        } else {
-            let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-            let (reader, digested) = add_digest(reader, hash).await?;
-            hash = digested;
-            Self::of_file(reader, path, format).await?
-        };
-        Ok((rows, hex(hash)))
+        Self::open_encoded(path, format, None).await
+    }
+
+    /// Opens rows as [`open_digested`](Self::open_digested) does. Files that are not UTF-8 and have no byte order mark are
+    /// decoded as `encoding`, if there is one; such a file is held in memory, up to 256 MiB.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    ///
+    /// ```
+    /// use antiphon_data::{Encoding, Rows};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_data::Error> {
+    /// # let folder = antiphon_fs::temp_dir().unwrap();
+    /// # let path = folder.path().join("rows.csv");
+    /// # antiphon_fs::write(&path, b"name\n\xc4\xe0\n").await.unwrap();
+    /// let (mut rows, _) = Rows::open_encoded(&path, None, Encoding::of_label("windows-1251")).await?;
+    /// assert_eq!(rows.next().await?, [Ok(r#"{"name":"Да"}"#.to_owned())]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn open_encoded(
+        path: impl AsRef<Path>,
+        format: Option<RowFormat>,
+        encoding: Option<Encoding>,
+    ) -> Result<(Self, String), Error> {
+        Opening { path: path.as_ref(), format, encoding }.open_digested().await
     }
 
     /// Returns the digest of rows in memory. It equals the digest of a JSON Lines file with these rows, each followed
@@ -290,51 +312,16 @@ impl Rows {
         hex(hash)
     }
 
-    /// Starts reading a file: the format is the given one, that of the extension, or that of the first bytes.
-    async fn of_file(reader: Reader, path: &Path, format: Option<RowFormat>) -> Result<Self, Error> {
-        let name = path.display().to_string();
-        let (reader, format) = match format.or_else(|| RowFormat::from_name(&name)) {
-            Some(format) => (reader, format),
-            None => detect_format(reader).await?,
-        };
-        let source = match format {
-            RowFormat::Csv => Source::Csv(Box::new(Records::begin(reader.lines(), &name).await?)),
-            RowFormat::Jsonl => Source::Lines(reader.lines(), 0),
-            RowFormat::Json => Source::Values(read_values(reader, &name).await?.into_iter()),
-            RowFormat::Folder => {
-                return Err(Error::new(ErrorKind::NothingReadable, format!("{name} is not a folder")));
-            }
-        };
-        Ok(Self { name, format, source })
-    }
-
-    /// Lists a folder, and adds its documents to the hash, if there is one. The order is that of the paths, so that the
-    /// digest does not depend on the file system.
-    async fn of_folder(path: &Path, hash: Option<&mut Sha256>) -> Result<Self, Error> {
-        let (name, loader) = (path.display().to_string(), Loader::new());
-        let Listing { mut paths, failures, skipped } = loader.list(path).await?;
-        if paths.is_empty() && failures.is_empty() {
-            let others = skipped.len();
-            let why = match others {
-                0 => "the folder is empty".to_owned(),
-                1 => "its only file is of an unsupported type".to_owned(),
-                others => format!("none of its {others} files has a supported type"),
-            };
-            let message = format!("no document in {name}: {why}");
-            return Err(Error::new(ErrorKind::Empty, message));
-        }
-        paths.sort();
-        if let Some(hash) = hash {
-            add_files(hash, path, &paths).await?;
-        }
-        let documents = Documents { root: path.into(), loader, paths: paths.into_iter(), failures };
-        Ok(Self { name, format: RowFormat::Folder, source: Source::Documents(documents) })
-    }
-
     /// Returns the format of the rows.
     #[must_use]
     pub fn format(&self) -> RowFormat {
         self.format
+    }
+
+    /// Returns the encoding of the file, by its WHATWG name; `UTF-8` for a folder, whose documents each have their own.
+    #[must_use]
+    pub fn encoding(&self) -> &'static str {
+        self.encoding
     }
 
     /// Returns the next batch: at most 256 rows, or 32 documents of a folder, in order. An empty batch is the end.
@@ -366,50 +353,13 @@ impl fmt::Debug for Rows {
     }
 }
 
-/// Returns whether a path is a folder.
-///
-/// # Errors
-/// `NotFound` or `Io`.
-async fn is_folder(path: &Path) -> Result<bool, Error> {
-    Ok(antiphon_fs::metadata(path).await.map_err(Error::from_fs)?.is_dir)
-}
-
 /// Finishes a hash, and returns it as 64 hexadecimal digits.
 fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Adds the whole file to the hash, and returns the file rewound to its beginning.
-async fn add_digest(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Error> {
-    let add = |hash: &mut Sha256, block: &[u8]| {
-        hash.update(block);
-        true
-    };
-    reader.scan(hash, add).await.map_err(Error::from_fs)
-}
-
-/// Adds the name and the content of each file to the hash, with a zero byte between them, which no name has.
-async fn add_files(hash: &mut Sha256, root: &Path, files: &[PathBuf]) -> Result<(), Error> {
-    for file in files {
-        hash.update(name_of(root, file));
-        hash.update([0]);
-        let reader = Reader::open(file).await.map_err(Error::from_fs)?;
-        (_, *hash) = add_digest(reader, std::mem::take(hash)).await?;
-    }
-    Ok(())
-}
-
-/// Detects the format from the file's first bytes, and returns the file rewound to its beginning.
-async fn detect_format(reader: Reader) -> Result<(Reader, RowFormat), Error> {
-    let look = |format: &mut RowFormat, block: &[u8]| {
-        *format = RowFormat::from_beginning(block);
-        false
-    };
-    reader.scan(RowFormat::Csv, look).await.map_err(Error::from_fs)
-}
-
 /// Reads the next batch of JSON Lines; `number` counts the lines of the file, blank ones included.
-async fn next_lines(lines: &mut FileLines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
+async fn next_lines(lines: &mut Lines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
     let mut batch = Batch::default();
     while !batch.is_full() {
         let Some(line) = lines.next().await else { break };
@@ -419,28 +369,12 @@ async fn next_lines(lines: &mut FileLines, number: &mut u32, name: &str) -> Resu
             Ok(line) => batch.push(line.len(), row_of_line(line, name, *number)),
             Err(err) => {
                 let (reason, raw) = bad_line(err)?;
-                batch.push(raw.text.len(), Err(Failure::of_row(name, Some(*number), reason, raw)));
+                let bytes = raw.text.len();
+                batch.push(bytes, Err(Malformed { line: Some(*number), ..reason }.of(name).with_raw(raw)));
             }
         }
     }
     Ok(batch.rows)
-}
-
-/// Reads the values of a JSON file into memory.
-async fn read_values(reader: Reader, name: &str) -> Result<Vec<Value>, Error> {
-    let bytes = reader.bytes().await.map_err(Error::from_fs)?;
-    values(&bytes, name)
-}
-
-/// Parses a JSON array of values, or a single object, which counts as one.
-fn values(bytes: &[u8], name: &str) -> Result<Vec<Value>, Error> {
-    let failed = |reason: String| unreadable(name, Malformed::whole(reason));
-    match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
-        Ok(Value::Array(values)) => Ok(values),
-        Ok(Value::Object(row)) => Ok(vec![Value::Object(row)]),
-        Ok(_) => Err(failed("expected a list of objects".to_owned())),
-        Err(err) => Err(failed(format!("not valid JSON: {err}"))),
-    }
 }
 
 /// Returns the error of a file that does not have the format, at the line if it is known.

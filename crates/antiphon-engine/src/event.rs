@@ -71,6 +71,13 @@ pub enum RunEvent {
         /// The names of the documents whose speakers have no clear side.
         unclear: Vec<String>,
     },
+    /// A file is not UTF-8. Its letters may be wrong if the encoding was guessed; the caller can name it.
+    Decoded {
+        /// The file.
+        file: String,
+        /// The encoding as which it was read, by its WHATWG name.
+        encoding: String,
+    },
     /// A step of the run begins.
     Step {
         /// The number of the step, from 1.

@@ -53,6 +53,11 @@ impl RowSource {
         Self { first: rows.into_iter().map(Ok).collect(), rows: None }
     }
 
+    /// Returns the encoding of the input, by its WHATWG name; `None` for rows in memory.
+    pub(crate) fn encoding(&self) -> Option<&'static str> {
+        self.rows.as_ref().map(Rows::encoding)
+    }
+
     /// Returns the first row, if there is any and no row was taken yet. A row that could not be read is an error in its
     /// place.
     #[must_use]

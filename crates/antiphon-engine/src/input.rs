@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use antiphon_data::{RowFormat, Rows};
+use antiphon_data::{Encoding, RowFormat, Rows};
 
 use crate::error::Error;
 use crate::feed::RowSource;
@@ -31,6 +31,8 @@ pub enum Input {
     /// A file of rows, or a folder of documents. Without a format, it is detected from the name or the first bytes of the file.
     /// The file is read twice: for its digest, and for its rows. A row that cannot be read fails alone, as `bad_row`.
     Path(PathBuf, Option<RowFormat>),
+    /// A file or a folder as [`Path`](Self::Path), where files that are not UTF-8 have this encoding.
+    Encoded(PathBuf, Option<RowFormat>, Encoding),
     /// Rows in memory: texts of JSON objects. For a few of them, whose outcomes the caller needs directly, use
     /// [`JobBatch`](crate::JobBatch).
     Rows(Arc<[String]>),
@@ -51,6 +53,12 @@ impl InputIdentity {
     /// Creates an identity. The format is stored by the name of its variant.
     fn new(digest: String, format: Option<RowFormat>) -> Self {
         Self { digest, format: format.map(|format| format!("{format:?}")) }
+    }
+
+    /// Creates the identity of an input whose encoding the caller named: the same bytes in another one are other rows.
+    fn encoded(digest: String, format: Option<RowFormat>, encoding: Encoding) -> Self {
+        let format = format.map(|format| format!("{format:?} ")).unwrap_or_default();
+        Self { digest, format: Some(format!("{format}in {}", encoding.name())) }
     }
 
     /// Returns the note that is stored with a run, so that the run can be resumed from the store alone.
@@ -82,6 +90,12 @@ impl Input {
                 let rows = RowSource::begin(rows).await.map_err(Error::input)?;
                 Ok((Some(rows), Some(InputIdentity::new(digest, *format))))
             }
+            Self::Encoded(path, format, encoding) => {
+                let opened = Rows::open_encoded(path, *format, Some(*encoding)).await;
+                let (rows, digest) = opened.map_err(Error::input)?;
+                let rows = RowSource::begin(rows).await.map_err(Error::input)?;
+                Ok((Some(rows), Some(InputIdentity::encoded(digest, *format, *encoding))))
+            }
             Self::Rows(rows) => {
                 // Earlier versions wrote them to a JSONL file first; with the same format their runs are still found.
                 let identity = InputIdentity::new(Rows::digest_of(rows.iter()), Some(RowFormat::Jsonl));
@@ -98,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_note_keeps_the_named_format() {
-        for note in ["0a1b", "0a1b Csv"] {
+        for note in ["0a1b", "0a1b Csv", "0a1b Csv in koi8-r"] {
             assert_eq!(InputIdentity::of_note(note).note(), note);
         }
         assert_eq!(InputIdentity::of_note("0a1b Csv").format.as_deref(), Some("Csv"));

@@ -141,7 +141,7 @@ impl Mapping {
     #[must_use]
     pub fn new(input: Input, recipe: Recipe, model: impl Into<String>) -> Self {
         let input_name = match &input {
-            Input::Path(path, _) => path.display().to_string(),
+            Input::Path(path, _) | Input::Encoded(path, ..) => path.display().to_string(),
             Input::Rows(_) | Input::Stored => String::new(),
         };
         Self {
@@ -216,6 +216,12 @@ impl Mapping {
             None => Sink::open(&Destination::Replace(folder.join("results.jsonl"))).await?,
         };
         (self.on_event)(RunEvent::Started { run_id, resumed: before.jobs() > 0 });
+        if let Some(encoding) =
+            opened.rows.as_ref().and_then(RowSource::encoding).filter(|name| *name != "UTF-8")
+        {
+            let (file, encoding) = (self.input_name.clone(), encoding.to_owned());
+            (self.on_event)(RunEvent::Decoded { file, encoding });
+        }
         let Opened { work, rows, scope, .. } = opened;
         if work.looks_back() {
             remember(&run, &*work).await?;

@@ -240,6 +240,7 @@ impl Documents {
             RunEvent::Connected { .. }
             | RunEvent::Started { .. }
             | RunEvent::Joined { .. }
+            | RunEvent::Decoded { .. }
             | RunEvent::Progress(_) => {}
         }
     }

@@ -54,7 +54,7 @@ pub use reader::{FileChunks, FileLines, Reader};
 pub use rename::{canonical, link, remove, remove_dir, rename};
 pub use temp::{check_writable, temp_dir, temp_file};
 pub use tempfile::{NamedTempFile, TempDir};
-pub use text::{Encoding, NotText, Text, decode};
+pub use text::{Encoding, NotText, Text, decode, decode_as};
 pub use walk::{Entry, Walk, WalkOptions, walk};
 #[cfg(feature = "watch")]
 pub use watch::{FileChange, WatchOptions, Watcher};

@@ -111,7 +111,7 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Err
                 Ok(Text { text, encoding }) => {
                     Ok((Text { text: text.into_owned().into(), encoding }, bytes.len() as u64))
                 }
-                Err(NotText { line }) => Err(Error::new(ErrorKind::NotText { line }, "read", path)),
+                Err(NotText { line, .. }) => Err(Error::new(ErrorKind::NotText { line }, "read", path)),
             }
         },
     )

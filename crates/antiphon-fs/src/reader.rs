@@ -41,6 +41,8 @@ use crate::span::{file_span, record_size};
 pub struct Reader {
     path: PathBuf,
     file: File,
+    /// The length at the opening, by which a file over the limit is rejected before it is read.
+    len: u64,
     max_bytes: u64,
     max_line: usize,
     /// The span of all reads, from the opening to the end of the last one.
@@ -65,7 +67,7 @@ impl Reader {
         })
         .await?;
         record_size(&span, len);
-        Ok(Self { path, file, max_bytes: 256 << 20, max_line: 16 << 20, span })
+        Ok(Self { path, file, len, max_bytes: 256 << 20, max_line: 16 << 20, span })
     }
 
     /// Sets the maximum length of a file for [`bytes`](Reader::bytes), in bytes. Default 256 MiB. Does not apply to streams.
@@ -122,8 +124,8 @@ impl Reader {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn bytes(self) -> Result<Vec<u8>, Error> {
-        let Self { path, file, max_bytes, span, .. } = self;
-        run_blocking_in(&span, "read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
+        let Self { path, file, len, max_bytes, span, .. } = self;
+        run_blocking_in(&span, "read", &path.clone(), move || read_rest(&file, len, max_bytes, &path)).await
     }
 
     /// Returns a stream of chunks of `size` bytes; 0 counts as 1. The last chunk may be shorter.

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use antiphon_data::Anonymiser;
+use antiphon_data::{Anonymiser, Encoding};
 use antiphon_engine::RunLimits;
 use antiphon_llm::SamplingParams;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub struct GenerationConfig {
     pub distil: Distil,
     /// The anonymiser, which removes names, addresses and numbers (PII) from the documents before any call. Default: none.
     pub anonymiser: Option<Anonymiser>,
+    /// The encoding of documents that are not UTF-8. Default: none, so that it is detected.
+    pub encoding: Option<Encoding>,
     /// The limits of the run. Its deadline is counted from the moment at which the documents are loaded. Default: no limits.
     pub limits: RunLimits,
     /// Whether to start fresh. Default: no, so that an equal earlier run is resumed, or its personas are returned without a call.
@@ -105,6 +107,7 @@ impl GenerationConfig {
             recipe: PersonaRecipe::default(),
             distil: Distil::Auto,
             anonymiser: None,
+            encoding: None,
             limits: RunLimits::default(),
             fresh: false,
             cancel: CancellationToken::new(),
@@ -193,6 +196,13 @@ impl GenerationConfig {
     #[must_use]
     pub fn anonymiser(mut self, anonymiser: impl Into<Option<Anonymiser>>) -> Self {
         self.anonymiser = anonymiser.into();
+        self
+    }
+
+    /// Sets the encoding of documents that are not UTF-8; `None` to detect it.
+    #[must_use]
+    pub fn encoding(mut self, encoding: impl Into<Option<Encoding>>) -> Self {
+        self.encoding = encoding.into();
         self
     }
 

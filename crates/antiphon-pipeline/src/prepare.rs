@@ -38,6 +38,7 @@ impl Pipeline {
         let began = now();
         self.step(1, format!("loading {}", config.short_input_name())).await;
         let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
+        decoded_events(&documents).for_each(|event| (self.on_event)(event));
         let (documents, replaced) = anonymised(config, documents).await?;
         let voices = Voices::of(&documents);
         voices.check(config)?;
@@ -57,10 +58,10 @@ impl Pipeline {
     async fn load(&self, config: &GenerationConfig) -> Result<Loaded, Error> {
         let on_event = self.on_event.clone();
         let options = parse_options(&config.recipe);
-        let loader =
-            Loader::new().options(options).cancel(config.cancel.clone()).on_progress(move |done, total| {
-                on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
-            });
+        let loader = Loader::new().options(options).cancel(config.cancel.clone()).encoding(config.encoding);
+        let loader = loader.on_progress(move |done, total| {
+            on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
+        });
         let context = CallContext::default().cancel(config.cancel.clone());
         let loaded = context.guard(loader.load_paths(&config.data_paths)).await;
         loaded.map_err(Error::from_provider)?.map_err(Error::input)
@@ -124,6 +125,15 @@ pub(crate) fn loaded_event(
         speakers,
         unclear,
     }
+}
+
+/// Returns an event for each document that is not UTF-8, with its real name, as in [`loaded_event`].
+fn decoded_events(documents: &[Document]) -> impl Iterator<Item = RunEvent> {
+    let others = documents.iter().filter(|document| document.encoding != "UTF-8");
+    others.map(|document| RunEvent::Decoded {
+        file: document.name.clone(),
+        encoding: document.encoding.to_string(),
+    })
 }
 
 /// Returns the skipped files for the report. With an anonymiser only their number is reported, since their names may be

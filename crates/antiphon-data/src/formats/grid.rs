@@ -35,7 +35,8 @@ impl Grid {
     /// Adds a row, and returns how it is said; `None` for headings and for rows that no one says. `is_heading` is
     /// whether the document marks the row as a table's headings.
     pub(crate) fn add_row(&mut self, cells: &[&str], is_heading: bool) -> Option<SpokenRow> {
-        let has = |is_key: fn(&str) -> bool| cells.iter().any(|cell| is_key(without_colon(cell)));
+        let has =
+            |is_key: fn(&str) -> bool| cells.iter().any(|cell| is_key(&record::normal(without_colon(cell))));
         let is_dialogue = cells.len() > 1 && has(record::is_person_key) && has(is_words_key);
         if !self.has_rows && (is_heading || is_dialogue) {
             self.is_dialogue = Some(is_dialogue);
@@ -72,11 +73,11 @@ pub(crate) fn without_colon(cell: &str) -> &str {
     cell.trim().trim_end_matches(':').trim_end()
 }
 
-/// Returns whether a heading is that of the words.
+/// Returns whether a normalised heading is that of the words.
 fn is_words_key(heading: &str) -> bool {
     const MORE: [&str; 7] =
-        ["comment", "dialogue", "said", "speech", "statement", "transcription", "what was said"];
-    record::is_text_key(heading) || MORE.iter().any(|known| known.eq_ignore_ascii_case(heading))
+        ["comment", "dialogue", "said", "speech", "statement", "transcription", "whatwassaid"];
+    record::is_text_key(heading) || MORE.contains(&heading)
 }
 
 /// Returns whether a cell is a time, such as `0:03` or `[00:01:02.5]`.

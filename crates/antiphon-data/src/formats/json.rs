@@ -22,9 +22,7 @@ use crate::formats::tree::{self, Node, Value};
 /// The line of a syntax error, or of a value that is nested too deep.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
-    let mut body = Body::default();
-    tree::add_all(&mut body, person, &[Source::new(text).node(root, 0)?]);
-    Ok(body.or_unlabelled(person))
+    Ok(tree::body_of(person, &[Source::new(text).node(root, 0)?]))
 }
 
 /// Reads one JSON value on each line; empty lines are skipped.
@@ -33,13 +31,12 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
 /// As [`read`], for the first bad line: one bad line rejects the file.
 pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut source = Source::new(text);
-    let (mut body, mut rows) = (Body::default(), Vec::new());
+    let mut rows = Vec::new();
     for (number, line) in (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty()) {
         let row: &RawValue = serde_json::from_str(line).map_err(|err| malformed(&err, number))?;
         rows.push(source.node(row, 0)?);
     }
-    tree::add_all(&mut body, person, &rows);
-    Ok(body.or_unlabelled(person))
+    Ok(tree::body_of(person, &rows))
 }
 
 /// Converts an error in a text that begins on `first_line`. The position in the message counts from there, so it is

@@ -1,25 +1,42 @@
 //! Trees: the common form of JSON and YAML, in which rows are found at any depth.
 //!
-//! Exports of transcription tools nest their turns in many ways: `{"turns": […]}`, `{"results": {"segments": […]}}`, or
-//! a plain list. This module looks for rows instead of a schema:
+//! Exports of transcription services nest their turns in many ways: `{"turns": […]}`, `{"results": {"segments": […]}}`,
+//! or a plain list. This module looks for rows instead of a schema:
 //!
 //! | map | treated as |
 //! |---|---|
-//! | with a text under a key such as `text` | a row; values nested in it are read only if they have speech |
+//! | with a text under a key such as `text` | a row; what is nested in it is read if someone says it |
 //! | with scalars only | a row, whose fields may be answers |
 //! | any other | a container: each of its values is read in turn |
 //!
-//! A nested value has speech if it has both a key for a text and a key for a speaker, at any depth.
+//! | list | treated as |
+//! |---|---|
+//! | of single words with times or speakers | the turns that the words make (`pieces`) |
+//! | of alternatives (`alternatives`, `nBest`) | the first of them |
+//! | of texts beside an answer | more answers of the same speaker |
+//! | any other | its items, in order |
+//!
+//! Many services have the same words several times: the whole text, then sentences, then single words. Of such
+//! renderings one is read, preferably one that names the speakers (`once`). Numbers for machines, such as times and
+//! confidences, are not part of the text.
 //!
 //! Scalars outside rows become lines without a speaker. Names under keys such as `interviewer`, anywhere in the file,
 //! are interviewers in all turns.
 
+mod once;
+mod pieces;
+#[cfg(test)]
+mod tests;
+mod walk;
+
 use std::borrow::Cow;
 
-use crate::builder::{Body, Words};
+use crate::builder::Body;
 use crate::error::Malformed;
-use crate::formats::record::{self, Field};
+use crate::formats::people::{Census, People};
+use crate::formats::record::{self, Field, Row, normal};
 use crate::speakers;
+use walk::Walk;
 
 /// The deepest nesting that is read: more is no interview, and would need as deep a stack.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -45,90 +62,120 @@ pub(crate) enum Value<'a> {
     Map(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
+/// What a value of the file adds to the document.
+#[derive(Debug)]
+enum Part<'n> {
+    /// A line that no one said.
+    Note(Field<'n>),
+    /// A row.
+    Row(Row<'n>),
+}
+
 /// Returns the failure of a value that is nested more than [`MAX_DEPTH`] levels deep.
 pub(crate) fn too_deep(line: u32) -> Malformed {
     Malformed::at(line, format!("nested more than {MAX_DEPTH} levels deep"))
 }
 
-/// Adds a whole file. A person whom it names as the interviewer is one in every turn.
-pub(crate) fn add_all(body: &mut Body, person: &str, roots: &[Node<'_>]) {
-    roots.iter().for_each(|root| add(body, person, "", root));
+/// Returns the body of a whole file. A person whom it names as the interviewer is one in every turn.
+pub(crate) fn body_of(person: &str, roots: &[Node<'_>]) -> Body {
+    let mut census = Census::default();
+    roots.iter().for_each(|root| root.count(&mut census));
+    let people = People::of(person, census);
+    let mut parts = Walk::new(&people).roots(roots);
+    if !rows_of(&parts).any(Row::is_speech) {
+        // A file that has nothing but summaries is read as any other.
+        parts = Walk::new(&people).with_asides().roots(roots);
+    }
+    let mut body = Body::default();
+    for part in &parts {
+        match part {
+            Part::Note(field) => body.note(&field.key, field.words()),
+            Part::Row(row) => record::add(&mut body, row, &people),
+        }
+    }
     let mut askers = Vec::new();
     roots.iter().for_each(|root| root.askers(&mut askers));
     body.asked_by(&askers);
+    // Without a turn, every line is one; but the lines of a program are no one's words.
+    if rows_of(&parts).any(record::is_of_program) { body } else { body.or_unlabelled(person) }
 }
 
-/// Adds a value: every map that has a text, or only scalars, is a row.
-fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
-    match &node.value {
-        Value::List(items) => items.iter().for_each(|item| add(body, person, key, item)),
-        Value::Map(entries) => add_map(body, person, entries),
-        Value::Text(..) | Value::Plain(_) => body.note(key, words(node)),
-    }
+/// Returns the rows among the parts.
+fn rows_of<'p, 'n>(parts: &'p [Part<'n>]) -> impl Iterator<Item = &'p Row<'n>> {
+    parts.iter().filter_map(|part| if let Part::Row(row) = part { Some(row) } else { None })
 }
 
-/// Adds a map: as a row, or as the rows in it; see the table of this module.
-fn add_map(body: &mut Body, person: &str, entries: &[(Cow<'_, str>, Node<'_>)]) {
-    // Values nested beside a text belong to it: words with their times, tokens, tags.
-    let is_row = entries.iter().any(|(key, node)| {
-        record::is_text_key(key) && matches!(&node.value, Value::Text(text, _) if !text.is_empty())
-    });
-    if !is_row && entries.iter().any(|(_, node)| node.is_nested()) {
-        return entries.iter().for_each(|(key, node)| add(body, person, key, node));
-    }
-    let scalars = entries.iter().filter(|(_, node)| !node.is_nested());
-    let fields: Vec<Field<'_>> = scalars
-        .map(|(key, node)| Field { key, value: words(node), is_text: matches!(node.value, Value::Text(..)) })
-        .collect();
-    record::add(body, &fields, person);
-    // Unless they are speech, such as a transcript beside a summary.
-    let speech = entries.iter().filter(|(_, node)| node.is_nested() && node.holds_speech());
-    speech.for_each(|(key, node)| add(body, person, key, node));
-}
-
-/// Returns the text of a scalar; empty for a list or a map.
-fn words<'n>(node: &'n Node<'_>) -> Words<'n> {
-    let (text, lines_count): (&str, bool) = match &node.value {
-        Value::Text(text, lines_count) => (text, *lines_count),
-        Value::Plain(text) => (text, false),
-        Value::List(_) | Value::Map(_) => ("", false),
-    };
-    Words { text, line: node.line, lines_count }
-}
-
-impl Node<'_> {
+impl<'a> Node<'a> {
     /// Returns whether the value is a list or a map.
     fn is_nested(&self) -> bool {
         matches!(self.value, Value::List(_) | Value::Map(_))
     }
 
-    /// Returns whether the value has both words and a speaker.
-    fn holds_speech(&self) -> bool {
-        self.has_key(&record::is_text_key) && self.has_key(&record::is_person_key)
+    /// Returns the text of a scalar; empty for a list or a map.
+    fn scalar(&self) -> &str {
+        match &self.value {
+            Value::Text(text, _) | Value::Plain(text) => text,
+            Value::List(_) | Value::Map(_) => "",
+        }
+    }
+
+    /// Returns the items of a list; empty for any other value.
+    fn items(&self) -> &[Node<'a>] {
+        if let Value::List(items) = &self.value { items } else { &[] }
+    }
+
+    /// Returns the entries of a map; empty for any other value.
+    fn entries(&self) -> &[(Cow<'a, str>, Node<'a>)] {
+        if let Value::Map(entries) = &self.value { entries } else { &[] }
+    }
+
+    /// Returns the value of the first of these normalised keys that the map has.
+    fn first(&self, keys: &[&str]) -> Option<&Node<'a>> {
+        let of_key = |key: &&str| self.entries().iter().find(|(other, _)| record::is_key(other, key));
+        keys.iter().find_map(of_key).map(|(_, node)| node)
+    }
+
+    /// Returns the value as a field with this key.
+    fn field<'n>(&'n self, key: &'n str) -> Field<'n> {
+        let (is_text, lines_count) = match &self.value {
+            Value::Text(_, lines_count) => (true, *lines_count),
+            _ => (false, false),
+        };
+        Field { key: key.into(), text: self.scalar().into(), line: self.line, lines_count, is_text }
+    }
+
+    /// Adds what the value says about speakers to the census.
+    fn count(&self, census: &mut Census) {
+        self.items().iter().for_each(|item| item.count(census));
+        for (key, node) in self.entries() {
+            if !node.is_nested() {
+                census.see(&normal(key), node.scalar());
+                continue;
+            }
+            if matches!(&*normal(key), "speakers" | "participants" | "users" | "people" | "attendees") {
+                node.items().iter().for_each(|person| person.introduce(census));
+            }
+            node.count(census);
+        }
+    }
+
+    /// Adds the name of a person with an id to the census.
+    fn introduce(&self, census: &mut Census) {
+        let id = self.first(&["id", "speakerid", "userid", "speaker", "label"]).map(Node::scalar);
+        let name = self.first(&["name", "speakername", "displayname", "realname", "username"]);
+        if let (Some(id), Some(name)) = (id, name.map(Node::scalar).filter(|name| !name.trim().is_empty())) {
+            census.name(id, name);
+        }
     }
 
     /// Collects the names under keys such as `interviewer`.
     fn askers<'n>(&'n self, found: &mut Vec<&'n str>) {
-        match &self.value {
-            Value::List(items) => items.iter().for_each(|item| item.askers(found)),
-            Value::Map(entries) => {
-                for (key, node) in entries {
-                    match &node.value {
-                        Value::Text(name, _) if speakers::names_asker(key) => found.push(name.trim()),
-                        _ => node.askers(found),
-                    }
-                }
+        self.items().iter().for_each(|item| item.askers(found));
+        for (key, node) in self.entries() {
+            match &node.value {
+                Value::Text(name, _) if speakers::names_asker(key) => found.push(name.trim()),
+                _ => node.askers(found),
             }
-            Value::Text(..) | Value::Plain(_) => {}
-        }
-    }
-
-    /// Returns whether any map in the value, at any depth, has a wanted key.
-    fn has_key(&self, wanted: &impl Fn(&str) -> bool) -> bool {
-        match &self.value {
-            Value::List(items) => items.iter().any(|item| item.has_key(wanted)),
-            Value::Map(entries) => entries.iter().any(|(key, node)| wanted(key) || node.has_key(wanted)),
-            Value::Text(..) | Value::Plain(_) => false,
         }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) fn not_built(format: &str, feature: &str) -> Malformed {
     Malformed::whole(format!(
         "this build cannot read {format}. Enable the feature {feature} of antiphon-data"
     ))
+    .of_kind(crate::error::FailureKind::UnsupportedFormat)
 }
 
 /// Declares a module with the `read` of a format that is not built.

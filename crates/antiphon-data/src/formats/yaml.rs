@@ -9,7 +9,7 @@
 //! of the source.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -35,9 +35,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
         })?;
         builder.take(event, &span)?;
     }
-    let mut body = Body::default();
-    tree::add_all(&mut body, person, &builder.roots);
-    Ok(body.or_unlabelled(person))
+    Ok(tree::body_of(person, &builder.roots))
 }
 
 /// Converts a line number; one that does not fit becomes the largest.
@@ -158,11 +156,8 @@ fn key_of(node: Node<'_>) -> Result<Cow<'_, str>, Malformed> {
 fn merge<'a>(entries: &mut Vec<(Cow<'a, str>, Node<'a>)>, node: Node<'a>) {
     match node.value {
         Value::Map(others) => {
-            for (key, value) in others {
-                if entries.iter().all(|(known, _)| *known != key) {
-                    entries.push((key, value));
-                }
-            }
+            let known: HashSet<Cow<'a, str>> = entries.iter().map(|(key, _)| key.clone()).collect();
+            entries.extend(others.into_iter().filter(|(key, _)| !known.contains(key)));
         }
         Value::List(maps) => maps.into_iter().for_each(|map| merge(entries, map)),
         Value::Text(..) | Value::Plain(_) => {}

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Row;
-use crate::error::{Error, Failure};
+use crate::error::{Error, FailureKind, Malformed};
 
 /// The source text of a row that could not be read, unchanged, so that a user can correct it. A part of [`Failure`].
 ///
@@ -63,9 +63,11 @@ const NOTE: &str = "_antiphon";
 ///
 /// # Errors
 /// `Io`, `NotFound` or `Cancelled` for a failure that ends the file.
-pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(String, RawRow), Error> {
+pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(Malformed, RawRow), Error> {
     let (reason, is_cut) = match err.kind() {
-        antiphon_fs::ErrorKind::NotText { .. } => ("this row is not valid UTF-8".to_owned(), false),
+        antiphon_fs::ErrorKind::NotText { .. } => {
+            (Malformed::whole("this row is not valid UTF-8").of_kind(FailureKind::Encoding), false)
+        }
         antiphon_fs::ErrorKind::LineTooLong { limit, .. } => (too_long(limit), true),
         _ => return Err(Error::from_fs(err)),
     };
@@ -75,8 +77,8 @@ pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(String, RawRow), Erro
 }
 
 /// Returns the reason for rejecting a row over the limit.
-pub(super) fn too_long(limit: usize) -> String {
-    format!("this row is longer than {} MiB", limit >> 20)
+pub(super) fn too_long(limit: usize) -> Malformed {
+    Malformed::whole(format!("this row is longer than {} MiB", limit >> 20)).of_kind(FailureKind::TooLarge)
 }
 
 /// Reads a row from a line of JSON. An object without a note is returned as it is written, without another
@@ -88,7 +90,7 @@ pub(super) fn row_of_line(line: String, name: &str, number: u32) -> Row {
         Err(err) => {
             let reason = format!("not valid JSON: {err}");
             let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
-            Err(Failure::of_row(name, Some(number), reason, RawRow::whole(line)))
+            Err(Malformed::at(number, reason).of(name).with_raw(RawRow::whole(line)))
         }
     }
 }
@@ -106,7 +108,7 @@ pub(super) fn row_of(value: Value, name: &str, line: Option<u32>) -> Row {
             let reason = format!(
                 "this row has only the note of a bad line: put the corrected fields in the place of {NOTE}"
             );
-            Err(Failure::of_row(name, line, reason, raw))
+            Err(Malformed { line, ..Malformed::whole(reason) }.of(name).with_raw(raw))
         }
     }
 }

@@ -14,26 +14,25 @@
 
 use std::fmt;
 
-use antiphon_fs::FileLines;
 use csv::{ReaderBuilder, StringRecord};
-use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
 use super::bad::{RawRow, bad_line, too_long};
+use super::look::Lines;
 use super::{Batch, Row, unreadable};
-use crate::error::{Error, Failure, Malformed};
-use crate::formats::delimiter;
+use crate::error::{Error, Failure, FailureKind, Malformed};
+use crate::formats::table::{self, is_open_behind};
 
 /// The longest row: only the beginning of a longer one, such as one with an unclosed quote, is kept.
 const MAX_BYTES: usize = 16 << 20;
 
 /// The records of a table; only the lines of one record are in memory.
 pub(super) struct Records {
-    lines: FileLines,
+    lines: Lines,
     /// The names of the columns, which are the keys of each row; empty until the header is read.
     header: Vec<String>,
-    /// The separator of fields, by the file's extension or its header; `None` until one of them decides.
-    delimiter: Option<u8>,
+    /// The separator of fields, by the file's extension, its first line or its first records.
+    separator: u8,
     /// Lines read so far.
     line: u32,
 }
@@ -47,7 +46,7 @@ struct Record {
     /// Whether a quoted field is open at the end of the text, so that the next line belongs to the record.
     is_open: bool,
     /// The line and the reason for rejecting the record.
-    bad: Option<(u32, String)>,
+    bad: Option<Malformed>,
 }
 
 impl Record {
@@ -71,7 +70,7 @@ impl Record {
         self.raw.is_cut = line.is_cut;
         if self.raw.text.len() > MAX_BYTES {
             self.raw.cut();
-            self.bad.get_or_insert((self.line, too_long(MAX_BYTES)));
+            self.bad.get_or_insert(Malformed { line: Some(self.line), ..too_long(MAX_BYTES) });
         }
     }
 
@@ -81,7 +80,7 @@ impl Record {
     /// The error of the file, if the line could not be read at all.
     fn reject(&mut self, err: antiphon_fs::Error, number: u32) -> Result<RawRow, Error> {
         let (reason, raw) = bad_line(err)?;
-        self.bad.get_or_insert((number, reason));
+        self.bad.get_or_insert(Malformed { line: Some(number), ..reason });
         Ok(raw)
     }
 
@@ -89,37 +88,49 @@ impl Record {
     fn whole(mut self, name: &str) -> Result<Self, Failure> {
         match self.bad.take() {
             None => Ok(self),
-            Some((line, _)) if self.is_open && self.raw.is_cut => {
-                let reason = "a quoted field of this row is longer than 16 MiB, or never closed";
-                Err(Failure::of_row(name, Some(line), reason, self.raw))
+            Some(bad) if self.is_open && self.raw.is_cut => {
+                let reason = "a quoted field of this row is longer than 16 MiB, or never closed".to_owned();
+                Err(Malformed { reason, ..bad }.of(name).with_raw(self.raw))
             }
-            Some((line, reason)) => Err(Failure::of_row(name, Some(line), reason, self.raw)),
+            Some(bad) => Err(bad.of(name).with_raw(self.raw)),
         }
     }
 }
 
 impl Records {
-    /// Reads the header.
+    /// Reads the header. `sample` is the decoded beginning of the file, by which the separator is found.
     ///
     /// # Errors
-    /// `NothingReadable` if the file is empty, or if the header is a bad record, is never closed or has two equal
-    /// names; `Io`.
-    pub(super) async fn begin(lines: FileLines, name: &str) -> Result<Self, Error> {
-        let mut records = Self { lines, header: Vec::new(), delimiter: delimiter_by_name(name), line: 0 };
+    /// `NothingReadable` if the file is empty, or if the header is a bad record or is never closed; `Io`.
+    pub(super) async fn begin(lines: Lines, sample: &str, name: &str) -> Result<Self, Error> {
+        let sample = sample.trim_start_matches('\u{feff}');
+        let (first, rest) = sample.split_once('\n').unwrap_or((sample, ""));
+        let named = table::named_separator(first);
+        let found = || table::separator(if named.is_some() { rest } else { sample });
+        let separator = named.or_else(|| separator_by_name(name)).unwrap_or_else(found);
+        let mut records = Self { lines, header: Vec::new(), separator, line: 0 };
+        if named.is_some() {
+            records.lines.next().await.transpose().map_err(Error::from_fs)?;
+            records.line += 1;
+        }
         let header = match records.record(name).await? {
             Some(Ok(record)) if record.is_open => {
                 let reason = "a quoted field of the header is never closed";
                 return Err(unreadable(name, Malformed::at(record.line, reason)));
             }
             Some(Ok(record)) => record,
-            Some(Err(Failure { line, reason, .. })) => {
-                return Err(unreadable(name, Malformed { line, reason }));
+            Some(Err(Failure { line, kind, reason, .. })) => {
+                return Err(unreadable(name, Malformed { line, kind, reason }));
             }
-            None => return Err(unreadable(name, Malformed::whole("the file is empty"))),
+            None => {
+                return Err(unreadable(
+                    name,
+                    Malformed::whole("the file is empty").of_kind(FailureKind::NoText),
+                ));
+            }
         };
-        records.delimiter.get_or_insert_with(|| delimiter(&header.raw.text));
         let fields = records.fields(&header.raw.text).unwrap_or_default();
-        records.header = column_names(&fields, header.line).map_err(|why| unreadable(name, why))?;
+        records.header = table::column_names(fields.iter());
         Ok(records)
     }
 
@@ -145,7 +156,7 @@ impl Records {
     /// Makes a row of a record, or a failure with its text.
     fn row(&self, record: Record, name: &str) -> Row {
         let object = self.object(&record);
-        object.map_err(|bad| Failure::of_row(name, Some(record.line), bad.to_string(), record.raw))
+        object.map_err(|bad| Malformed::at(record.line, bad.to_string()).of(name).with_raw(record.raw))
     }
 
     /// Makes an object of a record.
@@ -167,10 +178,7 @@ impl Records {
     fn fields(&self, text: &str) -> Option<StringRecord> {
         let mut reader = ReaderBuilder::new();
         // The reader's default buffer of 8 KiB is for files, not for one row.
-        reader
-            .delimiter(self.delimiter.unwrap_or(b','))
-            .has_headers(false)
-            .buffer_capacity(text.len().max(64));
+        reader.delimiter(self.separator).has_headers(false).buffer_capacity(text.len().max(64));
         let mut reader = reader.from_reader(text.as_bytes());
         let mut records = reader.records();
         let first = records.next()?.ok();
@@ -203,8 +211,7 @@ impl Records {
         if line.is_cut {
             return is_open;
         }
-        let delimiter = self.delimiter.unwrap_or_else(|| delimiter(&line.text));
-        is_open_behind(&line.text, delimiter, is_open)
+        is_open_behind(&line.text, self.separator, is_open)
     }
 }
 
@@ -231,41 +238,7 @@ impl fmt::Display for BadRecord {
 }
 
 /// Returns the separator that the extension of a file's name determines: a tab for `.tsv`, whose header may have commas.
-fn delimiter_by_name(name: &str) -> Option<u8> {
+fn separator_by_name(name: &str) -> Option<u8> {
     let (_, ending) = name.rsplit_once('.')?;
     ending.eq_ignore_ascii_case("tsv").then_some(b'\t')
-}
-
-/// Returns the names of the columns, trimmed; an empty name becomes `column_N`, with N from 1.
-///
-/// # Errors
-/// A failure of the header's `line` if two names are equal: one of them would hide the other in the rows' objects.
-fn column_names(fields: &StringRecord, line: u32) -> Result<Vec<String>, Malformed> {
-    let mut names: Vec<String> = Vec::with_capacity(fields.len());
-    for (number, field) in (1..).zip(fields) {
-        let field = field.trim();
-        let name = if field.is_empty() { format!("column_{number}") } else { field.to_owned() };
-        if names.contains(&name) {
-            return Err(Malformed::at(line, format!("two columns are called {name}")));
-        }
-        names.push(name);
-    }
-    Ok(names)
-}
-
-/// Returns whether a quoted field is open at the end of a line. A quote opens one only at the beginning of a field;
-/// elsewhere it is a literal quote (RFC 4180 does not allow that, but spreadsheets write it).
-fn is_open_behind(line: &str, delimiter: u8, is_open: bool) -> bool {
-    let (mut is_open, mut at_start) = (is_open, !is_open);
-    let mut bytes = line.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' if is_open && bytes.peek() == Some(&b'"') => drop(bytes.next()),
-            b'"' if is_open => is_open = false,
-            b'"' if at_start => is_open = true,
-            _ => {}
-        }
-        at_start = !is_open && byte == delimiter;
-    }
-    is_open
 }

@@ -44,10 +44,10 @@ async fn a_quote_within_a_field_is_literal() {
         ok(r#"{"id":"3","size":"x\n"}"#),
     ];
     assert_eq!(found, expected);
-    let found = rows("a.csv", b"a,b\n1,\"x\n\xff\ny\"\n2,z\n").await;
-    assert_eq!(found, [Err("3: this row is not valid UTF-8".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
-    let found = rows("a.csv", b"a,b\n1,\"x\n\xff\"\n2,z\n").await;
-    assert_eq!(found[1], ok(r#"{"a":"2","b":"z"}"#), "a line that is not valid UTF-8 closes a quote, too");
+    let found = rows("a.csv", b"a,b\n1,\"x\n\xff\ny\"\n2,z\xc3\xa9\n").await;
+    assert_eq!(found, [Err("3: this row is not valid UTF-8".to_owned()), ok(r#"{"a":"2","b":"zé"}"#)]);
+    let found = rows("a.csv", b"a,b\n1,\"x\n\xff\"\n2,z\xc3\xa9\n").await;
+    assert_eq!(found[1], ok(r#"{"a":"2","b":"zé"}"#), "a line that is not valid UTF-8 closes a quote, too");
     let found = rows("a.csv", "a,b\n1,x\ry\n2,z\n").await;
     assert_eq!(found, [Err("2: not valid CSV".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
 }
@@ -126,10 +126,10 @@ async fn a_bad_line_is_kept_verbatim() {
     let found = failures("a.jsonl", b"{\"a\": 1}\n{\"a\": \n{\"b\": \"\xff\"}\n").await;
     check(&found[0], 2, "{\"a\": ", (false, false));
     check(&found[1], 3, "{\"b\": \"\u{fffd}\"}", (true, false));
-    let found = failures("a.csv", b"a,b\n1,2,3\n4,\"x\n\xff\ny\"\n5,\"open\n6,7\n").await;
+    let found = failures("a.csv", b"a,b\n1,2,3\n4,\"x\n\xff\ny\"\n5,\"open\n6,7\xc3\xa9\n").await;
     check(&found[0], 2, "1,2,3", (false, false));
     check(&found[1], 4, "4,\"x\n\u{fffd}\ny\"", (true, false));
-    check(&found[2], 6, "5,\"open\n6,7", (false, false));
+    check(&found[2], 6, "5,\"open\n6,7é", (false, false));
 }
 
 #[tokio::test]

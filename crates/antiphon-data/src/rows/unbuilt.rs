@@ -2,8 +2,7 @@
 
 use std::future::{Ready, ready};
 
-use antiphon_fs::FileLines;
-
+use super::look::Lines;
 use super::{Row, unreadable};
 use crate::error::Error;
 use crate::formats::not_built;
@@ -13,7 +12,7 @@ pub(super) enum Records {}
 
 impl Records {
     /// Rejects the file.
-    pub(super) fn begin(_: FileLines, name: &str) -> Ready<Result<Self, Error>> {
+    pub(super) fn begin(_: Lines, _: &str, name: &str) -> Ready<Result<Self, Error>> {
         ready(Err(unreadable(name, not_built("CSV", "csv"))))
     }
 

@@ -190,8 +190,8 @@ fn of_chat(label: &str) -> &str {
 
 /// Returns the mark of a name that has the line for itself, behind a time.
 fn alone(text: &str) -> Option<Mark<'_>> {
-    let label = bare(text.trim_end());
-    can_be_label(label).then_some(Mark { label, time: None, words: 0, kind: MarkKind::Time })
+    let label = name_alone(text)?;
+    Some(Mark { label, time: None, words: 0, kind: MarkKind::Time })
 }
 
 /// Returns the time behind a label, and the offset at which it begins.
@@ -218,10 +218,12 @@ pub(super) fn heading_label(line: &str) -> Option<&str> {
     can_be_label(label).then_some(label)
 }
 
-/// Returns whether a line without a time can be the name above a line with a time.
+/// Returns the name that a line has and nothing else; `None` if it ends like a sentence.
 pub(super) fn name_alone(line: &str) -> Option<&str> {
     let label = bare(line.trim());
-    (can_be_label(label) && !line.trim_end().ends_with(['.', '?', '!'])).then_some(label)
+    let last = label.rsplit(' ').next().unwrap_or_default();
+    let is_sentence = label.ends_with(['?', '!']) || (label.ends_with('.') && last.chars().count() > 3);
+    (can_be_label(label) && !is_sentence).then_some(label)
 }
 
 /// Strips markup, brackets around the whole and white space from a label.

@@ -128,7 +128,7 @@ async fn bytes_respects_the_limit() {
 async fn read_to_string_returns_the_encoding() {
     let (_folder, path) = file("a.txt", b"caf\xe9");
     let text = read_to_string(&path).await.unwrap();
-    assert_eq!((&*text.text, text.encoding), ("café", Encoding::Latin1));
+    assert_eq!((&*text.text, text.encoding), ("café", Encoding::WINDOWS_1252));
     let (_folder, path) = file("a.bin", b"\x00\x01");
     let err = read_to_string(&path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::NotText { line: None });

@@ -28,6 +28,8 @@ pub struct LoadedNotes {
     pub files: usize,
     /// Files that could not be read, each with the reason.
     pub failures: Vec<String>,
+    /// Files that are not UTF-8, each with the encoding as which it was read.
+    pub decoded: Vec<(String, String)>,
     /// Files that were skipped, since notes cannot be in their format.
     pub skipped: Vec<String>,
 }
@@ -82,6 +84,9 @@ impl LoadedNotes {
             return;
         }
         self.files += 1;
+        if document.encoding != "UTF-8" {
+            self.decoded.push((document.name.clone(), document.encoding.to_string()));
+        }
         let name = PathBuf::from(&document.name).with_extension("").display().to_string();
         let row = |voice: &&Voice| ContentRow::new(name.clone(), &*document.text, voice).row();
         self.rows.extend(voices.iter().map(row));

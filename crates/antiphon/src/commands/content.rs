@@ -44,6 +44,7 @@ async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
     request.recipe.name = format!("portfolio in {}", args.theme.join(", "));
     fill(&mut request, &args.run);
     request.limits.max_rows = args.rows.max_rows;
+    request.encoding.clone_from(&args.encoding.encoding);
     request.output.site.clone_from(&args.site);
     request.output.title = Some(args.title.clone());
     request.output.fallback = match &args.fallback {

@@ -60,7 +60,9 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let mut requests = Vec::new();
     for set in sets {
         let of_set = RunRequest::personas("", &recipe)?.inputs(set);
-        requests.push(request(of_set, &args.how).await?);
+        let mut request = request(of_set, &args.how).await?;
+        request.encoding.clone_from(&args.encoding.encoding);
+        requests.push(request);
     }
     let workspace = front.workspace();
     let planned = Planned { workspace, requests, settings: front.settings };

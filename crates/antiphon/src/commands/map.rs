@@ -53,6 +53,7 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
     fill(&mut request, &args.run);
     request.limits.max_rows = args.max_rows.max_rows;
     request.format = args.format.map(Into::into);
+    request.encoding.clone_from(&args.encoding.encoding);
     request.output.results = results;
     request.output.order = match args.order {
         OrderArg::Input => Order::Input,

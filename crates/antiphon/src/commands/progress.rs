@@ -85,6 +85,10 @@ impl Live {
             RunEvent::JobStarted => state.jobs += 1,
             RunEvent::JobFinished { .. } => state.jobs = state.jobs.saturating_sub(1),
             RunEvent::Connected { offline, .. } => state.has_model |= !offline,
+            RunEvent::Decoded { file, encoding } if !matches!(self.shown, Shown::Json) => {
+                let advice = "use --encoding NAME if the letters are wrong";
+                self.talk.warning(&format!("{file}: read as {encoding}; {advice}"));
+            }
             _ => {}
         }
         self.counted.notify_waiters();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_data::Loader;
-use antiphon_engine::{Input, Mapped, Mapping};
+use antiphon_engine::{Input, Mapped, Mapping, RunEvent};
 use antiphon_pipeline::RunLocks;
 use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
 use antiphon_render::{SiteBuilder, Theme};
@@ -136,8 +136,12 @@ async fn load_notes(
     for input in &request.inputs {
         paths.push(request.locate(input, workspace.folder()).await);
     }
-    let loader = Loader::new().cancel(watch.cancel.clone());
-    Ok(LoadedNotes::load(&loader, &paths, &voices(themes)).await?)
+    let loader = Loader::new().cancel(watch.cancel.clone()).encoding(request.named_encoding()?);
+    let notes = LoadedNotes::load(&loader, &paths, &voices(themes)).await?;
+    for (file, encoding) in &notes.decoded {
+        watch.emit(RunEvent::Decoded { file: file.clone(), encoding: encoding.clone() });
+    }
+    Ok(notes)
 }
 
 /// Checks that a fallback is used for one person only: on another person's page it would be wrong.

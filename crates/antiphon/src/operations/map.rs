@@ -152,12 +152,15 @@ async fn input(
         return Ok(Input::Stored);
     }
     let input = only_input(request)?;
-    if input != Path::new("-") {
-        let path = request.locate(input, workspace.folder()).await;
-        return Ok(Input::Path(path, request.format));
-    }
-    let file = watch.stdin.clone().ok_or_else(no_stdin)?;
-    Ok(Input::Path(file, request.format))
+    let path = if input == Path::new("-") {
+        watch.stdin.clone().ok_or_else(no_stdin)?
+    } else {
+        request.locate(input, workspace.folder()).await
+    };
+    Ok(match request.named_encoding()? {
+        Some(encoding) => Input::Encoded(path, request.format, encoding),
+        None => Input::Path(path, request.format),
+    })
 }
 
 /// Creates the error of a run whose rows came from stdin, which cannot be read a second time.

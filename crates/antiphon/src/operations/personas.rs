@@ -154,6 +154,7 @@ async fn config(
         .recipe(recipe)
         .distil(request.distil)
         .anonymiser(anonymiser)
+        .encoding(request.named_encoding()?)
         .limits(request.limits)
         .fresh(request.fresh)
         .cancel(watch.cancel.clone()))

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use antiphon_data::{RowFormat, Strategy};
+use antiphon_data::{Encoding, RowFormat, Strategy};
 use antiphon_engine::{Order, RunLimits};
 use antiphon_llm::SamplingParams;
 use antiphon_pipeline::{Distil, Grounding, PersonaRecipe};
@@ -29,9 +29,9 @@ const SCHEMA: &str = "antiphon.request/1";
 ///
 /// | kind | inputs | recipe | used options |
 /// |---|---|---|---|
-/// | `map` | one file, folder or `-` | the recipe | `format`, `output.results`, `output.order` |
-/// | `personas` | documents and folders, as one set | the persona recipe | `grounding`, `distil`, `anonymise` |
-/// | `content` | files and folders of notes | the themes | `output.site`, `output.title`, `output.fallback` |
+/// | `map` | one file, folder or `-` | the recipe | `format`, `encoding`, `output.results`, `output.order` |
+/// | `personas` | documents and folders, as one set | the persona recipe | `encoding`, `grounding`, `distil`, `anonymise` |
+/// | `content` | files and folders of notes | the themes | `encoding`, `output.site`, `output.title`, `output.fallback` |
 ///
 /// ```
 /// use antiphon::operations::RunRequest;
@@ -62,6 +62,9 @@ pub struct RunRequest {
     /// The format of rows. Default: by the file's extension, else by its first bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<RowFormat>,
+    /// The encoding of files that are not UTF-8, by a label of the WHATWG Encoding Standard. Default: it is detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// The recipe with its whole text.
     pub recipe: RecipeSource,
     /// The provider's name. Default: the configuration's; else a local engine that answers, else offline drafts.
@@ -194,6 +197,7 @@ impl RunRequest {
             base: None,
             stored_in: None,
             format: None,
+            encoding: None,
             recipe,
             provider: None,
             base_url: None,
@@ -244,6 +248,21 @@ impl RunRequest {
         let recipe = ContentRecipe { parameters: antiphon_engine::RecipeParams::from(parameters), themes };
         let text = toml::to_string(&recipe).map_err(|err| OperationError::internal(err.to_string()))?;
         Ok(Self::new(RunKind::Content, inputs, RecipeSource { name, text }))
+    }
+
+    /// Returns the encoding that is named, if one is.
+    ///
+    /// # Errors
+    /// `Request` for a name that the WHATWG Encoding Standard does not have.
+    pub(super) fn named_encoding(&self) -> Result<Option<Encoding>, OperationError> {
+        let Some(label) = &self.encoding else { return Ok(None) };
+        let unknown = || {
+            let message = format!(
+                "unknown encoding {label}: name it as the WHATWG Encoding Standard does, as in windows-1251"
+            );
+            OperationError::new(OperationErrorKind::Request, message)
+        };
+        Encoding::of_label(label).ok_or_else(unknown).map(Some)
     }
 
     /// Sets the files and folders. Those of a persona run are one set of documents, whose order does not matter; a map run

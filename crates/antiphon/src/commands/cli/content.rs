@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::rows::EncodingArgs;
 use super::run::{EXITS, OutArgs, RowLimitArgs, RunArgs};
 use super::{ENVIRONMENT, SamplingArgs};
 
@@ -33,6 +34,9 @@ pub(in crate::commands) struct ContentArgs {
     /// JSON file with the content of pages for which the provider returned none
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) fallback: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::commands) encoding: EncodingArgs,
 
     #[command(flatten)]
     pub(in crate::commands) out: OutArgs,

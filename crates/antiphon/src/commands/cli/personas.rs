@@ -10,6 +10,7 @@ use antiphon_pipeline::experiment::PersonaDefaults;
 use antiphon_pipeline::{Complexity, Count, Detail, Distil, Grounding};
 use clap::{Args, ValueEnum};
 
+use super::rows::EncodingArgs;
 use super::run::{EXITS, OutArgs, RunArgs};
 use super::{ENVIRONMENT, SamplingArgs};
 use crate::commands::error::{CommandError, USAGE};
@@ -29,6 +30,9 @@ pub(in crate::commands) struct GenerateArgs {
     /// Allow http URLs, and URLs of this machine and of private networks
     #[arg(long)]
     pub(in crate::commands) allow_local: bool,
+
+    #[command(flatten)]
+    pub(in crate::commands) encoding: EncodingArgs,
 
     #[command(flatten)]
     pub(in crate::commands) out: OutArgs,

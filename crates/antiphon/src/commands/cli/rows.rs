@@ -36,6 +36,9 @@ pub(in crate::commands) struct MapArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(in crate::commands) format: Option<FormatArg>,
 
+    #[command(flatten)]
+    pub(in crate::commands) encoding: EncodingArgs,
+
     /// Order of results
     #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
     pub(in crate::commands) order: OrderArg,
@@ -45,6 +48,20 @@ pub(in crate::commands) struct MapArgs {
 
     #[command(flatten)]
     pub(in crate::commands) max_rows: RowLimitArgs,
+}
+
+/// The encoding of input files.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::commands) struct EncodingArgs {
+    /// Encoding of files that are not UTF-8, such as windows-1251, koi8-r or shift_jis [default: detected, or an error]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub(in crate::commands) encoding: Option<String>,
+}
+
+/// Checks the name of an encoding, and returns its usual form.
+fn encoding(label: &str) -> Result<String, String> {
+    let unknown = || format!("{label} is no name of an encoding (WHATWG Encoding Standard)");
+    antiphon_data::Encoding::of_label(label).map(|encoding| encoding.name().to_owned()).ok_or_else(unknown)
 }
 
 /// The handling of an existing file with the name of the results.
