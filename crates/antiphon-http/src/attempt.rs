@@ -7,7 +7,8 @@
 //! | circuit breaker | does not wait | `CircuitOpen` |
 //! | send, and wait for the head | `connect_timeout`, `first_byte_timeout` and the deadline | `Timeout`, `DeadlineExceeded`, `Connect` and others |
 //!
-//! A request on a connection that the server had closed while it was idle is sent once more within the attempt (`reused.rs`).
+//! An idempotent request on a connection that the server had closed while it was idle is sent once more within the attempt, as is
+//! any request of which nothing was written (`reused.rs`).
 //!
 //! The breaker is asked last, so that a half-open one does not spend a trial on an attempt that still waits.
 
@@ -52,6 +53,12 @@ impl Failure {
         match self {
             Self::Status(response) => status_verdict(response),
             Self::Error(err) => error_verdict(err.kind(), may_be_repeated),
+            // The connection ended before a byte of the request was written.
+            Self::Error(err)
+                if err.phase() == RequestPhase::Connect && err.kind() == ErrorKind::Interrupted =>
+            {
+                Verdict::Retry
+            }
         }
     }
 }
@@ -175,7 +182,7 @@ struct Sending<'a> {
 
 /// The failure of sending a request and waiting for the head.
 enum HeadFailure {
-    /// The server had closed the connection while it was idle, and nothing of the request was acknowledged.
+    /// The server had closed the connection while it was idle, and the request may be sent once more.
     ClosedWhileIdle(Error),
     /// Any other failure.
     Other(Error),

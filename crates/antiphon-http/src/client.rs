@@ -34,9 +34,14 @@ use crate::transport::Transport;
 /// [`upload`](Self::upload) check it themselves.
 ///
 /// If the server closed a connection while that was idle, the request is sent once more on another one, also without a retry
-/// policy and for every method: nothing of it was acknowledged. That is no attempt, and is not reported. A request that is not
-/// idempotent is sent again only if the connection had been idle for at least 1 s and ended within 250 ms; one whose body is a
-/// stream, or one on HTTP/2, never is.
+/// policy. That is no attempt, and is not reported:
+///
+/// | request | sent once more |
+/// |---|---|
+/// | nothing of it was written | yes, whatever its method |
+/// | written; idempotent by its method or its [key](Request::idempotency_key) | yes, if the connection had answered before and ended within 1 s without a response |
+/// | written; not idempotent, such as a `POST` without a key | no: the server may have acted on it, and the error is `Interrupted` |
+/// | written; its body is a stream, or it was sent on HTTP/2 | no |
 ///
 /// # Examples
 /// ```no_run
