@@ -22,6 +22,7 @@ use tracing::{Instrument, debug, field, info_span};
 
 use crate::body::{BodyLimits, Guards};
 use crate::client::{Inner, record};
+use crate::connecting::Connecting;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{ConnectionSlot, Host};
@@ -218,15 +219,15 @@ impl Sending<'_> {
             // A request on an open connection would be written before the deadline is observed.
             return Err(HeadFailure::Other(Error::deadline(RequestPhase::Queue, self.endpoint.clone())));
         }
-        let sent = Instant::now();
+        let (sent, connecting) = (Instant::now(), Connecting::default());
         tokio::select! {
             biased;
-            answer = sending.send() => match answer {
+            answer = connecting.watch(sending.send()) => match answer {
                 Ok(answer) => Ok((answer, sent)),
                 Err(err) => Err(self.failure(err, host, sent)),
             },
             late = first_byte_timeout(self.timeout, activity, request.deadline) => {
-                Err(HeadFailure::Other(self.timed_out(late)))
+                Err(HeadFailure::Other(self.timed_out(late, &connecting)))
             }
         }
     }
@@ -240,14 +241,16 @@ impl Sending<'_> {
     }
 
     /// Creates the error of a head that did not arrive in time.
-    fn timed_out(&self, late: Late) -> Error {
+    fn timed_out(&self, late: Late, connecting: &Connecting) -> Error {
+        let phase = if connecting.is_connecting() { RequestPhase::Connect } else { self.phase() };
         match late {
-            Late::FirstByte => Error::timeout(self.phase(), self.endpoint.clone()),
-            Late::Deadline => Error::deadline(self.phase(), self.endpoint.clone()),
+            Late::FirstByte => Error::timeout(phase, self.endpoint.clone()),
+            Late::Deadline => Error::deadline(phase, self.endpoint.clone()),
         }
     }
 
-    /// Returns the phase: `Send` until the last piece of a body that is sent in pieces was taken.
+    /// Returns the phase of a request that has its connection: `Send` until the last piece of a body that is sent in pieces was
+    /// taken.
     fn phase(&self) -> RequestPhase {
         let is_sending = self.prepared.request.body.activity().is_some_and(|activity| !activity.is_done());
         if is_sending { RequestPhase::Send } else { RequestPhase::FirstByte }

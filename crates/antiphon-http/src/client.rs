@@ -86,7 +86,8 @@ impl Client {
     ///
     /// Connection pool, connect timeout, TLS, proxies, redirects and user agent are those of the reqwest client; all other
     /// options, such as the other timeouts and `max_body`, are the defaults of [`ClientBuilder`]. HTTP/2 requests to one host
-    /// share one connection.
+    /// share one connection. The end of connecting cannot be seen from outside: a first-byte timeout or a deadline that passes in
+    /// it has the phase `FirstByte`.
     #[must_use]
     pub fn from_reqwest(client: reqwest::Client) -> Self {
         Self::over(Transport::Given(client), ClientBuilder::default())

@@ -70,8 +70,8 @@ pub enum ErrorKind {
     Tls,
     /// A timeout of one phase passed: to the connection ([`connect_timeout`](crate::ClientBuilder::connect_timeout)), to the
     /// first byte ([`first_byte_timeout`](crate::ClientBuilder::first_byte_timeout)) or between two pieces of the body
-    /// ([`idle_timeout`](crate::ClientBuilder::idle_timeout)). From the phase `FirstByte` on, the server may have acted on the
-    /// request.
+    /// ([`idle_timeout`](crate::ClientBuilder::idle_timeout)). A first-byte timeout that passes before the connection is open has
+    /// the phase `Connect`, too: nothing was sent. From the phase `FirstByte` on, the server may have acted on the request.
     Timeout {
         /// The phase that took too long.
         phase: RequestPhase,

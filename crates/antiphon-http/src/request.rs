@@ -292,7 +292,7 @@ impl Request {
         self
     }
 
-    /// Sets the maximum time to the response's head, instead of the client's
+    /// Sets the maximum time to the response's head, including the opening of the connection, instead of the client's
     /// [`first_byte_timeout`](crate::ClientBuilder::first_byte_timeout).
     #[must_use]
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
