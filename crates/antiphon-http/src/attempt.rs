@@ -27,7 +27,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{ConnectionSlot, Host};
 use crate::invalid::InvalidRequest;
-use crate::request::{PreparedRequest, SendActivity};
+use crate::request::{PreparedRequest, Request, SendActivity};
 use crate::response::Response;
 use crate::reused::was_closed_while_idle;
 
@@ -53,13 +53,13 @@ impl Failure {
     pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
         match self {
             Self::Status(response) => status_verdict(response),
-            Self::Error(err) => error_verdict(err.kind(), may_be_repeated),
             // The connection ended before a byte of the request was written.
             Self::Error(err)
                 if err.phase() == RequestPhase::Connect && err.kind() == ErrorKind::Interrupted =>
             {
                 Verdict::Retry
             }
+            Self::Error(err) => error_verdict(err.kind(), may_be_repeated),
         }
     }
 }
@@ -155,7 +155,7 @@ async fn send_once(inner: &Inner, prepared: &PreparedRequest, host: Arc<Host>) -
         endpoint: &endpoint,
     };
     let answer = sending.head(slot.host()).await;
-    report(guard, answer.as_ref().map(|(answer, _)| answer.status().as_u16()));
+    report(guard, answer.as_ref().map(|(answer, _)| answer.status().as_u16()), &prepared.request);
     let (answer, sent) = answer?;
     slot.observe(&answer);
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
@@ -316,17 +316,25 @@ async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, d
     }
 }
 
-/// Reports the result to the circuit breaker. The caller's deadline does not count against the server.
-fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>) {
+/// Reports the result to the circuit breaker. The client's own timeout counts against the server as any other timeout does; the
+/// caller's deadline does not.
+fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, request: &Request) {
     let Some(guard) = guard else { return };
-    match answer.map_err(Error::kind) {
+    match answer {
         Ok(500 | 502 | 503 | 504) => guard.failure(),
         Ok(408 | 429 | 529) => {}
         Ok(_) => guard.success(),
-        // The fault is in the request, on this machine or in the caller's patience.
-        Err(
-            ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted | ErrorKind::DeadlineExceeded,
-        ) => {}
+        Err(err) if is_neutral(err, request) => {}
         Err(_) => guard.failure(),
+    }
+}
+
+/// Returns whether the fault is in the request, on this machine, or in the caller's patience. A deadline that passed in the
+/// queue shows nothing about the server.
+fn is_neutral(err: &Error, request: &Request) -> bool {
+    match err.kind() {
+        ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted => true,
+        ErrorKind::DeadlineExceeded => !request.has_client_timeout || err.phase() == RequestPhase::Queue,
+        _ => false,
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use antiphon_resilience::{Attempt, Deadline};
+use antiphon_resilience::Attempt;
 use serde::Serialize;
 use tracing::{Instrument, Span, field, info, info_span};
 use url::{Position, Url};
@@ -168,9 +168,7 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn send(&self, mut request: Request) -> Result<Response, Error> {
-        if let (None, Some(timeout)) = (request.deadline.instant(), self.inner.options.timeout) {
-            request.deadline = Deadline::after(timeout);
-        }
+        request.limit_by(self.inner.options.timeout);
         let mut prepared = request.prepared()?;
         let mut left = self.inner.options.max_redirects;
         loop {

@@ -209,8 +209,9 @@ impl ClientBuilder {
     /// Sets the circuit breaker, which rejects requests while it is open.
     ///
     /// The statuses 500, 502, 503 and 504, failed connections and missing responses count as failures; every other response
-    /// counts as a success, except for 408, 429 and 529, which do not count. Invalid requests, errors of this machine and
-    /// timeouts that the caller's own deadline caused do not count either.
+    /// counts as a success, except for 408, 429 and 529, which do not count. Every timeout of the client counts as a failure, also
+    /// its total [`timeout`](Self::timeout), if it passes after the request has left the queue. Invalid requests, errors of this
+    /// machine and a request's own [`deadline`](crate::Request::deadline) do not count.
     #[must_use]
     pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);
