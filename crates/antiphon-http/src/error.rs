@@ -124,9 +124,9 @@ pub enum RequestPhase {
     Tls,
     /// Sending a body that is streamed or read from a file. The server does not have the whole request.
     Send,
-    /// From sending the request to the end of the response's head.
+    /// From sending the request to the end of the response's head; also that of a response whose status is the error.
     FirstByte,
-    /// Waiting for the next piece of the body.
+    /// Waiting for the next piece of the body, and reading it.
     NextByte,
 }
 
