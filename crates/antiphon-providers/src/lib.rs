@@ -33,7 +33,8 @@ mod anthropic;
 mod chat;
 pub mod checkup;
 mod compatible;
-#[cfg(all(test, feature = "_fuzz", feature = "compatible"))]
+#[cfg(test)]
+#[cfg(all(feature = "_fuzz", feature = "compatible"))]
 mod ended_calls_tests;
 #[cfg(feature = "_http")]
 mod exchange;
