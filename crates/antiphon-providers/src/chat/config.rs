@@ -92,7 +92,7 @@ impl Provider for Chat {
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
         let list = || async { Ok(self.list(context).await?.0) };
         // Another call may fetch the list, under limits of its own.
-        context.run(self.models.get_or_try_init(list)).await.cloned()
+        context.run(Box::pin(self.models.get_or_try_init(list))).await.cloned()
     }
 
     async fn health(&self, context: &CallContext) -> Result<Health, Error> {

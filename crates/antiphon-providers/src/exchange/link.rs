@@ -138,7 +138,8 @@ impl Link {
     /// Dropping the future closes the connection.
     pub(crate) async fn send(&self, request: Request, context: &CallContext) -> Result<Response, Error> {
         let request = self.endpoint.prepare(request).deadline(context.deadline);
-        let sending = async { self.client.send(request).await.map_err(|err| of_http(&err)) };
+        // Boxed, so that the layers around it do not multiply its size.
+        let sending = Box::pin(async { self.client.send(request).await.map_err(|err| of_http(&err)) });
         let sent = context.run(sending).await?;
         match sent.status() {
             200 => Ok(sent),
@@ -250,7 +251,7 @@ impl Link {
     /// Dropping the future closes the connection.
     pub(crate) async fn json(&self, response: Response, context: &CallContext) -> Result<Value, Error> {
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
-        let body = context.guard(response.text()).await?.map_err(|err| of_http(&err))?;
+        let body = context.guard(Box::pin(response.text())).await?.map_err(|err| of_http(&err))?;
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
             return Err(self.malformed(&place, &kind, &body));
         };
