@@ -7,7 +7,8 @@
 //! | circuit breaker | does not wait | `CircuitOpen` |
 //! | send, and wait for the head | `connect_timeout`, `first_byte_timeout` and the deadline | `Timeout`, `DeadlineExceeded`, `Connect` and others |
 //!
-//! A request on a connection that the server had closed while it was idle is sent once more within the attempt (`reused.rs`).
+//! An idempotent request on a connection that the server had closed while it was idle is sent once more within the attempt, as is
+//! any request of which nothing was written (`reused.rs`).
 //!
 //! The breaker is asked last, so that a half-open one does not spend a trial on an attempt that still waits.
 
@@ -21,11 +22,12 @@ use tracing::{Instrument, debug, field, info_span};
 
 use crate::body::{BodyLimits, Guards};
 use crate::client::{Inner, record};
+use crate::connecting::Connecting;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{ConnectionSlot, Host};
 use crate::invalid::InvalidRequest;
-use crate::request::{PreparedRequest, SendActivity};
+use crate::request::{PreparedRequest, Request, SendActivity};
 use crate::response::Response;
 use crate::reused::was_closed_while_idle;
 
@@ -51,6 +53,12 @@ impl Failure {
     pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
         match self {
             Self::Status(response) => status_verdict(response),
+            // The connection ended before a byte of the request was written.
+            Self::Error(err)
+                if err.phase() == RequestPhase::Connect && err.kind() == ErrorKind::Interrupted =>
+            {
+                Verdict::Retry
+            }
             Self::Error(err) => error_verdict(err.kind(), may_be_repeated),
         }
     }
@@ -147,7 +155,7 @@ async fn send_once(inner: &Inner, prepared: &PreparedRequest, host: Arc<Host>) -
         endpoint: &endpoint,
     };
     let answer = sending.head(slot.host()).await;
-    report(guard, answer.as_ref().map(|(answer, _)| answer.status().as_u16()));
+    report(guard, answer.as_ref().map(|(answer, _)| answer.status().as_u16()), &prepared.request);
     let (answer, sent) = answer?;
     slot.observe(&answer);
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
@@ -175,7 +183,7 @@ struct Sending<'a> {
 
 /// The failure of sending a request and waiting for the head.
 enum HeadFailure {
-    /// The server had closed the connection while it was idle, and nothing of the request was acknowledged.
+    /// The server had closed the connection while it was idle, and the request may be sent once more.
     ClosedWhileIdle(Error),
     /// Any other failure.
     Other(Error),
@@ -211,15 +219,15 @@ impl Sending<'_> {
             // A request on an open connection would be written before the deadline is observed.
             return Err(HeadFailure::Other(Error::deadline(RequestPhase::Queue, self.endpoint.clone())));
         }
-        let sent = Instant::now();
+        let (sent, connecting) = (Instant::now(), Connecting::default());
         tokio::select! {
             biased;
-            answer = sending.send() => match answer {
+            answer = connecting.watch(sending.send()) => match answer {
                 Ok(answer) => Ok((answer, sent)),
                 Err(err) => Err(self.failure(err, host, sent)),
             },
             late = first_byte_timeout(self.timeout, activity, request.deadline) => {
-                Err(HeadFailure::Other(self.timed_out(late)))
+                Err(HeadFailure::Other(self.timed_out(late, &connecting)))
             }
         }
     }
@@ -233,14 +241,16 @@ impl Sending<'_> {
     }
 
     /// Creates the error of a head that did not arrive in time.
-    fn timed_out(&self, late: Late) -> Error {
+    fn timed_out(&self, late: Late, connecting: &Connecting) -> Error {
+        let phase = if connecting.is_connecting() { RequestPhase::Connect } else { self.phase() };
         match late {
-            Late::FirstByte => Error::timeout(self.phase(), self.endpoint.clone()),
-            Late::Deadline => Error::deadline(self.phase(), self.endpoint.clone()),
+            Late::FirstByte => Error::timeout(phase, self.endpoint.clone()),
+            Late::Deadline => Error::deadline(phase, self.endpoint.clone()),
         }
     }
 
-    /// Returns the phase: `Send` until the last piece of a body that is sent in pieces was taken.
+    /// Returns the phase of a request that has its connection: `Send` until the last piece of a body that is sent in pieces was
+    /// taken.
     fn phase(&self) -> RequestPhase {
         let is_sending = self.prepared.request.body.activity().is_some_and(|activity| !activity.is_done());
         if is_sending { RequestPhase::Send } else { RequestPhase::FirstByte }
@@ -306,17 +316,25 @@ async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, d
     }
 }
 
-/// Reports the result to the circuit breaker. The caller's deadline does not count against the server.
-fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>) {
+/// Reports the result to the circuit breaker. The client's own timeout counts against the server as any other timeout does; the
+/// caller's deadline does not.
+fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, request: &Request) {
     let Some(guard) = guard else { return };
-    match answer.map_err(Error::kind) {
+    match answer {
         Ok(500 | 502 | 503 | 504) => guard.failure(),
         Ok(408 | 429 | 529) => {}
         Ok(_) => guard.success(),
-        // The fault is in the request, on this machine or in the caller's patience.
-        Err(
-            ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted | ErrorKind::DeadlineExceeded,
-        ) => {}
+        Err(err) if is_neutral(err, request) => {}
         Err(_) => guard.failure(),
+    }
+}
+
+/// Returns whether the fault is in the request, on this machine, or in the caller's patience. A deadline that passed in the
+/// queue shows nothing about the server.
+fn is_neutral(err: &Error, request: &Request) -> bool {
+    match err.kind() {
+        ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted => true,
+        ErrorKind::DeadlineExceeded => !request.has_client_timeout || err.phase() == RequestPhase::Queue,
+        _ => false,
     }
 }

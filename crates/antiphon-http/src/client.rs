@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use antiphon_resilience::{Attempt, Deadline};
+use antiphon_resilience::Attempt;
 use serde::Serialize;
 use tracing::{Instrument, Span, field, info, info_span};
 use url::{Position, Url};
@@ -34,9 +34,14 @@ use crate::transport::Transport;
 /// [`upload`](Self::upload) check it themselves.
 ///
 /// If the server closed a connection while that was idle, the request is sent once more on another one, also without a retry
-/// policy and for every method: nothing of it was acknowledged. That is no attempt, and is not reported. A request that is not
-/// idempotent is sent again only if the connection had been idle for at least 1 s and ended within 250 ms; one whose body is a
-/// stream, or one on HTTP/2, never is.
+/// policy. That is no attempt, and is not reported:
+///
+/// | request | sent once more |
+/// |---|---|
+/// | nothing of it was written | yes, whatever its method |
+/// | written; idempotent by its method or its [key](Request::idempotency_key) | yes, if the connection had answered before and ended within 1 s without a response |
+/// | written; not idempotent, such as a `POST` without a key | no: the server may have acted on it, and the error is `Interrupted` |
+/// | written; its body is a stream, or it was sent on HTTP/2 | no |
 ///
 /// # Examples
 /// ```no_run
@@ -81,7 +86,8 @@ impl Client {
     ///
     /// Connection pool, connect timeout, TLS, proxies, redirects and user agent are those of the reqwest client; all other
     /// options, such as the other timeouts and `max_body`, are the defaults of [`ClientBuilder`]. HTTP/2 requests to one host
-    /// share one connection.
+    /// share one connection. The end of connecting cannot be seen from outside: a first-byte timeout or a deadline that passes in
+    /// it has the phase `FirstByte`.
     #[must_use]
     pub fn from_reqwest(client: reqwest::Client) -> Self {
         Self::over(Transport::Given(client), ClientBuilder::default())
@@ -162,9 +168,7 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn send(&self, mut request: Request) -> Result<Response, Error> {
-        if let (None, Some(timeout)) = (request.deadline.instant(), self.inner.options.timeout) {
-            request.deadline = Deadline::after(timeout);
-        }
+        request.limit_by(self.inner.options.timeout);
         let mut prepared = request.prepared()?;
         let mut left = self.inner.options.max_redirects;
         loop {

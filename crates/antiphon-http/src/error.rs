@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::invalid::InvalidRequest;
+use crate::reused::is_unwritten;
 use crate::tls::TlsSetupError;
 
 /// The reason why a request failed, or why only a part of its response arrived.
@@ -69,8 +70,8 @@ pub enum ErrorKind {
     Tls,
     /// A timeout of one phase passed: to the connection ([`connect_timeout`](crate::ClientBuilder::connect_timeout)), to the
     /// first byte ([`first_byte_timeout`](crate::ClientBuilder::first_byte_timeout)) or between two pieces of the body
-    /// ([`idle_timeout`](crate::ClientBuilder::idle_timeout)). From the phase `FirstByte` on, the server may have acted on the
-    /// request.
+    /// ([`idle_timeout`](crate::ClientBuilder::idle_timeout)). A first-byte timeout that passes before the connection is open has
+    /// the phase `Connect`, too: nothing was sent. From the phase `FirstByte` on, the server may have acted on the request.
     Timeout {
         /// The phase that took too long.
         phase: RequestPhase,
@@ -79,7 +80,8 @@ pub enum ErrorKind {
     /// [`timeout`](crate::ClientBuilder::timeout). The error's [`phase`](Error::phase) is the one in which that happened. A
     /// retry is not in time.
     DeadlineExceeded,
-    /// The connection broke before the response was complete. The server may have acted on the request.
+    /// The connection broke before the response was complete. The server may have acted on the request, except in the phase
+    /// `Connect`, in which nothing of it was written.
     Interrupted,
     /// The body ended within an event, although the connection did not break.
     Truncated,
@@ -116,15 +118,15 @@ pub enum ErrorKind {
 pub enum RequestPhase {
     /// Before sending: the validation of the request, and the waits for the rate limiter and for a free connection.
     Queue,
-    /// Opening the connection. Its timeout covers the TLS handshake, too.
+    /// Opening the connection, up to the first byte of the request. Its timeout covers the TLS handshake, too.
     Connect,
     /// Setting up TLS: reading the trusted certificates, and the handshake.
     Tls,
     /// Sending a body that is streamed or read from a file. The server does not have the whole request.
     Send,
-    /// From sending the request to the end of the response's head.
+    /// From sending the request to the end of the response's head; also that of a response whose status is the error.
     FirstByte,
-    /// Waiting for the next piece of the body.
+    /// Waiting for the next piece of the body, and reading it.
     NextByte,
 }
 
@@ -354,8 +356,8 @@ fn json_reason(err: &serde_json::Error) -> String {
     format!("a value of another type at line {} column {}", err.line(), err.column())
 }
 
-/// Returns the kind of a reqwest error, and the phase: `phase`, unless the error shows an earlier one. The order
-/// matters, since reqwest's predicates overlap: a failed handshake, for one, is a connect error.
+/// Returns the kind of a reqwest error, and the phase: `phase`, unless the error shows an earlier one. The order matters, since
+/// reqwest's predicates overlap: a failed handshake is a connect error.
 fn classify(err: &reqwest::Error, phase: RequestPhase) -> (ErrorKind, RequestPhase) {
     match () {
         () if is_exhausted(err) => (ErrorKind::Exhausted, RequestPhase::Connect),
@@ -369,6 +371,7 @@ fn classify(err: &reqwest::Error, phase: RequestPhase) -> (ErrorKind, RequestPha
         () if is_refused_by_tls(err) && phase != RequestPhase::NextByte => (ErrorKind::Tls, phase),
         () if err.is_connect() => (ErrorKind::Connect, RequestPhase::Connect),
         () if is_corrupt(err) => (ErrorKind::InvalidResponse, phase),
+        () if is_unwritten(err) => (ErrorKind::Interrupted, RequestPhase::Connect),
         () if is_parse(err) && phase == RequestPhase::FirstByte => (ErrorKind::InvalidResponse, phase),
         () => (ErrorKind::Interrupted, phase),
     }
@@ -385,9 +388,7 @@ pub(crate) fn causes<'a>(
 fn root_cause(err: &reqwest::Error) -> String {
     let mut text = causes(err).last().map(ToString::to_string).unwrap_or_default();
     // The system's error number adds nothing to its text.
-    if let Some(at) = text.find(" (os error ") {
-        text.truncate(at);
-    }
+    text.truncate(text.find(" (os error ").unwrap_or(text.len()));
     text
 }
 

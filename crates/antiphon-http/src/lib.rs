@@ -22,6 +22,7 @@
 mod attempt;
 mod body;
 mod client;
+mod connecting;
 mod decoded;
 mod endpoint;
 mod error;

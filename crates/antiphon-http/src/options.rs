@@ -24,8 +24,9 @@ use crate::retry::HttpRetry;
 pub struct ClientBuilder {
     /// The maximum time to open a connection, including the TLS handshake. Default 5 s.
     pub connect_timeout: Duration,
-    /// The maximum time from sending the request to the response's head. The time restarts with each piece of a streamed
-    /// request body. Default 30 s.
+    /// The maximum time of an attempt to the response's head, including the opening of its connection. If it passes before the
+    /// connection is open, the phase of the `Timeout` is `Connect`. The time restarts with each piece of a streamed request body.
+    /// Default 30 s.
     pub first_byte_timeout: Duration,
     /// The maximum time between two pieces of a response body. Default 30 s.
     pub idle_timeout: Duration,
@@ -113,7 +114,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the maximum time from sending the request to the response's head. Default 30 s.
+    /// Sets the maximum time of an attempt to the response's head, including the opening of its connection. Default 30 s.
     #[must_use]
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.first_byte_timeout = timeout;
@@ -208,8 +209,9 @@ impl ClientBuilder {
     /// Sets the circuit breaker, which rejects requests while it is open.
     ///
     /// The statuses 500, 502, 503 and 504, failed connections and missing responses count as failures; every other response
-    /// counts as a success, except for 408, 429 and 529, which do not count. Invalid requests, errors of this machine and
-    /// timeouts that the caller's own deadline caused do not count either.
+    /// counts as a success, except for 408, 429 and 529, which do not count. Every timeout of the client counts as a failure, also
+    /// its total [`timeout`](Self::timeout), if it passes after the request has left the queue. Invalid requests, errors of this
+    /// machine and a request's own [`deadline`](crate::Request::deadline) do not count.
     #[must_use]
     pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);

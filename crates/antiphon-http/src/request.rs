@@ -38,6 +38,8 @@ pub struct Request {
     pub(crate) body: Payload,
     pub(crate) first_byte_timeout: Option<Duration>,
     pub(crate) deadline: Deadline,
+    /// Whether `deadline` is the client's timeout, and not the caller's.
+    pub(crate) has_client_timeout: bool,
     /// The last value that a setter could not use.
     problem: Option<InvalidRequest>,
 }
@@ -190,6 +192,7 @@ impl Request {
             body: Payload::Nothing,
             first_byte_timeout: None,
             deadline: Deadline::none(),
+            has_client_timeout: false,
             problem: None,
         }
     }
@@ -292,7 +295,7 @@ impl Request {
         self
     }
 
-    /// Sets the maximum time to the response's head, instead of the client's
+    /// Sets the maximum time to the response's head, including the opening of the connection, instead of the client's
     /// [`first_byte_timeout`](crate::ClientBuilder::first_byte_timeout).
     #[must_use]
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
@@ -307,6 +310,13 @@ impl Request {
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// Applies the client's timeout, unless the caller has set a deadline.
+    pub(crate) fn limit_by(&mut self, timeout: Option<Duration>) {
+        if let (None, Some(timeout)) = (self.deadline.instant(), timeout) {
+            (self.deadline, self.has_client_timeout) = (Deadline::after(timeout), true);
+        }
     }
 
     /// Returns whether the request is idempotent, by its method or by an idempotency key.

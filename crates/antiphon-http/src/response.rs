@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::body::{Body, BodyChunks, BodyLimits, Guards};
 use crate::decoded::{BodyLines, Events};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, RequestPhase};
 
 /// A response: its head, and its body, which may still be arriving. Dropping the response before its body has been read closes
 /// the connection.
@@ -178,7 +178,8 @@ impl Response {
     /// [`error_for_status_ref`](Self::error_for_status_ref), and the response after it.
     ///
     /// # Errors
-    /// `Status` for any other status, also for a redirect that was not followed; with attempts, request id and `Retry-After`.
+    /// `Status` for any other status, also for a redirect that was not followed; with attempts, request id and `Retry-After`. Its
+    /// phase is `FirstByte`: the head has arrived, and the body was not read.
     ///
     /// # Examples
     /// ```no_run
@@ -221,10 +222,10 @@ impl Response {
 
     /// Creates the error of the status, unless it is a success.
     fn status_error(&self) -> Option<Error> {
-        let kind = ErrorKind::Status { status: self.status };
         let failed = || {
-            let retry_after = self.limits().retry_after;
-            self.with_facts(self.body.error(kind)).with_retry_after(retry_after)
+            let kind = ErrorKind::Status { status: self.status };
+            let err = Error::new(kind, RequestPhase::FirstByte, self.body.endpoint.clone(), "");
+            self.with_facts(err.with_status(self.status)).with_retry_after(self.limits().retry_after)
         };
         (!(200..300).contains(&self.status)).then(failed)
     }

@@ -1,18 +1,19 @@
 //! Connections that a server closed while they were idle.
 //!
 //! A server may close an idle connection at the moment in which a request is sent on it (RFC 9112, section 9.3.1). hyper
-//! repeats a request of which nothing was written. For one that was written, this module decides:
+//! repeats a request of which nothing was written, whatever its method: it reports such a request as cancelled. For one that was
+//! written, this module decides:
 //!
 //! | sign | meaning |
 //! |---|---|
+//! | the request is idempotent, by its method or by a key | a second copy does no harm (RFC 9110, section 9.2.2) |
 //! | the connection had answered an earlier request | it was idle, and the server may have closed it for that |
 //! | it ended without a response, by its end or by a reset | nothing of this request was acknowledged |
-//! | it ended soon after the request was sent | the close crossed the request on its way |
+//! | it ended within 1 s after the request was sent | the close crossed the request on its way |
 //!
-//! With all three, the request is sent once more, on the same attempt. A server that dies of a request ends the connection in
-//! the same way, so for a request that is not idempotent the signs are stricter: the connection was idle for at least 1 s, the
-//! shortest keep-alive time-out that servers have, and it ended within 250 ms. A new connection that ends like this is an error,
-//! since the server may have acted on the request. hyper does not report whether it had read the beginning of a head.
+//! With all four, the request is sent once more, on the same attempt. A server that dies of a request ends the connection in the
+//! same way, and no sign tells the two apart: a request that is not idempotent is an error once a byte of it was written. A new
+//! connection that ends like this is an error for every method.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,10 +29,6 @@ use crate::error::causes;
 
 /// The time within which a connection that was closed while it was idle ends: a round trip, with room for slow networks.
 const CROSSING: Duration = Duration::from_secs(1);
-/// The same time for a request that is not idempotent.
-const SHORT_CROSSING: Duration = Duration::from_millis(250);
-/// The time for which a connection was idle before a request that is not idempotent is sent again.
-const KEPT_ALIVE: Duration = Duration::from_secs(1);
 /// The time after which an idle connection is not in the pool any more (reqwest's default): until then, no other connection of
 /// this process has the same addresses, since the kernel chooses local ports at random.
 const POOL_IDLE: Duration = Duration::from_secs(90);
@@ -74,11 +71,10 @@ impl AnsweredConnections {
         }
     }
 
-    /// Removes a connection that has ended, and returns the time for which it was idle before `sent`; `None` for one that had
-    /// not answered, or was not in the pool any more.
-    pub(crate) fn remove(&self, ends: ConnectionEnds, sent: Instant) -> Option<Duration> {
-        let last = self.lock().remove(&ends)?;
-        Some(sent.saturating_duration_since(last)).filter(|idle| *idle < POOL_IDLE)
+    /// Removes a connection that has ended, and returns whether it was idle in the pool before `sent`: not one that had never
+    /// answered, or was not in the pool any more.
+    pub(crate) fn remove(&self, ends: ConnectionEnds, sent: Instant) -> bool {
+        self.lock().remove(&ends).is_some_and(|last| sent.saturating_duration_since(last) < POOL_IDLE)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionEnds, Instant>> {
@@ -86,8 +82,8 @@ impl AnsweredConnections {
     }
 }
 
-/// Returns whether a request failed because the server had closed its connection while that was idle; `sent` is the time at
-/// which the request was sent.
+/// Returns whether a request failed because the server had closed its connection while that was idle, and may be sent once
+/// more; `sent` is the time at which it was sent.
 pub(crate) fn was_closed_while_idle(
     err: &reqwest::Error,
     connections: &AnsweredConnections,
@@ -96,15 +92,8 @@ pub(crate) fn was_closed_while_idle(
 ) -> bool {
     let after = sent.elapsed();
     is_close(err)
-        && ended_connection(err)
-            .and_then(|ends| connections.remove(ends, sent))
-            .is_some_and(|idle| is_crossing(idle, after, is_idempotent))
-}
-
-/// Returns whether a connection that was idle for some time, and ended this long after a request was sent, may have been closed
-/// before the request arrived.
-fn is_crossing(idle: Duration, after: Duration, is_idempotent: bool) -> bool {
-    if is_idempotent { after < CROSSING } else { idle >= KEPT_ALIVE && after < SHORT_CROSSING }
+        && ended_connection(err).is_some_and(|ends| connections.remove(ends, sent))
+        && (is_unwritten(err) || (is_idempotent && after < CROSSING))
 }
 
 /// Returns whether the server closes the connection after its response.
@@ -122,6 +111,12 @@ fn ended_connection(err: &reqwest::Error) -> Option<ConnectionEnds> {
     extensions.get().map(ConnectionEnds::of_info)
 }
 
+/// Returns whether nothing of a request was written: hyper cancels a request that is still in its queue when the connection
+/// ends.
+pub(crate) fn is_unwritten(err: &reqwest::Error) -> bool {
+    causes(err).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_canceled)
+}
+
 /// Returns whether a connection ended before a response, by its end or by a reset.
 fn is_close(err: &reqwest::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
@@ -135,10 +130,7 @@ fn is_close(err: &reqwest::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        AnsweredConnections, CROSSING, ConnectionEnds, Duration, Instant, KEPT_ALIVE, MAX_CONNECTIONS,
-        POOL_IDLE, SHORT_CROSSING, is_crossing,
-    };
+    use super::{AnsweredConnections, ConnectionEnds, Duration, Instant, MAX_CONNECTIONS, POOL_IDLE};
 
     fn ends(port: u16) -> ConnectionEnds {
         ConnectionEnds { local: ([127, 0, 0, 1], port).into(), remote: ([127, 0, 0, 1], 1).into() }
@@ -148,12 +140,12 @@ mod tests {
     fn only_a_connection_that_has_answered_lately_counts_as_reused() {
         let (connections, now) = (AnsweredConnections::default(), Instant::now());
         let minute = Duration::from_secs(60);
-        assert_eq!(connections.remove(ends(1), now), None);
+        assert!(!connections.remove(ends(1), now));
         connections.insert(ends(1), now);
-        assert_eq!(connections.remove(ends(1), now + minute), Some(minute));
-        assert_eq!(connections.remove(ends(1), now), None, "a new connection may get the same port");
+        assert!(connections.remove(ends(1), now + minute));
+        assert!(!connections.remove(ends(1), now), "a new connection may get the same port");
         connections.insert(ends(1), now);
-        assert_eq!(connections.remove(ends(1), now + POOL_IDLE), None);
+        assert!(!connections.remove(ends(1), now + POOL_IDLE));
     }
 
     #[test]
@@ -162,22 +154,12 @@ mod tests {
         let all = || (1..=u16::MAX).take(MAX_CONNECTIONS).map(ends);
         all().for_each(|ends| connections.insert(ends, now));
         connections.insert(ends(u16::MAX), now);
-        assert_eq!(connections.remove(ends(u16::MAX), now), None);
+        assert!(!connections.remove(ends(u16::MAX), now));
         let later = now + POOL_IDLE / 2;
         connections.insert(ends(1), later);
-        assert!(connections.remove(ends(1), later).is_some(), "a known one is refreshed");
+        assert!(connections.remove(ends(1), later), "a known one is refreshed");
         connections.insert(ends(u16::MAX), now + POOL_IDLE);
-        assert!(connections.remove(ends(u16::MAX), now + POOL_IDLE).is_some());
-        assert!(all().all(|ends| connections.remove(ends, now + POOL_IDLE).is_none()));
-    }
-
-    #[test]
-    fn a_request_that_is_not_idempotent_needs_stricter_signs() {
-        let crossing =
-            |idle, after| [true, false].map(|is_idempotent| is_crossing(idle, after, is_idempotent));
-        assert_eq!(crossing(Duration::ZERO, SHORT_CROSSING / 2), [true, false]);
-        assert_eq!(crossing(KEPT_ALIVE, SHORT_CROSSING / 2), [true, true]);
-        assert_eq!(crossing(KEPT_ALIVE, SHORT_CROSSING), [true, false]);
-        assert_eq!(crossing(KEPT_ALIVE, CROSSING), [false, false]);
+        assert!(connections.remove(ends(u16::MAX), now + POOL_IDLE));
+        assert!(!all().any(|ends| connections.remove(ends, now + POOL_IDLE)));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 
+use crate::connecting::ConnectingLayer;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, RequestPhase};
 use crate::hosts::{ConnectionSlot, Route};
@@ -126,6 +127,7 @@ fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Re
         .connect_timeout(options.connect_timeout)
         .pool_max_idle_per_host(options.max_connections.max(1))
         .tcp_nodelay(true)
+        .connector_layer(ConnectingLayer)
         .user_agent(&options.user_agent);
     if let Some(resolver) = options.network_policy.resolver() {
         // A proxy would resolve names itself.

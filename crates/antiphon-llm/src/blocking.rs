@@ -123,22 +123,10 @@ impl<S: SyncProvider> Provider for BlockingProvider<S> {
         self.inner.scope()
     }
 
-    /// Runs the call on a thread. Dropping it does not end the thread, which keeps its permit until the call has returned.
-    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
-        let shut = |_| Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
-        let permit = self.threads.clone().acquire_owned().await.map_err(shut)?;
-        let (inner, prompt) = (self.inner.clone(), prompt.clone());
-        let output = prompt.output.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            inner.complete(&prompt)
-        });
-        let answer = match work.await {
-            Ok(answer) => answer?,
-            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-            Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
-        };
-        answer.into_complete(&output).map(Streaming::from_completion)
+    /// Runs the call on a thread. Dropping it, its cancellation or its deadline does not end the thread, which keeps its permit
+    /// until the call has returned.
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        context.run(self.answer(prompt)).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
@@ -154,13 +142,33 @@ impl<S: SyncProvider> Provider for BlockingProvider<S> {
     }
 }
 
+impl<S: SyncProvider> BlockingProvider<S> {
+    /// Waits for a permit and runs the call on a thread.
+    async fn answer(&self, prompt: &Prompt) -> Result<Streaming, Error> {
+        let shut = |_| Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
+        let permit = self.threads.clone().acquire_owned().await.map_err(shut)?;
+        let (inner, prompt) = (self.inner.clone(), prompt.clone());
+        let output = prompt.output.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            inner.complete(&prompt)
+        });
+        let answer = match work.await {
+            Ok(answer) => answer?,
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
+        };
+        answer.into_complete(&output).map(Streaming::from_completion)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::{BlockingProvider, CallContext, Completion, Error, Prompt, Scope, SyncProvider};
-    use crate::{Message, ProviderExt};
+    use crate::{Deadline, ErrorKind, Message, Provider, ProviderExt, TimeoutPhase};
 
     #[derive(Debug, Default)]
     struct Counting {
@@ -192,5 +200,15 @@ mod tests {
         let answers = futures_util::future::join_all(calls).await;
         assert!(answers.into_iter().all(|answer| answer.is_ok()));
         assert_eq!(provider.inner.most.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn the_deadline_ends_a_stream_that_waits_for_a_thread() {
+        let provider = BlockingProvider::new(Counting::default(), 1);
+        let _all = provider.threads.clone().acquire_many_owned(1).await.unwrap();
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_millis(20)));
+        let prompt = Prompt::new("m", [Message::user("?")]);
+        let err = provider.stream(&prompt, &context).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Timeout { phase: TimeoutPhase::Total });
     }
 }

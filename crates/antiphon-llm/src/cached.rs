@@ -34,8 +34,16 @@ pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
     async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error>;
 }
 
-/// A provider with a cache of answers. The key is the [`CacheKey`](crate::CacheKey) of the prompt: model, messages, parameters
-/// and form of the answer.
+/// A provider with a cache of answers.
+///
+/// The key is the [`CacheKey`](crate::CacheKey) of the call. Two calls share an answer only if all of this is equal:
+///
+/// | part | of it in the key | not in the key |
+/// |---|---|---|
+/// | provider | vendor, base URL, variant ([`Scope`](crate::Scope)) | the API key: two accounts share answers |
+/// | prompt | model, system text, messages with all their parts, sampling parameters (temperature, `max_tokens`, seed) | - |
+/// | form of the answer | text or JSON; the schema with its name | - |
+/// | [`CallContext`](crate::CallContext) | - | deadline, cancellation, priority, hook |
 ///
 /// Use it for prompts that are repeated after they were answered. For equal prompts at the same time, put
 /// [`SingleFlight`](crate::SingleFlight) around it, as a [`Stack`](crate::Stack) does. Runs of the engine cache answers in
@@ -118,12 +126,29 @@ fn is_cacheable(answer: &Completion, output: &Output) -> bool {
 
 /// An [`AnswerCache`] in memory. When it is full, the answer that was stored first is evicted. Clones are handles to the same
 /// cache.
-#[derive(Debug, Clone)]
+///
+/// [`MemoryCache::default`] keeps at most 1,000 answers, and [`new`](Self::new) the number that it is given. `Debug` writes the
+/// number of answers and the maximum, and no answer: answers may contain PII.
+///
+/// ```
+/// use antiphon_llm::MemoryCache;
+/// assert_eq!(format!("{:?}", MemoryCache::default()), "MemoryCache { answers: 0, max_answers: 1000 }");
+/// ```
+#[derive(Clone)]
 pub struct MemoryCache {
     entries: Arc<Mutex<Entries>>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for MemoryCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (answers, max) = {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            (entries.answers.len(), entries.max)
+        };
+        f.debug_struct("MemoryCache").field("answers", &answers).field("max_answers", &max).finish()
+    }
+}
+
 struct Entries {
     answers: HashMap<CacheKey, Completion>,
     oldest_first: VecDeque<CacheKey>,
@@ -203,5 +228,15 @@ mod tests {
         }
         let kept = [cache.get(key(0)).await.unwrap(), cache.get(key(1)).await.unwrap()];
         assert_eq!(kept, [None, Some(Completion::new("ok"))]);
+    }
+
+    #[tokio::test]
+    async fn debug_writes_numbers_and_no_answer() {
+        let cache = MemoryCache::new(2);
+        let key = CacheKey::of(&Scope::new("v", None), &Prompt::new("m", []));
+        cache.put(key, &Completion::new("private")).await.unwrap();
+        let provider = Cached::new(Scripted::new([]), Arc::new(cache.clone()));
+        assert_eq!(format!("{cache:?}"), "MemoryCache { answers: 1, max_answers: 2 }");
+        assert!(!format!("{provider:?} {cache:#?}").contains("private"));
     }
 }

@@ -17,7 +17,7 @@ use crate::spent::Spent;
 /// ```
 /// use antiphon_llm::{Completion, FinishReason};
 /// let answer: Completion = serde_json::from_str(r#"{"text": "Hello", "finish": "length", "mood": "good"}"#)?;
-/// assert_eq!((answer.text.as_str(), answer.finish), ("Hello", FinishReason::Length));
+/// assert_eq!(answer, Completion::new("Hello").finish(FinishReason::Length));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +37,18 @@ pub struct Completion {
     /// The times of the call.
     #[serde(default)]
     pub timing: Timing,
-    /// The total number of calls, including those in `earlier`; 0 for an answer that needed no call, such as a cached one.
-    #[serde(default)]
+    /// The total number of calls, including those in `earlier`; 0 for an answer that needed no call, such as a cached one. An
+    /// answer that is read without the number had one call, as that of [`Completion::new`].
+    #[serde(default = "one_call")]
     pub attempts: u32,
     /// The calls before the one that answered, such as failed calls that were possibly billed.
     #[serde(default)]
     pub earlier: Spent,
+}
+
+/// Returns the number of calls of an answer without earlier ones.
+fn one_call() -> u32 {
+    1
 }
 
 /// The reason why a model stopped writing. Serialised by its [name](FinishReason::name).
@@ -134,7 +140,7 @@ impl Completion {
     /// Creates the answer of one call, with the finish reason [`FinishReason::Stop`] and unknown usage.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), attempts: 1, ..Self::default() }
+        Self { text: text.into(), attempts: one_call(), ..Self::default() }
     }
 
     /// Sets the reason why the model stopped. Default: [`FinishReason::Stop`].
@@ -417,7 +423,14 @@ impl Timing {
 
 #[cfg(test)]
 mod tests {
-    use super::is_the_same;
+    use super::{Completion, is_the_same};
+
+    #[test]
+    fn an_answer_that_is_read_from_its_text_alone_is_that_of_one_call() {
+        let read = |text| serde_json::from_str::<Completion>(text).unwrap();
+        assert_eq!(read(r#"{"text":"x"}"#), Completion::new("x"));
+        assert_eq!(read(r#"{"text":"x","attempts":0}"#).attempts, 0, "a cached answer");
+    }
 
     #[test]
     fn a_longer_name_is_the_same_model_and_another_name_is_not() {

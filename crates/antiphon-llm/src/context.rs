@@ -3,6 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use antiphon_resilience::{AdaptiveLimiter, Deadline};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Billed, Error, ErrorKind, TimeoutPhase};
@@ -114,6 +115,44 @@ impl CallContext {
         }
     }
 
+    /// Runs the work of a provider's method: as [`guard`](Self::guard), but work is not begun whose call is cancelled already, or
+    /// whose deadline has passed. A [`Provider`](crate::Provider) that observes neither by other means runs each of its methods
+    /// in it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use antiphon_llm::{CallContext, Deadline, Error, ErrorKind, TimeoutPhase};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+    /// let hangs = context.run(std::future::pending::<Result<(), Error>>());
+    /// assert_eq!(hangs.await.unwrap_err().kind(), ErrorKind::Timeout { phase: TimeoutPhase::Total });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`. `Cancelled` or `Timeout`, not billed if `work` was not begun, and else possibly billed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work`.
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        self.check()?;
+        self.guard(work).await.flatten()
+    }
+
+    /// Returns the error of a call that ended before it was sent.
+    fn check(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the call was not sent: it was cancelled"));
+        }
+        if self.deadline.remaining(Instant::now().into_std()).is_some_and(|left| left.is_zero()) {
+            let kind = ErrorKind::Timeout { phase: TimeoutPhase::Total };
+            return Err(Error::new(kind, "the call was not sent: its deadline has passed"));
+        }
+        Ok(())
+    }
+
     /// Runs `work` until it ends, the token `cancel` is cancelled, or the deadline has passed.
     ///
     /// # Errors
@@ -135,5 +174,44 @@ impl CallContext {
                 Err(Error::new(kind, "the call did not end before its deadline").with_billed(Billed::Maybe))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Billed, CallContext, CancellationToken, Deadline, Error, ErrorKind, TimeoutPhase};
+
+    const TOO_LATE: ErrorKind = ErrorKind::Timeout { phase: TimeoutPhase::Total };
+
+    /// Checks the end of work that ends only with its call.
+    async fn check(context: &CallContext, kind: ErrorKind, billed: Billed) {
+        let err = context.run(std::future::pending::<Result<(), Error>>()).await.unwrap_err();
+        assert_eq!((err.kind(), err.billed()), (kind, billed), "{err}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_ends_with_its_call_and_is_not_begun_after_it() {
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+        check(&context, TOO_LATE, Billed::Maybe).await;
+        check(&context, TOO_LATE, Billed::No).await;
+        let cancel = CancellationToken::new();
+        let context = CallContext::default().cancel(cancel.clone());
+        let (_, ()) = tokio::join!(check(&context, ErrorKind::Cancelled, Billed::Maybe), async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            cancel.cancel();
+        });
+        check(&context, ErrorKind::Cancelled, Billed::No).await;
+        let not_begun = context.run(async { Ok(()) }).await;
+        assert_eq!(not_begun.unwrap_err().to_string(), "the call was not sent: it was cancelled");
+    }
+
+    #[tokio::test]
+    async fn work_that_ends_in_time_has_its_own_result() {
+        let context = CallContext::default();
+        assert_eq!(context.run(async { Ok(7) }).await.unwrap(), 7);
+        let failed = context.run(async { Err::<(), _>(Error::new(ErrorKind::Auth, "no key")) });
+        assert_eq!(failed.await.unwrap_err().kind(), ErrorKind::Auth);
     }
 }

@@ -107,12 +107,7 @@ impl<P: Provider> Limited<P> {
     fn saturated(&self, saturated: &Saturated, refusal: Option<&Error>) -> Error {
         let kind = ErrorKind::RateLimited { retry_after: Some(saturated.retry_after) };
         let why = refusal.map_or(String::new(), |refusal| format!(": {refusal}"));
-        let message = format!(
-            "{} accepts no further calls for {:.0} s{why}",
-            self.inner.scope(),
-            saturated.retry_after.as_secs_f64().ceil()
-        );
-        Error::new(kind, message)
+        Error::new(kind, format!("{}: {saturated}{why}", self.inner.scope()))
     }
 }
 

@@ -24,6 +24,12 @@ use crate::structured::{SchemaRetryPolicy, Structured};
 ///
 /// Implement the trait for a vendor, a local engine, or a wrapper around another provider. To make calls, use the methods of
 /// [`ProviderExt`]; to implement it with blocking code, use [`SyncProvider`](crate::SyncProvider).
+///
+/// Every method that waits ends with its call: with `Cancelled` once [`CallContext::cancel`] is cancelled, and with `Timeout` in
+/// the phase `Total` once [`CallContext::deadline`] has passed. The providers of antiphon-providers and [`BlockingProvider`]
+/// observe both; an implementation gets the same by [`CallContext::run`].
+///
+/// [`BlockingProvider`]: crate::BlockingProvider
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Returns the scope of the calls: the vendor, the address and the account whose rate limits and credit they use.
@@ -32,7 +38,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Begins an answer. The future resolves when the first text, or an error, has arrived.
     ///
     /// # Errors
-    /// The error of the call. No text has reached the caller, so a wrapper may retry.
+    /// The error of the call; `Cancelled` or `Timeout` if the call's cancellation or deadline comes first. No text has reached
+    /// the caller, so a wrapper may retry. The returned stream ends with the same errors, and the partial answer.
     ///
     /// # Cancel safety
     /// Dropping the future, or the returned stream, closes the connection. The provider may already have worked on the answer
@@ -42,7 +49,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Returns the models that the provider offers.
     ///
     /// # Errors
-    /// The error of the request for the list.
+    /// The error of the request for the list; `Cancelled` or `Timeout` if the call's cancellation or deadline comes first.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
@@ -52,13 +59,15 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// reported.
     ///
     /// # Errors
-    /// The error of the request, if the provider does not respond.
+    /// The error of the request, if the provider does not respond; `Cancelled` or `Timeout` if the call's cancellation or
+    /// deadline comes first.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
     async fn health(&self, context: &CallContext) -> Result<Health, Error>;
 
-    /// Returns the known capabilities of a model. An unknown capability is `None`, not an error.
+    /// Returns the known capabilities of a model. An unknown capability is `None`, not an error; so is one that was not known
+    /// when the call's cancellation or deadline came.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
@@ -113,7 +122,8 @@ pub trait Embedder: fmt::Debug + Send + Sync + 'static {
     /// implementation splits a longer list into several calls.
     ///
     /// # Errors
-    /// The error of a call. An implementation returns either all vectors or an error.
+    /// The error of a call; `Cancelled` or `Timeout` if the call's cancellation or deadline comes first. An implementation
+    /// returns either all vectors or an error.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; vectors that have arrived are lost.

@@ -33,6 +33,9 @@ mod anthropic;
 mod chat;
 pub mod checkup;
 mod compatible;
+#[cfg(test)]
+#[cfg(all(feature = "_fuzz", feature = "compatible"))]
+mod ended_calls_tests;
 #[cfg(feature = "_http")]
 mod exchange;
 #[cfg(feature = "_fuzz")]

@@ -40,6 +40,7 @@ mod hints;
 mod pauses;
 mod rate_limiter;
 mod retry;
+mod rounded;
 #[cfg(feature = "tower")]
 pub mod tower;
 

@@ -145,12 +145,42 @@ impl RetryPolicy {
 
     /// Calls `op` until it succeeds, `classify` returns [`Verdict::Stop`], or the retries are used up.
     ///
-    /// `classify` decides for each error whether another attempt is made. Both closures may change what they hold (`FnMut`), as
-    /// long as the future of `op` borrows nothing of it. Before the returned future is awaited, more limits
+    /// `classify` decides for each error whether another attempt is made. Before the returned future is awaited, more limits
     /// can be set: a [`deadline`](Retry::deadline), a [`budget`](Retry::budget), and a [`log`](Retry::log) of the failed
     /// attempts. If the first attempt succeeds, the retry allocates nothing and reads no clock.
     ///
-    /// Where an attempt is more than a closure, use [`pauses`](RetryPolicy::pauses).
+    /// # Operations that need `&mut`
+    /// Both closures may change what they hold (`FnMut`), but the future of `op` must borrow nothing of it: `async |_|
+    /// connection.query().await` does not compile for a method that takes `&mut self`. Share the value through a mutex, which is
+    /// never contended, or make the attempts in a loop with [`pauses`](RetryPolicy::pauses):
+    ///
+    /// ```
+    /// # use antiphon_resilience::{RetryPolicy, Verdict};
+    /// # struct Connection(u32);
+    /// # impl Connection {
+    /// #     async fn query(&mut self) -> Result<u32, &'static str> {
+    /// #         self.0 += 1;
+    /// #         if self.0 % 3 == 0 { Ok(self.0) } else { Err("busy") }
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), &'static str> {
+    /// # let (policy, connection) = (RetryPolicy::default(), Connection(0));
+    /// let connection = tokio::sync::Mutex::new(connection);
+    /// let query = |_| async { connection.lock().await.query().await };
+    /// assert_eq!(policy.run(|_| Verdict::Retry, query).await, Ok(3));
+    ///
+    /// let (mut connection, mut pauses) = (connection.into_inner(), policy.pauses());
+    /// let answer = loop {
+    ///     match connection.query().await {
+    ///         Ok(answer) => break answer,
+    ///         Err(err) => tokio::time::sleep(pauses.after(Verdict::Retry).ok_or(err)?).await,
+    ///     }
+    /// };
+    /// assert_eq!(answer, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run<T, E, C, Op, Fut>(&self, classify: C, op: Op) -> Retry<'_, C, Op, Fut, E>
     where
         C: FnMut(&E) -> Verdict,

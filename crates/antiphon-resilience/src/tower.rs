@@ -43,6 +43,41 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # In axum
+//!
+//! An axum router accepts only services that cannot fail (`Infallible`). [`BreakerLayer`] and [`AdaptiveLimitLayer`] can: put
+//! axum's `HandleErrorLayer` outside of them, which turns their error into a response. [`RateLimitLayer`] needs none around a
+//! handler. A limiter or a breaker is shared by all requests through its clones, since axum clones the service for each.
+//!
+//! ```text
+//! use antiphon_resilience::tower::{BoxError, BreakerLayer, RateLimitLayer};
+//! use antiphon_resilience::{CircuitBreaker, CircuitOpen, Cost, RateLimiter};
+//! use axum::error_handling::HandleErrorLayer;
+//! use axum::extract::Request;
+//! use axum::http::{StatusCode, header::RETRY_AFTER};
+//! use axum::response::{IntoResponse, Response};
+//!
+//! async fn refused(err: BoxError) -> Response {
+//!     match err.downcast_ref::<CircuitOpen>() {
+//!         Some(open) => {
+//!             let seconds = open.retry_after.unwrap_or_default().as_secs() + 1;
+//!             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, seconds.to_string())]).into_response()
+//!         }
+//!         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+//!     }
+//! }
+//!
+//! let is_failure = |answer: &Result<Response, _>| answer.as_ref().is_ok_and(|answer| answer.status().is_server_error());
+//! let router = axum::Router::new().route("/report", axum::routing::get(report)).layer(
+//!     tower::ServiceBuilder::new()
+//!         .layer(HandleErrorLayer::new(refused)) // outside of the layers that can fail
+//!         .layer(RateLimitLayer::new(RateLimiter::simple(8, Duration::ZERO), |_: &Request| Cost::request()))
+//!         .layer(BreakerLayer::new(CircuitBreaker::simple(5, Duration::from_secs(60)), is_failure)),
+//! );
+//! ```
+//!
+//! A [`RetryLayer`] needs requests that are `Clone`, which those of axum are not: retry on the side of the client.
 
 mod adaptive_limit;
 mod admission;

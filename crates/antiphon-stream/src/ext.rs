@@ -9,8 +9,8 @@ use crate::{Batch, BatchWithin, FilterAsync, MapAsync, MapAsyncUnordered, Window
 /// All adaptors apply backpressure: they read an item from the source only when they have room for it. A `limit`, `size` or
 /// `step` of 0 counts as 1.
 ///
-/// Name and methods differ from those of the `StreamExt` and `TryStreamExt` of futures and tokio-stream, so that all of them can
-/// be imported together: `use antiphon_stream::BackpressureExt;`.
+/// Name and methods differ from those of the `StreamExt` and `TryStreamExt` of futures and tokio-stream, so that it can be imported
+/// beside them: `use antiphon_stream::BackpressureExt;`. The two `StreamExt` share methods with each other: import one of them.
 ///
 /// # Progress
 /// The adaptors spawn no tasks: as all futures, the calls in flight make progress only while they are polled, and that is while

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_fs::Writer;
-use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
+use antiphon_resilience::{RetryPolicy, Verdict};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
@@ -146,10 +146,8 @@ impl Download {
         let (part, endpoint) = (Part::of(&self.path), self.request.origin());
         self.check_target(&endpoint).await?;
         let options = &self.client.inner.options;
-        if let (None, Some(timeout)) = (self.request.deadline.instant(), options.timeout) {
-            // One deadline for all attempts.
-            self.request.deadline = Deadline::after(timeout);
-        }
+        // One deadline for all attempts.
+        self.request.limit_by(options.timeout);
         let mut progress = self.existing(&part, &endpoint).await?;
         let resumed_from = progress.done;
         self.fetch_all(&part, &mut progress, &endpoint).await?;

@@ -4,6 +4,7 @@
 
 mod guards;
 mod http2;
+mod hung;
 mod raw;
 mod retries;
 mod reused;

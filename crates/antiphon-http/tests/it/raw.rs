@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// A server that is stopped when it is dropped.
 pub(crate) struct Raw {
@@ -78,4 +80,30 @@ pub(crate) fn reset(stream: &TcpStream) {
 /// Waits for ever.
 pub(crate) async fn stall() {
     std::future::pending().await
+}
+
+/// A host that opens no connection: the queue of its listener is full, and no one accepts.
+pub(crate) struct Hung {
+    port: u16,
+    _listener: TcpListener,
+    _queued: Vec<TcpStream>,
+}
+
+impl Hung {
+    /// Starts a host, and opens connections to it until one is not opened any more.
+    pub(crate) async fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+            queued.push(stream.unwrap());
+        }
+        Self { port: address.port(), _listener: listener, _queued: queued }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
 }

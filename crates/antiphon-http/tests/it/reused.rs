@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_http::{Client, ErrorKind, Request, RequestPhase, RetryPolicy};
+use antiphon_http::{Client, Error, ErrorKind, Request, RequestPhase, Response, RetryPolicy};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -23,6 +23,8 @@ enum End {
     Crossing,
     /// As `Crossing`, but only the server's half is closed: the end of the stream.
     CrossingHalf,
+    /// The server reads the second request, too, and closes the connection without a response: it died of the request.
+    AfterReadingAgain,
     /// The server reads the first request and closes the connection.
     AfterReading,
 }
@@ -41,8 +43,9 @@ async fn server(ends: &'static [End]) -> (Raw, Arc<AtomicUsize>) {
 
 async fn connection(mut stream: TcpStream, end: End, read: Arc<AtomicUsize>) {
     while !read_head(&mut stream).await.is_empty() {
-        read.fetch_add(1, Ordering::Relaxed);
-        if end == End::AfterReading || stream.write_all(OK).await.is_err() || end == End::AtOnce {
+        let earlier = read.fetch_add(1, Ordering::Relaxed);
+        let dies = end == End::AfterReading || (end == End::AfterReadingAgain && earlier > 0);
+        if dies || stream.write_all(OK).await.is_err() || end == End::AtOnce {
             return;
         }
         if matches!(end, End::Crossing | End::CrossingHalf) {
@@ -56,7 +59,7 @@ async fn connection(mut stream: TcpStream, end: End, read: Arc<AtomicUsize>) {
     }
 }
 
-/// The time for which a connection is idle before a request that is not idempotent is sent again.
+/// A time for which a connection is idle that no other request was on it.
 const IDLE: Duration = Duration::from_millis(1_050);
 
 /// Sends two requests without a body, with a pause between them.
@@ -65,22 +68,26 @@ async fn twice(
     server: &Raw,
     request: fn(&str) -> Request,
     idle: Duration,
-) -> antiphon_http::Response {
+) -> Result<Response, Error> {
     let first = client.send(request(&server.url())).await.unwrap();
     assert_eq!(first.text().await.unwrap(), "ok");
     tokio::time::sleep(idle).await;
-    client.send(request(&server.url())).await.unwrap()
+    client.send(request(&server.url())).await
+}
+
+/// Returns a request that is not idempotent, but for its key.
+fn post_with_key(url: &str) -> Request {
+    Request::post(url).idempotency_key("order-7")
 }
 
 #[tokio::test]
-async fn a_request_on_a_connection_that_was_closed_while_it_was_idle_is_sent_once_more_and_not_reported() {
+async fn an_idempotent_request_on_a_connection_that_was_closed_while_it_was_idle_is_sent_once_more() {
     for closed in
         [&[End::AtOnce, End::Answers], &[End::Crossing, End::Answers], &[End::CrossingHalf, End::Answers]]
     {
-        for (request, idle) in [(Request::get as fn(&str) -> Request, Duration::ZERO), (Request::post, IDLE)]
-        {
+        for request in [Request::get as fn(&str) -> Request, post_with_key] {
             let (server, read) = server(closed).await;
-            let answer = twice(&Client::default(), &server, request, idle).await;
+            let answer = twice(&Client::default(), &server, request, Duration::ZERO).await.unwrap();
             assert_eq!((answer.status(), answer.attempts()), (200, 1), "{closed:?}");
             assert_eq!(answer.text().await.unwrap(), "ok");
             assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2), "{closed:?}");
@@ -89,10 +96,29 @@ async fn a_request_on_a_connection_that_was_closed_while_it_was_idle_is_sent_onc
 }
 
 #[tokio::test]
+async fn a_post_of_which_nothing_was_written_is_sent_on_another_connection() {
+    let (server, read) = server(&[End::AtOnce, End::Answers]).await;
+    let answer = twice(&Client::default(), &server, Request::post, IDLE).await.unwrap();
+    assert_eq!((answer.status(), answer.attempts()), (200, 1));
+    assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2));
+}
+
+#[tokio::test]
+async fn a_post_that_was_written_is_not_sent_again_however_long_its_connection_was_idle() {
+    for (end, requests) in [(&[End::AfterReadingAgain, End::Answers], 2), (&[End::Crossing, End::Answers], 1)]
+    {
+        let (server, read) = server(end).await;
+        let err = twice(&Client::default(), &server, Request::post, IDLE).await.unwrap_err();
+        assert_eq!((err.kind(), err.phase()), (ErrorKind::Interrupted, RequestPhase::FirstByte), "{end:?}");
+        assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (1, requests), "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn with_a_retry_policy_the_second_try_is_no_attempt_either() {
     let (server, read) = server(&[End::Crossing, End::Answers]).await;
     let client = Client::builder().retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO)).build();
-    assert_eq!(twice(&client, &server, Request::get, Duration::ZERO).await.attempts(), 1);
+    assert_eq!(twice(&client, &server, Request::get, Duration::ZERO).await.unwrap().attempts(), 1);
     assert_eq!(read.load(Ordering::Relaxed), 2);
 }
 
@@ -118,8 +144,7 @@ async fn the_request_is_sent_only_once_more() {
     let (server, read) = server(&[End::Crossing, End::AfterReading]).await;
     let client = Client::default();
     client.get(&server.url()).await.unwrap().text().await.unwrap();
-    tokio::time::sleep(IDLE).await;
-    let err = client.post(&server.url(), "x").await.unwrap_err();
+    let err = client.put(&server.url(), "x").await.unwrap_err();
     assert_eq!((err.kind(), err.attempts()), (ErrorKind::Interrupted, 1));
     assert_eq!((server.connections(), read.load(Ordering::Relaxed)), (2, 2));
 }

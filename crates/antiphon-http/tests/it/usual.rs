@@ -79,7 +79,7 @@ async fn every_method_returns_any_status_and_error_for_status_checks_it() {
         let answer = answer.unwrap();
         let err = answer.error_for_status_ref().unwrap_err();
         assert_eq!((err.kind(), err.status()), (ErrorKind::Status { status: 404 }, Some(404)));
-        assert_eq!((err.phase(), err.index()), (RequestPhase::NextByte, None));
+        assert_eq!((err.phase(), err.index()), (RequestPhase::FirstByte, None), "the body was not read");
         assert_eq!((err.attempts(), err.request_id()), (1, Some("r-9")));
         assert_eq!(err.retry_after(), Some(Duration::from_secs(7)));
         assert!(err.host().starts_with("127.0.0.1:"));

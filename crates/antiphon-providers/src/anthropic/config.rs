@@ -122,14 +122,14 @@ impl Anthropic {
     /// Fetches the list of models, page by page.
     ///
     /// The page after the model `m` is `&after_id=m`, as long as `has_more` is true.
-    async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+    async fn list(&self, context: &CallContext) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let models = wire::models(page)?;
             let last = models.last().filter(|_| page["has_more"] == true);
             let next = last.map(|model| ("after_id", model.id.clone()));
             Some(Page { models, next })
         };
-        self.link.models("/models?limit=1000", page).await
+        self.link.models("/models?limit=1000", context, page).await
     }
 }
 
@@ -153,7 +153,7 @@ impl Provider for Anthropic {
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, wire::expressible_mode(prompt, mode));
-            async move { self.link.post("/messages", &body).await }
+            async move { self.link.post("/messages", &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, wire::expressible_mode(prompt, mode), &dialect());
@@ -162,12 +162,12 @@ impl Provider for Anthropic {
             .await
     }
 
-    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
-        Ok(self.list().await?.0)
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(self.list(context).await?.0)
     }
 
-    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        Link::health_by(self.list()).await
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        Link::health_by(self.list(context)).await
     }
 
     /// Returns the limits in this crate's table.

@@ -58,8 +58,9 @@ impl Chat {
     }
 
     /// Fetches the list of models, which this format has in one page.
-    pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
-        self.link.models("/models", |answer| Some(Page { models: wire::models(answer)?, next: None })).await
+    pub(crate) async fn list(&self, context: &CallContext) -> Result<(Vec<Model>, &'static str), Error> {
+        let page = |answer: &Value| Some(Page { models: wire::models(answer)?, next: None });
+        self.link.models("/models", context, page).await
     }
 }
 
@@ -81,20 +82,21 @@ impl Provider for Chat {
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, &self.quirks, mode);
-            async move { self.link.post("/chat/completions", &body).await }
+            async move { self.link.post("/chat/completions", &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &self.quirks.dialect);
         self.link.streaming(response, ChatDecoder, CallRequest { prompt, weakened, began, context }).await
     }
 
-    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
-        let list = || async { Ok(self.list().await?.0) };
-        self.models.get_or_try_init(list).await.cloned()
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        let list = || async { Ok(self.list(context).await?.0) };
+        // Another call may fetch the list, under limits of its own.
+        context.run(Box::pin(self.models.get_or_try_init(list))).await.cloned()
     }
 
-    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        Link::health_by(self.list()).await
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        Link::health_by(self.list(context)).await
     }
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
@@ -113,12 +115,12 @@ const MAX_TEXTS: usize = 2_048;
 impl Embedder for Chat {
     /// Sends the texts in calls of up to 2,048, one after the other, and adds up the tokens that they report. The sum is
     /// unknown if one of the calls reports none.
-    async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
         let mut all = Embeddings::default().usage(Usage::NOTHING);
         for texts in texts.chunks(MAX_TEXTS) {
             let body = json!({ "model": model, "input": texts, "encoding_format": "float" });
-            let response = self.link.post("/embeddings", &body).await?;
-            let answer = self.link.json(response).await?;
+            let response = self.link.post("/embeddings", &body, context).await?;
+            let answer = self.link.json(response, context).await?;
             all = wire::embeddings(&answer, texts.len(), all)?;
         }
         Ok(all)

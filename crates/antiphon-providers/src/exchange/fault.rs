@@ -106,9 +106,15 @@ pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
 
 /// Maps an error of the connection. Once the request may have left, its call counts as possibly billed.
 ///
-/// Failures before the request is complete (connection, TLS, no file descriptor, the wait for a connection) are
-/// not billed, nor is a call on a connection that the server closed while it was idle: the HTTP client sends it
-/// once more and reports only the outcome. A TLS error stays one, and is not retried. A wait for the response's head counts as the wait for the first token; a later one, as the wait
+/// | failure | billed |
+/// |---|---|
+/// | no connection, no TLS, no file descriptor, a time-out or a deadline before the connection was open | no: nothing was written |
+/// | the connection broke, in the phase `Connect` | no: it ended before a byte of the request was written |
+/// | the connection broke later, also one that the server may have closed while it was idle | possibly: the server may have read the request |
+/// | any other, after the connection was open | possibly |
+///
+/// A call is a `POST` without an idempotency key, which the HTTP client repeats only where nothing of it was written. A TLS error
+/// stays one, and is not retried. A wait for the response's head counts as the wait for the first token; a later one, as the wait
 /// for the next token.
 pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     let (kind, billed) = match err.kind() {
@@ -126,6 +132,7 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
             (ErrorKind::Timeout { phase: TimeoutPhase::FirstToken }, Billed::Maybe)
         }
         HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: TimeoutPhase::NextToken }, Billed::Maybe),
+        HttpKind::Interrupted => (ErrorKind::Unavailable, billed_after(err.phase())),
         HttpKind::InvalidResponse | HttpKind::TooLarge { .. } => (ErrorKind::InvalidResponse, Billed::Maybe),
         // After any other failure the server may have processed the request.
         _ => (ErrorKind::Unavailable, Billed::Maybe),

@@ -1,8 +1,9 @@
 //! The link to one server: it sends requests, reads lists and errors, and hands streamed answers to the reader.
 //!
 //! A request is sent once, with two exceptions, which are no attempts and cost nothing: this machine has no file
-//! descriptor left, so that nothing has left it; or the server had closed the connection while it was idle, and has
-//! acknowledged nothing (the HTTP client sends such a request once more). These clocks bound a request, each with its own error:
+//! descriptor left; or the server had closed the connection while it was idle, before a byte of the request was written
+//! (the HTTP client sends such a request once more). Each method takes the context of its call, whose deadline and
+//! cancellation end it. These clocks bound a request, too, each with its own error:
 //!
 //! | limit | default | ends with |
 //! |---|---|---|
@@ -31,7 +32,7 @@ use super::endpoint::Endpoint;
 use super::exhaustion::retry_exhausted;
 use super::fault::{Fault, cleaned, kind_of_status, of_http};
 use super::framing::{Framing, Pieces};
-use super::reader::{Facts, Reader, stalled};
+use super::reader::{Facts, Reader, cancelled, stalled};
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
 
 /// The time limit for the head of a list: no model has to run for it.
@@ -59,7 +60,7 @@ pub(crate) struct CallRequest<'p> {
     pub(crate) weakened: Vec<String>,
     /// The time at which the call began, before the request was built. Times in the answer count from it.
     pub(crate) began: Instant,
-    /// The options of the call, of which the reader observes `hurry`.
+    /// The options of the call, of which the reader observes `hurry` and `cancel`; the deadline is the request's.
     pub(crate) context: &'p CallContext,
 }
 
@@ -107,13 +108,19 @@ impl Link {
     /// # Cancel safety
     /// Dropping the future closes the connection. The server may have begun to work on the request, and may
     /// bill it.
-    pub(crate) async fn post(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<Response, Error> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+        context: &CallContext,
+    ) -> Result<Response, Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
-        let first = self.send(Request::post(&url).json(body)).await;
+        let first = self.send(Request::post(&url).json(body), context).await;
         match first {
             Err(err) if err.kind() == ErrorKind::Exhausted => {
-                let again = || self.send(Request::post(&url).json(body));
-                Box::pin(retry_exhausted(again, err, self.endpoint.token_timeout)).await
+                let again = || self.send(Request::post(&url).json(body), context);
+                let again = retry_exhausted(again, err, self.endpoint.token_timeout);
+                Box::pin(context.run(again)).await
             }
             first => first,
         }
@@ -121,18 +128,23 @@ impl Link {
 
     /// Sends a request once, with the key and the fixed headers, and returns a response with status 200.
     ///
+    /// The deadline is the HTTP client's, too: its error knows whether anything was sent, and it bounds the body.
+    ///
     /// # Errors
     /// The server's error for any other status, a redirect included; an error of the connection if no head
-    /// arrived.
+    /// arrived; `Cancelled` or `Timeout` with the call.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
-        let sent = self.client.send(self.endpoint.prepare(request)).await.map_err(|err| of_http(&err))?;
+    pub(crate) async fn send(&self, request: Request, context: &CallContext) -> Result<Response, Error> {
+        let request = self.endpoint.prepare(request).deadline(context.deadline);
+        // Boxed, so that the layers around it do not multiply its size.
+        let sending = Box::pin(async { self.client.send(request).await.map_err(|err| of_http(&err)) });
+        let sent = context.run(sending).await?;
         match sent.status() {
             200 => Ok(sent),
             // Boxed, so that the futures of successful calls stay small.
-            _ => Err(Box::pin(self.status_error(sent)).await),
+            _ => Err(Box::pin(self.status_error(sent, context)).await),
         }
     }
 
@@ -165,11 +177,15 @@ impl Link {
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
-    pub(crate) async fn get(&self, path: &str) -> Result<(Value, &'static str), Error> {
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        context: &CallContext,
+    ) -> Result<(Value, &'static str), Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
-        let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT)).await?;
+        let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT), context).await?;
         let version = response.version();
-        Ok((self.json(response).await?, version))
+        Ok((self.json(response, context).await?, version))
     }
 
     /// Fetches a list of models, page by page; `page` reads one. For a list with pages, `path` must already have a query.
@@ -185,11 +201,12 @@ impl Link {
     pub(crate) async fn models(
         &self,
         path: &str,
+        context: &CallContext,
         page: impl Fn(&Value) -> Option<Page>,
     ) -> Result<(Vec<Model>, &'static str), Error> {
         let (mut models, mut next) = (Vec::new(), String::new());
         loop {
-            let (answer, version) = self.get(&format!("{path}{next}")).await?;
+            let (answer, version) = self.get(&format!("{path}{next}"), context).await?;
             let Some(page) = page(&answer) else { return Err(self.not_a_list(path)) };
             models.extend(page.models);
             let following = page.next.map(|(name, value)| format!("&{name}={}", encoded(&value)));
@@ -228,13 +245,13 @@ impl Link {
     ///
     /// # Errors
     /// An error of the connection, the error in the body, or `InvalidResponse`, possibly billed, for a body
-    /// that is not JSON.
+    /// that is not JSON; `Cancelled` or `Timeout` with the call.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    pub(crate) async fn json(&self, response: Response) -> Result<Value, Error> {
+    pub(crate) async fn json(&self, response: Response, context: &CallContext) -> Result<Value, Error> {
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
-        let body = response.text().await.map_err(|err| of_http(&err))?;
+        let body = context.guard(Box::pin(response.text())).await?.map_err(|err| of_http(&err))?;
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
             return Err(self.malformed(&place, &kind, &body));
         };
@@ -285,6 +302,7 @@ impl Link {
             head: Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened),
             limits: self.time_limits(asked.prompt),
             hurry: asked.context.hurry.clone(),
+            cancel: asked.context.cancel.clone(),
             began: asked.began,
             sent: Instant::now() - response.since_sent(),
             first_byte,
@@ -369,11 +387,11 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    async fn status_error(&self, response: Response) -> Error {
+    async fn status_error(&self, response: Response, context: &CallContext) -> Error {
         let head = ErrorHead::of(&response);
-        // The body of an error is not waited for longer than an answer's first token.
-        let body = timeout(self.endpoint.token_timeout, response.text()).await;
-        let body = body.ok().and_then(Result::ok);
+        // The body of an error is not waited for longer than an answer's first token, nor after the end of the call.
+        let body = context.guard(timeout(self.endpoint.token_timeout, response.text())).await;
+        let body = body.ok().and_then(Result::ok).and_then(Result::ok);
         let fault = self.fault_under(&head, body.as_deref().unwrap_or_default());
         let ErrorHead { status, place, limits, request_id, .. } = head;
         info!("{place}: {status}");
@@ -438,8 +456,8 @@ impl ErrorHead {
 /// time out.
 ///
 /// # Errors
-/// `Timeout` in the phase `Call`, or `Cancelled` if the answer stalls while the caller is in a hurry; both are
-/// possibly billed.
+/// `Timeout` in the phase `Call`, or `Cancelled` if the call is cancelled, or if the answer stalls while the caller is in a hurry;
+/// all are possibly billed.
 async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, Error> {
     let longest = facts.limits.longest();
     tokio::select! {
@@ -449,6 +467,7 @@ async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Res
             let message = format!("{}: the answer did not end within {} s", facts.place, longest.as_secs_f32());
             Err(Error::new(ErrorKind::Timeout { phase: TimeoutPhase::Call }, message).with_billed(Billed::Maybe))
         }
+        () = facts.cancel.cancelled() => Err(cancelled(&facts.place)),
         () = hurried(&facts.hurry) => Err(stalled(&facts.place)),
     }
 }

@@ -15,7 +15,8 @@
 //! | the decoder's last piece | complete | `Truncated` |
 //! | the body ends | complete | `Truncated` |
 //! | the connection breaks | complete | `Unavailable` before the first text, then `Truncated` |
-//! | a time-out | complete | `Timeout`, or `Cancelled` in a hurry |
+//! | a time-out, or the deadline of the call | complete | `Timeout`, or `Cancelled` in a hurry |
+//! | the call is cancelled | complete | `Cancelled` |
 //! | an error in a piece | the error; `Unavailable` after the first text becomes `Truncated` | the same |
 //! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
@@ -67,6 +68,8 @@ pub(super) struct Reader<D> {
     timer: Pin<Box<Sleep>>,
     /// A future that resolves when the caller gets into a hurry; not polled any more after that.
     hurry: BoxFuture<'static, ()>,
+    /// A future that resolves when the caller cancels the call, which ends the reader.
+    cancel: BoxFuture<'static, ()>,
     /// The time at which the last delta was handed to the caller.
     yielded_at: Option<Instant>,
     /// The first delta, received before the stream was handed to its caller.
@@ -93,6 +96,8 @@ pub(super) struct Facts {
     pub(super) limits: TimeLimits,
     /// A token after whose cancellation the answer may not stall.
     pub(super) hurry: CancellationToken,
+    /// A token that ends the answer.
+    pub(super) cancel: CancellationToken,
     /// The time at which the call began, before its request was built.
     pub(super) began: Instant,
     /// The time at which the request was sent.
@@ -109,6 +114,7 @@ impl<D: Decode> Reader<D> {
         let watchdog = StreamWatchdog::new(facts.limits, facts.sent);
         let timer = Box::pin(sleep_until(watchdog.deadline()));
         let hurry = Box::pin(facts.hurry.clone().cancelled_owned());
+        let cancel = Box::pin(facts.cancel.clone().cancelled_owned());
         Box::new(Self {
             pieces,
             decode,
@@ -119,6 +125,7 @@ impl<D: Decode> Reader<D> {
             watchdog,
             timer,
             hurry,
+            cancel,
             yielded_at: None,
             first: None,
             unread: None,
@@ -183,6 +190,7 @@ impl<D: Decode> Reader<D> {
             return ControlFlow::Break(self.end());
         }
         ControlFlow::Break(match self.pieces.poll_next(cx) {
+            Poll::Pending if self.cancel.as_mut().poll(cx).is_ready() => self.cancelled(),
             Poll::Pending => match self.poll_timeout(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(late) => self.time_out(late),
@@ -241,6 +249,15 @@ impl<D: Decode> Reader<D> {
             }
             ready!(self.timer.as_mut().poll(cx));
         }
+    }
+
+    /// Ends an answer whose call is cancelled, unless it is already complete.
+    fn cancelled(&mut self) -> PolledDelta {
+        if self.answer.finish.is_some() {
+            return self.end();
+        }
+        let err = cancelled(&self.facts.place);
+        self.fail(err)
     }
 
     /// Ends an answer that took too long, unless it is already complete.
@@ -406,6 +423,11 @@ impl<D: Decode> Reader<D> {
             .head(head)
             .timing(timing)
     }
+}
+
+/// Creates the error of an answer whose caller has cancelled the call.
+pub(super) fn cancelled(place: &str) -> Error {
+    Error::new(ErrorKind::Cancelled, format!("{place}: the call was cancelled")).with_billed(Billed::Maybe)
 }
 
 /// Creates the error of an answer that stalls while its caller is in a hurry.

@@ -112,13 +112,13 @@ impl Gemini {
     /// Fetches the list of models, page by page.
     ///
     /// The last page has no `nextPageToken`, or an empty one.
-    async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+    async fn list(&self, context: &CallContext) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let token = page["nextPageToken"].as_str().filter(|token| !token.is_empty());
             let next = token.map(|token| ("pageToken", token.to_owned()));
             Some(Page { models: wire::models(page)?, next })
         };
-        self.link.models("/models?pageSize=1000", page).await
+        self.link.models("/models?pageSize=1000", context, page).await
     }
 }
 
@@ -143,7 +143,7 @@ impl Provider for Gemini {
         let path = format!("/{}:streamGenerateContent?alt=sse", wire::model_path(&prompt.model)?);
         let ask = |mode| {
             let (body, path) = (wire::request(prompt, mode), &path);
-            async move { self.link.post(path, &body).await }
+            async move { self.link.post(path, &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &dialect());
@@ -152,12 +152,12 @@ impl Provider for Gemini {
             .await
     }
 
-    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
-        Ok(self.list().await?.0)
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(self.list(context).await?.0)
     }
 
-    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        Link::health_by(self.list()).await
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        Link::health_by(self.list(context)).await
     }
 
     /// Returns the limits in this crate's table.
@@ -173,7 +173,7 @@ const MAX_TEXTS: usize = 100;
 impl Embedder for Gemini {
     /// Sends the texts in calls of up to 100, one after the other. The API reports no token counts for
     /// embeddings.
-    async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
         let model = wire::model_path(model)?;
         let mut vectors = Vec::with_capacity(texts.len());
         for texts in texts.chunks(MAX_TEXTS) {
@@ -182,8 +182,8 @@ impl Embedder for Gemini {
                 .map(|text| json!({ "model": model, "content": { "parts": [{ "text": text }] } }))
                 .collect();
             let body = json!({ "requests": requests });
-            let response = self.link.post(&format!("/{model}:batchEmbedContents"), &body).await?;
-            let answer = self.link.json(response).await?;
+            let response = self.link.post(&format!("/{model}:batchEmbedContents"), &body, context).await?;
+            let answer = self.link.json(response, context).await?;
             vectors.extend(wire::vectors(&answer, texts.len())?);
         }
         Ok(Embeddings::new(vectors))

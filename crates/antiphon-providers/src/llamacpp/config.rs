@@ -133,7 +133,12 @@ impl LlamaCpp {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn props(&self) -> Result<Props, Error> {
-        let (props, _) = self.link.get("/props").await?;
+        self.props_within(&CallContext::default()).await
+    }
+
+    /// Fetches the properties within the limits of a call.
+    async fn props_within(&self, context: &CallContext) -> Result<Props, Error> {
+        let (props, _) = self.link.get("/props", context).await?;
         wire::props(&props).ok_or_else(|| {
             let base_url = &self.link.endpoint.base_url;
             Error::new(
@@ -151,7 +156,7 @@ impl LlamaCpp {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn slots(&self) -> Result<Vec<Slot>, Error> {
-        let (slots, _) = self.link.get("/slots").await?;
+        let (slots, _) = self.link.get("/slots", &CallContext::default()).await?;
         let slot = |slot: &Value| {
             let is_busy = slot["is_processing"].as_bool()?;
             Some(Slot { id: slot["id"].as_u64()?, is_busy })
@@ -163,9 +168,15 @@ impl LlamaCpp {
     ///
     /// # Errors
     /// `InvalidResponse` for a server that returns no prompt; any error of the request.
-    async fn templated(&self, prompt: &Prompt, mode: StructuredMode) -> Result<String, Error> {
-        let response = self.link.post("/apply-template", &wire::messages(prompt, mode)).await?;
-        let answer = self.link.json(response).await?;
+    async fn templated(
+        &self,
+        prompt: &Prompt,
+        mode: StructuredMode,
+        context: &CallContext,
+    ) -> Result<String, Error> {
+        let messages = wire::messages(prompt, mode);
+        let response = self.link.post("/apply-template", &messages, context).await?;
+        let answer = self.link.json(response, context).await?;
         let text = answer["prompt"].as_str().map(str::to_owned);
         text.ok_or_else(|| {
             let message = "/apply-template returned no prompt; update the server if it is older than 2025";
@@ -202,8 +213,8 @@ impl Provider for LlamaCpp {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| async move {
-            let text = self.templated(prompt, mode).await?;
-            self.link.post("/completion", &wire::completion(prompt, &text, mode)).await
+            let text = self.templated(prompt, mode, context).await?;
+            self.link.post("/completion", &wire::completion(prompt, &text, mode), context).await
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &grammar_dialect());
@@ -214,13 +225,14 @@ impl Provider for LlamaCpp {
         self.chat.models(context).await
     }
 
-    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
         let began = Instant::now();
         let url = format!("{}/health", self.link.endpoint.base_url);
-        let response = self.link.send(Request::get(&url).first_byte_timeout(Duration::from_secs(5))).await?;
+        let request = Request::get(&url).first_byte_timeout(Duration::from_secs(5));
+        let response = self.link.send(request, context).await?;
         let (latency, version) = (began.elapsed(), response.version());
-        let props = self.props().await?;
-        let (models, _) = self.chat.list().await?;
+        let props = self.props_within(context).await?;
+        let (models, _) = self.chat.list(context).await?;
         Ok(Health::new(latency)
             .http_version(version)
             .version(props.build)
@@ -228,8 +240,8 @@ impl Provider for LlamaCpp {
             .parallel(Some(props.slots)))
     }
 
-    async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
-        match self.props().await {
+    async fn capabilities(&self, _: &str, context: &CallContext) -> Capabilities {
+        match self.props_within(context).await {
             Ok(props) => {
                 Capabilities::default().context_window(props.context_window).parallel(Some(props.slots))
             }

@@ -135,7 +135,12 @@ impl Ollama {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn loaded(&self) -> Result<Vec<LoadedModel>, Error> {
-        let (answer, _) = self.link.get("/api/ps").await?;
+        self.loaded_within(&CallContext::default()).await
+    }
+
+    /// Lists the models in memory within the limits of a call.
+    async fn loaded_within(&self, context: &CallContext) -> Result<Vec<LoadedModel>, Error> {
+        let (answer, _) = self.link.get("/api/ps", context).await?;
         let loaded = |entry: &Value| {
             Some(LoadedModel {
                 model: entry["model"].as_str().or(entry["name"].as_str())?.to_owned(),
@@ -159,7 +164,8 @@ impl Ollama {
         model: &str,
         mut on_progress: impl FnMut(PullProgress) + Send,
     ) -> Result<(), Error> {
-        let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
+        let response =
+            self.link.post("/api/pull", &json!({ "model": model }), &CallContext::default()).await?;
         let place = response.endpoint();
         let mut lines = response.lines();
         let failed = |kind, why: &str| {
@@ -188,22 +194,22 @@ impl Ollama {
     }
 
     /// Returns the context window with which the server holds a model in memory, if it does.
-    async fn loaded_context(&self, model: &str) -> Option<u64> {
-        let loaded = self.loaded().await.unwrap_or_default();
+    async fn loaded_context(&self, model: &str, context: &CallContext) -> Option<u64> {
+        let loaded = self.loaded_within(context).await.unwrap_or_default();
         let latest = format!("{model}:latest");
         loaded.into_iter().find(|loaded| loaded.model == model || loaded.model == latest)?.context_window
     }
 
     /// Returns the context window with which a model was trained, if the server reports it (`/api/show`).
-    async fn trained_context(&self, model: &str) -> Option<u64> {
-        let response = self.link.post("/api/show", &json!({ "model": model })).await.ok()?;
-        wire::trained_context(&self.link.json(response).await.ok()?)
+    async fn trained_context(&self, model: &str, context: &CallContext) -> Option<u64> {
+        let response = self.link.post("/api/show", &json!({ "model": model }), context).await.ok()?;
+        wire::trained_context(&self.link.json(response, context).await.ok()?)
     }
 
     /// Fetches the list of installed models, which has one page.
-    async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+    async fn list(&self, context: &CallContext) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |answer: &Value| Some(Page { models: wire::models(answer)?, next: None });
-        self.link.models("/api/tags", page).await
+        self.link.models("/api/tags", context, page).await
     }
 }
 
@@ -252,30 +258,30 @@ impl Provider for Ollama {
         };
         let ask = |mode| {
             let body = wire::request(prompt, self.route, self.context, mode);
-            async move { self.link.post(path, &body).await }
+            async move { self.link.post(path, &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &grammar_dialect());
         self.link.streaming(response, OllamaDecoder, CallRequest { prompt, weakened, began, context }).await
     }
 
-    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
-        Ok(self.list().await?.0)
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(self.list(context).await?.0)
     }
 
-    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        let (answer, _) = self.link.get("/api/version").await?;
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        let (answer, _) = self.link.get("/api/version", context).await?;
         let number = answer["version"].as_str().map(str::to_owned);
-        Ok(Link::health_by(self.list()).await?.version(number))
+        Ok(Link::health_by(self.list(context)).await?.version(number))
     }
 
     /// Returns the context window of a loaded model; else the one that is set, up to that of the model.
-    async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
-        let loaded = self.loaded_context(model).await.filter(|_| self.context.is_none());
+    async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
+        let loaded = self.loaded_context(model, context).await.filter(|_| self.context.is_none());
         if loaded.is_some() {
             return Capabilities::default().context_window(loaded);
         }
-        let window = match (self.context, self.trained_context(model).await) {
+        let window = match (self.context, self.trained_context(model, context).await) {
             (Some(context), Some(most)) => Some(context.min(most)),
             (context, _) => context,
         };
@@ -286,11 +292,11 @@ impl Provider for Ollama {
 #[async_trait]
 impl Embedder for Ollama {
     /// Sends all texts in one call.
-    async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
         // A text that is too long is an error, and not truncated silently.
         let body = json!({ "model": model, "input": texts, "truncate": false });
-        let response = self.link.post("/api/embed", &body).await?;
-        let answer = self.link.json(response).await?;
+        let response = self.link.post("/api/embed", &body, context).await?;
+        let answer = self.link.json(response, context).await?;
         let vectors = wire::vectors(&answer, texts.len())?;
         Ok(Embeddings::new(vectors).usage(Usage::new(answer["prompt_eval_count"].as_u64(), Some(0))))
     }

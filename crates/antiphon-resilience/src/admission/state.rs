@@ -21,6 +21,7 @@ use super::delivery_rate::{DeliveryRate, Refusal};
 use super::registry::AdaptivePolicy;
 use crate::cost::Cost;
 use crate::hints::LimitHints;
+use crate::rounded::RoundedUp;
 
 /// The error of a limiter whose server accepts no calls for longer than the caller may wait (backpressure).
 ///
@@ -34,7 +35,7 @@ pub struct Saturated {
 
 impl fmt::Display for Saturated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server takes no more calls for {} s", self.retry_after.as_secs_f64().ceil())
+        write!(f, "the server takes no more calls for {}", RoundedUp(self.retry_after))
     }
 }
 

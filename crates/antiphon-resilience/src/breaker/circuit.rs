@@ -10,6 +10,7 @@ use super::events::{BreakerEvents, Observers};
 use super::machine::{BreakerMachine, BreakerState, BreakerStatus, BreakerTicket, CallResult};
 use super::policy::{BreakerPolicy, BreakerWindow};
 use crate::deadline::now;
+use crate::rounded::RoundedUp;
 
 /// A circuit breaker: rejects calls to a service that fails, and probes from time to time whether it has recovered.
 ///
@@ -189,7 +190,9 @@ impl CircuitBreaker {
         TripsOn { breaker: self, is_failure }
     }
 
-    /// Returns a snapshot of the state and the counts.
+    /// Returns a snapshot of the state and the counts. A breaker changes its state only with a call: once the time of an open or
+    /// [forced open](Self::force_open_for) breaker is over, it is reported as that, with a `next_trial_in` of zero, until the next
+    /// call makes it half-open.
     #[must_use]
     pub fn status(&self) -> BreakerStatus {
         self.lock().machine.status(now())
@@ -231,6 +234,8 @@ impl CircuitBreaker {
     /// breaker.force_open_for(hour);
     /// assert_eq!(breaker.permit().unwrap_err().retry_after, Some(hour));
     /// tokio::time::sleep(hour).await;
+    /// let status = breaker.status(); // no call has asked yet
+    /// assert_eq!((status.state, status.next_trial_in), (BreakerState::ForcedOpen, Some(Duration::ZERO)));
     /// breaker.permit()?.success(); // the trial
     /// assert_eq!(breaker.status().state, BreakerState::Closed);
     /// # Ok(())
@@ -370,8 +375,8 @@ impl fmt::Display for CircuitOpen {
             BreakerState::ForcedOpen => "its circuit breaker was forced open",
             _ => "too many calls failed",
         };
-        match self.retry_after.map(|wait| wait.as_secs_f64().ceil()) {
-            Some(wait) => write!(f, "{name} is not called for another {wait:.0} s: {why}"),
+        match self.retry_after.map(RoundedUp) {
+            Some(wait) => write!(f, "{name} is not called for another {wait}: {why}"),
             None if self.state == BreakerState::ForcedOpen => {
                 write!(f, "{name} is not called until its circuit breaker is reset: it was forced open")
             }

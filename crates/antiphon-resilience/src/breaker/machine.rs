@@ -55,7 +55,8 @@ pub struct BreakerStatus {
     /// Number of calls rejected since the breaker was created.
     pub rejected: u64,
     /// Time until the next trial while the breaker is open, by itself or [forced for a
-    /// time](crate::CircuitBreaker::force_open_for); `None` in the other states, and while it is forced open without an end.
+    /// time](crate::CircuitBreaker::force_open_for); zero once the next call is a trial. `None` in the other states, and while it
+    /// is forced open without an end.
     pub next_trial_in: Option<Duration>,
     /// Whether a [metrics-only](crate::CircuitBreaker::metrics_only) breaker would open if it were closed, by the results in
     /// its window; `false` in the other states.

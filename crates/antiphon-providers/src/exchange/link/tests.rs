@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_llm::{Billed, Error, ErrorKind, Verdict};
+use antiphon_llm::{Billed, CallContext, Deadline, Error, ErrorKind, TimeoutPhase, Verdict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Link;
 use crate::exchange::Endpoint;
@@ -18,8 +19,12 @@ enum End {
     Answers,
     /// The second request arrives at a server that closes the connection without reading it.
     ClosedWhileIdle,
+    /// The server closes the connection after its first answer, at once.
+    ClosedAtOnce,
     /// The first request is read, and the connection is closed.
     AfterReading,
+    /// The request is read and never answered.
+    Silent,
     /// The server answers in the clear, whatever it receives.
     InTheClear,
 }
@@ -49,15 +54,23 @@ impl Server {
     }
 
     fn link(&self) -> Link {
-        Link::new(Endpoint::new("test", &self.url, Duration::from_secs(60), |_, _, _| None))
+        Link::new(endpoint(&self.url))
     }
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::new("test", url, Duration::from_secs(60), |_, _, _| None)
 }
 
 async fn serve(mut stream: TcpStream, end: End) {
     let mut buffer = [0; 4_096];
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) && end != End::AfterReading {
+        if end == End::Silent {
+            continue;
+        }
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        if stream.write_all(answer).await.is_err() || end == End::InTheClear {
+        let closes = matches!(end, End::InTheClear | End::ClosedAtOnce);
+        if stream.write_all(answer).await.is_err() || closes {
             return;
         }
         if end == End::ClosedWhileIdle {
@@ -68,19 +81,52 @@ async fn serve(mut stream: TcpStream, end: End) {
 }
 
 async fn post(link: &Link) -> Result<Value, Error> {
-    let response = link.post("/x", &json!({})).await?;
-    link.json(response).await
+    let context = CallContext::default();
+    let response = link.post("/x", &json!({}), &context).await?;
+    link.json(response, &context).await
 }
 
 #[tokio::test]
-async fn a_call_on_a_connection_that_was_closed_while_it_was_idle_succeeds() {
+async fn a_call_on_an_idle_connection_whose_end_is_known_succeeds_on_another_one() {
+    let server = Server::start(&[End::ClosedAtOnce, End::Answers]).await;
+    let link = server.link();
+    for _ in 0..2 {
+        assert_eq!(post(&link).await.unwrap(), json!({}));
+        // The end of the connection arrives.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_was_written_on_a_connection_that_was_idle_is_possibly_billed_and_not_sent_again() {
     let server = Server::start(&[End::ClosedWhileIdle, End::Answers]).await;
     let link = server.link();
     assert_eq!(post(&link).await.unwrap(), json!({}));
-    // A POST is sent again only on a connection that was idle for a second.
     tokio::time::sleep(Duration::from_millis(1_050)).await;
-    assert_eq!(post(&link).await.unwrap(), json!({}));
-    assert_eq!(server.connections.load(Ordering::Relaxed), 2);
+    let err = post(&link).await.unwrap_err();
+    assert_eq!((err.kind(), err.billed(), err.attempts()), (ErrorKind::Unavailable, Billed::Maybe, 1));
+    assert_eq!(server.connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_deadline_before_the_connection_is_open_costs_nothing_and_one_after_it_may() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Its queue is filled, and no one accepts.
+    let listener = socket.listen(1).unwrap();
+    let (address, mut queued) = (listener.local_addr().unwrap(), Vec::new());
+    while let Ok(stream) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        queued.push(stream.unwrap());
+    }
+    let hung = Link::new(endpoint(&format!("http://{address}")));
+    let silent = Server::start(&[End::Silent]).await;
+    for (link, billed) in [(hung, Billed::No), (silent.link(), Billed::Maybe)] {
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_millis(100)));
+        let err = link.post("/x", &json!({}), &context).await.unwrap_err();
+        let too_late = ErrorKind::Timeout { phase: TimeoutPhase::Total };
+        assert_eq!((err.kind(), err.billed()), (too_late, billed), "{err}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ fn facts() -> Facts {
         first_byte: Duration::ZERO,
         http_version: "HTTP/1.1",
         hurry: CancellationToken::new(),
+        cancel: CancellationToken::new(),
     }
 }
 
