@@ -11,21 +11,21 @@
 //! }] }
 //! ```
 //!
-//! Document ids such as `d1` are hints only: a quote that another document has is attributed to that one. Quotes and
+//! Document ids such as `d1` count: a quote that only another document has is misattributed, and not verified. Quotes and
 //! evidence have the words of the passage that was found, not the model's wording of them.
 
 use std::collections::BTreeMap;
 
-use antiphon_data::Document;
+use antiphon_data::{Document, SpeakerRole};
 use antiphon_engine::ErrorKind;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::recipe::index_of;
-use super::types::{Evidence, Persona, Quote, Unverified};
+use super::types::{Evidence, Persona, Quote, SourcePlace, Unverified};
 use crate::config::Grounding;
 use crate::error::Error;
-use crate::evidence::{self, Found, Missing, Wanted};
+use crate::evidence::{self, Found, Missing, Unfound, Wanted};
 
 /// An answer that fits the schema.
 #[derive(Deserialize)]
@@ -76,6 +76,21 @@ impl Claim {
 struct Cited {
     document: String,
     quote: String,
+}
+
+impl Cited {
+    /// Returns the index of the document; for an id that no document has, an index that no document has.
+    fn index(&self) -> usize {
+        index_of(&self.document).unwrap_or(usize::MAX)
+    }
+}
+
+/// Returns a passage that the grounding mode accepts: strict grounding does not accept words that may be a question.
+fn accepted(found: Found, grounding: Grounding) -> Result<Found, Unfound> {
+    if grounding == Grounding::Strict && found.role == SpeakerRole::Unclear {
+        return Err(Unfound { missing: Missing::UnclearSpeaker, place: Some(found) });
+    }
+    Ok(found)
 }
 
 impl Draft {
@@ -133,9 +148,10 @@ impl Answer {
             .personas
             .iter()
             .flat_map(Draft::citations)
-            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(index_of(&cited.document)))
+            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(Some(cited.index())))
             .collect();
-        let mut found = evidence::verify(&wanted, documents).into_iter();
+        let verified = evidence::verify(&wanted, documents).into_iter();
+        let mut found = verified.map(|found| found.and_then(|found| accepted(found, grounding)));
         let persona = |(index, draft): (usize, &Draft)| {
             let mut persona = with_citations(draft.persona(index), draft, documents, &mut found);
             if grounding == Grounding::Strict {
@@ -153,59 +169,92 @@ fn with_citations(
     mut persona: Persona,
     draft: &Draft,
     documents: &[Document],
-    found: &mut impl Iterator<Item = Result<Found, Missing>>,
+    found: &mut impl Iterator<Item = Result<Found, Unfound>>,
 ) -> Persona {
     for ((field, claim, cited), found) in draft.citations().zip(found) {
         match found {
-            Ok(found) => add(&mut persona, claim, &found, &documents[found.document]),
-            Err(missing) => persona.unverified.push(unverified(field, claim, &cited.quote, missing)),
+            Ok(found) => add(&mut persona, field, claim, Passage::of(found, documents)),
+            Err(unfound) => {
+                let place = unfound.place.map(|found| Passage::of(found, documents).place());
+                persona.unverified.push(Unverified {
+                    field: field.to_owned(),
+                    claim: claim.map(str::to_owned),
+                    quote: cited.quote.clone(),
+                    missing: Some(unfound.missing),
+                    reason: unfound.missing.reason().to_owned(),
+                    place,
+                });
+            }
         }
     }
     persona
 }
 
-/// Returns a citation that was not found, with the reason.
-fn unverified(field: &str, claim: Option<&str>, quote: &str, missing: Missing) -> Unverified {
-    Unverified {
-        field: field.to_owned(),
-        claim: claim.map(str::to_owned),
-        quote: quote.to_owned(),
-        reason: missing.reason().to_owned(),
-    }
-}
-
-/// Removes claims without evidence; each is among the unverified already.
+/// Removes claims without evidence in their field; each is among the unverified already.
 fn leave_out_unverified(persona: &mut Persona) {
     let Persona { goals, pain_points, behaviours, motivations, evidence, .. } = persona;
-    for claims in [goals, pain_points, behaviours, motivations] {
-        claims.retain(|claim| evidence.iter().any(|found| found.claim == *claim));
+    let fields = [
+        ("goals", goals),
+        ("pain_points", pain_points),
+        ("behaviours", behaviours),
+        ("motivations", motivations),
+    ];
+    for (field, claims) in fields {
+        claims.retain(|claim| evidence.iter().any(|found| found.supports(field, claim)));
     }
 }
 
-/// Adds a verified citation: evidence if it supports a claim, otherwise a quote.
-fn add(persona: &mut Persona, claim: Option<&str>, found: &Found, document: &Document) {
-    let (start, end) = (found.start, found.end);
-    let (line, words) = (document.line_at(start), evidence::passage(document, start, end));
-    let name = document.name.clone();
+/// A passage that was found, with its document.
+struct Passage<'d> {
+    found: Found,
+    document: &'d Document,
+    line: u32,
+}
+
+impl<'d> Passage<'d> {
+    /// Looks up the document and the line of a passage.
+    fn of(found: Found, documents: &'d [Document]) -> Self {
+        let document = &documents[found.document];
+        Self { document, line: document.line_at(found.start), found }
+    }
+
+    /// Returns the place without its words.
+    fn place(self) -> SourcePlace {
+        let Found { speaker, time, .. } = self.found;
+        SourcePlace { document: self.document.name.clone(), line: self.line, speaker, time }
+    }
+}
+
+/// Adds a verified citation: evidence if it supports a claim of `field`, otherwise a quote.
+fn add(persona: &mut Persona, field: &str, claim: Option<&str>, passage: Passage<'_>) {
+    let Passage { found, document, line } = passage;
+    let Found { start, end, speaker, time, matched, role, .. } = found;
+    let words = evidence::passage(document, start, end);
+    let (document, speaker_unclear) = (document.name.clone(), role == SpeakerRole::Unclear);
     match claim {
         Some(claim) => persona.evidence.push(Evidence {
             claim: claim.to_owned(),
-            document: name,
+            field: field.to_owned(),
+            document,
             line,
             start,
             end,
             quote: words,
-            speaker: found.speaker.clone(),
-            matched: found.matched,
+            speaker,
+            time,
+            speaker_unclear,
+            matched,
         }),
         None => persona.quotes.push(Quote {
             text: words,
-            speaker: found.speaker.clone(),
-            document: name,
+            speaker,
+            time,
+            speaker_unclear,
+            document,
             line,
             start,
             end,
-            matched: found.matched,
+            matched,
         }),
     }
 }
