@@ -261,11 +261,11 @@ fn add(persona: &mut Persona, field: &str, claim: Option<&str>, passage: Passage
 
 #[cfg(test)]
 mod tests {
-    use antiphon_data::Document;
+    use antiphon_data::{Document, SpeakerRole};
     use serde_json::{Value, json};
 
-    use super::{Answer, Grounding};
-    use crate::persona::{Count, PersonaRecipe, schema};
+    use super::{Answer, Grounding, Missing};
+    use crate::persona::{Count, Persona, PersonaRecipe, schema};
 
     fn answer(goal_quote: &str, quote: &str) -> Value {
         let cited = |quote: &str| json!({ "document": "d1", "quote": quote });
@@ -330,6 +330,90 @@ mod tests {
                 ("goals", "no participant said this"),
                 ("quotes", "the interviewer said this, no participant did"),
             ]
+        );
+    }
+
+    /// Returns an answer with one goal and one motivation of the same words, each with a citation: document and quote.
+    fn twice(goal: [&str; 2], motivation: [&str; 2]) -> Answer {
+        let cited = |[document, quote]: [&str; 2]| json!({ "claim": "Wants sleep", "document": document, "quote": quote });
+        let mut answer = answer("x", "I want to sleep.");
+        answer["personas"][0]["goals"] = json!([cited(goal)]);
+        answer["personas"][0]["motivations"] = json!([cited(motivation)]);
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn documents() -> Vec<Document> {
+        let one =
+            Document::parse("a.txt", b"Interviewer: Tired?\nP1: I want to sleep.\nP2: Do you sleep well?\n");
+        let other = Document::parse("b.txt", b"Interviewer: Tired?\nP3: I wake up at four.\n");
+        let mut documents = vec![one.unwrap(), other.unwrap()];
+        documents[0].turns[1].time = Some("12:41".into());
+        documents[0].turns[2].role = SpeakerRole::Unclear;
+        documents
+    }
+
+    #[test]
+    fn a_quote_of_another_document_is_misattributed_and_says_where_it_is() {
+        let answer = twice(["d2", "I want to sleep."], ["d1", "I want to sleep."]);
+        let marked = answer.verified(&documents(), Grounding::Mark).remove(0);
+        let open = &marked.unverified[0];
+        let place = open.place.as_ref().unwrap();
+        assert_eq!((open.field.as_str(), open.missing), ("goals", Some(Missing::Misattributed)));
+        assert_eq!((place.document.as_str(), place.line, place.time.as_deref()), ("a.txt", 2, Some("12:41")));
+        assert_eq!(
+            (marked.goals.len(), marked.supported(), marked.evidence[0].field.as_str()),
+            (1, 1, "motivations")
+        );
+        let strict = answer.verified(&documents(), Grounding::Strict).remove(0);
+        assert_eq!(
+            (strict.goals.len(), strict.motivations.len()),
+            (0, 1),
+            "the same claim in two fields is two"
+        );
+        let unknown = twice(["d9", "I want to sleep."], ["d0", "I want to sleep."]);
+        let missing: Vec<_> = unknown.verified(&documents(), Grounding::Mark)[0]
+            .unverified
+            .iter()
+            .map(|open| open.missing)
+            .collect();
+        assert_eq!(missing, [Some(Missing::Misattributed), Some(Missing::Misattributed)]);
+    }
+
+    #[test]
+    fn words_of_an_unclear_speaker_are_marked_and_are_no_evidence_in_strict_grounding() {
+        let answer = twice(["d1", "Do you sleep well?"], ["d1", "I want to sleep."]);
+        let marked = answer.verified(&documents(), Grounding::Mark).remove(0);
+        let evidence: Vec<_> =
+            marked.evidence.iter().map(|found| (found.speaker_unclear, found.time.as_deref())).collect();
+        assert_eq!(evidence, [(true, None), (false, Some("12:41"))]);
+        let strict = answer.verified(&documents(), Grounding::Strict).remove(0);
+        let open = &strict.unverified[0];
+        assert_eq!((open.missing, open.place.is_some()), (Some(Missing::UnclearSpeaker), true));
+        assert_eq!((strict.goals.len(), strict.motivations.len(), strict.evidence.len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn personas_of_earlier_versions_are_read() {
+        let place = json!({ "document": "a.txt", "line": 2, "start": 0, "end": 4, "match": "fuzzy" });
+        let with = |mut place: Value, fields: &[(&str, &str)]| {
+            fields.iter().for_each(|(key, value)| place[*key] = json!(value));
+            place
+        };
+        let persona: Persona = serde_json::from_value(json!({
+            "id": "persona-001", "name": "Ada", "title": "", "demographics": {}, "goals": ["Sleep"], "pain_points": [],
+            "behaviours": [], "motivations": ["Sleep"], "quotes": [with(place.clone(), &[("text", "I do"), ("speaker", "P1")])],
+            "evidence": [with(place, &[("claim", "Sleep"), ("quote", "I do")])],
+            "unverified": [{ "field": "goals", "claim": null, "quote": "x", "reason": "no participant said this" }],
+        }))
+        .unwrap();
+        assert_eq!(
+            (persona.supported(), persona.unverified[0].missing, &persona.quotes[0].time),
+            (2, None, &None)
+        );
+        let written = serde_json::to_value(&persona).unwrap();
+        assert!(
+            written["quotes"][0].get("time").is_none()
+                && written["evidence"][0].get("speaker_unclear").is_none()
         );
     }
 }

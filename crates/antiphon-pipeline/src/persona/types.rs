@@ -75,7 +75,7 @@ pub struct Persona {
     pub quotes: Vec<Quote>,
     /// The verified citations behind the claims above.
     pub evidence: Vec<Evidence>,
-    /// Citations that were not found in any participant's words: possible hallucinations, kept for the reader to judge.
+    /// Citations that are not verified: possible hallucinations, kept for the reader to judge.
     pub unverified: Vec<Unverified>,
 }
 
@@ -218,7 +218,7 @@ pub enum Match {
     Fuzzy,
 }
 
-/// A citation that was not found in any participant's words.
+/// A citation that is not verified: not found in any participant's words, or not in the document that it names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Unverified {
