@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::matcher::Token;
-use super::sense::{is_limit, is_negation, is_number};
+use super::sense::{has, is_degree, is_limit, is_negation, is_number};
 use super::text::{Script, is_unseen, word};
 use super::words;
 
@@ -54,15 +54,13 @@ fn splits_number(text: &str, tokens: &[Token], at: usize) -> bool {
     is_joined && is_part(left) && is_part(right)
 }
 
-/// Returns whether a list of the words module has a word.
-fn has(list: &str, word: &str) -> bool {
-    list.split_whitespace().any(|known| known == word)
-}
-
 /// Returns whether a negation or a limit stands before the passage that begins at `tokens[first]`, in the same clause.
 fn words_before(text: &str, tokens: &[Token], first: usize) -> bool {
     let said = |at: usize| word(tokens[at].text(text));
     let mut next = said(first);
+    if first > 0 && is_degree(&next) && has(words::ONE, &said(first - 1)) {
+        return true;
+    }
     for distance in 1..=REACH {
         let Some(at) = first.checked_sub(distance) else { return false };
         let between = &text[tokens[at].span.end..tokens[at + 1].span.start];
@@ -94,13 +92,16 @@ fn words_behind(text: &str, tokens: &[Token], end: usize) -> bool {
 }
 
 /// Returns whether the text between two words ends a clause: by a mark other than a hyphen or an apostrophe, or by an empty line.
-fn ends_clause(between: &str) -> bool {
+pub(super) fn ends_clause(between: &str) -> bool {
     let mark = |c: char| {
         !c.is_whitespace()
             && !is_unseen(c)
             && !matches!(c, '-' | '‐' | '‑' | '"' | '“' | '”' | '‘' | '’' | '\'' | '*' | '_')
     };
-    between.contains(mark) || between.matches('\n').count() > 1 || between.contains(" - ")
+    between.contains(mark)
+        || between.matches('\n').count() > 1
+        || between.contains(" - ")
+        || between.contains("--")
 }
 
 /// Returns whether what stands before a passage denies or limits it, in a script that is read by characters.

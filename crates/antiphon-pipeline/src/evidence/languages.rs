@@ -46,7 +46,7 @@ pub(super) const LANGUAGES: [Language; 10] = [
         endings: "e en n es em s",
     },
     Language {
-        common: "je tu il elle nous vous ils est sont les des du et à dans pour que qui mon ma mes on ce cette avec sur pas jai cest une le la au",
+        common: "je tu il elle nous vous ils est sont les des du et à dans pour que qui mon ma mes on ce cette avec sur pas jai cest une le la au toujours très",
         fillers: "euh heu bah ben hein",
         asides: "bon alors enfin voilà quoi tu_sais vous_savez tu_vois disons genre",
         articles: "le la les un une des du",
@@ -54,7 +54,7 @@ pub(super) const LANGUAGES: [Language; 10] = [
         endings: "s",
     },
     Language {
-        common: "yo el los las es son y en que para por con mi mis su nos se lo un una del al pero está muy cuando la de",
+        common: "yo el los las es son y en que para por con mi mis su nos se lo un una del al pero está muy cuando la de siempre",
         fillers: "eh em",
         asides: "pues bueno o_sea este sabes digamos a_ver entonces",
         articles: "el la los las un una unos unas",
@@ -62,7 +62,7 @@ pub(super) const LANGUAGES: [Language; 10] = [
         endings: "",
     },
     Language {
-        common: "io il gli è sono e di che per con mio mia noi si ho ha abbiamo della del nel non un una la lo quando ogni le",
+        common: "io il gli è sono e di che per con mio mia noi si ho ha abbiamo della del nel non un una la lo quando ogni le sempre qui",
         fillers: "eh ehm boh",
         asides: "cioè allora insomma diciamo ecco sai beh be",
         articles: "il lo la i gli le un uno una",
@@ -70,7 +70,7 @@ pub(super) const LANGUAGES: [Language; 10] = [
         endings: "",
     },
     Language {
-        common: "eu o os as é são e em que para por com meu minha nós se um uma do da no na dos das muito quando não mas a",
+        common: "eu o os as é são e em que para por com meu minha nós se um uma do da no na dos das muito quando não mas a sempre",
         fillers: "eh hã ahn",
         asides: "pois então bom tipo sabe quer_dizer né ou_seja olha",
         articles: "o a os as um uma uns umas",

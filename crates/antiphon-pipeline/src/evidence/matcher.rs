@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::edges::is_cut;
+use super::edges::{ends_clause, is_cut};
 use super::languages::LANGUAGES;
-use super::sense::{are_alike, language_of};
+use super::sense::{are_alike, is_negation, languages_of};
 use super::skips::Skips;
 use super::text::{Script, each_word, folded, widened, word};
 use crate::persona::Match;
@@ -65,18 +65,24 @@ pub(super) struct Needle {
     /// For each word, the length of the longest beginning of the needle that ends there, for the search word for word: D. Knuth,
     /// J. Morris, V. Pratt, "Fast Pattern Matching in Strings", SIAM Journal on Computing 6, 1977.
     borders: Vec<usize>,
+    /// The quote on one line, for the comparison of characters.
+    bare: String,
+    /// The length in sixths of a word.
+    length: usize,
+    /// The quote as it is in each of the languages that it may be in.
+    readings: Vec<Reading>,
+}
+
+/// A needle in one language, without its fillers and articles.
+struct Reading {
+    /// The index of the language.
+    language: usize,
     /// The indices of the words that are no fillers and no articles.
     kept: Vec<usize>,
     /// Whether a number is among the kept words, by number.
     mine: Vec<bool>,
-    /// The quote on one line, for the comparison of characters.
-    bare: String,
-    /// The index of the quote's language.
-    language: usize,
-    /// The length in sixths of a word.
+    /// The length of the kept words in sixths of a word.
     length: usize,
-    /// The length of the kept words.
-    kept_length: usize,
 }
 
 /// A passage that matches a needle, with the number of words that differ.
@@ -148,7 +154,26 @@ impl Vocabulary {
             tokens.push(Token { number: self.number(word), span });
             words.push(word.to_owned());
         });
-        let language = language_of(&words);
+        let readings = languages_of(&words)
+            .into_iter()
+            .map(|language| {
+                let kept = self.skips(language).kept(text, &tokens);
+                let length = kept.iter().map(|index| length(&words[*index])).sum();
+                Reading { language, mine: mine(&tokens, &kept), kept, length }
+            })
+            .collect();
+        Needle {
+            borders: borders(&tokens),
+            bare: bare(text),
+            length: words.iter().map(|word| length(word)).sum(),
+            readings,
+            tokens,
+            quoted: text.to_owned(),
+        }
+    }
+
+    /// Returns the fillers and articles of a language; numbers them if this is the first needle in it.
+    fn skips(&mut self, language: usize) -> &Skips {
         if !self.skips.contains_key(&language) {
             let skips = Skips::new(language, |phrase| {
                 let mut numbers = Vec::new();
@@ -157,20 +182,7 @@ impl Vocabulary {
             });
             self.skips.insert(language, skips);
         }
-        let kept = self.skips.get(&language).map(|skips| skips.kept(text, &tokens)).unwrap_or_default();
-        let length_of = |indices: &[usize]| indices.iter().map(|index| length(&words[*index])).sum();
-        let all: Vec<usize> = (0..tokens.len()).collect();
-        Needle {
-            borders: borders(&tokens),
-            mine: mine(&tokens, &kept),
-            bare: bare(text),
-            language,
-            length: length_of(&all),
-            kept_length: length_of(&kept),
-            kept,
-            tokens,
-            quoted: text.to_owned(),
-        }
+        &self.skips[&language]
     }
 
     /// Splits a turn into words, with the numbers of those that are in any needle. Create all needles first.
@@ -228,7 +240,9 @@ impl Needle {
         let mut sought = Sought::default();
         self.verbatim(spoken, &mut sought);
         if sought.hit.is_none() {
-            self.fuzzy(vocabulary, spoken, &mut sought);
+            for reading in &self.readings {
+                self.fuzzy(reading, vocabulary, spoken, &mut sought);
+            }
         }
         sought
     }
@@ -249,7 +263,10 @@ impl Needle {
                 continue;
             }
             same = self.borders[same - 1];
-            sought.add(spoken, at + 1 - length..at + 1, |passage| self.hit(spoken, passage));
+            let range = at + 1 - length..at + 1;
+            if self.pauses_agree(spoken, (0..length).zip(range.clone())) {
+                sought.add(spoken, range, |passage| self.hit(spoken, passage));
+            }
             if sought.hit.as_ref().is_some_and(|hit| hit.matched == Match::Exact) {
                 return;
             }
@@ -263,22 +280,42 @@ impl Needle {
         Hit { start: span.start, end: span.end, matched, distance: 0 }
     }
 
+    /// Returns whether each negation of the needle ends a clause where that of the passage does: "No, money" is not "No money".
+    /// `pairs` has the indices of words of the needle and of the turn.
+    fn pauses_agree(&self, spoken: &Spoken<'_>, pairs: impl Iterator<Item = (usize, usize)>) -> bool {
+        let pause = |text: &str, tokens: &[Token], at: usize| {
+            let between =
+                tokens.get(at).zip(tokens.get(at + 1)).map(|(one, next)| one.span.end..next.span.start);
+            between.map(|between| ends_clause(&text[between]))
+        };
+        for (mine, said) in pairs {
+            let (mine, said) =
+                (pause(&self.quoted, &self.tokens, mine), (said, pause(spoken.text, &spoken.tokens, said)));
+            let differs = mine.is_some() && said.1.is_some() && mine != said.1;
+            if differs && is_negation(&word(spoken.tokens[said.0].text(spoken.text))) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Looks for the passage with the same words but for fillers and articles, and for other forms and spellings of at most one
     /// word in five; of several passages the one with the fewest of those.
-    fn fuzzy(&self, vocabulary: &Vocabulary, spoken: &Spoken<'_>, sought: &mut Sought) {
-        let Some(skips) = vocabulary.skips.get(&self.language) else { return };
-        let length = self.kept.len();
-        if self.kept_length < MIN_LENGTH || !self.may_be_in(&spoken.tokens) {
+    fn fuzzy(&self, reading: &Reading, vocabulary: &Vocabulary, spoken: &Spoken<'_>, sought: &mut Sought) {
+        let Some(skips) = vocabulary.skips.get(&reading.language) else { return };
+        let length = reading.kept.len();
+        if reading.length < MIN_LENGTH || !reading.may_be_in(&spoken.tokens) {
             return;
         }
         let kept = skips.kept(spoken.text, &spoken.tokens);
         for (position, window) in kept.windows(length).enumerate() {
             let before = position.checked_sub(1).map_or(0, |last| kept[last] + 1);
-            let Some(distance) = self.distance(spoken, window, skips) else { continue };
-            if !skips.articles_agree(&spoken.tokens[before..window[0]], &self.tokens[..self.kept[0]]) {
+            let before = &spoken.tokens[before..window[0]];
+            let Some(distance) = self.distance(reading, spoken, window, skips) else { continue };
+            if !skips.articles_agree(before, &self.tokens[..reading.kept[0]]) {
                 continue;
             }
-            let range = window[0] - self.lead(&spoken.tokens[before..window[0]])..window[length - 1] + 1;
+            let range = window[0] - self.lead(reading, before)..window[length - 1] + 1;
             sought.add(spoken, range, |span| Hit {
                 start: span.start,
                 end: span.end,
@@ -289,14 +326,50 @@ impl Needle {
     }
 
     /// Returns how many of the words right before a passage are those before the needle's first kept word: its article.
-    fn lead(&self, before: &[Token]) -> usize {
-        let mine = self.tokens[..self.kept[0]].iter().rev();
+    fn lead(&self, reading: &Reading, before: &[Token]) -> usize {
+        let mine = self.tokens[..reading.kept[0]].iter().rev();
         before.iter().rev().zip(mine).take_while(|(said, mine)| said.number == mine.number).count()
     }
 
+    /// Returns the number of words of a window that differ from the needle's; `None` if one is another word, if they are too many,
+    /// or if the articles between them differ.
+    fn distance(
+        &self,
+        reading: &Reading,
+        spoken: &Spoken<'_>,
+        window: &[usize],
+        skips: &Skips,
+    ) -> Option<usize> {
+        let indices = || reading.kept.iter().copied().zip(window.iter().copied());
+        let pairs = || indices().map(|(mine, said)| (&self.tokens[mine], &spoken.tokens[said]));
+        let (most, mut different) = (reading.max_forms(), 0);
+        for (mine, said) in pairs() {
+            different += usize::from(mine.number != said.number);
+            if different > most {
+                return None;
+            }
+        }
+        let are_forms = |(mine, said): (&Token, &Token)| {
+            let (quoted, said) = (mine.text(&self.quoted), said.text(spoken.text));
+            let is_name = starts_with_capital(quoted) && starts_with_capital(said);
+            !is_name && are_alike(&word(quoted), &word(said), &LANGUAGES[reading.language])
+        };
+        let gaps_agree = |(mine, said): (&[usize], &[usize])| {
+            let (mine, said) = (mine[0] + 1..mine[1], said[0] + 1..said[1]);
+            skips.articles_agree(&spoken.tokens[said], &self.tokens[mine])
+        };
+        let mut others = pairs().filter(|(mine, said)| mine.number != said.number);
+        let agree = others.all(are_forms)
+            && reading.kept.windows(2).zip(window.windows(2)).all(gaps_agree)
+            && self.pauses_agree(spoken, indices());
+        agree.then_some(different)
+    }
+}
+
+impl Reading {
     /// Returns the maximum number of kept words that may be forms or spellings of others.
     fn max_forms(&self) -> usize {
-        self.kept_length / WORD / WORDS_FOR_A_FORM
+        self.length / WORD / WORDS_FOR_A_FORM
     }
 
     /// Returns whether a turn has enough of the needle's words, in any order.
@@ -304,33 +377,6 @@ impl Needle {
         let is_mine = |token: &&Token| self.mine.get(token.number as usize).copied().unwrap_or(false);
         let needed = self.kept.len() - self.max_forms().min(self.kept.len());
         needed > 0 && tokens.len() >= needed && tokens.iter().filter(is_mine).nth(needed - 1).is_some()
-    }
-
-    /// Returns the number of words of a window that differ from the needle's; `None` if one is another word, if they are too many,
-    /// or if the articles between them differ.
-    fn distance(&self, spoken: &Spoken<'_>, window: &[usize], skips: &Skips) -> Option<usize> {
-        let pairs =
-            || self.kept.iter().zip(window).map(|(mine, said)| (&self.tokens[*mine], &spoken.tokens[*said]));
-        let (most, mut different) = (self.max_forms(), 0);
-        for (mine, said) in pairs() {
-            different += usize::from(mine.number != said.number);
-            if different > most {
-                return None;
-            }
-        }
-        let language = &LANGUAGES[self.language];
-        let are_forms = |(mine, said): (&Token, &Token)| {
-            let (quoted, said) = (mine.text(&self.quoted), said.text(spoken.text));
-            let is_name = starts_with_capital(quoted) && starts_with_capital(said);
-            !is_name && are_alike(&word(quoted), &word(said), language)
-        };
-        let gaps_agree = |(mine, said): (&[usize], &[usize])| {
-            let (mine, said) = (mine[0] + 1..mine[1], said[0] + 1..said[1]);
-            skips.articles_agree(&spoken.tokens[said], &self.tokens[mine])
-        };
-        let mut others = pairs().filter(|(mine, said)| mine.number != said.number);
-        let agree = others.all(are_forms) && self.kept.windows(2).zip(window.windows(2)).all(gaps_agree);
-        agree.then_some(different)
     }
 }
 

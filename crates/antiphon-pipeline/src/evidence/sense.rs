@@ -37,28 +37,30 @@ pub(super) fn is_number(word: &str) -> bool {
     word.chars().any(char::is_numeric) || NUMBERS.contains(word)
 }
 
-/// Returns whether a word is an amount or a degree, which an article before it changes: "few" and "a few".
-pub(super) fn is_quantity(word: &str) -> bool {
-    QUANTITIES.contains(word)
+/// Returns whether a word is a degree, which an article before it changes: "few" and "a few".
+pub(super) fn is_degree(word: &str) -> bool {
+    has(words::DEGREES, word)
+}
+
+/// Returns whether a list of the words module has a word.
+pub(super) fn has(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|known| known == word)
 }
 
 /// Returns whether a word decides the meaning of a statement, so that no other word is like it.
 fn is_decisive(word: &str) -> bool {
-    is_negation(word) || is_limit(word) || is_number(word) || is_quantity(word)
+    is_negation(word) || is_limit(word) || is_number(word) || QUANTITIES.contains(word)
 }
 
-/// Returns the index of the language with the most frequent words among `words`; 0 if there is none of any language. Of two with
-/// equally many, the first is taken.
-pub(super) fn language_of(words: &[String]) -> usize {
+/// Returns the indices of the languages with the most frequent words among `words`: of several, since some words are frequent in
+/// more than one language. The index 0 if there is none of any language.
+pub(super) fn languages_of(words: &[String]) -> Vec<usize> {
     let known = |common: &Words| words.iter().filter(|word| common.contains(word.as_str())).count();
-    let (mut language, mut most) = (0, 0);
-    for (index, common) in COMMON.iter().enumerate() {
-        let known = known(common);
-        if known > most {
-            (language, most) = (index, known);
-        }
+    let counts: Vec<usize> = COMMON.iter().map(known).collect();
+    match counts.iter().max() {
+        None | Some(0) => vec![0],
+        Some(most) => (0..counts.len()).filter(|language| counts[*language] == *most).collect(),
     }
-    language
 }
 
 /// Returns whether two different words are one word in two forms or spellings. Never for words that decide the meaning, and never in a
@@ -134,7 +136,7 @@ fn is_vowel(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{LANGUAGES, are_alike, language_of};
+    use super::{LANGUAGES, are_alike, languages_of};
     use crate::evidence::text::words;
 
     #[track_caller]
@@ -211,7 +213,7 @@ mod tests {
             ("Her sabah ekmek alıyorum ve liste yazıyorum", 9),
             ("xyzzy plugh", 0),
         ] {
-            assert_eq!(language_of(&words(text)), language, "{text}");
+            assert_eq!(languages_of(&words(text)), [language], "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::languages::{CHARACTER_ASIDES, CHARACTER_FILLERS, HESITATIONS, LANGUAGES};
 use super::matcher::Token;
-use super::sense::is_quantity;
+use super::sense::is_degree;
 use super::text::{Script, word};
 
 /// The fillers and articles of one language, as numbers of a vocabulary.
@@ -29,7 +29,7 @@ enum Kind {
     Filler,
     /// A word that is a filler only between marks.
     Aside,
-    /// An article: anywhere but before an amount.
+    /// An article: anywhere but before a degree.
     Article,
 }
 
@@ -79,20 +79,29 @@ impl Skips {
 
     /// Returns the number of words at `at` that may be left out together; 0 if that word has to be said.
     fn skipped(&self, text: &str, tokens: &[Token], at: usize) -> usize {
-        if !self.begins.get(tokens[at].number as usize).copied().unwrap_or(false) {
-            return 0;
+        let Some(sequence) = self.sequence(text, tokens, at) else { return 0 };
+        let length = sequence.numbers.len();
+        if sequence.kind != Kind::Article {
+            return length;
         }
-        let fits = |sequence: &&Sequence| {
-            let end = at + sequence.numbers.len();
-            let said = tokens.get(at..end).unwrap_or_default();
+        let mut next = at + length;
+        while let Some(filler) = self.sequence(text, tokens, next).filter(|next| next.kind != Kind::Article) {
+            next += filler.numbers.len();
+        }
+        if tokens.get(next).is_some_and(|next| is_degree(&word(next.text(text)))) { 0 } else { length }
+    }
+
+    /// Returns the filler or article that begins at `at`.
+    fn sequence(&self, text: &str, tokens: &[Token], at: usize) -> Option<&Sequence> {
+        let first = tokens.get(at)?.number as usize;
+        if !self.begins.get(first).copied().unwrap_or(false) {
+            return None;
+        }
+        self.sequences.iter().find(|sequence| {
+            let said = tokens.get(at..at + sequence.numbers.len()).unwrap_or_default();
             said.iter().map(|token| &token.number).eq(&sequence.numbers)
-                && match sequence.kind {
-                    Kind::Filler => true,
-                    Kind::Aside => is_set_off(text, said),
-                    Kind::Article => !tokens.get(end).is_some_and(|next| is_quantity(&word(next.text(text)))),
-                }
-        };
-        self.sequences.iter().find(fits).map_or(0, |sequence| sequence.numbers.len())
+                && (sequence.kind != Kind::Aside || is_set_off(text, said))
+        })
     }
 
     /// Returns whether the articles between two kept words are those of the quote, but for some that only one of the two has.

@@ -7,7 +7,7 @@
 //! | [`BEHIND`] | likewise for a passage that ends just before one of them |
 //! | [`CONTRASTS`] | a clause begins with them, so that a negation before them does not reach behind them |
 //! | [`COMPLEMENTS`] | a negation before them does reach behind them, also over a comma |
-//! | [`QUANTITIES`] | words that mean something else with an article: "few" and "a few" |
+//! | [`DEGREES`] | words that mean something else with an article of [`ONE`]: "few" and "a few" |
 //! | [`BEFORE_CHARACTERS`], [`AFTER_JAPANESE`] and their neighbours | the same for texts without spaces, as beginnings and ends of texts |
 //!
 //! The lists have the words of all languages together: a word that means something else in another language makes the comparison
@@ -26,20 +26,22 @@ pub(super) const NEGATIONS: &str = "
     nie nigdy nic nikt nikogo nikomu żaden żadna żadne żadnego żadnej bez ani
     не нет ни никогда ничего ничто никто никого никому нигде никакой никакая никакие без нельзя
     değil hiç hiçbir asla yok yoktur hiçbiri kimse
-    inte aldrig ingen inget inga utan ikke aldri ingenting";
+    inte aldrig ingen inget inga utan ikke aldri ingenting
+    hardly rarely barely seldom scarcely kaum selten rarement raramente rara apenas rzadko ledwo ledwie редко едва nadiren zelden nauwelijks
+    不 没 沒 안 못";
 
 /// Words that limit a statement or only come near to it.
 pub(super) const LIMITS: &str = "
-    hardly rarely barely seldom scarcely only merely almost nearly few fewer little less refuse refused refuses
-    kaum selten nur bloß lediglich beinahe wenig wenige weniger
-    rarement seulement presque peu moins uniquement
-    raramente rara casi apenas solo sólo solamente poco pocos poca pocas menos únicamente
-    raramente quasi soltanto solamente appena poco poca pochi poche meno
-    raramente quase somente só pouco poucos pouca poucas menos
-    rzadko prawie tylko ledwo ledwie mało niewiele niewielu mniej
-    редко почти только едва лишь мало немногие меньше вряд
-    nadiren neredeyse sadece yalnızca ancak az
-    zelden nauwelijks slechts bijna sällan knappt bara nästan";
+    only merely almost nearly few fewer little less refuse refused refuses
+    nur bloß lediglich beinahe wenig wenige weniger
+    seulement presque peu moins uniquement
+    casi solo sólo solamente poco pocos poca pocas menos únicamente
+    quasi soltanto solamente appena poco poca pochi poche meno
+    quase somente só pouco poucos pouca poucas menos
+    prawie tylko mało niewiele niewielu mniej
+    почти только лишь мало немногие меньше вряд
+    neredeyse sadece yalnızca ancak az
+    slechts bijna sällan knappt bara nästan";
 
 /// Words of amount and degree that are swapped for others to turn a statement round.
 pub(super) const QUANTITIES: &str = "
@@ -52,6 +54,12 @@ pub(super) const QUANTITIES: &str = "
     wszystko wszyscy zawsze każdy każda czasem czasami często więcej dużo wiele mało
     всё все всегда каждый каждая иногда часто больше много мало
     her hep hepsi daima bazen sık çok daha az bütün";
+
+/// Words that mean something else behind an article: "few" is hardly any, and "a few" is some.
+pub(super) const DEGREES: &str = "few little bit wenig paar bisschen peu poco po pouco";
+
+/// Articles that change the [`DEGREES`].
+pub(super) const ONE: &str = "a ein un um uno";
 
 /// Words for numbers, also for parts, multiples and ranks. Numbers in digits count as well.
 pub(super) const NUMBERS: &str = "

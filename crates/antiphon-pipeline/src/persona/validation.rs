@@ -366,8 +366,8 @@ fn is_generic(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Grounding, Level, PersonaRecipe, Rule, Rules, Validation, validate};
-    use crate::evidence::Missing;
-    use crate::persona::{Evidence, Match, Persona, Unverified};
+    use crate::persona::{Evidence, Persona, Unverified};
+    use serde_json::json;
 
     const CLAIMS: [&str; 4] = ["Sleep", "Noise", "Walks", "Health"];
 
@@ -394,37 +394,23 @@ mod tests {
     }
 
     fn evidence(claim: &str) -> Evidence {
-        let (claim, document) = (claim.to_owned(), "a.txt".to_owned());
-        let (quote, speaker) = ("I said it".to_owned(), "P1".to_owned());
-        let (field, time, speaker_unclear) = (field_of(&claim), None, false);
-        let matched = Match::Exact;
-        Evidence {
-            claim,
-            field,
-            document,
-            line: 1,
-            start: 0,
-            end: 9,
-            quote,
-            speaker,
-            time,
-            speaker_unclear,
-            matched,
-        }
-    }
-
-    /// Returns the field of a claim.
-    fn field_of(claim: &str) -> String {
-        let fields = ["goals", "pain_points", "behaviours", "motivations"];
-        let at = CLAIMS.iter().position(|known| *known == claim).unwrap_or_default();
-        fields[at].to_owned()
+        serde_json::from_value(json!({
+            "claim": claim, "field": field_of(claim), "document": "a.txt", "line": 1, "start": 0, "end": 9,
+            "quote": "I said it", "speaker": "P1", "match": "exact",
+        }))
+        .unwrap()
     }
 
     fn unverified(claim: &str) -> Unverified {
-        let (field, claim) = (field_of(claim), Some(claim.to_owned()));
-        let (quote, missing) = ("x".to_owned(), Missing::Nowhere);
-        let reason = missing.reason().to_owned();
-        Unverified { field, claim, quote, missing: Some(missing), reason, place: None }
+        let reason = "no participant said this";
+        let open = json!({ "field": field_of(claim), "claim": claim, "quote": "x", "reason": reason });
+        serde_json::from_value(open).unwrap()
+    }
+
+    /// Returns the field of a claim.
+    fn field_of(claim: &str) -> &'static str {
+        let fields = ["goals", "pain_points", "behaviours", "motivations"];
+        fields[CLAIMS.iter().position(|known| *known == claim).unwrap_or_default()]
     }
 
     /// Returns the score of one persona, and its first finding: rule, level and message.
