@@ -111,7 +111,7 @@ fn characters_before(before: &str, script: Script) -> bool {
     let clause = &before[start..];
     let ends = |list: &str| list.split_whitespace().any(|known| clause.trim_end().ends_with(known));
     match script {
-        Script::Han | Script::Kana => ends(words::BEFORE_CHARACTERS),
+        Script::Han | Script::Kana => ends(words::BEFORE_CHARACTERS) && !ends(words::NOT_BEFORE_CHARACTERS),
         Script::Hangul => {
             let last = clause.split_whitespace().next_back().unwrap_or_default();
             has(words::BEFORE_KOREAN, last)

@@ -110,20 +110,23 @@ pub(super) const COMPLEMENTS: &str =
 /// Chinese and Japanese, before a passage: what denies or limits it.
 pub(super) const BEFORE_CHARACTERS: &str = "
     不 没 没有 沒 沒有 未 无 無 非 别 別 勿 莫 不会 不會 不能 不想 不要 不敢 不肯 不愿 不願 不该 不該 不用 不可 没能 沒能 没法 不太 不怎么 不怎麼
-    很少 极少 極少 难得 難得 几乎 幾乎 差点 差點 只 只有 仅 僅 才 少 殆ど ほとんど めったに";
+    很少 极少 極少 难得 難得 几乎 幾乎 差点 差點 只 只有 仅 僅 才 殆ど ほとんど めったに";
+
+/// Chinese and Japanese words that end like one of [`BEFORE_CHARACTERS`], and neither deny nor limit.
+pub(super) const NOT_BEFORE_CHARACTERS: &str =
+    "特别 特別 分别 分別 个别 個別 区别 一只 两只 三只 几只 每只 这只 那只 刚才 剛才 人才 天才";
 
 /// Chinese, behind a passage: what denies it.
 pub(super) const AFTER_CHINESE: &str = "不 没 沒 未";
 
 /// Japanese, within the rest of the clause behind a passage: what denies it, since the verb is last.
-pub(super) const AFTER_JAPANESE: &str =
-    "ない なかった なく ません ませぬ ぬ ねえ ねぇ なし 無い 無かった 無く ず ずに まい";
+pub(super) const AFTER_JAPANESE: &str = "ない なかった なく ません ませぬ ぬ ねえ ねぇ なし 無い 無かった 無く ずに らず かず さず たず ばず がず えず めず れず せず けず げず まい";
 
 /// Japanese, right behind a passage: what ends its clause, so that a negation behind it does not reach it.
 pub(super) const BREAKS_JAPANESE: &str = "けど けれど から ので のに と言 そして でも しかし";
 
 /// Korean, before a passage: words of their own that deny it.
-pub(super) const BEFORE_KOREAN: &str = "안 못 별로 거의 전혀 절대 아직 겨우 오직 단지";
+pub(super) const BEFORE_KOREAN: &str = "안 못 별로 거의 전혀 절대 겨우 오직 단지";
 
 /// Korean, within the rest of the clause behind a passage: what denies it, since the verb is last.
 pub(super) const AFTER_KOREAN: &str = "않 못 없 아니 아닙 아닌 마세요 마십 말아 말고";
