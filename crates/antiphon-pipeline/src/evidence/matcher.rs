@@ -369,14 +369,21 @@ impl Needle {
 impl Reading {
     /// Returns the maximum number of kept words that may be forms or spellings of others.
     fn max_forms(&self) -> usize {
-        self.length / WORD / WORDS_FOR_A_FORM
+        if LANGUAGES[self.language].endings.is_empty() { 0 } else { self.length / WORD / WORDS_FOR_A_FORM }
     }
 
-    /// Returns whether a turn has enough of the needle's words, in any order.
+    /// Returns whether a turn has enough of the needle's words, in any order: first by their number, which is cheap, and then by
+    /// the number of different ones.
     fn may_be_in(&self, tokens: &[Token]) -> bool {
+        let forms = self.max_forms();
         let is_mine = |token: &&Token| self.mine.get(token.number as usize).copied().unwrap_or(false);
-        let needed = self.kept.len() - self.max_forms().min(self.kept.len());
-        needed > 0 && tokens.len() >= needed && tokens.iter().filter(is_mine).nth(needed - 1).is_some()
+        let needed = self.kept.len().saturating_sub(forms);
+        if needed == 0 || tokens.len() < needed || tokens.iter().filter(is_mine).nth(needed - 1).is_none() {
+            return false;
+        }
+        let mut unseen = self.mine.clone();
+        tokens.iter().filter(is_mine).for_each(|token| unseen[token.number as usize] = false);
+        unseen.iter().filter(|unseen| **unseen).count() <= forms
     }
 }
 
