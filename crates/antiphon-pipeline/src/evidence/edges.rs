@@ -54,7 +54,7 @@ fn splits_number(text: &str, tokens: &[Token], at: usize) -> bool {
     is_joined && is_part(left) && is_part(right)
 }
 
-/// Returns whether a negation or a limit stands before the passage that begins at `tokens[first]`, in the same clause.
+/// Returns whether a negation or a limit is before the passage that begins at `tokens[first]`, in the same clause.
 fn words_before(text: &str, tokens: &[Token], first: usize) -> bool {
     let said = |at: usize| word(tokens[at].text(text));
     let mut next = said(first);
@@ -76,7 +76,7 @@ fn words_before(text: &str, tokens: &[Token], first: usize) -> bool {
     false
 }
 
-/// Returns whether a negation stands behind the passage that ends before `tokens[end]`, in the same clause.
+/// Returns whether a negation is behind the passage that ends before `tokens[end]`, in the same clause.
 fn words_behind(text: &str, tokens: &[Token], end: usize) -> bool {
     for at in end..(end + REACH).min(tokens.len()) {
         let between = &text[tokens[at - 1].span.end..tokens[at].span.start];
@@ -104,7 +104,7 @@ pub(super) fn ends_clause(between: &str) -> bool {
         || between.contains("--")
 }
 
-/// Returns whether what stands before a passage denies or limits it, in a script that is read by characters.
+/// Returns whether the text before a passage denies or limits it, in a script that is read by characters.
 fn characters_before(before: &str, script: Script) -> bool {
     let before = &before[before.ceil_char_boundary(before.len().saturating_sub(BESIDE))..];
     let start = before.rfind(is_clause_mark).map_or(0, |mark| before.ceil_char_boundary(mark + 1));
@@ -120,7 +120,7 @@ fn characters_before(before: &str, script: Script) -> bool {
     }
 }
 
-/// Returns whether what stands behind a passage denies it, in a script that is read by characters.
+/// Returns whether the text behind a passage denies it, in a script that is read by characters.
 fn characters_behind(behind: &str, script: Script) -> bool {
     let behind = &behind[..behind.floor_char_boundary(BESIDE)];
     let is_end = |c: char| is_clause_mark(c) || script == Script::Thai && c.is_whitespace();

@@ -4,7 +4,7 @@
 //! The language of a quote is guessed by its most frequent words, since a filler of one language is a word of another: "er" is a
 //! hesitation in English and "he" in German. A quote in another language has only the hesitations that are no words anywhere.
 
-/// What may differ between a quote and the words of a speaker in one language.
+/// Words that may differ between a quote and the words of a speaker in one language.
 pub(super) struct Language {
     /// Frequent words, by which the language is recognised.
     pub(super) common: &'static str,

@@ -83,7 +83,7 @@ pub(super) const NUMBERS: &str = "
     bir iki üç dört beş altı yedi sekiz dokuz on yirmi otuz kırk elli altmış yetmiş seksen doksan yüz bin yarım
     een twee drie vijf zes zeven negen tien twintig";
 
-/// Words that deny what stands before them, at the end of a clause.
+/// Words that deny the words before them, at the end of a clause.
 pub(super) const BEHIND: &str = "
     never rarely seldom
     nicht nie niemals kaum selten nichts kein keine keinen keinem keiner niet nooit
