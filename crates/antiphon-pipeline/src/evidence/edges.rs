@@ -61,16 +61,20 @@ fn words_before(text: &str, tokens: &[Token], first: usize) -> bool {
     if first > 0 && is_degree(&next) && has(words::ONE, &said(first - 1)) {
         return true;
     }
-    for distance in 1..=REACH {
-        let Some(at) = first.checked_sub(distance) else { return false };
+    let mut distance = 0;
+    for at in (0..first).rev() {
         let between = &text[tokens[at].span.end..tokens[at + 1].span.start];
         let reaches = !ends_clause(between) || between.trim() == "," && has(words::COMPLEMENTS, &next);
         if has(words::CONTRASTS, &next) || !reaches {
             return false;
         }
         next = said(at);
+        distance += usize::from(!has(words::COMPLEMENTS, &next) && !has(words::OPINIONS, &next));
         if is_negation(&next) || distance == 1 && is_limit(&next) {
             return true;
+        }
+        if distance >= REACH || at + 4 * REACH < first {
+            return false;
         }
     }
     false
@@ -84,7 +88,9 @@ fn words_behind(text: &str, tokens: &[Token], end: usize) -> bool {
         if ends_clause(between) || has(words::CONTRASTS, &said) {
             return false;
         }
-        if has(words::BEHIND, &said) {
+        if has(words::BEHIND, &said)
+            || words::ENDINGS_BEHIND.split_whitespace().any(|end| said.ends_with(end))
+        {
             return true;
         }
     }

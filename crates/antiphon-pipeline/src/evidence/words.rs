@@ -6,7 +6,7 @@
 //! | [`NEGATIONS`], [`LIMITS`] | a passage that begins just behind one of them is cut so that it says something else |
 //! | [`BEHIND`] | likewise for a passage that ends just before one of them |
 //! | [`CONTRASTS`] | a clause begins with them, so that a negation before them does not reach behind them |
-//! | [`COMPLEMENTS`] | a negation before them does reach behind them, also over a comma |
+//! | [`COMPLEMENTS`], [`OPINIONS`] | a negation before them does reach behind them, also over a comma |
 //! | [`DEGREES`] | words that mean something else with an article of [`ONE`]: "few" and "a few" |
 //! | [`BEFORE_CHARACTERS`], [`AFTER_JAPANESE`] and their neighbours | the same for texts without spaces, as beginnings and ends of texts |
 //!
@@ -107,9 +107,21 @@ pub(super) const CONTRASTS: &str = "
 pub(super) const COMPLEMENTS: &str =
     "that dass daß ob dat que quil quelle quon che que że żeby что чтобы ki if";
 
+/// Verbs of thinking and saying: a negation before them denies what someone thinks or says.
+pub(super) const OPINIONS: &str = "
+    think thought say said believe claim feel mean guess
+    denke glaube finde meine sage sagen behaupten
+    pense crois trouve dis dire
+    creo pienso digo decir credo penso dico dire acho creio digo
+    myślę sądzę uważam powiem думаю считаю скажу";
+
+/// Endings of Turkish verbs that deny, behind a passage.
+pub(super) const ENDINGS_BEHIND: &str = "miyor miyorum miyoruz miyorlar muyor muyorum muyoruz müyor müyorum müyoruz maz mazlar medi medim madi madim medik madik";
+
 /// Chinese and Japanese, before a passage: what denies or limits it.
 pub(super) const BEFORE_CHARACTERS: &str = "
     不 没 没有 沒 沒有 未 无 無 非 别 別 勿 莫 不会 不會 不能 不想 不要 不敢 不肯 不愿 不願 不该 不該 不用 不可 没能 沒能 没法 不太 不怎么 不怎麼
+    不觉得 不覺得 没觉得 沒覺得 不认为 不認為 不相信 不确定 不確定 不说 没说 沒說
     很少 极少 極少 难得 難得 几乎 幾乎 差点 差點 只 只有 仅 僅 才 殆ど ほとんど めったに";
 
 /// Chinese and Japanese words that end like one of [`BEFORE_CHARACTERS`], and neither deny nor limit.
@@ -135,8 +147,7 @@ pub(super) const AFTER_KOREAN: &str = "않 못 없 아니 아닙 아닌 마세�
 pub(super) const BREAKS_KOREAN: &str = "지만 는데 은데 니까 어서 아서 그런데 하지만 그래서 면서";
 
 /// Thai, Lao and Khmer, before a passage: what denies or limits it.
-pub(super) const BEFORE_THAI: &str =
-    "ไม่ ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
+pub(super) const BEFORE_THAI: &str = "ไม่ ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง ไม่คิดว่า ไม่เชื่อว่า มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
 
 /// Thai, Lao and Khmer, behind a passage: what denies it.
 pub(super) const AFTER_THAI: &str = "ไม่ มิได้ ບໍ່ មិន";
