@@ -26,6 +26,10 @@ pub(super) struct Language {
 /// Hesitations that are no words in any of the languages.
 pub(super) const HESITATIONS: &str = "uh uhm uhh umm hm hmm mhm mmh ähm äh öh öhm ehm erm euh heu эм ээ ммм";
 
+/// Asides that are fillers at the beginning of a sentence without a mark behind them as well: "So I open at six".
+pub(super) const OPENERS: &str =
+    "so well okay ok oh also naja na_ja tja bon alors enfin pues bueno allora beh então bom ну yani";
+
 /// The languages that are written with spaces between words. The first is for all others.
 pub(super) const LANGUAGES: [Language; 10] = [
     Language { common: "", fillers: "", asides: "", articles: "", articles_are_alike: false, endings: "" },
@@ -78,7 +82,7 @@ pub(super) const LANGUAGES: [Language; 10] = [
         endings: "",
     },
     Language {
-        common: "ja my on ona jest są i w na z do że się nie to jak mój moja mam mamy dla po za ale od co kiedy",
+        common: "ja my on ona jest są i w na z do że się nie to jak mój moja mam mamy dla po za ale od co kiedy o też u przed przez",
         fillers: "yyy eee hmm",
         asides: "wiesz znaczy to_znaczy jakby właśnie",
         articles: "",

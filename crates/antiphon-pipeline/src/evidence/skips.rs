@@ -1,8 +1,8 @@
 //! The words that a fuzzy match passes over: fillers and, in languages that have them, articles.
 
-use super::languages::{CHARACTER_ASIDES, CHARACTER_FILLERS, HESITATIONS, LANGUAGES};
+use super::languages::{CHARACTER_ASIDES, CHARACTER_FILLERS, HESITATIONS, LANGUAGES, OPENERS};
 use super::matcher::Token;
-use super::sense::is_degree;
+use super::sense::{has, is_degree};
 use super::text::{Script, word};
 
 /// The fillers and articles of one language, as numbers of a vocabulary.
@@ -29,6 +29,8 @@ enum Kind {
     Filler,
     /// A word that is a filler only between marks.
     Aside,
+    /// A word that is a filler at the beginning of a sentence, too.
+    Opener,
     /// An article: anywhere but before a degree.
     Article,
 }
@@ -39,6 +41,8 @@ impl Skips {
         let mut sequences = Vec::new();
         let mut add = |list: &str, kind: Kind| {
             for phrase in list.split_whitespace() {
+                let is_opener = kind == Kind::Aside && has(OPENERS, phrase);
+                let kind = if is_opener { Kind::Opener } else { kind };
                 sequences.push(Sequence { numbers: number(&phrase.replace('_', " ")), kind });
             }
         };
@@ -100,7 +104,11 @@ impl Skips {
         self.sequences.iter().find(|sequence| {
             let said = tokens.get(at..at + sequence.numbers.len()).unwrap_or_default();
             said.iter().map(|token| &token.number).eq(&sequence.numbers)
-                && (sequence.kind != Kind::Aside || is_set_off(text, said))
+                && match sequence.kind {
+                    Kind::Filler | Kind::Article => true,
+                    Kind::Aside => is_set_off(text, said),
+                    Kind::Opener => is_set_off(text, said) || begins_sentence(text, said),
+                }
         })
     }
 
@@ -122,7 +130,16 @@ impl Skips {
     }
 }
 
-/// Returns whether words stand between two marks, or between a mark and an end of the text. In Thai and its neighbours, which have
+/// Returns whether words are the first of a sentence.
+fn begins_sentence(text: &str, words: &[Token]) -> bool {
+    let before = words.first().map_or("", |first| text[..first.span.start].trim_end());
+    before
+        .chars()
+        .next_back()
+        .is_none_or(|c| matches!(c, '.' | '!' | '?' | '…' | ':' | '"' | '“' | '„' | '«'))
+}
+
+/// Returns whether words are between two marks, or between a mark and an end of the text. In Thai and its neighbours, which have
 /// no commas, spaces are marks.
 fn is_set_off(text: &str, words: &[Token]) -> bool {
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
