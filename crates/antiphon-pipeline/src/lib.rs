@@ -57,7 +57,7 @@ pub use error::Error;
 pub use generator::{GenerationEstimate, PersonaGenerator};
 pub use persona::{
     Count, Coverage, DocumentCoverage, Duplicate, Evidence, Finding, Level, Match, NoCount, Persona,
-    PersonaCoverage, PersonaRecipe, Personas, Quote, Rule, Unverified, Validation,
+    PersonaCoverage, PersonaRecipe, Personas, Quote, Rule, SourcePlace, Unverified, Validation,
 };
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
 pub use report::{

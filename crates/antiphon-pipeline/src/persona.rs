@@ -19,6 +19,6 @@ pub(crate) use self::distinct::deduplicate;
 pub use self::preset::PersonaRecipe;
 pub(crate) use self::recipe::unbounded;
 pub(crate) use self::recipe::{NAME, prompt, schema};
-pub use self::types::{Evidence, Match, Persona, Personas, Quote, Unverified};
+pub use self::types::{Evidence, Match, Persona, Personas, Quote, SourcePlace, Unverified};
 pub use self::validation::{Finding, Level, Rule, Validation};
 pub(crate) use self::validation::{Rules, validate};

@@ -14,7 +14,7 @@ use antiphon_pipeline::{Persona, Quote};
 use serde_json::Value;
 
 use crate::markdown::{line, markdown};
-use crate::support::NO_EVIDENCE;
+use crate::support::{NO_EVIDENCE, Place};
 
 /// A writer of rows as CSV or Markdown. Rows are formatted one at a time, so that a table may be larger than memory.
 /// The columns have to be known before the header: call [`add`](Self::add) with every row first, then format each row.
@@ -59,45 +59,39 @@ pub struct Table {
 /// ```
 #[must_use]
 pub fn persona_row(persona: &Persona) -> Value {
-    let claims = |claims: &[String]| claims.iter().map(|claim| claim_cell(persona, claim)).collect::<Value>();
+    let claims = |field: &str| {
+        let of_field = persona.claims_by_field().filter(|(of, _)| *of == field);
+        of_field.map(|(field, claim)| claim_cell(persona, field, claim)).collect::<Value>()
+    };
     let row: [(&str, Value); 10] = [
         ("id", persona.id.clone().into()),
         ("name", persona.name.clone().into()),
         ("title", persona.title.clone().into()),
         ("demographics", demographics(persona)),
-        ("goals", claims(&persona.goals)),
-        ("pain_points", claims(&persona.pain_points)),
-        ("behaviours", claims(&persona.behaviours)),
-        ("motivations", claims(&persona.motivations)),
+        ("goals", claims("goals")),
+        ("pain_points", claims("pain_points")),
+        ("behaviours", claims("behaviours")),
+        ("motivations", claims("motivations")),
         ("quotes", persona.quotes.iter().map(quote_cell).collect()),
         ("unverified", persona.unverified.len().into()),
     ];
     Value::Object(row.map(|(key, value)| (key.to_owned(), value)).into_iter().collect())
 }
 
-/// Returns a claim with the sources of its evidence, `Sleep longer (a.txt:3, b.txt:7)`, or `Eat (no evidence)`.
-fn claim_cell(persona: &Persona, claim: &str) -> String {
-    let places: Vec<String> = persona
-        .evidence
-        .iter()
-        .filter(|found| found.claim == *claim)
-        .map(|found| place(&found.document, found.line))
-        .collect();
+/// Returns a claim with the sources of its evidence, `Sleep longer (a.txt:3; P2, 12:41, b.txt:7)`, or `Eat (no evidence)`.
+fn claim_cell(persona: &Persona, field: &str, claim: &str) -> String {
+    let places = persona.evidence_of(field, claim).map(|found| Place::of_evidence(found).short(", "));
+    let places: Vec<String> = places.collect();
     if places.is_empty() {
         format!("{claim} ({NO_EVIDENCE})")
     } else {
-        format!("{claim} ({})", places.join(", "))
+        format!("{claim} ({})", places.join("; "))
     }
 }
 
-/// Returns a quote with its speaker and its source: `“I bake.” P1, a.txt:3`.
+/// Returns a quote with its speaker, its time if it is known, and its source: `“I bake.” P1, 12:41, a.txt:3`.
 fn quote_cell(quote: &Quote) -> String {
-    format!("“{}” {}, {}", quote.text, quote.speaker, place(&quote.document, quote.line))
-}
-
-/// Returns a source: the document and the line, as compilers write them.
-fn place(document: &str, line: u32) -> String {
-    format!("{document}:{line}")
+    format!("“{}” {}", quote.text, Place::of_quote(quote).full(", "))
 }
 
 /// Returns the facts about a persona by their names; `null` for a known one that no participant mentioned.

@@ -20,9 +20,9 @@
 
 use std::fmt::{self, Write};
 
-use antiphon_pipeline::{Match, Persona};
+use antiphon_pipeline::Persona;
 
-use crate::support::{NO_EVIDENCE, support_note};
+use crate::support::{NO_EVIDENCE, Place, reason, support_note};
 
 /// Returns a persona as Markdown: claims with the sources of their evidence or a mark that they have none, quotes, and
 /// unverified citations. All text is escaped. For several personas in one document, see [`personas_markdown`](crate::personas_markdown).
@@ -71,13 +71,13 @@ fn write(out: &mut String, persona: &Persona) -> fmt::Result {
         writeln!(out, "\n**{note}**")?;
     }
     write_demographics(out, persona)?;
-    for (heading, claims) in [
-        ("Goals", &persona.goals),
-        ("Pain points", &persona.pain_points),
-        ("Behaviours", &persona.behaviours),
-        ("Motivations", &persona.motivations),
+    for (heading, field) in [
+        ("Goals", "goals"),
+        ("Pain points", "pain_points"),
+        ("Behaviours", "behaviours"),
+        ("Motivations", "motivations"),
     ] {
-        write_claims(out, persona, heading, claims)?;
+        write_claims(out, persona, heading, field)?;
     }
     write_quotes(out, persona)?;
     write_unverified(out, persona)
@@ -94,31 +94,31 @@ fn write_demographics(out: &mut String, persona: &Persona) -> fmt::Result {
     Ok(())
 }
 
-/// Writes a list of claims with the sources of their evidence.
-fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[String]) -> fmt::Result {
-    if !claims.is_empty() {
-        writeln!(out, "\n## {heading}\n")?;
-    }
-    for claim in claims {
-        writeln!(out, "- {}{}", line(claim), sources(persona, claim))?;
+/// Writes the claims of a field with the sources of their evidence.
+fn write_claims(out: &mut String, persona: &Persona, heading: &str, field: &str) -> fmt::Result {
+    let claims = persona.claims_by_field().filter(|(of, _)| *of == field).map(|(_, claim)| claim);
+    for (index, claim) in claims.enumerate() {
+        if index == 0 {
+            writeln!(out, "\n## {heading}\n")?;
+        }
+        writeln!(out, "- {}{}", line(claim), sources(persona, field, claim))?;
     }
     Ok(())
 }
 
 /// Returns the sources of a claim's evidence in brackets, after a space, or a mark that there is no evidence.
-fn sources(persona: &Persona, claim: &str) -> String {
+fn sources(persona: &Persona, field: &str, claim: &str) -> String {
     let places: Vec<String> = persona
-        .evidence
-        .iter()
-        .filter(|evidence| evidence.claim == *claim)
-        .map(|found| format!("{}:{}{}", line(&found.document), found.line, similar(found.matched)))
+        .evidence_of(field, claim)
+        .map(Place::of_evidence)
+        .map(|place| format!("{}{}", line(&place.short(", ")), similar(place)))
         .collect();
-    if places.is_empty() { format!(" *({NO_EVIDENCE})*") } else { format!(" ({})", places.join(", ")) }
+    if places.is_empty() { format!(" *({NO_EVIDENCE})*") } else { format!(" ({})", places.join("; ")) }
 }
 
 /// Returns the remark on a citation of which some words differ; empty for one in the same words.
-fn similar(matched: Match) -> &'static str {
-    if matched == Match::Fuzzy { ", similar words" } else { "" }
+fn similar(place: Place<'_>) -> &'static str {
+    if place.is_fuzzy() { ", similar words" } else { "" }
 }
 
 /// Writes the quotes, each with its speaker and source.
@@ -127,8 +127,9 @@ fn write_quotes(out: &mut String, persona: &Persona) -> fmt::Result {
         writeln!(out, "\n## Quotes")?;
     }
     for quote in &persona.quotes {
-        let place = format!("{}, {}:{}{}", quote.speaker, quote.document, quote.line, similar(quote.matched));
-        writeln!(out, "\n> {}\n>\n> — {}", line(&quote.text), line(&place))?;
+        let place = Place::of_quote(quote);
+        let source = format!("{}{}", place.full(", "), similar(place));
+        writeln!(out, "\n> {}\n>\n> — {}", line(&quote.text), line(&source))?;
     }
     Ok(())
 }
@@ -142,7 +143,7 @@ fn write_unverified(out: &mut String, persona: &Persona) -> fmt::Result {
         let claim =
             unverified.claim.as_deref().map(|claim| format!(" for “{}”", line(claim))).unwrap_or_default();
         let field = line(&unverified.field.replace('_', " "));
-        let (quote, reason) = (line(&unverified.quote), line(&unverified.reason));
+        let (quote, reason) = (line(&unverified.quote), line(&reason(unverified)));
         writeln!(out, "- {field}{claim}: “{quote}” ({reason})")?;
     }
     Ok(())

@@ -8,7 +8,7 @@
 
 use antiphon_data::Document;
 use antiphon_pipeline::{
-    Coverage, Evidence, FailureReport, Grounding, Match, Persona, PersonaCoverage, Quote, Report, Unverified,
+    Coverage, Evidence, FailureReport, Grounding, Persona, PersonaCoverage, Quote, Report, Unverified,
 };
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::breakable::breakable;
 use crate::error::RenderError;
-use crate::support::support_note;
+use crate::support::{Place, reason, support_note};
 use crate::transcript::{Citations, Transcript};
 
 /// The template, which is part of the crate.
@@ -153,7 +153,7 @@ struct Claim<'a> {
 #[derive(Serialize)]
 struct Cited<'a> {
     text: &'a str,
-    /// The source: document and line, for a quote also the speaker.
+    /// The source: document and line, for a quote also the speaker, and the time if it is known.
     place: String,
     /// The id of the mark in a transcript, without `#`.
     anchor: String,
@@ -167,7 +167,8 @@ struct Open<'a> {
     field: String,
     claim: Option<&'a str>,
     quote: &'a str,
-    reason: &'a str,
+    /// The reason, with the place of the words if they are somewhere.
+    reason: String,
 }
 
 impl<'a> Card<'a> {
@@ -191,9 +192,9 @@ impl<'a> Cited<'a> {
     fn of_quote(quote: &'a Quote, citations: &Citations) -> Self {
         Self {
             text: &quote.text,
-            place: format!("{} · {}:{}", quote.speaker, quote.document, quote.line),
+            place: Place::of_quote(quote).full(" · "),
             anchor: citations.anchor(&quote.document, quote.start),
-            fuzzy: quote.matched == Match::Fuzzy,
+            fuzzy: Place::of_quote(quote).is_fuzzy(),
         }
     }
 
@@ -201,9 +202,9 @@ impl<'a> Cited<'a> {
     fn of_evidence(found: &'a Evidence, citations: &Citations) -> Self {
         Self {
             text: &found.quote,
-            place: format!("{}:{}", found.document, found.line),
+            place: Place::of_evidence(found).short(" · "),
             anchor: citations.anchor(&found.document, found.start),
-            fuzzy: found.matched == Match::Fuzzy,
+            fuzzy: Place::of_evidence(found).is_fuzzy(),
         }
     }
 }
@@ -215,28 +216,31 @@ impl<'a> Open<'a> {
             field: open.field.replace('_', " "),
             claim: open.claim.as_deref(),
             quote: &open.quote,
-            reason: &open.reason,
+            reason: reason(open),
         }
     }
 }
 
 /// Returns the lists of claims in the order of the page; the template leaves out empty ones.
 fn sections<'a>(persona: &'a Persona, citations: &Citations) -> Vec<Section<'a>> {
-    let section = |heading, class, claims: &'a [String]| Section {
+    let section = |heading, class, field, claims: &'a [String]| Section {
         heading,
         class,
-        claims: claims.iter().map(|text| Claim { text, places: places(persona, text, citations) }).collect(),
+        claims: claims
+            .iter()
+            .map(|text| Claim { text, places: places(persona, field, text, citations) })
+            .collect(),
     };
     vec![
-        section("Goals", "goals", &persona.goals),
-        section("Pain points", "pains", &persona.pain_points),
-        section("Behaviours", "behaviours", &persona.behaviours),
-        section("Motivations", "motivations", &persona.motivations),
+        section("Goals", "goals", "goals", &persona.goals),
+        section("Pain points", "pains", "pain_points", &persona.pain_points),
+        section("Behaviours", "behaviours", "behaviours", &persona.behaviours),
+        section("Motivations", "motivations", "motivations", &persona.motivations),
     ]
 }
 
-/// Returns the evidence of a claim.
-fn places<'a>(persona: &'a Persona, claim: &str, citations: &Citations) -> Vec<Cited<'a>> {
-    let of_claim = persona.evidence.iter().filter(|evidence| evidence.claim == claim);
+/// Returns the evidence of a claim of a field.
+fn places<'a>(persona: &'a Persona, field: &str, claim: &str, citations: &Citations) -> Vec<Cited<'a>> {
+    let of_claim = persona.evidence.iter().filter(|found| found.supports(field, claim));
     of_claim.map(|found| Cited::of_evidence(found, citations)).collect()
 }

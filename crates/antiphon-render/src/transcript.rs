@@ -33,7 +33,7 @@ pub(crate) struct Transcript {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Row {
-    Turn { speaker: String, asks: bool, line: u32, pieces: Vec<Piece> },
+    Turn { speaker: String, time: Option<String>, asks: bool, line: u32, pieces: Vec<Piece> },
     Gap { left_out: usize },
 }
 
@@ -79,8 +79,10 @@ impl Citations {
     pub(crate) fn anchor(&self, document: &str, start: usize) -> String {
         let number = self.spans.keys().position(|name| name == document).unwrap_or(0);
         let spans = self.spans.get(document).map_or(&[][..], Vec::as_slice);
-        let mark = spans.iter().position(|span| span.contains(&start)).unwrap_or(0);
-        anchor(number, mark)
+        // The spans are in order and do not overlap.
+        let mark = spans.partition_point(|span| span.end <= start);
+        let is_marked = spans.get(mark).is_some_and(|span| span.contains(&start));
+        anchor(number, if is_marked { mark } else { 0 })
     }
 
     /// Returns the transcripts of the cited documents; a document that is not in `documents` has none.
@@ -110,11 +112,11 @@ fn anchor(document: usize, mark: usize) -> String {
 /// Returns the rows of a document: all turns if the documents are small enough (`whole`), otherwise the turns around
 /// citations.
 fn rows(number: usize, document: &Document, spans: &[Range<usize>], whole: bool) -> Vec<Row> {
-    let near = near_citations(&document.turns, spans);
+    let near = if whole { Vec::new() } else { near_citations(&document.turns, spans) };
     let mut rows = Vec::new();
     let mut left_out = 0;
-    for (turn, is_near) in document.turns.iter().zip(near) {
-        if !whole && !is_near {
+    for (index, turn) in document.turns.iter().enumerate() {
+        if !whole && near.get(index) != Some(&true) {
             left_out += 1;
             continue;
         }
@@ -125,17 +127,23 @@ fn rows(number: usize, document: &Document, spans: &[Range<usize>], whole: bool)
     rows
 }
 
-/// Returns whether each turn is cited, or is at most [`AROUND`] turns from a cited one.
+/// Returns whether each turn is cited, or is at most [`AROUND`] turns from a cited one. Takes time in proportion to the turns.
 fn near_citations(turns: &[Turn], spans: &[Range<usize>]) -> Vec<bool> {
-    let cited =
-        |turn: &Turn| spans.iter().any(|span| span.start < turn.span.end && turn.span.start < span.end);
-    let is_cited: Vec<bool> = turns.iter().map(cited).collect();
-    let near = |index: usize| {
-        let from = index.saturating_sub(AROUND);
-        let to = (index + AROUND + 1).min(is_cited.len());
-        is_cited[from..to].contains(&true)
-    };
-    (0..turns.len()).map(near).collect()
+    let mut near = vec![false; turns.len()];
+    for (index, turn) in turns.iter().enumerate() {
+        if !cited_in(turn, spans).is_empty() {
+            let to = (index + AROUND + 1).min(turns.len());
+            near[index.saturating_sub(AROUND)..to].fill(true);
+        }
+    }
+    near
+}
+
+/// Returns the indices of the citations that overlap a turn. The citations are in order and do not overlap each other.
+fn cited_in(turn: &Turn, spans: &[Range<usize>]) -> Range<usize> {
+    let from = spans.partition_point(|span| span.end <= turn.span.start);
+    let to = from + spans[from..].partition_point(|span| span.start < turn.span.end);
+    from..to
 }
 
 /// Returns the row for the turns that were left out since the last row, and resets their number; `None` if there are
@@ -149,6 +157,7 @@ fn gap(left_out: &mut usize) -> Option<Row> {
 fn turn_row(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>]) -> Row {
     Row::Turn {
         speaker: turn.speaker.to_string(),
+        time: turn.time.as_ref().map(ToString::to_string),
         asks: turn.role == SpeakerRole::Interviewer,
         line: document.line_at(turn.span.start),
         pieces: pieces(number, document, turn, spans),
@@ -164,7 +173,8 @@ fn pieces(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>
     };
     let mut pieces = Vec::new();
     let mut at = turn.span.start;
-    for (index, span) in spans.iter().enumerate() {
+    for index in cited_in(turn, spans) {
+        let span = &spans[index];
         let (start, end) = (span.start.max(at), span.end.min(turn.span.end));
         if start < end {
             pieces.extend(piece(at..start, None));

@@ -2,13 +2,17 @@
 //!
 //! The words of all quotes are numbered once (`Vocabulary`), so that a document is split into words once for all
 //! quotes, and quotes are compared with numbers instead of text. A quote is first searched word for word. Only if that
-//! fails, the approximate search runs, over the regions that can have a match at all: most turns have none, and cost
-//! one pass over their numbers.
+//! fails, and the turn has enough of the quote's words, the two are compared without fillers and articles. Both searches
+//! take time in proportion to the words of the turn.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::text::{each_word, folded, widened, words};
+use super::edges::{ends_clause, is_cut};
+use super::languages::LANGUAGES;
+use super::sense::{are_alike, is_negation, languages_of};
+use super::skips::Skips;
+use super::text::{Script, each_word, folded, widened, word};
 use crate::persona::Match;
 
 /// The words of all needles, numbered; every other word of a text is `OTHER`.
@@ -16,37 +20,69 @@ pub(super) struct Vocabulary {
     numbers: HashMap<String, u32>,
     /// For each first byte, a bit set of word lengths: most other words are recognised by it, without a look-up in `numbers`.
     shapes: [u32; 256],
+    /// The fillers and articles of the needles' languages, by the index of the language.
+    skips: BTreeMap<usize, Skips>,
 }
 
 /// The number of a word that is in no needle.
 const OTHER: u32 = u32::MAX;
-/// Minimum number of words for a fuzzy match: with four words, one that differs may reverse the meaning.
-const MIN_FUZZY: usize = 5;
-/// Minimum number of words; a shorter needle matches only a whole turn.
-const MIN_WORDS: usize = 3;
-/// Words that must not differ in a fuzzy match, since they reverse the meaning or carry it. Numbers in digits count as
-/// decisive, too; contractions are listed without their apostrophe, such as `dont`.
-const DECISIVE: [&str; 34] = [
-    "no", "not", "never", "nothing", "nobody", "none", "without", "hardly", "cannot", "dont", "doesnt",
-    "didnt", "cant", "couldnt", "wont", "wouldnt", "isnt", "wasnt", "arent", "havent", "hasnt", "one", "two",
-    "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twenty", "hundred", "thousand",
-];
+/// Minimum length of a needle, in sixths of a word; a shorter needle matches only a whole turn.
+const MIN_LENGTH: usize = 3 * WORD;
+/// The length of a word that is written between spaces.
+const WORD: usize = 6;
+/// A fuzzy match may have one form or spelling of another word among this many words.
+const WORDS_FOR_A_FORM: usize = 5;
 
 /// A word of a text: its number, and its byte range.
+#[derive(Debug)]
 pub(super) struct Token {
-    number: u32,
-    span: Range<usize>,
+    pub(super) number: u32,
+    pub(super) span: Range<usize>,
+}
+
+impl Token {
+    /// Returns the word as it is in the text.
+    pub(super) fn text<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.span.clone()]
+    }
+}
+
+/// The words of one turn.
+pub(super) struct Spoken<'t> {
+    /// The text of the document.
+    pub(super) text: &'t str,
+    /// The byte range of the turn.
+    pub(super) turn: Range<usize>,
+    /// The words of the turn.
+    pub(super) tokens: Vec<Token>,
 }
 
 /// A quote to find, as numbered words.
 pub(super) struct Needle {
-    words: Vec<u32>,
-    /// Whether a number is among the words, by number.
-    mine: Vec<bool>,
+    /// The quote as it was given.
+    quoted: String,
+    tokens: Vec<Token>,
+    /// For each word, the length of the longest beginning of the needle that ends there, for the search word for word: D. Knuth,
+    /// J. Morris, V. Pratt, "Fast Pattern Matching in Strings", SIAM Journal on Computing 6, 1977.
+    borders: Vec<usize>,
     /// The quote on one line, for the comparison of characters.
-    text: String,
-    /// The words that must not differ, in order.
-    decisive_words: Vec<String>,
+    bare: String,
+    /// The length in sixths of a word.
+    length: usize,
+    /// The quote as it is in each of the languages that it may be in.
+    readings: Vec<Reading>,
+}
+
+/// A needle in one language, without its fillers and articles.
+struct Reading {
+    /// The index of the language.
+    language: usize,
+    /// The indices of the words that are no fillers and no articles.
+    kept: Vec<usize>,
+    /// Whether a number is among the kept words, by number.
+    mine: Vec<bool>,
+    /// The length of the kept words in sixths of a word.
+    length: usize,
 }
 
 /// A passage that matches a needle, with the number of words that differ.
@@ -65,9 +101,18 @@ impl Hit {
     }
 }
 
+/// The result of a search in one turn.
+#[derive(Debug, Default)]
+pub(super) struct Sought {
+    /// The best passage.
+    pub(super) hit: Option<Hit>,
+    /// Whether there is a passage that was cut so that it says something else.
+    pub(super) is_cut: bool,
+}
+
 impl Default for Vocabulary {
     fn default() -> Self {
-        Self { numbers: HashMap::new(), shapes: [0; 256] }
+        Self { numbers: HashMap::new(), shapes: [0; 256], skips: BTreeMap::new() }
     }
 }
 
@@ -77,27 +122,75 @@ fn shape(word: &str) -> (usize, u32) {
     (usize::from(first), 1 << word.len().min(31))
 }
 
+/// Returns the length of a word in sixths: a character of a script without spaces is a part of a word, as many as words of that
+/// script have on average.
+fn length(word: &str) -> usize {
+    match word.chars().next().and_then(Script::of) {
+        Some(Script::Han) => 5,
+        Some(Script::Hangul) => 4,
+        Some(Script::Kana) => 3,
+        Some(Script::Thai) => 2,
+        None if word.chars().any(char::is_alphanumeric) => WORD,
+        None => 0,
+    }
+}
+
 impl Vocabulary {
-    /// Creates the needle of a quote, and numbers its words.
-    pub(super) fn needle(&mut self, text: &str) -> Needle {
-        let number = |word: String| {
-            let (first, length) = shape(&word);
-            self.shapes[first] |= length;
-            let next = u32::try_from(self.numbers.len()).unwrap_or(OTHER - 1);
-            *self.numbers.entry(word).or_insert(next)
-        };
-        let words: Vec<u32> = words(text).into_iter().map(number).collect();
-        let mut mine = vec![false; words.iter().max().map_or(0, |most| *most as usize + 1)];
-        words.iter().for_each(|word| mine[*word as usize] = true);
-        Needle { words, mine, text: bare(text), decisive_words: decisive_words(text) }
+    /// Returns the number of a word, which is a new one for a new word.
+    fn number(&mut self, word: &str) -> u32 {
+        let (first, length) = shape(word);
+        self.shapes[first] |= length;
+        let next = u32::try_from(self.numbers.len()).unwrap_or(OTHER - 1);
+        match self.numbers.get(word) {
+            Some(number) => *number,
+            None => *self.numbers.entry(word.to_owned()).or_insert(next),
+        }
     }
 
-    /// Splits a passage into words, with the numbers of those that are in any needle. Create all needles first.
-    pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
-        let offset = span.start;
+    /// Creates the needle of a quote, and numbers its words.
+    pub(super) fn needle(&mut self, text: &str) -> Needle {
+        let (mut tokens, mut words) = (Vec::new(), Vec::new());
+        each_word(text, |span, word| {
+            tokens.push(Token { number: self.number(word), span });
+            words.push(word.to_owned());
+        });
+        let readings = languages_of(&words)
+            .into_iter()
+            .map(|language| {
+                let kept = self.skips(language).kept(text, &tokens);
+                let length = kept.iter().map(|index| length(&words[*index])).sum();
+                Reading { language, mine: mine(&tokens, &kept), kept, length }
+            })
+            .collect();
+        Needle {
+            borders: borders(&tokens),
+            bare: bare(text),
+            length: words.iter().map(|word| length(word)).sum(),
+            readings,
+            tokens,
+            quoted: text.to_owned(),
+        }
+    }
+
+    /// Returns the fillers and articles of a language; numbers them if this is the first needle in it.
+    fn skips(&mut self, language: usize) -> &Skips {
+        if !self.skips.contains_key(&language) {
+            let skips = Skips::new(language, |phrase| {
+                let mut numbers = Vec::new();
+                each_word(phrase, |_, word| numbers.push(self.number(word)));
+                numbers
+            });
+            self.skips.insert(language, skips);
+        }
+        &self.skips[&language]
+    }
+
+    /// Splits a turn into words, with the numbers of those that are in any needle. Create all needles first.
+    pub(super) fn spoken<'t>(&self, text: &'t str, turn: Range<usize>) -> Spoken<'t> {
+        let offset = turn.start;
         // A word with its space takes about six bytes.
-        let mut tokens = Vec::with_capacity(span.len() / 6);
-        each_word(&text[span], |span, word| {
+        let mut tokens = Vec::with_capacity(turn.len() / 6);
+        each_word(&text[turn.clone()], |span, word| {
             let (first, length) = shape(word);
             let number = match self.shapes[first] & length {
                 0 => None,
@@ -106,134 +199,212 @@ impl Vocabulary {
             let span = span.start + offset..span.end + offset;
             tokens.push(Token { number: number.unwrap_or(OTHER), span });
         });
-        tokens
+        Spoken { text, turn, tokens }
     }
+}
+
+/// Returns whether each number is among the kept words, by number.
+fn mine(tokens: &[Token], kept: &[usize]) -> Vec<bool> {
+    let numbers = kept.iter().map(|index| tokens[*index].number);
+    let mut mine = vec![false; numbers.clone().max().map_or(0, |most| most as usize + 1)];
+    numbers.for_each(|number| mine[number as usize] = true);
+    mine
+}
+
+/// Returns the longest proper beginning of the needle that ends at each word.
+fn borders(tokens: &[Token]) -> Vec<usize> {
+    let mut borders = vec![0; tokens.len()];
+    let mut length = 0;
+    for at in 1..tokens.len() {
+        while length > 0 && tokens[at].number != tokens[length].number {
+            length = borders[length - 1];
+        }
+        length += usize::from(tokens[at].number == tokens[length].number);
+        borders[at] = length;
+    }
+    borders
 }
 
 impl Needle {
     pub(super) fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.tokens.is_empty()
     }
 
     /// Returns whether the needle has too few words to be evidence, unless it is a whole turn.
     pub(super) fn is_short(&self) -> bool {
-        self.words.len() < MIN_WORDS
+        self.length < MIN_LENGTH
     }
 
-    /// Returns the best passage among the tokens of one turn: word for word, else fuzzy.
-    pub(super) fn find(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
-        self.verbatim(text, tokens).or_else(|| self.fuzzy(text, tokens))
-    }
-
-    /// Returns the passage with the same words in the same order; of several the first exact one, or else the first.
-    fn verbatim(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
-        if self.is_short() && tokens.len() != self.words.len() {
-            return None;
-        }
-        let same = |window: &&[Token]| window.iter().map(|token| token.number).eq(self.words.iter().copied());
-        let hits = tokens.windows(self.words.len().max(1)).filter(same).map(|window| {
-            let span = widened(text, window[0].span.start..window[window.len() - 1].span.end);
-            let matched =
-                if bare(&text[span.clone()]) == self.text { Match::Exact } else { Match::Normalised };
-            Hit { start: span.start, end: span.end, matched, distance: 0 }
-        });
-        hits.min_by_key(|hit| hit.matched)
-    }
-
-    /// Returns the passage with the smallest edit distance in words, if that is at most a fifth of the needle: P. H. Sellers,
-    /// "The Theory and Computation of Evolutionary Distances: Pattern Recognition", Journal of Algorithms 1, 1980.
-    fn fuzzy(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
-        let length = self.words.len();
-        let most = length / 5;
-        if length < MIN_FUZZY || tokens.len() + most < length {
-            return None;
-        }
-        let mut best: Option<(usize, usize, usize)> = None;
-        for region in self.regions(tokens, most) {
-            self.nearest(tokens, region, most, &mut best);
-        }
-        let (distance, start, end) = best?;
-        let first = tokens.get(start)?;
-        let span = widened(text, first.span.start..tokens[end].span.end);
-        if decisive_words(&text[span.clone()]) != self.decisive_words {
-            return None;
-        }
-        Some(Hit { start: span.start, end: span.end, matched: Match::Fuzzy, distance })
-    }
-}
-
-impl Needle {
-    /// Returns the regions that contain enough of the needle's words close together. A passage with at most `most` differing
-    /// words has all the other words within its own length, so that no match is outside these regions.
-    fn regions(&self, tokens: &[Token], most: usize) -> Vec<Range<usize>> {
-        let (window, needed) = (self.words.len() + most, self.words.len() - most);
-        let is_mine = |token: &Token| self.mine.get(token.number as usize).copied().unwrap_or(false);
-        let mut regions: Vec<Range<usize>> = Vec::new();
-        let mut found = 0;
-        for (at, token) in tokens.iter().enumerate() {
-            found += usize::from(is_mine(token));
-            if let Some(left) = at.checked_sub(window) {
-                found -= usize::from(is_mine(&tokens[left]));
+    /// Returns the best passage in one turn: word for word, else fuzzy.
+    pub(super) fn find(&self, vocabulary: &Vocabulary, spoken: &Spoken<'_>) -> Sought {
+        let mut sought = Sought::default();
+        self.verbatim(spoken, &mut sought);
+        if sought.hit.is_none() {
+            for reading in &self.readings {
+                self.fuzzy(reading, vocabulary, spoken, &mut sought);
             }
-            if found < needed {
+        }
+        sought
+    }
+
+    /// Looks for the same words in the same order; of several passages the first exact one, or else the first.
+    fn verbatim(&self, spoken: &Spoken<'_>, sought: &mut Sought) {
+        let length = self.tokens.len();
+        if length == 0 || self.is_short() && spoken.tokens.len() != length {
+            return;
+        }
+        let mut same = 0;
+        for (at, token) in spoken.tokens.iter().enumerate() {
+            while same > 0 && token.number != self.tokens[same].number {
+                same = self.borders[same - 1];
+            }
+            same += usize::from(token.number == self.tokens[same].number);
+            if same < length {
                 continue;
             }
-            let start = (at + 1).saturating_sub(window);
-            match regions.last_mut().filter(|last| last.end >= start) {
-                Some(last) => last.end = at + 1,
-                None => regions.push(start..at + 1),
+            same = self.borders[same - 1];
+            let range = at + 1 - length..at + 1;
+            if self.pauses_agree(spoken, (0..length).zip(range.clone())) {
+                sought.add(spoken, range, |passage| self.hit(spoken, passage));
+            }
+            if sought.hit.as_ref().is_some_and(|hit| hit.matched == Match::Exact) {
+                return;
             }
         }
-        regions
     }
 
-    /// Updates `best` (distance, first and last token) with the nearest passage of a region, if it is as near as the best so far.
-    /// Takes time in proportion to the words of the needle times those of the region.
-    fn nearest(
+    /// Returns the hit for a passage with the same words.
+    fn hit(&self, spoken: &Spoken<'_>, span: Range<usize>) -> Hit {
+        let matched =
+            if bare(&spoken.text[span.clone()]) == self.bare { Match::Exact } else { Match::Normalised };
+        Hit { start: span.start, end: span.end, matched, distance: 0 }
+    }
+
+    /// Returns whether each negation of the needle ends a clause where that of the passage does: "No, money" is not "No money".
+    /// `pairs` has the indices of words of the needle and of the turn.
+    fn pauses_agree(&self, spoken: &Spoken<'_>, pairs: impl Iterator<Item = (usize, usize)>) -> bool {
+        let pause = |text: &str, tokens: &[Token], at: usize| {
+            let between =
+                tokens.get(at).zip(tokens.get(at + 1)).map(|(one, next)| one.span.end..next.span.start);
+            between.map(|between| ends_clause(&text[between]))
+        };
+        for (mine, said) in pairs {
+            let (mine, said) =
+                (pause(&self.quoted, &self.tokens, mine), (said, pause(spoken.text, &spoken.tokens, said)));
+            let differs = mine.is_some() && said.1.is_some() && mine != said.1;
+            if differs && is_negation(&word(spoken.tokens[said.0].text(spoken.text))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Looks for the passage with the same words but for fillers and articles, and for other forms and spellings of at most one
+    /// word in five; of several passages the one with the fewest of those.
+    fn fuzzy(&self, reading: &Reading, vocabulary: &Vocabulary, spoken: &Spoken<'_>, sought: &mut Sought) {
+        let Some(skips) = vocabulary.skips.get(&reading.language) else { return };
+        let length = reading.kept.len();
+        if reading.length < MIN_LENGTH || !reading.may_be_in(&spoken.tokens) {
+            return;
+        }
+        let kept = skips.kept(spoken.text, &spoken.tokens);
+        for (position, window) in kept.windows(length).enumerate() {
+            let before = position.checked_sub(1).map_or(0, |last| kept[last] + 1);
+            let before = &spoken.tokens[before..window[0]];
+            let Some(distance) = self.distance(reading, spoken, window, skips) else { continue };
+            if !skips.articles_agree(before, &self.tokens[..reading.kept[0]]) {
+                continue;
+            }
+            let range = window[0] - self.lead(reading, before)..window[length - 1] + 1;
+            sought.add(spoken, range, |span| Hit {
+                start: span.start,
+                end: span.end,
+                matched: Match::Fuzzy,
+                distance,
+            });
+        }
+    }
+
+    /// Returns how many of the words right before a passage are those before the needle's first kept word: its article.
+    fn lead(&self, reading: &Reading, before: &[Token]) -> usize {
+        let mine = self.tokens[..reading.kept[0]].iter().rev();
+        before.iter().rev().zip(mine).take_while(|(said, mine)| said.number == mine.number).count()
+    }
+
+    /// Returns the number of words of a window that differ from the needle's; `None` if one is another word, if they are too many,
+    /// or if the articles between them differ.
+    fn distance(
         &self,
-        tokens: &[Token],
-        region: Range<usize>,
-        most: usize,
-        best: &mut Option<(usize, usize, usize)>,
-    ) {
-        let length = self.words.len();
-        // For the first `i` words of the needle: the distance to a passage that ends here, and the start of that passage.
-        let mut column: Vec<(usize, usize)> = (0..=length).map(|i| (i, region.start)).collect();
-        for at in region {
-            let mut diagonal = std::mem::replace(&mut column[0], (0, at + 1));
-            for i in 1..=length {
-                let differs = usize::from(self.words[i - 1] != tokens[at].number);
-                let replaced = (diagonal.0 + differs, diagonal.1);
-                let inserted = (column[i].0 + 1, column[i].1);
-                let left_out = (column[i - 1].0 + 1, column[i - 1].1);
-                let cheapest = replaced.min_by_distance(inserted).min_by_distance(left_out);
-                diagonal = std::mem::replace(&mut column[i], cheapest);
+        reading: &Reading,
+        spoken: &Spoken<'_>,
+        window: &[usize],
+        skips: &Skips,
+    ) -> Option<usize> {
+        let indices = || reading.kept.iter().copied().zip(window.iter().copied());
+        let pairs = || indices().map(|(mine, said)| (&self.tokens[mine], &spoken.tokens[said]));
+        let (most, mut different) = (reading.max_forms(), 0);
+        for (mine, said) in pairs() {
+            different += usize::from(mine.number != said.number);
+            if different > most {
+                return None;
             }
-            let (distance, start) = column[length];
-            if distance <= most && best.is_none_or(|(least, ..)| distance <= least) {
-                *best = Some((distance, start, at));
-            }
+        }
+        let are_forms = |(mine, said): (&Token, &Token)| {
+            let (quoted, said) = (mine.text(&self.quoted), said.text(spoken.text));
+            let is_name = starts_with_capital(quoted) && starts_with_capital(said);
+            !is_name && are_alike(&word(quoted), &word(said), &LANGUAGES[reading.language])
+        };
+        let gaps_agree = |(mine, said): (&[usize], &[usize])| {
+            let (mine, said) = (mine[0] + 1..mine[1], said[0] + 1..said[1]);
+            skips.articles_agree(&spoken.tokens[said], &self.tokens[mine])
+        };
+        let mut others = pairs().filter(|(mine, said)| mine.number != said.number);
+        let agree = others.all(are_forms)
+            && reading.kept.windows(2).zip(window.windows(2)).all(gaps_agree)
+            && self.pauses_agree(spoken, indices());
+        agree.then_some(different)
+    }
+}
+
+impl Reading {
+    /// Returns the maximum number of kept words that may be forms or spellings of others.
+    fn max_forms(&self) -> usize {
+        if LANGUAGES[self.language].endings.is_empty() { 0 } else { self.length / WORD / WORDS_FOR_A_FORM }
+    }
+
+    /// Returns whether a turn has enough of the needle's words, in any order: first by their number, which is cheap, and then by
+    /// the number of different ones.
+    fn may_be_in(&self, tokens: &[Token]) -> bool {
+        let forms = self.max_forms();
+        let is_mine = |token: &&Token| self.mine.get(token.number as usize).copied().unwrap_or(false);
+        let needed = self.kept.len().saturating_sub(forms);
+        if needed == 0 || tokens.len() < needed || tokens.iter().filter(is_mine).nth(needed - 1).is_none() {
+            return false;
+        }
+        let mut unseen = self.mine.clone();
+        tokens.iter().filter(is_mine).for_each(|token| unseen[token.number as usize] = false);
+        unseen.iter().filter(|unseen| **unseen).count() <= forms
+    }
+}
+
+impl Sought {
+    /// Adds the passage of the words in `range`, unless it was cut from its clause. A better one is kept.
+    fn add(&mut self, spoken: &Spoken<'_>, range: Range<usize>, hit: impl FnOnce(Range<usize>) -> Hit) {
+        if is_cut(spoken.text, &spoken.turn, &spoken.tokens, range.clone()) {
+            self.is_cut = true;
+            return;
+        }
+        let tokens = &spoken.tokens;
+        let hit = hit(widened(spoken.text, tokens[range.start].span.start..tokens[range.end - 1].span.end));
+        if self.hit.as_ref().is_none_or(|best| hit.is_better_than(best)) {
+            self.hit = Some(hit);
         }
     }
 }
 
-/// The choice between two passages, as (distance, start).
-trait MinByDistance {
-    /// Returns the nearer of two; if both are equally near, the first.
-    fn min_by_distance(self, other: Self) -> Self;
-}
-
-impl MinByDistance for (usize, usize) {
-    fn min_by_distance(self, other: Self) -> Self {
-        if other.0 < self.0 { other } else { self }
-    }
-}
-
-/// Returns the decisive words of a text, in order.
-fn decisive_words(text: &str) -> Vec<String> {
-    let is_decisive =
-        |word: &String| DECISIVE.contains(&word.as_str()) || word.starts_with(|c: char| c.is_numeric());
-    words(text).into_iter().filter(is_decisive).collect()
+/// Returns whether a word begins with a capital letter, as names do.
+fn starts_with_capital(word: &str) -> bool {
+    word.chars().next().is_some_and(char::is_uppercase)
 }
 
 /// Returns the words on one line without the punctuation around them, which is not spoken.

@@ -4,6 +4,11 @@ use proptest::prelude::*;
 use super::{Found, Missing, Wanted, passage, verify};
 use crate::persona::Match;
 
+mod cases;
+mod pairs;
+mod true_quotes;
+mod turned;
+
 fn documents() -> Vec<Document> {
     let one = "Interviewer: So you read the heavens like an old sailor?\n\n\
                P1: I don’t trust\nthe forecast — I pay £9 a tray, and “never” more. It costs me two hours every week.\n";
@@ -21,6 +26,7 @@ fn check(words: &str, hint: Option<usize>, expected: Result<(usize, Match, &str)
     let found = found.map(|Found { document, start, end, matched, .. }| {
         (document, matched, passage(&documents[document], start, end))
     });
+    let found = found.map_err(|unfound| unfound.missing);
     let expected = expected.map(|(document, matched, text)| (document, matched, text.to_owned()));
     assert_eq!(found, expected, "{words}");
 }
@@ -43,12 +49,18 @@ fn case_apostrophes_and_unicode_forms_are_normalised() {
 }
 
 #[test]
-fn a_fuzzy_match_allows_one_word_in_five_and_returns_the_source() {
+fn a_fuzzy_match_allows_fillers_articles_and_forms_and_returns_the_source() {
     check(
-        "It costs me two hours every month",
+        "It costs me, um, two hour every week",
         None,
         Ok((0, Match::Fuzzy, "It costs me two hours every week.")),
     );
+    check(
+        "Because café opens at the six and I am the one",
+        None,
+        Ok((1, Match::Fuzzy, "Because the café opens at six and I am the one")),
+    );
+    check("It costs me two hours every month", None, Err(Missing::Nowhere));
     check("It costs us two hours a month", None, Err(Missing::Nowhere));
     check("It costs me three hours every week", None, Err(Missing::Nowhere));
     check("It never costs me two hours every week", None, Err(Missing::Nowhere));
@@ -57,9 +69,14 @@ fn a_fuzzy_match_allows_one_word_in_five_and_returns_the_source() {
 }
 
 #[test]
-fn a_wrong_document_hint_is_corrected() {
-    check("Because the café opens at six", Some(0), Ok((1, Match::Exact, "Because the café opens at six")));
-    check("Because the café opens at six", Some(99), Ok((1, Match::Exact, "Because the café opens at six")));
+fn the_cited_document_counts() {
+    check("Because the café opens at six", Some(1), Ok((1, Match::Exact, "Because the café opens at six")));
+    check("Because the café opens at six", Some(0), Err(Missing::Misattributed));
+    check("Because the café opens at six", Some(99), Err(Missing::Misattributed));
+    let found =
+        verify(&[Wanted::new("Because the café opens at six").document(Some(0))], &documents()).remove(0);
+    let place = found.unwrap_err().place.unwrap();
+    assert_eq!((place.document, place.speaker.as_str()), (1, "P2"));
 }
 
 #[test]
@@ -75,17 +92,24 @@ fn a_match_never_spans_two_turns() {
 }
 
 proptest! {
-    /// Any run of a participant's words is found exactly, at a place with these words.
+    /// Any run of a participant's words is found exactly, at a place with these words, unless a negation beside it is cut off.
     #[test]
     fn any_spoken_words_are_found(from in 0_usize..20, length in 3_usize..15) {
         let documents = documents();
         let turn = &documents[0].turns[1];
         let words: Vec<&str> = documents[0].words(turn).split_whitespace().collect();
-        let piece = words[from.min(words.len() - 1)..(from + length).min(words.len())].join(" ");
+        let (from, to) = (from.min(words.len() - 1), (from + length).min(words.len()));
+        let piece = words[from..to].join(" ");
         prop_assume!(piece.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() > 2);
-        let found = verify(&[Wanted { words: piece.clone(), document: None }], &documents).remove(0).unwrap();
-        let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
-        prop_assert_eq!(found.matched, Match::Exact);
-        prop_assert_eq!(bare(&passage(&documents[found.document], found.start, found.end)), bare(&piece));
+        let denies = |word: &&str| word.contains("don’t") || word.contains("never");
+        let beside = [&words[from.saturating_sub(2)..from], &words[to..(to + 2).min(words.len())]].concat();
+        match verify(&[Wanted { words: piece.clone(), document: None }], &documents).remove(0) {
+            Ok(found) => {
+                let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+                prop_assert_eq!(found.matched, Match::Exact);
+                prop_assert_eq!(bare(&passage(&documents[found.document], found.start, found.end)), bare(&piece));
+            }
+            Err(unfound) => prop_assert!(unfound.missing == Missing::Cut && beside.iter().any(denies)),
+        }
     }
 }

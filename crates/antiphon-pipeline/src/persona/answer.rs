@@ -11,21 +11,21 @@
 //! }] }
 //! ```
 //!
-//! Document ids such as `d1` are hints only: a quote that another document has is attributed to that one. Quotes and
+//! Document ids such as `d1` count: a quote that only another document has is misattributed, and not verified. Quotes and
 //! evidence have the words of the passage that was found, not the model's wording of them.
 
 use std::collections::BTreeMap;
 
-use antiphon_data::Document;
+use antiphon_data::{Document, SpeakerRole};
 use antiphon_engine::ErrorKind;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::recipe::index_of;
-use super::types::{Evidence, Persona, Quote, Unverified};
+use super::types::{Evidence, Persona, Quote, SourcePlace, Unverified};
 use crate::config::Grounding;
 use crate::error::Error;
-use crate::evidence::{self, Found, Missing, Wanted};
+use crate::evidence::{self, Found, Missing, Unfound, Wanted};
 
 /// An answer that fits the schema.
 #[derive(Deserialize)]
@@ -76,6 +76,21 @@ impl Claim {
 struct Cited {
     document: String,
     quote: String,
+}
+
+impl Cited {
+    /// Returns the index of the document; for an id that no document has, an index that no document has.
+    fn index(&self) -> usize {
+        index_of(&self.document).unwrap_or(usize::MAX)
+    }
+}
+
+/// Returns a passage that the grounding mode accepts: strict grounding does not accept words that may be a question.
+fn accepted(found: Found, grounding: Grounding) -> Result<Found, Unfound> {
+    if grounding == Grounding::Strict && found.role == SpeakerRole::Unclear {
+        return Err(Unfound { missing: Missing::UnclearSpeaker, place: Some(found) });
+    }
+    Ok(found)
 }
 
 impl Draft {
@@ -133,9 +148,10 @@ impl Answer {
             .personas
             .iter()
             .flat_map(Draft::citations)
-            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(index_of(&cited.document)))
+            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(Some(cited.index())))
             .collect();
-        let mut found = evidence::verify(&wanted, documents).into_iter();
+        let verified = evidence::verify(&wanted, documents).into_iter();
+        let mut found = verified.map(|found| found.and_then(|found| accepted(found, grounding)));
         let persona = |(index, draft): (usize, &Draft)| {
             let mut persona = with_citations(draft.persona(index), draft, documents, &mut found);
             if grounding == Grounding::Strict {
@@ -153,70 +169,103 @@ fn with_citations(
     mut persona: Persona,
     draft: &Draft,
     documents: &[Document],
-    found: &mut impl Iterator<Item = Result<Found, Missing>>,
+    found: &mut impl Iterator<Item = Result<Found, Unfound>>,
 ) -> Persona {
     for ((field, claim, cited), found) in draft.citations().zip(found) {
         match found {
-            Ok(found) => add(&mut persona, claim, &found, &documents[found.document]),
-            Err(missing) => persona.unverified.push(unverified(field, claim, &cited.quote, missing)),
+            Ok(found) => add(&mut persona, field, claim, Passage::of(found, documents)),
+            Err(unfound) => {
+                let place = unfound.place.map(|found| Passage::of(found, documents).place());
+                persona.unverified.push(Unverified {
+                    field: field.to_owned(),
+                    claim: claim.map(str::to_owned),
+                    quote: cited.quote.clone(),
+                    missing: Some(unfound.missing),
+                    reason: unfound.missing.reason().to_owned(),
+                    place,
+                });
+            }
         }
     }
     persona
 }
 
-/// Returns a citation that was not found, with the reason.
-fn unverified(field: &str, claim: Option<&str>, quote: &str, missing: Missing) -> Unverified {
-    Unverified {
-        field: field.to_owned(),
-        claim: claim.map(str::to_owned),
-        quote: quote.to_owned(),
-        reason: missing.reason().to_owned(),
-    }
-}
-
-/// Removes claims without evidence; each is among the unverified already.
+/// Removes claims without evidence in their field; each is among the unverified already.
 fn leave_out_unverified(persona: &mut Persona) {
     let Persona { goals, pain_points, behaviours, motivations, evidence, .. } = persona;
-    for claims in [goals, pain_points, behaviours, motivations] {
-        claims.retain(|claim| evidence.iter().any(|found| found.claim == *claim));
+    let fields = [
+        ("goals", goals),
+        ("pain_points", pain_points),
+        ("behaviours", behaviours),
+        ("motivations", motivations),
+    ];
+    for (field, claims) in fields {
+        claims.retain(|claim| evidence.iter().any(|found| found.supports(field, claim)));
     }
 }
 
-/// Adds a verified citation: evidence if it supports a claim, otherwise a quote.
-fn add(persona: &mut Persona, claim: Option<&str>, found: &Found, document: &Document) {
-    let (start, end) = (found.start, found.end);
-    let (line, words) = (document.line_at(start), evidence::passage(document, start, end));
-    let name = document.name.clone();
+/// A passage that was found, with its document.
+struct Passage<'d> {
+    found: Found,
+    document: &'d Document,
+    line: u32,
+}
+
+impl<'d> Passage<'d> {
+    /// Looks up the document and the line of a passage.
+    fn of(found: Found, documents: &'d [Document]) -> Self {
+        let document = &documents[found.document];
+        Self { document, line: document.line_at(found.start), found }
+    }
+
+    /// Returns the place without its words.
+    fn place(self) -> SourcePlace {
+        let Found { speaker, time, .. } = self.found;
+        SourcePlace { document: self.document.name.clone(), line: self.line, speaker, time }
+    }
+}
+
+/// Adds a verified citation: evidence if it supports a claim of `field`, otherwise a quote.
+fn add(persona: &mut Persona, field: &str, claim: Option<&str>, passage: Passage<'_>) {
+    let Passage { found, document, line } = passage;
+    let Found { start, end, speaker, time, matched, role, .. } = found;
+    let words = evidence::passage(document, start, end);
+    let (document, speaker_unclear) = (document.name.clone(), role == SpeakerRole::Unclear);
     match claim {
         Some(claim) => persona.evidence.push(Evidence {
             claim: claim.to_owned(),
-            document: name,
+            field: field.to_owned(),
+            document,
             line,
             start,
             end,
             quote: words,
-            speaker: found.speaker.clone(),
-            matched: found.matched,
+            speaker,
+            time,
+            speaker_unclear,
+            matched,
         }),
         None => persona.quotes.push(Quote {
             text: words,
-            speaker: found.speaker.clone(),
-            document: name,
+            speaker,
+            time,
+            speaker_unclear,
+            document,
             line,
             start,
             end,
-            matched: found.matched,
+            matched,
         }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use antiphon_data::Document;
+    use antiphon_data::{Document, SpeakerRole};
     use serde_json::{Value, json};
 
-    use super::{Answer, Grounding};
-    use crate::persona::{Count, PersonaRecipe, schema};
+    use super::{Answer, Grounding, Missing};
+    use crate::persona::{Count, Persona, PersonaRecipe, schema};
 
     fn answer(goal_quote: &str, quote: &str) -> Value {
         let cited = |quote: &str| json!({ "document": "d1", "quote": quote });
@@ -281,6 +330,90 @@ mod tests {
                 ("goals", "no participant said this"),
                 ("quotes", "the interviewer said this, no participant did"),
             ]
+        );
+    }
+
+    /// Returns an answer with one goal and one motivation of the same words, each with a citation: document and quote.
+    fn twice(goal: [&str; 2], motivation: [&str; 2]) -> Answer {
+        let cited = |[document, quote]: [&str; 2]| json!({ "claim": "Wants sleep", "document": document, "quote": quote });
+        let mut answer = answer("x", "I want to sleep.");
+        answer["personas"][0]["goals"] = json!([cited(goal)]);
+        answer["personas"][0]["motivations"] = json!([cited(motivation)]);
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn documents() -> Vec<Document> {
+        let one =
+            Document::parse("a.txt", b"Interviewer: Tired?\nP1: I want to sleep.\nP2: Do you sleep well?\n");
+        let other = Document::parse("b.txt", b"Interviewer: Tired?\nP3: I wake up at four.\n");
+        let mut documents = vec![one.unwrap(), other.unwrap()];
+        documents[0].turns[1].time = Some("12:41".into());
+        documents[0].turns[2].role = SpeakerRole::Unclear;
+        documents
+    }
+
+    #[test]
+    fn a_quote_of_another_document_is_misattributed_and_says_where_it_is() {
+        let answer = twice(["d2", "I want to sleep."], ["d1", "I want to sleep."]);
+        let marked = answer.verified(&documents(), Grounding::Mark).remove(0);
+        let open = &marked.unverified[0];
+        let place = open.place.as_ref().unwrap();
+        assert_eq!((open.field.as_str(), open.missing), ("goals", Some(Missing::Misattributed)));
+        assert_eq!((place.document.as_str(), place.line, place.time.as_deref()), ("a.txt", 2, Some("12:41")));
+        assert_eq!(
+            (marked.goals.len(), marked.supported(), marked.evidence[0].field.as_str()),
+            (1, 1, "motivations")
+        );
+        let strict = answer.verified(&documents(), Grounding::Strict).remove(0);
+        assert_eq!(
+            (strict.goals.len(), strict.motivations.len()),
+            (0, 1),
+            "the same claim in two fields is two"
+        );
+        let unknown = twice(["d9", "I want to sleep."], ["d0", "I want to sleep."]);
+        let missing: Vec<_> = unknown.verified(&documents(), Grounding::Mark)[0]
+            .unverified
+            .iter()
+            .map(|open| open.missing)
+            .collect();
+        assert_eq!(missing, [Some(Missing::Misattributed), Some(Missing::Misattributed)]);
+    }
+
+    #[test]
+    fn words_of_an_unclear_speaker_are_marked_and_are_no_evidence_in_strict_grounding() {
+        let answer = twice(["d1", "Do you sleep well?"], ["d1", "I want to sleep."]);
+        let marked = answer.verified(&documents(), Grounding::Mark).remove(0);
+        let evidence: Vec<_> =
+            marked.evidence.iter().map(|found| (found.speaker_unclear, found.time.as_deref())).collect();
+        assert_eq!(evidence, [(true, None), (false, Some("12:41"))]);
+        let strict = answer.verified(&documents(), Grounding::Strict).remove(0);
+        let open = &strict.unverified[0];
+        assert_eq!((open.missing, open.place.is_some()), (Some(Missing::UnclearSpeaker), true));
+        assert_eq!((strict.goals.len(), strict.motivations.len(), strict.evidence.len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn personas_of_earlier_versions_are_read() {
+        let place = json!({ "document": "a.txt", "line": 2, "start": 0, "end": 4, "match": "fuzzy" });
+        let with = |mut place: Value, fields: &[(&str, &str)]| {
+            fields.iter().for_each(|(key, value)| place[*key] = json!(value));
+            place
+        };
+        let persona: Persona = serde_json::from_value(json!({
+            "id": "persona-001", "name": "Ada", "title": "", "demographics": {}, "goals": ["Sleep"], "pain_points": [],
+            "behaviours": [], "motivations": ["Sleep"], "quotes": [with(place.clone(), &[("text", "I do"), ("speaker", "P1")])],
+            "evidence": [with(place, &[("claim", "Sleep"), ("quote", "I do")])],
+            "unverified": [{ "field": "goals", "claim": null, "quote": "x", "reason": "no participant said this" }],
+        }))
+        .unwrap();
+        assert_eq!(
+            (persona.supported(), persona.unverified[0].missing, &persona.quotes[0].time),
+            (2, None, &None)
+        );
+        let written = serde_json::to_value(&persona).unwrap();
+        assert!(
+            written["quotes"][0].get("time").is_none()
+                && written["evidence"][0].get("speaker_unclear").is_none()
         );
     }
 }

@@ -90,7 +90,7 @@ impl PersonaCoverage {
         Self {
             persona: persona.id.clone(),
             claims: persona.claims().count(),
-            supported: persona.claims().filter(|claim| persona.has_evidence(claim)).count(),
+            supported: persona.supported(),
             documents: documents.len(),
             speakers: count_speakers(persona),
         }

@@ -219,7 +219,9 @@ pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> 
     let findings: Vec<Finding> = claims
         .into_iter()
         .zip(found)
-        .filter_map(|(claim, found)| Some(Finding { claim, place: found.ok()? }))
+        .filter_map(|(claim, found)| {
+            Some(Finding { claim, place: found.or_else(|err| err.place.ok_or(())).ok()? })
+        })
         .collect();
     let unverified = wanted.len() - findings.len();
     (findings, unverified)

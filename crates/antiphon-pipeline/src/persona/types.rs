@@ -10,10 +10,12 @@
 //!     "goals": ["Sleep"], "pain_points": [], "behaviours": [], "motivations": [],
 //!     "quotes": [],
 //!     "evidence": [{
-//!       "claim": "Sleep", "document": "p1.txt", "line": 2, "start": 32, "end": 48,
-//!       "quote": "I want to sleep.", "speaker": "P1", "match": "exact"
+//!       "claim": "Sleep", "field": "goals", "document": "p1.txt", "line": 2, "start": 32, "end": 48,
+//!       "quote": "I want to sleep.", "speaker": "P1", "time": "12:41", "match": "exact"
 //!     }],
-//!     "unverified": []
+//!     "unverified": [{
+//!       "field": "quotes", "claim": null, "quote": "I bake", "missing": "nowhere", "reason": "no participant said this"
+//!     }]
 //!   }]
 //! }
 //! ```
@@ -21,6 +23,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::evidence::Missing;
 
 /// The content of `personas.json`: the personas of one run. Read one with
 /// [`read_personas`](crate::runs::read_personas).
@@ -71,7 +75,7 @@ pub struct Persona {
     pub quotes: Vec<Quote>,
     /// The verified citations behind the claims above.
     pub evidence: Vec<Evidence>,
-    /// Citations that were not found in any participant's words: possible hallucinations, kept for the reader to judge.
+    /// Citations that are not verified: possible hallucinations, kept for the reader to judge.
     pub unverified: Vec<Unverified>,
 }
 
@@ -90,11 +94,36 @@ impl Persona {
         lists.into_iter().flatten().map(String::as_str)
     }
 
-    /// Returns whether a verified citation supports a claim. A claim without evidence may be a hallucination, whether
-    /// its citation was not found or none was requested.
+    /// Returns the claims in the order of [`claims`](Self::claims), each with its field, such as `goals`. The same claim in two
+    /// fields is two claims, each with evidence of its own.
+    pub fn claims_by_field(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let lists = [
+            ("goals", &self.goals),
+            ("pain_points", &self.pain_points),
+            ("behaviours", &self.behaviours),
+            ("motivations", &self.motivations),
+        ];
+        lists.into_iter().flat_map(|(field, claims)| claims.iter().map(move |claim| (field, claim.as_str())))
+    }
+
+    /// Returns whether a verified citation supports a claim, in whichever field it is. A claim without evidence may be a
+    /// hallucination, whether its citation was not found or none was requested.
     #[must_use]
     pub fn has_evidence(&self, claim: &str) -> bool {
         self.evidence.iter().any(|found| found.claim == claim)
+    }
+
+    /// Returns the verified citations that support a claim of a field, such as `goals`.
+    pub fn evidence_of(&self, field: &str, claim: &str) -> impl Iterator<Item = &Evidence> {
+        self.evidence.iter().filter(move |found| found.supports(field, claim))
+    }
+
+    /// Returns the number of claims with evidence in their field.
+    #[must_use]
+    pub fn supported(&self) -> usize {
+        self.claims_by_field()
+            .filter(|(field, claim)| self.evidence_of(field, claim).next().is_some())
+            .count()
     }
 }
 
@@ -106,6 +135,12 @@ pub struct Quote {
     pub text: String,
     /// The participant who said the words, as named in the document.
     pub speaker: String,
+    /// The time at which the speaker's turn begins, such as `12:41`; `None` if the document has no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Whether the speaker may be an interviewer: the document does not say who asks. Never in strict grounding.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub speaker_unclear: bool,
     /// The document's path from the input's root.
     pub document: String,
     /// The line of the document, from 1; in a DOCX file, the paragraph.
@@ -126,6 +161,9 @@ pub struct Quote {
 pub struct Evidence {
     /// The claim, as it is listed among the goals, pain points, behaviours or motivations.
     pub claim: String,
+    /// The field of the claim, such as `goals`; empty in files of earlier versions, for all fields with that claim.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub field: String,
     /// The document's path from the input's root.
     pub document: String,
     /// The line of the document, from 1; in a DOCX file, the paragraph.
@@ -140,15 +178,34 @@ pub struct Evidence {
     /// The participant who said the words; empty in files of earlier versions.
     #[serde(default)]
     pub speaker: String,
+    /// The time at which the speaker's turn begins, such as `12:41`; `None` if the document has no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Whether the speaker may be an interviewer: the document does not say who asks. Never in strict grounding.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub speaker_unclear: bool,
     /// The agreement between the model's citation and these words.
     #[serde(rename = "match")]
     pub matched: Match,
 }
 
+impl Evidence {
+    /// Returns whether this is evidence of a claim of a field.
+    #[must_use]
+    pub fn supports(&self, field: &str, claim: &str) -> bool {
+        self.claim == claim && (self.field.is_empty() || self.field == field)
+    }
+}
+
+/// Returns whether a value is `false`, the default that is not written.
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// The agreement between a citation and the passage in the document.
 ///
-/// Exact and normalised matches have the participant's words in the quoted order; a fuzzy one may be a paraphrase in single
-/// words, and is worth a look where the wording matters.
+/// All matches have the participant's words in the quoted order; a fuzzy one may lack fillers and articles, or have another form
+/// of a word, and is worth a look where the wording matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
@@ -156,11 +213,12 @@ pub enum Match {
     Exact,
     /// The words are the same; case, punctuation or the form of letters (such as full width) differs.
     Normalised,
-    /// At most one word in five differs. The words of the passage are kept, not those of the citation.
+    /// The words are the same but for fillers, articles, and other forms or spellings of one word in five. The words of the
+    /// passage are kept, not those of the citation.
     Fuzzy,
 }
 
-/// A citation that was not found in any participant's words.
+/// A citation that is not verified: not found in any participant's words, or not in the document that it names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Unverified {
@@ -171,6 +229,27 @@ pub struct Unverified {
     pub claim: Option<String>,
     /// The words of the citation.
     pub quote: String,
-    /// The reason why the citation is not verified, as a sentence.
+    /// The reason why the citation is not verified, for programs; `None` in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// The reason as a sentence.
     pub reason: String,
+    /// The place of the words, if they are misattributed or the speaker is unclear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<SourcePlace>,
+}
+
+/// A place in a document, for a citation that is not verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SourcePlace {
+    /// The document's path from the input's root.
+    pub document: String,
+    /// The line of the document, from 1; in a DOCX file, the paragraph.
+    pub line: u32,
+    /// The speaker, as named in the document.
+    pub speaker: String,
+    /// The time at which the speaker's turn begins; `None` if the document has no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
 }

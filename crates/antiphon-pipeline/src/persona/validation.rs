@@ -25,7 +25,7 @@
 //! ```
 //!
 //! `claimed` has the claims that the model made: those of the persona, and those that grounding in strict mode removed;
-//! `supported` are those with a verified citation ([`Persona::has_evidence`]). So a persona with evidence for all claims
+//! `supported` are those with a verified citation ([`Persona::evidence_of`]). So a persona with evidence for all claims
 //! keeps its points, and one without any scores 0, as does every persona without grounding: nothing is known about
 //! its claims. A persona without claims keeps its points, of which the rules above have deducted most.
 
@@ -240,10 +240,12 @@ struct Support {
 impl Support {
     /// Counts the claims of a persona, and those that strict grounding removed from it.
     fn of(persona: &Persona) -> Self {
-        let listed: BTreeSet<&str> = persona.claims().collect();
-        let open = persona.unverified.iter().filter_map(|open| open.claim.as_deref());
-        let removed: BTreeSet<&str> = open.filter(|claim| !listed.contains(claim)).collect();
-        let supported = listed.iter().filter(|claim| persona.has_evidence(claim)).count();
+        let listed: BTreeSet<(&str, &str)> = persona.claims_by_field().collect();
+        let open =
+            persona.unverified.iter().filter_map(|open| Some((open.field.as_str(), open.claim.as_deref()?)));
+        let removed: BTreeSet<(&str, &str)> = open.filter(|claim| !listed.contains(claim)).collect();
+        let is_supported = |claim: &&(&str, &str)| persona.evidence_of(claim.0, claim.1).next().is_some();
+        let supported = listed.iter().filter(is_supported).count();
         Self { claimed: listed.len() + removed.len(), supported }
     }
 
@@ -364,7 +366,8 @@ fn is_generic(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Grounding, Level, PersonaRecipe, Rule, Rules, Validation, validate};
-    use crate::persona::{Evidence, Match, Persona, Unverified};
+    use crate::persona::{Evidence, Persona, Unverified};
+    use serde_json::json;
 
     const CLAIMS: [&str; 4] = ["Sleep", "Noise", "Walks", "Health"];
 
@@ -391,14 +394,23 @@ mod tests {
     }
 
     fn evidence(claim: &str) -> Evidence {
-        let (claim, document) = (claim.to_owned(), "a.txt".to_owned());
-        let (quote, speaker) = ("I said it".to_owned(), "P1".to_owned());
-        Evidence { claim, document, line: 1, start: 0, end: 9, quote, speaker, matched: Match::Exact }
+        serde_json::from_value(json!({
+            "claim": claim, "field": field_of(claim), "document": "a.txt", "line": 1, "start": 0, "end": 9,
+            "quote": "I said it", "speaker": "P1", "match": "exact",
+        }))
+        .unwrap()
     }
 
     fn unverified(claim: &str) -> Unverified {
-        let (field, claim) = ("goals".to_owned(), Some(claim.to_owned()));
-        Unverified { field, claim, quote: "x".to_owned(), reason: "no participant said this".to_owned() }
+        let reason = "no participant said this";
+        let open = json!({ "field": field_of(claim), "claim": claim, "quote": "x", "reason": reason });
+        serde_json::from_value(open).unwrap()
+    }
+
+    /// Returns the field of a claim.
+    fn field_of(claim: &str) -> &'static str {
+        let fields = ["goals", "pain_points", "behaviours", "motivations"];
+        fields[CLAIMS.iter().position(|known| *known == claim).unwrap_or_default()]
     }
 
     /// Returns the score of one persona, and its first finding: rule, level and message.

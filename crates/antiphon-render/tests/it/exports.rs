@@ -81,6 +81,47 @@ fn personas_as_a_page() {
 }
 
 #[test]
+fn places_have_times_unclear_speakers_and_misattributed_citations() {
+    let mut document = Document::parse("a.txt", SAID.as_bytes()).unwrap();
+    document.turns[0].time = Some("12:41".into());
+    let mut persona = persona();
+    persona.evidence[0].speaker = "P03".to_owned();
+    (persona.evidence[0].time, persona.evidence[0].field) = (Some("12:41".to_owned()), "goals".to_owned());
+    (persona.quotes[0].time, persona.quotes[0].speaker_unclear) = (Some("12:41".to_owned()), true);
+    persona.motivations = vec!["Sleep longer".to_owned()];
+    persona.unverified[0].place =
+        serde_json::from_value(json!({ "document": "b.txt", "line": 9, "speaker": "P2" })).unwrap();
+    let html = page(&[persona.clone()], &report(), &[document]).unwrap();
+    for shown in [
+        "P03, 12:41 · a.txt:1",
+        "P1, 12:41 (speaker unclear) · a.txt:1",
+        "<b>P1</b> 12:41 · line 1",
+        "(no participant said this: P2, b.txt:9)",
+    ] {
+        assert!(html.contains(shown), "{shown}");
+    }
+    let markdown = markdown(&persona);
+    assert!(markdown.contains("- Sleep longer (P03, 12:41, a.txt:1)\n"), "{markdown}");
+    assert!(markdown.contains("- Sleep longer *(no evidence)*\n"), "{markdown}");
+    assert!(markdown.contains("> — P1, 12:41 (speaker unclear), a.txt:1"), "{markdown}");
+    let row = persona_row(&persona);
+    assert_eq!(row["goals"][0], "Sleep longer (P03, 12:41, a.txt:1)");
+    assert_eq!(row["motivations"][0], "Sleep longer (no evidence)");
+    let json = serde_json::to_value(Personas::new("r1", vec![persona.clone()])).unwrap();
+    assert_eq!(json["personas"][0]["evidence"][0]["time"], "12:41");
+    let mut run = RunPage::default();
+    run.personas = vec![persona];
+    let html = run.render().unwrap();
+    for shown in [
+        "P03, 12:41 · a.txt:1",
+        "P1, 12:41 (speaker unclear), a.txt:1",
+        "no participant said this: P2, b.txt:9",
+    ] {
+        assert!(html.contains(shown), "{shown}");
+    }
+}
+
+#[test]
 fn a_run_as_a_page() {
     let (mut page, mut cause, mut row) = (RunPage::default(), RunCause::default(), RunRow::default());
     page.title = "a.csv with r.toml".to_owned();

@@ -1,0 +1,156 @@
+//! Word lists for the comparison of quotes: data, without logic. All words are normalised: in lower case, without apostrophes.
+//!
+//! | list | what it is for |
+//! |---|---|
+//! | [`NEGATIONS`], [`LIMITS`], [`NUMBERS`], [`QUANTITIES`] | words that decide the meaning: they never count as similar to another word |
+//! | [`NEGATIONS`], [`LIMITS`] | a passage that begins just behind one of them is cut so that it says something else |
+//! | [`BEHIND`] | likewise for a passage that ends just before one of them |
+//! | [`CONTRASTS`] | a clause begins with them, so that a negation before them does not reach behind them |
+//! | [`COMPLEMENTS`], [`OPINIONS`] | a negation before them does reach behind them, also over a comma |
+//! | [`DEGREES`] | words that mean something else with an article of [`ONE`]: "few" and "a few" |
+//! | [`BEFORE_CHARACTERS`], [`AFTER_JAPANESE`] and their neighbours | the same for texts without spaces, as beginnings and ends of texts |
+//!
+//! The lists have the words of all languages together: a word that means something else in another language makes the comparison
+//! stricter there, never laxer. Lists that make it laxer are by language, in `languages`.
+
+/// Words that turn a statement round.
+pub(super) const NEGATIONS: &str = "
+    no not never nothing nobody none nowhere neither nor without cannot cant dont doesnt didnt couldnt wont wouldnt shouldnt isnt
+    wasnt arent werent havent hasnt hadnt mustnt neednt aint shant noone non
+    nicht nie niemals nichts niemand niemanden niemandem nirgends nirgendwo weder ohne kein keine keinen keinem keiner keines keins
+    nee nimmer niet nooit geen zonder
+    pas jamais rien personne aucun aucune sans nul nulle ni guère
+    nunca jamás nada nadie ninguno ninguna ningún tampoco sin
+    mai niente nulla nessuno nessuna nessun senza né neanche nemmeno neppure
+    não nao ninguém ninguem nenhum nenhuma sem nem jamais
+    nie nigdy nic nikt nikogo nikomu żaden żadna żadne żadnego żadnej bez ani
+    не нет ни никогда ничего ничто никто никого никому нигде никакой никакая никакие без нельзя
+    değil hiç hiçbir asla yok yoktur hiçbiri kimse
+    inte aldrig ingen inget inga utan ikke aldri ingenting
+    hardly rarely barely seldom scarcely kaum selten rarement raramente rara apenas rzadko ledwo ledwie редко едва nadiren zelden nauwelijks
+    不 没 沒 안 못";
+
+/// Words that limit a statement or only come near to it.
+pub(super) const LIMITS: &str = "
+    only merely almost nearly few fewer little less refuse refused refuses
+    nur bloß lediglich beinahe wenig wenige weniger
+    seulement presque peu moins uniquement
+    casi solo sólo solamente poco pocos poca pocas menos únicamente
+    quasi soltanto solamente appena poco poca pochi poche meno
+    quase somente só pouco poucos pouca poucas menos
+    prawie tylko mało niewiele niewielu mniej
+    почти только лишь мало немногие меньше вряд
+    neredeyse sadece yalnızca ancak az
+    slechts bijna sällan knappt bara nästan";
+
+/// Words of amount and degree that are swapped for others to turn a statement round.
+pub(super) const QUANTITIES: &str = "
+    few little lot more most many much all always every each some sometimes often usually both half any less least enough
+    alle alles immer jeder jede jedes jeden manche manchmal oft meistens mehr viel viele wenig wenige beide paar bisschen
+    tout toute tous toutes toujours chaque quelques parfois souvent plus beaucoup peu moitié
+    todo toda todos todas siempre cada algunos algunas veces más mucho muchos poco pocos
+    tutto tutti tutta tutte sempre ogni alcuni alcune volte spesso più molto molti poco pochi po
+    tudo todos sempre cada alguns algumas vezes mais muito muitos pouco poucos
+    wszystko wszyscy zawsze każdy każda czasem czasami często więcej dużo wiele mało
+    всё все всегда каждый каждая иногда часто больше много мало
+    her hep hepsi daima bazen sık çok daha az bütün";
+
+/// Words that mean something else behind an article: "few" is hardly any, and "a few" is some.
+pub(super) const DEGREES: &str = "few little bit wenig paar bisschen peu poco po pouco";
+
+/// Articles that change the [`DEGREES`].
+pub(super) const ONE: &str = "a ein un um uno";
+
+/// Words for numbers, also for parts, multiples and ranks. Numbers in digits count as well.
+pub(super) const NUMBERS: &str = "
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions billion
+    once twice thrice double half halves quarter quarters third thirds first second fourth fifth sixth seventh eighth ninth tenth dozen dozens
+    null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn
+    neunzehn zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig hundert tausend millionen einmal zweimal doppelt halb hälfte
+    zéro deux trois quatre cinq sept huit neuf dix onze douze treize quatorze quinze seize vingt trente quarante cinquante
+    soixante cent cents mille fois moitié
+    cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis veinte treinta cuarenta
+    cincuenta sesenta setenta ochenta noventa cien ciento mil medio
+    due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici venti trenta quaranta
+    cinquanta sessanta settanta ottanta novanta cento mila mezzo
+    dois duas três quatro cinco seis sete oito nove dez onze doze treze catorze quinze dezesseis vinte trinta quarenta cinquenta
+    sessenta setenta oitenta noventa cem cento meio
+    jeden dwa dwie trzy cztery pięć sześć siedem osiem dziewięć dziesięć jedenaście dwanaście piętnaście dwadzieścia trzydzieści
+    czterdzieści pięćdziesiąt sześćdziesiąt sto dwieście tysiąc pół
+    один одна два две три четыре пять шесть семь восемь девять десять одиннадцать двенадцать пятнадцать двадцать тридцать
+    сорок пятьдесят шестьдесят сто двести тысяча пол
+    bir iki üç dört beş altı yedi sekiz dokuz on yirmi otuz kırk elli altmış yetmiş seksen doksan yüz bin yarım
+    een twee drie vijf zes zeven negen tien twintig";
+
+/// Words that deny the words before them, at the end of a clause.
+pub(super) const BEHIND: &str = "
+    never rarely seldom
+    nicht nie niemals kaum selten nichts kein keine keinen keinem keiner niet nooit
+    pas jamais rien guère rarement aucun aucune
+    değil yok yoktur asla
+    jamás não nigdy никогда";
+
+/// Words that begin a clause of its own.
+pub(super) const CONTRASTS: &str = "
+    but because so although though while whereas however
+    aber sondern weil denn obwohl doch maar omdat
+    mais parce car donc quoique
+    pero sino porque aunque
+    ma però perché bensì
+    mas porém porque embora
+    ale lecz bo ponieważ więc
+    но а потому хотя зато
+    ama fakat çünkü oysa";
+
+/// Words that begin what someone thinks or says.
+pub(super) const COMPLEMENTS: &str =
+    "that dass daß ob dat que quil quelle quon che que że żeby что чтобы ki if";
+
+/// Verbs of thinking and saying: a negation before them denies what someone thinks or says.
+pub(super) const OPINIONS: &str = "
+    think thought say said believe claim feel mean guess
+    denke glaube finde meine sage sagen behaupten
+    pense crois trouve dis dire
+    creo pienso digo decir credo penso dico dire acho creio digo
+    myślę sądzę uważam powiem думаю считаю скажу";
+
+/// Endings of Turkish verbs that deny, behind a passage.
+pub(super) const ENDINGS_BEHIND: &str = "miyor miyorum miyoruz miyorlar muyor muyorum muyoruz müyor müyorum müyoruz maz mazlar medi medim madi madim medik madik";
+
+/// Chinese and Japanese, before a passage: what denies or limits it.
+pub(super) const BEFORE_CHARACTERS: &str = "
+    不 没 没有 沒 沒有 未 无 無 非 别 別 勿 莫 不会 不會 不能 不想 不要 不敢 不肯 不愿 不願 不该 不該 不用 不可 没能 沒能 没法 不太 不怎么 不怎麼
+    不觉得 不覺得 没觉得 沒覺得 不认为 不認為 不相信 不确定 不確定 不说 没说 沒說
+    很少 极少 極少 难得 難得 几乎 幾乎 差点 差點 只 只有 仅 僅 才 殆ど ほとんど めったに";
+
+/// Chinese and Japanese words that end like one of [`BEFORE_CHARACTERS`], and neither deny nor limit.
+pub(super) const NOT_BEFORE_CHARACTERS: &str =
+    "特别 特別 分别 分別 个别 個別 区别 一只 两只 三只 几只 每只 这只 那只 刚才 剛才 人才 天才";
+
+/// Chinese, behind a passage: what denies it.
+pub(super) const AFTER_CHINESE: &str = "不 没 沒 未";
+
+/// Japanese, within the rest of the clause behind a passage: what denies it, since the verb is last.
+pub(super) const AFTER_JAPANESE: &str = "ない なかった なく ません ませぬ ぬ ねえ ねぇ なし 無い 無かった 無く ずに らず かず さず たず ばず がず えず めず れず せず けず げず まい";
+
+/// Japanese, right behind a passage: what ends its clause, so that a negation behind it does not reach it.
+pub(super) const BREAKS_JAPANESE: &str = "けど けれど から ので のに と言 そして でも しかし";
+
+/// Korean, before a passage: words of their own that deny it.
+pub(super) const BEFORE_KOREAN: &str = "안 못 별로 거의 전혀 절대 겨우 오직 단지";
+
+/// Korean, within the rest of the clause behind a passage: what denies it, since the verb is last.
+pub(super) const AFTER_KOREAN: &str = "않 못 없 아니 아닙 아닌 마세요 마십 말아 말고";
+
+/// Korean, right behind a passage: what ends its clause.
+pub(super) const BREAKS_KOREAN: &str = "지만 는데 은데 니까 어서 아서 그런데 하지만 그래서 면서";
+
+/// Thai, Lao and Khmer, before a passage: what denies or limits it.
+pub(super) const BEFORE_THAI: &str = "ไม่ ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง ไม่คิดว่า ไม่เชื่อว่า มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
+
+/// Thai, Lao and Khmer, behind a passage: what denies it.
+pub(super) const AFTER_THAI: &str = "ไม่ มิได้ ບໍ່ មិន";
+
+/// Digits of Chinese and Japanese, which make one number where they follow one another.
+pub(super) const DIGITS: &str = "〇零一二两兩三四五六七八九十百千万萬亿億廿卅";
