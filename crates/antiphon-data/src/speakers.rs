@@ -176,6 +176,11 @@ pub(crate) fn is_no_speaker(label: &str) -> bool {
     is_code(label) || Side::of(label).is_some()
 }
 
+/// Returns whether a line has a name and nothing else.
+pub(crate) fn is_name_alone(line: &str) -> bool {
+    label::name_alone(line).is_some()
+}
+
 /// Returns the lines of a text, each with the byte offset of its beginning.
 fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut start = 0;

@@ -31,5 +31,5 @@ mod segments;
 mod tests;
 mod times;
 
-pub(crate) use cues::looks_like;
+pub(crate) use cues::{has_names_above, looks_like};
 pub(crate) use read::{srt, vtt};

@@ -23,7 +23,9 @@ pub(crate) fn text(format: Format, text: &str, person: &str) -> Result<Body, Mal
         Format::Yaml => yaml::read(text, person),
         Format::Html => html::read(text, person),
         // Captions that were pasted into a text, or saved under its name.
-        Format::Text | Format::Markdown if captions::looks_like(text) => captions::srt(text, person),
+        Format::Text | Format::Markdown if captions::looks_like(text) && !captions::has_names_above(text) => {
+            captions::srt(text, person)
+        }
         Format::Org => Ok(plain((1..).zip(org::lines(text)), person)),
         _ => Ok(plain((1..).zip(text.split('\n')), person)),
     }

@@ -6,6 +6,7 @@
 
 use crate::error::Malformed;
 use crate::formats::captions::times::{LineKind, Times};
+use crate::speakers;
 
 /// The syntaxes of captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,22 @@ pub(crate) fn looks_like(text: &str) -> bool {
         .take(limit)
         .take_while(|line| !line.starts_with("```") && !line.starts_with("~~~"))
         .any(|line| matches!(LineKind::of(line), LineKind::Times(_)))
+}
+
+/// Returns whether most of the times have a name alone on the next line and words below it, as a meeting's transcript has
+/// them that is no captions.
+pub(crate) fn has_names_above(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).peekable();
+    let (mut times, mut named) = (0_usize, 0_usize);
+    while let Some(line) = lines.next() {
+        if !matches!(LineKind::of(line), LineKind::Times(_)) {
+            continue;
+        }
+        times += 1;
+        let name = lines.next_if(|line| speakers::is_name_alone(line));
+        named += usize::from(name.is_some() && lines.peek().is_some_and(|line| !line.is_empty()));
+    }
+    named > 1 && named * 2 > times
 }
 
 /// Splits a file into its cues.
