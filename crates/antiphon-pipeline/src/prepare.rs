@@ -37,7 +37,7 @@ impl Pipeline {
         let began = now();
         self.step(1, format!("loading {}", config.short_input_name())).await;
         let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
-        let (documents, replaced) = anonymised(config, documents).await?;
+        let Anonymisation { documents, replaced, possible_misses, .. } = anonymised(config, documents).await?;
         let skipped = report::names(&skipped);
         let event = loaded_event(&documents, &failures, skipped.clone());
         let input = config.input_name();
