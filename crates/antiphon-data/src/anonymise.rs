@@ -231,14 +231,14 @@ impl Anonymiser {
                 cuts.label(document, turn, &names, &mut found);
             }
             let doubtful = patterns::cut(&document.text, &names, &mut cuts, &mut found);
-            let name = new_name(document, &names, number);
+            let is_named = names.is_in_file(&document.name);
+            let name = if is_named { new_name(&document.name, number) } else { document.name.clone() };
             for range in doubtful {
                 let line = document.line_at(range.start);
                 misses.add(&document.text[range], &name, line);
             }
             let cuts = joined(&document.text, cuts.in_order());
             let stem = stem(&document.name);
-            let is_named = names.is_in_file(&document.name);
             made.push(replaced(document, &cuts, name, |speaker| {
                 // A file without speakers is its own speaker, and rarely a person.
                 let is_file =
@@ -288,12 +288,12 @@ impl Anonymiser {
 
 impl Replacements {
     /// Replaces the name in the label before a turn's words. Labels that are codes or sides of the interview are kept.
-    fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut ReplacementLog<'_>) {
+    fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut ReplacementLog) {
         self.label_in(&document.text, turn, names, found);
     }
 
     /// Replaces the name in the label before a turn of a text.
-    fn label_in(&mut self, text: &str, turn: &Turn, names: &Names, found: &mut ReplacementLog<'_>) {
+    fn label_in(&mut self, text: &str, turn: &Turn, names: &Names, found: &mut ReplacementLog) {
         let before = text.get(..turn.span.start).unwrap_or_default();
         let line = before.rfind('\n').map_or(0, |end| end + 1);
         if speakers::is_no_speaker(&turn.speaker) {
@@ -321,12 +321,9 @@ fn names_in(text: &str, turns: &[Turn]) -> Vec<String> {
     headed.chain(introduced).map(str::to_owned).collect()
 }
 
-/// Returns the name of a document's copy: that of the file, unless it has a person's name.
-fn new_name(document: &Document, names: &Names, number: usize) -> String {
-    if !names.is_in_file(&document.name) {
-        return document.name.clone();
-    }
-    let ending = document.name.rsplit_once('.').map_or("txt", |(_, ending)| ending);
+/// Returns the name of the copy of a document whose name has a person's name: its number, and the extension of the file.
+fn new_name(file: &str, number: u32) -> String {
+    let ending = file.rsplit_once('.').map_or("txt", |(_, ending)| ending);
     format!("document-{number:03}.{ending}")
 }
 

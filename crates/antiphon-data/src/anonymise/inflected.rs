@@ -9,8 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use super::names::folded;
-
 /// The kind of a stem, which decides on the endings that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stem {
@@ -248,7 +246,8 @@ static INFLECTING: std::sync::LazyLock<std::collections::BTreeSet<&str>> =
 
 #[cfg(test)]
 mod tests {
-    use super::{Stems, Tongue, folded};
+    use super::super::names::folded;
+    use super::{Stems, Tongue};
 
     #[track_caller]
     fn check(name: &str, forms: &[&str], others: &[&str]) {

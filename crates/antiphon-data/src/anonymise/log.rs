@@ -33,8 +33,8 @@ impl Replacements {
 }
 
 /// The replacements in all documents so far, by which equal originals get equal substitutes.
-pub(super) struct ReplacementLog<'a> {
-    anonymiser: &'a Anonymiser,
+pub(super) struct ReplacementLog {
+    anonymiser: Anonymiser,
     /// The replacements in the order in which they were found.
     replaced: Vec<Replacement>,
     /// The index in `replaced` of each original, by its kind: an account may have the text of a name.
@@ -43,9 +43,10 @@ pub(super) struct ReplacementLog<'a> {
     speakers: BTreeMap<String, usize>,
 }
 
-impl<'a> ReplacementLog<'a> {
+impl ReplacementLog {
     /// Creates an empty log.
-    pub(super) fn of(anonymiser: &'a Anonymiser) -> Self {
+    pub(super) fn of(anonymiser: &Anonymiser) -> Self {
+        let anonymiser = anonymiser.clone();
         Self { anonymiser, replaced: Vec::new(), by_kind: BTreeMap::new(), speakers: BTreeMap::new() }
     }
 

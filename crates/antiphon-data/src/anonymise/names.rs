@@ -239,7 +239,7 @@ impl Names {
     /// Returns the substitute for the speaker of a turn: that of the name, numbered where all names have the same one.
     /// Codes and sides of the interview are no names and are kept. The field is no occurrence in a text, and is not
     /// counted.
-    pub(super) fn speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
+    pub(super) fn speaker(&self, speaker: &str, found: &mut ReplacementLog) -> String {
         if speakers::is_no_speaker(speaker) {
             return speaker.to_owned();
         }

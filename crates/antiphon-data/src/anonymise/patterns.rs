@@ -117,7 +117,7 @@ pub(super) fn cut(
     text: &str,
     names: &Names,
     cuts: &mut Replacements,
-    found: &mut ReplacementLog<'_>,
+    found: &mut ReplacementLog,
 ) -> Vec<Range<usize>> {
     for place in EMAIL.find_iter(text) {
         cuts.add(place.range(), || found.substitute(Kind::Email, place.as_str()));

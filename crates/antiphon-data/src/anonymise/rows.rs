@@ -12,10 +12,10 @@ use super::common::is_first_name;
 use super::kind::Kind;
 use super::log::{ReplacementLog, Replacements};
 use super::misses::Misses;
-use super::names::{Names, folded};
+use super::names::{Names, folded, person_of_file};
 use super::rewrite::{joined, text_without};
-use super::{Anonymiser, PossibleMiss, Replacement, names_in, patterns};
-use crate::document::{Document, Turn};
+use super::{Anonymiser, PossibleMiss, Replacement, names_in, new_name, patterns};
+use crate::document::{Document, Format, Turn};
 use crate::speakers;
 
 /// Keys of fields that hold a person's name, folded and without marks.
@@ -111,15 +111,15 @@ const CARD_KEYS: [&str; 4] = ["card", "cardnumber", "creditcard", "creditcardnum
 /// assert_eq!(made[1], r#"{"first_name":"[name]","note":"[name] helps, [address]."}"#);
 /// assert_eq!(rewriter.finish().0.len(), 3);
 /// ```
-pub struct RowNames<'a> {
-    anonymiser: &'a Anonymiser,
+pub struct RowNames {
+    anonymiser: Anonymiser,
     names: BTreeSet<String>,
 }
 
 /// A rewriter of rows: texts in JSON objects lose their personal data, and the objects keep their keys.
-pub struct RowAnonymiser<'a> {
+pub struct RowAnonymiser {
     names: Names,
-    log: ReplacementLog<'a>,
+    log: ReplacementLog,
     misses: Misses,
     /// The number of rows that were rewritten.
     rows: u32,
@@ -128,12 +128,12 @@ pub struct RowAnonymiser<'a> {
 impl Anonymiser {
     /// Returns the collector of names for rows, of which none was read yet.
     #[must_use]
-    pub fn row_names(&self) -> RowNames<'_> {
-        RowNames { anonymiser: self, names: BTreeSet::new() }
+    pub fn row_names(&self) -> RowNames {
+        RowNames { anonymiser: self.clone(), names: BTreeSet::new() }
     }
 }
 
-impl<'a> RowNames<'a> {
+impl RowNames {
     /// Collects the names in a row: those in fields for names, such as `first_name`, and in its texts those of speakers
     /// and introductions. A row that is no JSON is one text.
     pub fn learn(&mut self, row: &str) {
@@ -150,6 +150,7 @@ impl<'a> RowNames<'a> {
                     self.names.insert(text.clone());
                 }
             }
+            Value::String(text) if is_file(key, text) => self.names.extend(person_of_file(text)),
             Value::String(text) => self.learn_text(text),
             Value::Array(values) => values.iter().for_each(|value| self.learn_value(key, value)),
             Value::Object(fields) => fields.iter().for_each(|(key, value)| self.learn_value(key, value)),
@@ -167,15 +168,15 @@ impl<'a> RowNames<'a> {
 
     /// Returns the rewriter, once all rows were read.
     #[must_use]
-    pub fn into_anonymiser(self) -> RowAnonymiser<'a> {
+    pub fn into_anonymiser(self) -> RowAnonymiser {
         let given = &self.anonymiser.names;
         let names: Vec<String> = given.iter().cloned().chain(self.names).collect();
         let names = Names::new(&names, given);
-        RowAnonymiser { names, log: ReplacementLog::of(self.anonymiser), misses: Misses::default(), rows: 0 }
+        RowAnonymiser { names, log: ReplacementLog::of(&self.anonymiser), misses: Misses::default(), rows: 0 }
     }
 }
 
-impl RowAnonymiser<'_> {
+impl RowAnonymiser {
     /// Returns a row without the personal data that was found in its texts. Keys, numbers and the order of fields are
     /// kept; only numbers in fields for telephones and cards are replaced.
     pub fn rewrite(&mut self, row: &str) -> String {
@@ -230,12 +231,19 @@ impl RowAnonymiser<'_> {
     /// Returns the text of a field: a substitute for the whole of it if the key says what it is.
     fn field(&mut self, key: &str, text: &str) -> String {
         match field_kind(key, text) {
+            _ if is_file(key, text) && self.names.is_in_file(text) => new_name(text, self.rows),
+            _ if is_file(key, text) => text.to_owned(),
             Some(Kind::Name) if speakers::is_no_speaker(text) => text.to_owned(),
             Some(Kind::Name) => self.log.substitute(Kind::Name, self.names.whole_name(text)),
             Some(kind) => self.log.substitute(kind, text),
             None => self.text(text),
         }
     }
+}
+
+/// Returns whether a field is the name of a document, as in the rows of a folder.
+fn is_file(key: &str, text: &str) -> bool {
+    key == "name" && Format::from_name(text).is_some()
 }
 
 /// Returns the kind of a field whose key says that all of it is personal data; `None` for other fields.
@@ -274,14 +282,14 @@ fn turns_of(text: &str) -> Vec<Turn> {
     turns.into_iter().filter(|turn| !turn.speaker.starts_with(FILE)).collect()
 }
 
-impl std::fmt::Debug for RowNames<'_> {
+impl std::fmt::Debug for RowNames {
     // Without the names.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RowNames").field("names", &self.names.len()).finish_non_exhaustive()
     }
 }
 
-impl std::fmt::Debug for RowAnonymiser<'_> {
+impl std::fmt::Debug for RowAnonymiser {
     // Without names and originals.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RowAnonymiser").field("rows", &self.rows).finish_non_exhaustive()

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use antiphon_data::{Document, Format, Loaded, Loader};
+use antiphon_data::{Anonymiser, Document, Format, Loaded, Loader, PossibleMiss, Replacement};
 use antiphon_engine::ErrorKind;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use super::portfolio::Content;
 use super::recipe::ContentRow;
 use super::voice::Voice;
 use crate::error::Error;
+use crate::prepare::anonymised;
 
 /// Notes that were loaded from files: the rows of a run, one for each file and voice.
 #[derive(Debug, Default)]
@@ -30,6 +31,11 @@ pub struct LoadedNotes {
     pub failures: Vec<String>,
     /// Files that were skipped, since notes cannot be in their format.
     pub skipped: Vec<String>,
+    /// Names, addresses and numbers (PII) that were removed from the notes, each with its replacement. Confidential: see
+    /// [`keep_replacements`](crate::runs::keep_replacements).
+    pub replaced: Vec<Replacement>,
+    /// Words that may be names and were kept; empty without an anonymiser.
+    pub possible_misses: Vec<PossibleMiss>,
 }
 
 impl LoadedNotes {
@@ -41,11 +47,28 @@ impl LoadedNotes {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn load(loader: &Loader, paths: &[PathBuf], voices: &[&Voice]) -> Result<Self, Error> {
-        let mut notes = Self::default();
+        Self::load_without(loader, paths, voices, None).await
+    }
+
+    /// Loads notes as [`load`](Self::load) does, and removes personal data (PII) from all of them together, so that a person has
+    /// the same substitute in each. `None` removes nothing.
+    ///
+    /// # Errors
+    /// The errors of [`load`](Self::load).
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn load_without(
+        loader: &Loader,
+        paths: &[PathBuf],
+        voices: &[&Voice],
+        anonymiser: Option<&Anonymiser>,
+    ) -> Result<Self, Error> {
+        let (mut notes, mut documents) = (Self::default(), Vec::new());
         let mut unread = None;
         for path in paths {
             match loader.load_path(path).await {
-                Ok(loaded) => notes.add_loaded(loaded, voices),
+                Ok(loaded) => documents.extend(notes.take_loaded(loaded)),
                 Err(err) if !err.failures().is_empty() => {
                     notes.failures.extend(err.failures().iter().map(ToString::to_string));
                     unread = Some(err);
@@ -53,19 +76,26 @@ impl LoadedNotes {
                 Err(err) => return Err(Error::input(err)),
             }
         }
+        if let Some(anonymiser) = anonymiser {
+            (documents, notes.replaced, notes.possible_misses) =
+                anonymised(anonymiser.clone(), documents).await?;
+        }
+        documents.into_iter().for_each(|document| notes.add(&document, voices));
         if !notes.rows.is_empty() {
             return Ok(notes);
         }
         Err(unread.map_or_else(|| notes.without_notes(), Error::input))
     }
 
-    /// Adds the documents of one path, and the files of it that could not be used.
-    fn add_loaded(&mut self, loaded: Loaded, voices: &[&Voice]) {
+    /// Takes the documents of one path that can be notes, and notes the files that could not be used.
+    fn take_loaded(&mut self, loaded: Loaded) -> Vec<Document> {
         self.failures.extend(loaded.failures.iter().map(ToString::to_string));
         self.skipped.extend(loaded.skipped.into_iter().map(|skipped| skipped.file));
-        for document in loaded.documents {
-            self.add(document, voices);
-        }
+        let can_be_notes =
+            |document: &Document| matches!(document.format, Format::Text | Format::Markdown | Format::Docx);
+        let (notes, others): (Vec<_>, Vec<_>) = loaded.documents.into_iter().partition(can_be_notes);
+        self.skipped.extend(others.into_iter().map(|other| other.name));
+        notes
     }
 
     /// Returns the error for files none of which can be notes.
@@ -75,12 +105,8 @@ impl LoadedNotes {
         Error::new(ErrorKind::Config, message)
     }
 
-    /// Adds a document as one row for each voice, or skips it if notes cannot be in its format, such as a table.
-    fn add(&mut self, document: Document, voices: &[&Voice]) {
-        if !matches!(document.format, Format::Text | Format::Markdown | Format::Docx) {
-            self.skipped.push(document.name);
-            return;
-        }
+    /// Adds a document as one row for each voice.
+    fn add(&mut self, document: &Document, voices: &[&Voice]) {
         self.files += 1;
         let name = PathBuf::from(&document.name).with_extension("").display().to_string();
         let row = |voice: &&Voice| ContentRow::new(name.clone(), &*document.text, voice).row();

@@ -16,6 +16,7 @@ use antiphon_pipeline::content::{Reason, SitePage};
 use antiphon_render::Theme;
 use serde_json::{Value, json};
 
+use super::anonymised::print_anonymised;
 use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
@@ -43,6 +44,7 @@ async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
     let mut request = RunRequest::content(args.inputs.clone(), &themes, args.sampling.parameters())?;
     request.recipe.name = format!("portfolio in {}", args.theme.join(", "));
     fill(&mut request, &args.run);
+    request.anonymise = args.anonymise.anonymise().await?;
     request.limits.max_rows = args.rows.max_rows;
     request.output.site.clone_from(&args.site);
     request.output.title = Some(args.title.clone());
@@ -74,6 +76,7 @@ fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {
         "files": files,
         "pages": made.pages,
         "reused": outcome.reused,
+        "anonymised": made.anonymised,
         "report": made.report,
     })
 }
@@ -110,6 +113,7 @@ fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
     if outcome.reused {
         ending.reused("pages rebuilt");
     }
+    made.anonymised.iter().for_each(|anonymised| print_anonymised(anonymised, talk));
     warn_of_notes(made, talk);
     warn_of_missing(&made.pages, talk);
     // Removals were reported when the pages were generated; a rebuild does not repeat them.

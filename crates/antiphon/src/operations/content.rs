@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use antiphon_data::Loader;
 use antiphon_engine::{Input, Mapped, Mapping};
-use antiphon_pipeline::RunLocks;
 use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
+use antiphon_pipeline::{Anonymised, RunLocks};
 use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
 
+use super::anonymising::anonymiser;
 use super::error::{OperationError, OperationErrorKind};
 use super::map::{estimate, prepare, work};
 use super::outcome::{ContentResult, Plan, RunOutcome, RunResult};
@@ -54,7 +55,7 @@ pub(super) async fn run(
 ) -> Result<RunOutcome, OperationError> {
     let Planned { themes, fallback, notes, mapping } =
         planned(workspace, &connected, &opening, &watch).await?;
-    let mapped = work(workspace, &connected, mapping).await?;
+    let mapped = work(workspace, &connected, mapping, &notes.replaced).await?;
     let Mapped { report, folder, failed, stop, reused, resumed_at, .. } = mapped;
     let run = workspace.store().await?.read_run(&report.run_id).await?;
     let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref()).await?;
@@ -65,7 +66,13 @@ pub(super) async fn run(
     let title = request.output.title.as_deref().unwrap_or("Portfolio");
     let builder = SiteBuilder::new(title).pages(&pages, &themes);
     let files = if builder.is_empty() { Vec::new() } else { builder.write(&site).await? };
-    let LoadedNotes { failures, skipped, .. } = notes;
+    // The notes of a resumed run are in the store, without what was replaced.
+    let anonymised = request
+        .anonymise
+        .as_ref()
+        .filter(|_| notes.files > 0)
+        .map(|anonymise| Anonymised::new(anonymise.mode, notes.replaced.len(), notes.possible_misses));
+    let (failures, skipped) = (notes.failures, notes.skipped);
     Ok(RunOutcome {
         schema: "antiphon.outcome/1".to_owned(),
         run_id: report.run_id.clone(),
@@ -81,6 +88,7 @@ pub(super) async fn run(
             failures,
             skipped,
             failed_rows: failed,
+            anonymised,
         })),
     })
 }
@@ -137,7 +145,8 @@ async fn load_notes(
         paths.push(request.locate(input, workspace.folder()).await);
     }
     let loader = Loader::new().cancel(watch.cancel.clone());
-    Ok(LoadedNotes::load(&loader, &paths, &voices(themes)).await?)
+    let anonymiser = anonymiser(request, workspace.folder()).await?;
+    Ok(LoadedNotes::load_without(&loader, &paths, &voices(themes), anonymiser.as_ref()).await?)
 }
 
 /// Checks that a fallback is used for one person only: on another person's page it would be wrong.
