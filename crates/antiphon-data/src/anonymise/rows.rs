@@ -16,6 +16,8 @@ use super::names::{Names, folded, person_of_file};
 use super::rewrite::{joined, text_without};
 use super::{Anonymiser, PossibleMiss, Replacement, names_in, new_name, patterns};
 use crate::document::{Document, Format, Turn};
+use crate::error::Failure;
+use crate::rows::line_of_failure;
 use crate::speakers;
 
 /// Keys of fields that hold a person's name, folded and without marks.
@@ -199,6 +201,13 @@ impl RowAnonymiser {
             self.misses.add(&text[range], "row", self.rows);
         }
         text_without(text, &joined(text, cuts.in_order()))
+    }
+
+    /// Returns the line that takes the place of a row that cannot be read: [`Rows`](crate::Rows) reads it as the same failure,
+    /// with its reason and its line in the source but without its text.
+    pub fn failed(&mut self, failure: &Failure) -> String {
+        self.rows = self.rows.saturating_add(1);
+        line_of_failure(&Failure { reason: self.text(&failure.reason), ..failure.clone() })
     }
 
     /// Returns the replacements, in the order in which they were found, and the words that may be names and were kept.

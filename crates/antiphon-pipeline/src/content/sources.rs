@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::grounding::Removed;
+use super::left_out::{CopyOrigin, embedded, missing};
 use super::portfolio::Content;
 use super::recipe::ContentRow;
 use super::voice::Voice;
@@ -126,12 +127,16 @@ pub struct SitePage {
     pub content: Option<Content>,
     /// Values that grounding removed from the answer, since the notes do not contain them.
     pub removed: Vec<Removed>,
+    /// Parts of the notes that the page does not have: pictures and links that run something and, for a draft without a model,
+    /// sentences and links of the notes.
+    pub left_out: Vec<String>,
     /// The reason why there is no answer; `None` if there is one. With an error, `content` is the fallback's.
     pub error: Option<String>,
 }
 
 impl SitePage {
-    /// Reads the pages of a run, in the order of its rows; a page without an answer gets the content of `fallback`.
+    /// Reads the pages of a run, in the order of its rows; a page without an answer gets the content of `fallback`. Of drafts,
+    /// what they lack is named.
     ///
     /// # Errors
     /// `Store` if the run cannot be read; `Internal` for a row that is not a [`ContentRow`] of one of `voices`.
@@ -142,6 +147,7 @@ impl SitePage {
         run: &Run,
         voices: &[&Voice],
         fallback: Option<&Content>,
+        origin: CopyOrigin,
     ) -> Result<Vec<Self>, Error> {
         let mut jobs = run.pages();
         let mut pages = Vec::new();
@@ -151,13 +157,18 @@ impl SitePage {
                 return Ok(pages);
             }
             for job in batch {
-                pages.push(Self::of_job(job, voices, fallback)?);
+                pages.push(Self::of_job(job, voices, fallback, origin)?);
             }
         }
     }
 
     /// Reads the page of one job.
-    fn of_job(job: JobRecord, voices: &[&Voice], fallback: Option<&Content>) -> Result<Self, Error> {
+    fn of_job(
+        job: JobRecord,
+        voices: &[&Voice],
+        fallback: Option<&Content>,
+        origin: CopyOrigin,
+    ) -> Result<Self, Error> {
         let unreadable =
             |why: serde_json::Error| Error::internal(format!("row {} of the store: {why}", job.index));
         let ContentRow { name, theme, notes, .. } = serde_json::from_str(&job.row).map_err(unreadable)?;
@@ -165,11 +176,21 @@ impl SitePage {
             let message = format!("row {} of the store: unknown theme {theme:?}", job.index);
             return Err(Error::internal(message));
         };
-        let mut page = Self { notes: name, theme, content: None, removed: Vec::new(), error: None };
+        let mut page = Self {
+            notes: name,
+            theme,
+            content: None,
+            removed: Vec::new(),
+            left_out: embedded(&notes),
+            error: None,
+        };
         match (&job.result, job.state) {
             (Some(result), JobState::Accepted) => {
                 let answer = serde_json::from_str(result).map_err(unreadable)?;
                 page.set_answer(answer, &notes, voice);
+                if let (CopyOrigin::Draft, Some(content)) = (origin, &page.content) {
+                    page.left_out.extend(missing(&notes, content));
+                }
             }
             _ => page.set_missing(&job, voice, fallback),
         }

@@ -119,6 +119,7 @@ fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
     // Removals were reported when the pages were generated; a rebuild does not repeat them.
     if !outcome.reused {
         made.pages.iter().for_each(|page| warn_of_removed(page, talk));
+        warn_of_left_out(&made.pages, talk);
     }
     hint_at_retry(made, &outcome.folder, talk);
     talk.line(&format!("content and report: {}", outcome.folder.display()));
@@ -190,6 +191,22 @@ fn by_reason(pages: &[SitePage]) -> Vec<(String, Vec<String>)> {
         }
     }
     by_reason
+}
+
+/// Reports the parts of the notes that their pages do not have: of each file of notes once, since its pages share them.
+fn warn_of_left_out(pages: &[SitePage], talk: Talk) {
+    const NAMED: usize = 5;
+    let mut said = "";
+    for page in pages.iter().filter(|page| !page.left_out.is_empty()) {
+        // The pages of one file are behind each other.
+        if said == page.notes {
+            continue;
+        }
+        said = &page.notes;
+        let more = and_more(page.left_out.len().saturating_sub(NAMED));
+        let named = page.left_out[..page.left_out.len().min(NAMED)].join("; ");
+        talk.warning(&format!("{}: left out of the page: {named}{more}", page.notes));
+    }
 }
 
 /// Reports what was removed from the copy of a page, for each of the two reasons the first five places.

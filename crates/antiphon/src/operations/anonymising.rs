@@ -10,7 +10,6 @@ use antiphon_data::{Anonymiser, Replacement, Row, RowAnonymiser, RowFormat, RowN
 use antiphon_fs::NamedTempFile;
 use antiphon_pipeline::Anonymised;
 use antiphon_pipeline::runs::salt;
-use serde_json::json;
 
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{Anonymise, RunRequest};
@@ -95,11 +94,7 @@ impl Rewriting {
         for row in batch {
             let line = match row {
                 Ok(row) => self.rows.rewrite(&row),
-                Err(failure) => {
-                    let note =
-                        json!({ "bad_row": self.rows.text(&failure.to_string()), "line": failure.line });
-                    json!({ "_antiphon": note }).to_string()
-                }
+                Err(failure) => self.rows.failed(&failure),
             };
             writeln!(file, "{line}")?;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use antiphon_data::Loader;
 use antiphon_engine::{Input, Mapped, Mapping};
-use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
+use antiphon_pipeline::content::{Content, CopyOrigin, LoadedNotes, SitePage, Voice, recipe};
 use antiphon_pipeline::{Anonymised, RunLocks};
 use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
@@ -58,7 +58,8 @@ pub(super) async fn run(
     let mapped = work(workspace, &connected, mapping, &notes.replaced).await?;
     let Mapped { report, folder, failed, stop, reused, resumed_at, .. } = mapped;
     let run = workspace.store().await?.read_run(&report.run_id).await?;
-    let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref()).await?;
+    let origin = if connected.session.is_offline() { CopyOrigin::Draft } else { CopyOrigin::Model };
+    let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref(), origin).await?;
     let document = json!({ "schema": "antiphon.content/1", "run_id": report.run_id, "pages": pages });
     antiphon_fs::write(folder.join("content.json"), format!("{document:#}\n")).await?;
     let request = &connected.request;
