@@ -6,7 +6,7 @@
 use super::text::{capitalised, cut};
 
 /// The maximum number of words of a clause, and the minimum that says something.
-const MOST_WORDS: usize = 8;
+const MOST_WORDS: usize = 9;
 const LEAST_WORDS: usize = 2;
 /// The maximum length of a clause in characters.
 const CLAUSE: usize = 60;
@@ -25,7 +25,7 @@ const NO_VERBS: &[&str] = &[
 /// Words that begin another clause.
 const NEXT_CLAUSE: &[&str] = &[
     "because", "but", "so", "which", "while", "when", "although", "since", "unless", "then", "and", "if",
-    "or", "before", "until", "whether", "where", "who", "as", "except",
+    "or", "whether", "where", "who", "as", "except",
 ];
 /// Words with which a clause cannot end.
 const NO_ENDS: &[&str] = &[
@@ -36,9 +36,11 @@ const NO_ENDS: &[&str] = &[
 /// Returns the name for the statements of a persona, the best of each kind first: what they do and what they want, or else
 /// what troubles them. `None` if no statement can be said in the third person.
 pub(super) fn name(behaviours: &[String], goals: &[String], pains: &[String], most: usize) -> Option<String> {
-    let first = |said: &[String]| said.iter().find_map(|sentence| third_person(sentence));
-    let (does, wants) =
-        (first(behaviours), first(goals).filter(|wants| wants.split(' ').count() >= LEAST_WORDS));
+    let first = |said: &[String]| {
+        let clauses = said.iter().filter_map(|sentence| third_person(sentence));
+        clauses.min_by_key(|clause| clause.rank).map(|clause| clause.text)
+    };
+    let (does, wants) = (first(behaviours), first(goals));
     let parts: Vec<String> = match (does, wants) {
         (None, None) => first(pains).into_iter().collect(),
         (does, wants) => does.into_iter().chain(wants).collect(),
@@ -46,16 +48,23 @@ pub(super) fn name(behaviours: &[String], goals: &[String], pains: &[String], mo
     (!parts.is_empty()).then(|| cut(&capitalised(&parts.join(", ")), most))
 }
 
+/// A statement in the third person.
+struct Clause {
+    text: String,
+    /// The place among other statements, from 0: whole ones of some words are the best.
+    rank: u8,
+}
+
 /// Returns the first statement of a sentence about its speaker, in the third person: `keeps the stock by hand` for `And I
 /// keep the stock by hand, so`.
-pub(super) fn third_person(sentence: &str) -> Option<String> {
+fn third_person(sentence: &str) -> Option<Clause> {
     let sentence = sentence.replace('’', "'");
     let words: Vec<&str> = sentence.split_whitespace().collect();
     (0..words.len()).find_map(|at| statement_at(&words, at))
 }
 
 /// Returns the statement whose speaker is the word at an index.
-fn statement_at(words: &[&str], at: usize) -> Option<String> {
+fn statement_at(words: &[&str], at: usize) -> Option<Clause> {
     let speaker = words[at].trim_start_matches(['"', '“', '(']);
     let mut said: Vec<String> = Vec::new();
     let mut next = at + 1;
@@ -74,12 +83,20 @@ fn statement_at(words: &[&str], at: usize) -> Option<String> {
         _ => return None,
     }
     let verbs = said.len();
-    said.extend(object(&words[next..], MOST_WORDS - verbs.min(MOST_WORDS - 1)));
+    let (object, is_whole) = object(&words[next..], MOST_WORDS - verbs.min(MOST_WORDS - 1));
+    said.extend(object);
     while said.len() > verbs && said.last().is_some_and(|word| NO_ENDS.contains(&word.as_str())) {
         said.pop();
     }
-    let clause = said.join(" ");
-    (said.len() >= LEAST_WORDS && said.len() > verbs && clause.chars().count() <= CLAUSE).then_some(clause)
+    let text = said.join(" ");
+    let rank = match said.len() {
+        4.. if is_whole => 0,
+        3 if is_whole => 1,
+        4.. => 2,
+        _ => 3,
+    };
+    let fits = said.len() >= LEAST_WORDS && said.len() > verbs && text.chars().count() <= CLAUSE;
+    fits.then_some(Clause { text, rank })
 }
 
 /// Returns whether a word is between the speaker and the verb.
@@ -120,21 +137,23 @@ fn with_s(verb: &str) -> String {
     }
 }
 
-/// Returns the words behind a verb up to the end of the clause, with the pronouns of the third person.
-fn object(words: &[&str], most: usize) -> Vec<String> {
+/// Returns the words behind a verb up to the end of the clause, with the pronouns of the third person, and whether the
+/// clause ends there.
+fn object(words: &[&str], most: usize) -> (Vec<String>, bool) {
     let mut said = Vec::new();
     for word in words.iter().take(most) {
         let bare = word.trim_end_matches(['.', ',', ';', ':', '!', '?', '—', '…', '"', '”', ')']);
         let lower = bare.to_lowercase();
-        if NEXT_CLAUSE.contains(&lower.as_str()) && !said.is_empty() || bare.is_empty() || bare == "—" {
-            break;
+        if bare.is_empty() || (NEXT_CLAUSE.contains(&lower.as_str()) && !said.is_empty()) {
+            return (said, true);
         }
         said.push(pronoun(&lower).map_or_else(|| bare.to_owned(), str::to_owned));
         if bare.len() < word.len() {
-            break;
+            return (said, true);
         }
     }
-    said
+    let is_whole = words.len() <= most;
+    (said, is_whole)
 }
 
 /// Returns the pronoun of the third person for one of the first.
@@ -159,7 +178,8 @@ mod tests {
 
     #[track_caller]
     fn check(sentence: &str, expected: Option<&str>) {
-        assert_eq!(third_person(sentence).as_deref(), expected, "{sentence}");
+        let found = third_person(sentence).map(|clause| clause.text);
+        assert_eq!(found.as_deref(), expected, "{sentence}");
     }
 
     #[test]
