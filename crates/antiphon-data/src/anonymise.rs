@@ -27,6 +27,7 @@ mod rewrite;
 mod rows;
 mod scan;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -258,12 +259,12 @@ impl Anonymiser {
     fn words_of_names(&self, documents: &[Document]) -> Names {
         let mut names: Vec<String> = self.names.clone();
         for document in documents {
-            let people = document.turns.iter().map(|turn| &*turn.speaker);
-            names.extend(people.filter(|name| speakers::is_speaker(name)).map(str::to_owned));
+            let people: BTreeSet<&str> = document.turns.iter().map(|turn| &*turn.speaker).collect();
+            let people = people.into_iter().filter(|name| speakers::is_speaker(name));
+            names.extend(people.map(str::to_owned));
             names.extend(names_in(&document.text, &document.turns));
             names.extend(person_of_file(&document.name));
         }
-        names.dedup();
         Names::new(&names, &self.names)
     }
 

@@ -92,13 +92,13 @@ mod tests {
     use super::is_english;
 
     #[test]
-    fn english_is_told_from_other_languages() {
+    fn english_is_distinguished_from_other_languages() {
         let english = [
             "",
             "Yes.",
             "I bake.",
             "We keep a list on the wall, and every Friday I check what is left before I ring the mill.",
-            "Flour, yeast, salt. Ovens at four. Then it is all about the dough, because nobody likes cold bread.",
+            "Flour, yeast, salt. Ovens at four. Then it is all about the dough, because no one likes cold bread.",
         ];
         let others = [
             "Wir führen eine Liste an der Wand, und jeden Freitag sehe ich nach, was noch da ist.",

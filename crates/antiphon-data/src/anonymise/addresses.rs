@@ -81,7 +81,7 @@ static REST: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// A postcode with its town that stands alone: in forms that no other number has, or behind a word for a place.
+/// A postcode with its town and no street: in forms that no other number has, or behind a word for a place.
 static POSTCODES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let town = format!("({NAME}(?:[ -]{NAME}){{0,2}})");
     let all = [

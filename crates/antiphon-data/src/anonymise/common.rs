@@ -25,7 +25,7 @@ const WORDS_TOO: &str = "
     violet vogel wade walker ward washington waters weaver webb weiss weiss west wheeler white wild will winter wolf wood
     woods worth wren young";
 
-/// Those of [`WORDS_TOO`] that often begin a sentence as a word: verbs, adjectives, times and nouns without an article.
+/// The words of [`WORDS_TOO`] that often begin a sentence as a word: verbs, adjectives, times and nouns without an article.
 const BEGINNERS: &str = "
     amber april art august autumn banks bill black bloom blue brook brown bush case cash chance chase chip cliff cook
     cross dawn day dean don drew early eve faith field fields ford forest frank free freitag gay good grace grand grant

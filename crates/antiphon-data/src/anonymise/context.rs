@@ -136,7 +136,7 @@ pub(super) fn is_title(word: &str) -> bool {
     TITLES.contains(&word)
 }
 
-/// Returns whether a word stands before nouns.
+/// Returns whether a word is an article, or another one that nouns follow.
 pub(super) fn is_article(word: &str) -> bool {
     ARTICLES.contains(&word)
 }

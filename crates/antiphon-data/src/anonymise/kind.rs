@@ -30,7 +30,7 @@ impl Kind {
         }
     }
 
-    /// Returns the invented value for the `number`th original of this kind, from 1. Each kind has a form of its own, so
+    /// Returns the invented value for the `number`th original of this kind, from 1. Each kind has another form, so
     /// that a reader of the result still sees what was there.
     pub(super) fn invented(self, number: usize) -> String {
         match self {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::common::is_first_name;
 use super::kind::Kind;
@@ -155,7 +155,10 @@ impl RowNames {
             Value::String(text) if is_file(key, text) => self.names.extend(person_of_file(text)),
             Value::String(text) => self.learn_text(text),
             Value::Array(values) => values.iter().for_each(|value| self.learn_value(key, value)),
-            Value::Object(fields) => fields.iter().for_each(|(key, value)| self.learn_value(key, value)),
+            Value::Object(fields) => {
+                let is_person = is_person(fields);
+                fields.iter().for_each(|(key, value)| self.learn_value(meant(key, is_person), value));
+            }
             _ => {}
         }
     }
@@ -227,8 +230,9 @@ impl RowAnonymiser {
             },
             Value::Array(values) => values.into_iter().map(|value| self.value(key, value)).collect(),
             Value::Object(fields) => {
+                let is_person = is_person(&fields);
                 let fields = fields.into_iter().map(|(key, value)| {
-                    let value = self.value(&key, value);
+                    let value = self.value(meant(&key, is_person), value);
                     (key, value)
                 });
                 Value::Object(fields.collect())
@@ -248,6 +252,18 @@ impl RowAnonymiser {
             None => self.text(text),
         }
     }
+}
+
+/// Returns whether an object is about a person, whose `name` is a person's then.
+fn is_person(fields: &Map<String, Value>) -> bool {
+    const KEYS: [&str; 10] =
+        ["email", "e-mail", "mail", "age", "gender", "birthday", "birthdate", "date_of_birth", "dob", "alter"];
+    fields.keys().any(|key| KEYS.contains(&&*key.to_lowercase()))
+}
+
+/// Returns the key by which a field is read: the `name` in an object about a person is a full name.
+fn meant(key: &str, is_person: bool) -> &str {
+    if is_person && key.eq_ignore_ascii_case("name") { "full_name" } else { key }
 }
 
 /// Returns whether a field is the name of a document, as in the rows of a folder.

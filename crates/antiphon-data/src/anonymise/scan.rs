@@ -194,7 +194,7 @@ pub(super) fn is_link(between: &str) -> bool {
     LINK.is_match(between)
 }
 
-/// Returns the start of the initials of a name that stand before one of its words, or the end of `before`.
+/// Returns the start of the initials of a name before one of its words, or the end of `before`.
 fn initials_before(before: &str, hit: &Hit<'_>) -> usize {
     static INITIALS: LazyLock<Regex> = LazyLock::new(|| {
         pattern(

@@ -206,6 +206,15 @@ fn a_document_keeps_its_name_unless_that_has_a_name() {
     assert_eq!(&*made[1].text, "Interviewer: Well?\nParticipant: [name] is slow.\n");
 }
 
+/// Returns a rewriter that knows the names of one row, and has rewritten it.
+fn names_of_first(anonymiser: &Anonymiser, row: &str) -> crate::RowAnonymiser {
+    let mut names = anonymiser.row_names();
+    names.learn(row);
+    let mut rewriter = names.into_anonymiser();
+    assert!(!rewriter.rewrite(row).contains("Ada"));
+    rewriter
+}
+
 #[test]
 fn rows_keep_their_form_and_lose_their_data() {
     let rows = [
@@ -226,5 +235,9 @@ fn rows_keep_their_form_and_lose_their_data() {
     }
     assert_eq!((&made[1]["tags"][0], &made[1]["tags"][1]), (&"x".into(), &"person1@mail.example".into()));
     assert_eq!(rewriter.rewrite("Ada is no JSON"), "Person 1 is no JSON");
+    let mut rewriter = anonymiser.row_names().into_anonymiser();
+    let person = rewriter.rewrite(r#"{"name":"Oluwa Adeyemi","age":40,"file":{"name":"a.txt"}}"#);
+    assert_eq!(person, r#"{"name":"Person 1","age":40,"file":{"name":"a.txt"}}"#);
+    let mut rewriter = names_of_first(&anonymiser, rows[0]);
     assert!(rewriter.finish().0.iter().any(|found| found.original == "Ada"));
 }

@@ -16,7 +16,7 @@ pub enum CopyOrigin {
 
 /// The characters of a sentence that are named.
 const NAMED: usize = 60;
-/// The words by which a sentence is found on a page.
+/// The words at both ends of a sentence by which it is found on a page.
 const KEY: usize = 3;
 
 /// Returns the parts of the notes that no page has: pictures, and links that run or embed something.
@@ -37,7 +37,7 @@ pub(super) fn embedded(notes: &str) -> Vec<String> {
     parts
 }
 
-/// Returns the parts of the notes that a draft does not have: sentences and links, and a note on the language of its own
+/// Returns the parts of the notes that a draft does not have: sentences and links, and a note on the language of the draft's
 /// words.
 pub(super) fn missing(notes: &str, content: &Content) -> Vec<String> {
     let mut parts = Vec::new();
@@ -49,9 +49,11 @@ pub(super) fn missing(notes: &str, content: &Content) -> Vec<String> {
     for line in notes.lines().filter(|line| !is_heading(line)) {
         let line = without_marks(line);
         for sentence in sentences(&line).map(|span| &line[span]) {
-            let key = words_of(sentence);
-            let key: Vec<&str> = key.split(' ').filter(|word| !word.is_empty()).take(KEY).collect();
-            if !key.is_empty() && !page.contains(&format!(" {} ", key.join(" "))) {
+            let words = words_of(sentence);
+            let words: Vec<&str> = words.split(' ').filter(|word| !word.is_empty()).collect();
+            let ends = [&words[..words.len().min(KEY)], &words[words.len().saturating_sub(KEY)..]];
+            let is_on_page = |end: &[&str]| page.contains(&format!(" {} ", end.join(" ")));
+            if !words.is_empty() && !ends.into_iter().all(is_on_page) {
                 parts.push(format!("“{}”", shortened(sentence)));
             }
         }

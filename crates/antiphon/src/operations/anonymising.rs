@@ -20,7 +20,7 @@ pub(super) struct AnonymousRows {
     pub(super) file: NamedTempFile,
     /// The replacements, which are confidential.
     pub(super) replaced: Vec<Replacement>,
-    /// What the run's outcome says about them.
+    /// The part of the outcome about them.
     pub(super) report: Anonymised,
 }
 
