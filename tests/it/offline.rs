@@ -27,7 +27,7 @@ async fn the_samples_yield_different_personas_with_exact_evidence_only() {
         }
     }
     let names: BTreeSet<_> =
-        made.personas.iter().map(|persona| persona.name.split(':').next().unwrap()).collect();
+        made.personas.iter().map(|persona| persona.title.split(':').next().unwrap()).collect();
     assert_eq!(names, BTreeSet::from(["P01 and P05", "P02 and P06", "P03 and P07", "P04 and P08"]));
 }
 

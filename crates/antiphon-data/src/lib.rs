@@ -44,7 +44,9 @@ mod rows;
 mod speakers;
 
 #[cfg(feature = "anonymise")]
-pub use anonymise::{Anonymiser, Replacement, Strategy};
+pub use anonymise::{
+    Anonymisation, Anonymiser, PossibleMiss, Replacement, RowAnonymiser, RowNames, Strategy,
+};
 pub use antiphon_fs::Encoding;
 pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure, FailureKind};

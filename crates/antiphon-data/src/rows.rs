@@ -39,6 +39,8 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, ErrorKind, Failure, Malformed};
 use crate::loader::{Loaded, Loader, Naming};
 pub use bad::RawRow;
+#[cfg(feature = "anonymise")]
+pub(crate) use bad::line_of_failure;
 use bad::{bad_line, row_of, row_of_line};
 #[cfg(feature = "csv")]
 use csv::Records;

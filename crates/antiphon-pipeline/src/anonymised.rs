@@ -34,8 +34,7 @@ pub async fn salt(out: &Path) -> Result<String, Error> {
     }
 }
 
-/// Writes the PII that was removed from the documents, with its replacements, to a file that only its owner can read, outside the
-/// run's folder. Writes nothing if everything was redacted, since a redaction cannot be reversed.
+/// Writes the PII that was removed from the documents of a persona run: see [`keep_replacements`].
 ///
 /// # Errors
 /// `Files` if the file cannot be written.
@@ -43,14 +42,25 @@ pub async fn salt(out: &Path) -> Result<String, Error> {
 /// # Cancel safety
 /// The file is written atomically: after a dropped call it is complete or absent.
 pub async fn keep_replaced(out: &Path, prepared: &Prepared) -> Result<(), Error> {
+    keep_replacements(out, &prepared.run_id.to_string(), &prepared.replaced).await
+}
+
+/// Writes the PII that was removed from the input of a run, with its replacements, to a file that only its owner can read, outside
+/// the run's folder. Writes nothing if everything was redacted, since a redaction cannot be reversed.
+///
+/// # Errors
+/// `Files` if the file cannot be written.
+///
+/// # Cancel safety
+/// The file is written atomically: after a dropped call it is complete or absent.
+pub async fn keep_replacements(out: &Path, run: &str, replaced: &[Replacement]) -> Result<(), Error> {
     let redacted = |replaced: &Replacement| replaced.substitute.starts_with('[');
-    if prepared.replaced.iter().all(redacted) {
+    if replaced.iter().all(redacted) {
         return Ok(());
     }
     antiphon_fs::create_dir(out.join(FOLDER)).await.map_err(Error::files)?;
-    let (run, replaced) = (prepared.run_id.to_string(), &prepared.replaced);
     let document = json!({ "schema": "antiphon.replaced/1", "run_id": run, "replaced": replaced });
-    let written = antiphon_fs::write_private(replaced_path(out, &run), format!("{document:#}\n"));
+    let written = antiphon_fs::write_private(replaced_path(out, run), format!("{document:#}\n"));
     written.await.map_err(Error::files)
 }
 

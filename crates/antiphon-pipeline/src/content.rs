@@ -6,6 +6,7 @@
 
 mod engine;
 mod grounding;
+mod left_out;
 mod portfolio;
 mod recipe;
 mod sources;
@@ -13,6 +14,7 @@ mod voice;
 
 pub use engine::{ContentEngine, GeneratedContent};
 pub use grounding::{Reason, Removed};
+pub use left_out::CopyOrigin;
 pub use portfolio::{CallToAction, Content, Hero, Link, Project};
 pub use recipe::{ContentRow, recipe};
 pub use sources::{LoadedNotes, SitePage};

@@ -113,9 +113,9 @@ impl Pipeline {
             cost_usd_micros: None,
             may_cost_more: false,
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
-            anonymised: prepared.config.anonymiser.as_ref().map(|anonymiser| Anonymised {
-                strategy: anonymiser.strategy(),
-                replaced: prepared.replaced_count,
+            anonymised: prepared.config.anonymiser.as_ref().map(|anonymiser| {
+                let misses = prepared.possible_misses.clone();
+                Anonymised::new(anonymiser.strategy(), prepared.replaced_count, misses)
             }),
             distilled: prepared.distilled.clone(),
             duplicates: Vec::new(),

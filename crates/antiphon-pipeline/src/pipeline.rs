@@ -17,7 +17,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_data::{Document, Replacement};
+use antiphon_data::{Document, PossibleMiss, Replacement};
 use antiphon_engine::{Options, Pricing, RunEvent};
 use antiphon_llm::{
     CallContext, Calls, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
@@ -122,6 +122,8 @@ pub struct Prepared {
     pub(crate) skipped: Vec<String>,
     /// The number of names and numbers (PII) that were removed.
     pub(crate) replaced_count: usize,
+    /// Words that may be names and were kept.
+    pub(crate) possible_misses: Vec<PossibleMiss>,
     pub(crate) started_at: Timestamp,
     /// Time to load and anonymise the documents; zero if they are from the store.
     pub(crate) load_time: Duration,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_data::{Document, Failure, Loaded, Loader, Replacement};
+use antiphon_data::{Anonymiser, Document, Failure, Loaded, Loader, PossibleMiss, Replacement};
 use antiphon_engine::{ErrorKind, RunEvent};
 use antiphon_llm::{CallContext, Deadline};
 use jiff::Timestamp;
@@ -39,7 +39,10 @@ impl Pipeline {
         self.step(1, format!("loading {}", config.short_input_name())).await;
         let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
         decoded_events(&documents).for_each(|event| (self.on_event)(event));
-        let (documents, replaced) = anonymised(config, documents).await?;
+        let (documents, replaced, possible_misses) = match config.anonymiser.clone() {
+            Some(anonymiser) => anonymised(anonymiser, documents).await?,
+            None => (documents, Vec::new(), Vec::new()),
+        };
         let voices = Voices::of(&documents);
         voices.check(config)?;
         let skipped = report::names(&skipped);
@@ -48,7 +51,8 @@ impl Pipeline {
         let failures = left_out(config, failures.iter().map(FailureReport::from).collect());
         let skipped = skipped_names(config, skipped);
         let replaced_count = config.anonymiser.is_some().then_some(replaced.len());
-        let sources = Sources { input, documents, failures, skipped, replaced: replaced_count };
+        let sources =
+            Sources { input, documents, failures, skipped, replaced: replaced_count, possible_misses };
         let prepared = self.prepare_from(config, sources)?;
         (self.on_event)(event);
         Ok(Prepared { replaced, load_time: now().duration_since(began), ..prepared })
@@ -74,7 +78,7 @@ impl Pipeline {
         config: &GenerationConfig,
         sources: Sources,
     ) -> Result<Prepared, Error> {
-        let Sources { documents, failures, skipped, replaced, .. } = sources;
+        let Sources { documents, failures, skipped, replaced, possible_misses, .. } = sources;
         let (documents, config) = (Arc::<[Document]>::from(documents), config.clone());
         let prompt = persona::prompt(&config, &documents);
         let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
@@ -86,6 +90,7 @@ impl Pipeline {
             schema,
             replaced: Vec::new(),
             replaced_count: replaced.unwrap_or_default(),
+            possible_misses,
             failures,
             distilled: None,
             skipped,
@@ -155,11 +160,14 @@ fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<
     failures
 }
 
-/// Returns the documents as the configuration's anonymiser leaves them, and what it replaced.
-async fn anonymised(
-    config: &GenerationConfig,
+/// Documents without personal data, what was replaced in them, and the words that may be names and were kept.
+pub(crate) type WithoutNames = (Vec<Document>, Vec<Replacement>, Vec<PossibleMiss>);
+
+/// Returns the documents as an anonymiser leaves them.
+pub(crate) async fn anonymised(
+    anonymiser: Anonymiser,
     documents: Vec<Document>,
-) -> Result<(Vec<Document>, Vec<Replacement>), Error> {
-    let Some(anonymiser) = config.anonymiser.clone() else { return Ok((documents, Vec::new())) };
-    blocking(move || anonymiser.apply(&documents)).await.ok_or_else(shutting_down)
+) -> Result<WithoutNames, Error> {
+    let made = blocking(move || anonymiser.review(&documents)).await.ok_or_else(shutting_down)?;
+    Ok((made.documents, made.replaced, made.possible_misses))
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use antiphon_data::{Document, Failure, Format, Skipped, Speaker, Strategy};
+use antiphon_data::{Document, Failure, Format, PossibleMiss, Skipped, Speaker, Strategy};
 use antiphon_llm::{SamplingParams, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,17 @@ pub struct Anonymised {
     pub strategy: Strategy,
     /// Number of different names, addresses and numbers that were replaced.
     pub replaced: usize,
+    /// The words that may be names and were kept, and the place of each. They are part of the text that was sent.
+    #[serde(default)]
+    pub possible_misses: Vec<PossibleMiss>,
+}
+
+impl Anonymised {
+    /// Creates the report of an anonymisation with this number of replacements.
+    #[must_use]
+    pub fn new(strategy: Strategy, replaced: usize, possible_misses: Vec<PossibleMiss>) -> Self {
+        Self { strategy, replaced, possible_misses }
+    }
 }
 
 /// The distillation of documents into findings, from which the personas were drawn.

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use antiphon_data::Document;
+use antiphon_data::{Document, PossibleMiss};
 use antiphon_engine::{BatchOutcome, Engine, ErrorKind, JobDetails, JobOutcome, Journal, Options, RunEvent};
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub(crate) struct Sources {
     pub(crate) skipped: Vec<String>,
     /// Number of names and numbers that were taken out; `None` without an anonymiser.
     pub(crate) replaced: Option<usize>,
+    /// Words that may be names and were kept; empty without an anonymiser.
+    #[serde(default)]
+    pub(crate) possible_misses: Vec<PossibleMiss>,
 }
 
 impl Prepared {
@@ -112,6 +115,7 @@ impl Prepared {
             failures: self.failures.clone(),
             skipped: self.skipped.clone(),
             replaced: self.config.anonymiser.is_some().then_some(self.replaced.len()),
+            possible_misses: self.possible_misses.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - Ctrl-C drains a run first and aborts it at the second time (`interrupt`); commands that have nothing to finish
 //!   leave the signal to its default action, which ends the process.
 
+mod anonymised;
 mod cli;
 mod config;
 mod confirm;

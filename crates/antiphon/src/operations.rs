@@ -23,6 +23,7 @@
 //! workspace or on several: runs are coordinated by locks within a process and by leases in the store between
 //! processes.
 
+mod anonymising;
 mod content;
 mod deletion;
 mod error;

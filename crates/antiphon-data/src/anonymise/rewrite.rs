@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::names::PARTICLES;
+use super::scan::is_link;
 use crate::document::{Document, LineStart, Turn};
 
 /// Joins adjacent words of one name into one replacement: `Anna Lee` becomes `Person 1` and not `Person 1 Person 1`.
@@ -13,7 +15,7 @@ pub(super) fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Rang
     let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
     for (range, substitute) in cuts {
         match joined.last_mut() {
-            Some((last, before)) if *before == substitute && &text[last.end..range.start] == " " => {
+            Some((last, before)) if *before == substitute && is_within(&text[last.end..range.start]) => {
                 last.end = range.end;
             }
             _ => joined.push((range, substitute)),
@@ -22,24 +24,37 @@ pub(super) fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Rang
     joined
 }
 
+/// Returns whether the text between two words of one name belongs to the name: a space, an initial or particles, as in
+/// `Anna van der Berg`.
+fn is_within(between: &str) -> bool {
+    is_link(between) || {
+        let mut words = between.trim_matches(' ').split(' ');
+        between.len() > 2 && between.starts_with(' ') && words.all(|word| PARTICLES.contains(&word))
+    }
+}
+
 /// Returns a document with the ranges of `cuts`, which are in ascending order, replaced.
 ///
-/// `number`, from 1, is part of the copy's name, and `speaker` returns the substitute for the speaker of a turn.
+/// `name` is the copy's name, and `speaker` returns the substitute for the speaker of a turn.
 pub(super) fn replaced(
     document: &Document,
     cuts: &[(Range<usize>, String)],
-    number: usize,
+    name: String,
     speaker: impl FnMut(&str) -> String,
 ) -> Document {
     let new = Rewritten::new(&document.text, cuts);
-    let ending = document.name.rsplit_once('.').map_or("txt", |(_, ending)| ending);
     Document {
-        name: format!("document-{number:03}.{ending}"),
+        name,
         turns: new.turns(&document.turns, speaker),
         lines: new.lines(&document.lines),
         text: new.text.as_str().into(),
         ..document.clone()
     }
+}
+
+/// Returns a text with the ranges of `cuts`, which are in ascending order, replaced.
+pub(super) fn text_without(text: &str, cuts: &[(Range<usize>, String)]) -> String {
+    Rewritten::new(text, cuts).text
 }
 
 /// A text with replaced ranges, and the map from the offsets of the old text to those of the new one.

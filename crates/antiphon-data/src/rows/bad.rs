@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Row;
-use crate::error::{Error, FailureKind, Malformed};
+use crate::error::{Error, Failure, FailureKind, Malformed};
 
 /// The source text of a row that could not be read, unchanged, so that a user can correct it. A part of [`Failure`].
 ///
@@ -58,6 +58,15 @@ const EXCERPT: usize = 4 << 10;
 
 /// The key under which a run stores the note of a failed row.
 const NOTE: &str = "_antiphon";
+/// The key in a note of a failure that was read before, in another form of the same rows.
+const UNREAD: &str = "unread";
+
+/// Returns the line of JSON that is read as this failure again, without its source text.
+#[cfg(feature = "anonymise")]
+pub(crate) fn line_of_failure(failure: &Failure) -> String {
+    let failure = Failure { raw: None, ..failure.clone() };
+    serde_json::json!({ NOTE: { UNREAD: failure } }).to_string()
+}
 
 /// Returns the reason why a line is not a row, with its text: not UTF-8, or longer than the limit.
 ///
@@ -102,6 +111,9 @@ pub(super) fn row_of(value: Value, name: &str, line: Option<u32>) -> Row {
         return Ok(Value::Object(Map::from_iter([("value".to_owned(), value)])).to_string());
     };
     let note = row.shift_remove(NOTE).filter(|_| row.is_empty());
+    if let Some(failure) = note.as_ref().and_then(|note| serde_json::from_value(note[UNREAD].clone()).ok()) {
+        return Err(failure);
+    }
     match note.and_then(|note| serde_json::from_value(note).ok()) {
         None => Ok(Value::Object(row).to_string()),
         Some(raw) => {

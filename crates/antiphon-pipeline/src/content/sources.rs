@@ -6,17 +6,19 @@
 
 use std::path::PathBuf;
 
-use antiphon_data::{Document, Format, Loaded, Loader};
+use antiphon_data::{Anonymiser, Document, Format, Loaded, Loader, PossibleMiss, Replacement};
 use antiphon_engine::ErrorKind;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::grounding::Removed;
+use super::left_out::{CopyOrigin, embedded, missing};
 use super::portfolio::Content;
 use super::recipe::ContentRow;
 use super::voice::Voice;
 use crate::error::Error;
+use crate::prepare::anonymised;
 
 /// Notes that were loaded from files: the rows of a run, one for each file and voice.
 #[derive(Debug, Default)]
@@ -32,6 +34,11 @@ pub struct LoadedNotes {
     pub decoded: Vec<(String, String)>,
     /// Files that were skipped, since notes cannot be in their format.
     pub skipped: Vec<String>,
+    /// Names, addresses and numbers (PII) that were removed from the notes, each with its replacement. Confidential: see
+    /// [`keep_replacements`](crate::runs::keep_replacements).
+    pub replaced: Vec<Replacement>,
+    /// Words that may be names and were kept; empty without an anonymiser.
+    pub possible_misses: Vec<PossibleMiss>,
 }
 
 impl LoadedNotes {
@@ -43,11 +50,28 @@ impl LoadedNotes {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn load(loader: &Loader, paths: &[PathBuf], voices: &[&Voice]) -> Result<Self, Error> {
-        let mut notes = Self::default();
+        Self::load_without(loader, paths, voices, None).await
+    }
+
+    /// Loads notes as [`load`](Self::load) does, and removes personal data (PII) from all of them together, so that a person has
+    /// the same substitute in each. `None` removes nothing.
+    ///
+    /// # Errors
+    /// The errors of [`load`](Self::load).
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn load_without(
+        loader: &Loader,
+        paths: &[PathBuf],
+        voices: &[&Voice],
+        anonymiser: Option<&Anonymiser>,
+    ) -> Result<Self, Error> {
+        let (mut notes, mut documents) = (Self::default(), Vec::new());
         let mut unread = None;
         for path in paths {
             match loader.load_path(path).await {
-                Ok(loaded) => notes.add_loaded(loaded, voices),
+                Ok(loaded) => documents.extend(notes.take_loaded(loaded)),
                 Err(err) if !err.failures().is_empty() => {
                     notes.failures.extend(err.failures().iter().map(ToString::to_string));
                     unread = Some(err);
@@ -55,19 +79,26 @@ impl LoadedNotes {
                 Err(err) => return Err(Error::input(err)),
             }
         }
+        if let Some(anonymiser) = anonymiser {
+            (documents, notes.replaced, notes.possible_misses) =
+                anonymised(anonymiser.clone(), documents).await?;
+        }
+        documents.into_iter().for_each(|document| notes.add(&document, voices));
         if !notes.rows.is_empty() {
             return Ok(notes);
         }
         Err(unread.map_or_else(|| notes.without_notes(), Error::input))
     }
 
-    /// Adds the documents of one path, and the files of it that could not be used.
-    fn add_loaded(&mut self, loaded: Loaded, voices: &[&Voice]) {
+    /// Takes the documents of one path that can be notes, and notes the files that could not be used.
+    fn take_loaded(&mut self, loaded: Loaded) -> Vec<Document> {
         self.failures.extend(loaded.failures.iter().map(ToString::to_string));
         self.skipped.extend(loaded.skipped.into_iter().map(|skipped| skipped.file));
-        for document in loaded.documents {
-            self.add(document, voices);
-        }
+        let can_be_notes =
+            |document: &Document| matches!(document.format, Format::Text | Format::Markdown | Format::Docx);
+        let (notes, others): (Vec<_>, Vec<_>) = loaded.documents.into_iter().partition(can_be_notes);
+        self.skipped.extend(others.into_iter().map(|other| other.name));
+        notes
     }
 
     /// Returns the error for files none of which can be notes.
@@ -77,12 +108,8 @@ impl LoadedNotes {
         Error::new(ErrorKind::Config, message)
     }
 
-    /// Adds a document as one row for each voice, or skips it if notes cannot be in its format, such as a table.
-    fn add(&mut self, document: Document, voices: &[&Voice]) {
-        if !matches!(document.format, Format::Text | Format::Markdown | Format::Docx) {
-            self.skipped.push(document.name);
-            return;
-        }
+    /// Adds a document as one row for each voice.
+    fn add(&mut self, document: &Document, voices: &[&Voice]) {
         self.files += 1;
         if document.encoding != "UTF-8" {
             self.decoded.push((document.name.clone(), document.encoding.to_string()));
@@ -105,12 +132,16 @@ pub struct SitePage {
     pub content: Option<Content>,
     /// Values that grounding removed from the answer, since the notes do not contain them.
     pub removed: Vec<Removed>,
+    /// Parts of the notes that the page does not have: pictures and links that run something and, for a draft without a model,
+    /// sentences and links of the notes.
+    pub left_out: Vec<String>,
     /// The reason why there is no answer; `None` if there is one. With an error, `content` is the fallback's.
     pub error: Option<String>,
 }
 
 impl SitePage {
-    /// Reads the pages of a run, in the order of its rows; a page without an answer gets the content of `fallback`.
+    /// Reads the pages of a run, in the order of its rows; a page without an answer gets the content of `fallback`. Of drafts,
+    /// what they lack is named.
     ///
     /// # Errors
     /// `Store` if the run cannot be read; `Internal` for a row that is not a [`ContentRow`] of one of `voices`.
@@ -121,6 +152,7 @@ impl SitePage {
         run: &Run,
         voices: &[&Voice],
         fallback: Option<&Content>,
+        origin: CopyOrigin,
     ) -> Result<Vec<Self>, Error> {
         let mut jobs = run.pages();
         let mut pages = Vec::new();
@@ -130,13 +162,18 @@ impl SitePage {
                 return Ok(pages);
             }
             for job in batch {
-                pages.push(Self::of_job(job, voices, fallback)?);
+                pages.push(Self::of_job(job, voices, fallback, origin)?);
             }
         }
     }
 
     /// Reads the page of one job.
-    fn of_job(job: JobRecord, voices: &[&Voice], fallback: Option<&Content>) -> Result<Self, Error> {
+    fn of_job(
+        job: JobRecord,
+        voices: &[&Voice],
+        fallback: Option<&Content>,
+        origin: CopyOrigin,
+    ) -> Result<Self, Error> {
         let unreadable =
             |why: serde_json::Error| Error::internal(format!("row {} of the store: {why}", job.index));
         let ContentRow { name, theme, notes, .. } = serde_json::from_str(&job.row).map_err(unreadable)?;
@@ -144,11 +181,21 @@ impl SitePage {
             let message = format!("row {} of the store: unknown theme {theme:?}", job.index);
             return Err(Error::internal(message));
         };
-        let mut page = Self { notes: name, theme, content: None, removed: Vec::new(), error: None };
+        let mut page = Self {
+            notes: name,
+            theme,
+            content: None,
+            removed: Vec::new(),
+            left_out: embedded(&notes),
+            error: None,
+        };
         match (&job.result, job.state) {
             (Some(result), JobState::Accepted) => {
                 let answer = serde_json::from_str(result).map_err(unreadable)?;
                 page.set_answer(answer, &notes, voice);
+                if let (CopyOrigin::Draft, Some(content)) = (origin, &page.content) {
+                    page.left_out.extend(missing(&notes, content));
+                }
             }
             _ => page.set_missing(&job, voice, fallback),
         }

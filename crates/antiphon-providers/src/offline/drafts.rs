@@ -3,6 +3,7 @@
 mod cues;
 mod facts;
 mod item;
+mod naming;
 mod outline;
 mod personas;
 mod portfolio;

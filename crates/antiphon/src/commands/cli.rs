@@ -8,6 +8,7 @@
 //! start a run, `LimitArgs` for the limits, `OutArgs` for the output folder. Their methods return the plain data of the
 //! operations.
 
+mod anonymise;
 mod config;
 mod content;
 mod experiment;

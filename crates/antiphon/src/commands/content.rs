@@ -16,6 +16,7 @@ use antiphon_pipeline::content::{Reason, SitePage};
 use antiphon_render::Theme;
 use serde_json::{Value, json};
 
+use super::anonymised::print_anonymised;
 use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
@@ -43,6 +44,7 @@ async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
     let mut request = RunRequest::content(args.inputs.clone(), &themes, args.sampling.parameters())?;
     request.recipe.name = format!("portfolio in {}", args.theme.join(", "));
     fill(&mut request, &args.run);
+    request.anonymise = args.anonymise.anonymise().await?;
     request.limits.max_rows = args.rows.max_rows;
     request.encoding.clone_from(&args.encoding.encoding);
     request.output.site.clone_from(&args.site);
@@ -75,6 +77,7 @@ fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {
         "files": files,
         "pages": made.pages,
         "reused": outcome.reused,
+        "anonymised": made.anonymised,
         "report": made.report,
     })
 }
@@ -111,11 +114,13 @@ fn end(outcome: &RunOutcome, made: &ContentResult, ending: &Ending<'_>) -> u8 {
     if outcome.reused {
         ending.reused("pages rebuilt");
     }
+    made.anonymised.iter().for_each(|anonymised| print_anonymised(anonymised, talk));
     warn_of_notes(made, talk);
     warn_of_missing(&made.pages, talk);
     // Removals were reported when the pages were generated; a rebuild does not repeat them.
     if !outcome.reused {
         made.pages.iter().for_each(|page| warn_of_removed(page, talk));
+        warn_of_left_out(&made.pages, talk);
     }
     hint_at_retry(made, &outcome.folder, talk);
     talk.line(&format!("content and report: {}", outcome.folder.display()));
@@ -187,6 +192,22 @@ fn by_reason(pages: &[SitePage]) -> Vec<(String, Vec<String>)> {
         }
     }
     by_reason
+}
+
+/// Reports the parts of the notes that their pages do not have: of each file of notes once, since its pages share them.
+fn warn_of_left_out(pages: &[SitePage], talk: Talk) {
+    const NAMED: usize = 5;
+    let mut said = "";
+    for page in pages.iter().filter(|page| !page.left_out.is_empty()) {
+        // The pages of one file are behind each other.
+        if said == page.notes {
+            continue;
+        }
+        said = &page.notes;
+        let more = and_more(page.left_out.len().saturating_sub(NAMED));
+        let named = page.left_out[..page.left_out.len().min(NAMED)].join("; ");
+        talk.warning(&format!("{}: left out of the page: {named}{more}", page.notes));
+    }
 }
 
 /// Reports what was removed from the copy of a page, for each of the two reasons the first five places.

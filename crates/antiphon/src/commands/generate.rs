@@ -76,7 +76,7 @@ pub(super) async fn request(
 ) -> Result<RunRequest, CommandError> {
     fill(&mut request, &how.run);
     request.distil = how.distil.into();
-    request.anonymise = how.anonymise().await?;
+    request.anonymise = how.anonymise.anonymise().await?;
     Ok(request)
 }
 

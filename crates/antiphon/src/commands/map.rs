@@ -15,6 +15,7 @@ use std::time::Duration;
 use antiphon_engine::{LONG_RUN, MapReport, Meter, Order};
 use serde_json::json;
 
+use super::anonymised::print_anonymised;
 use super::cli::{MapArgs, OrderArg};
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::front::{Front, fill, results, source, watch};
@@ -51,6 +52,7 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
     let recipe = source(&args.recipe).await?;
     let mut request = RunRequest::map(&args.rows, recipe.name, recipe.text);
     fill(&mut request, &args.run);
+    request.anonymise = args.anonymise.anonymise().await?;
     request.limits.max_rows = args.max_rows.max_rows;
     request.format = args.format.map(Into::into);
     request.encoding.clone_from(&args.encoding.encoding);
@@ -137,6 +139,7 @@ fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
     document["results"] = json!(path(&made.results));
     document["failed_rows"] = json!(path(&made.failed_rows));
     document["reused"] = json!(outcome.reused);
+    document["anonymised"] = json!(made.anonymised);
     document
 }
 
@@ -164,6 +167,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, ending: &Ending<'_>) -> u8 {
     let (report, talk) = (&made.report, ending.talk);
     report_resumed(outcome, report, ending);
     report_failed(made, &outcome.folder, talk);
+    made.anonymised.iter().for_each(|anonymised| print_anonymised(anonymised, talk));
     possibly_billed(report, talk);
     if !outcome.reused {
         report_bottleneck(report, talk);

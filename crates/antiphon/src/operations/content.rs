@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use antiphon_data::Loader;
 use antiphon_engine::{Input, Mapped, Mapping, RunEvent};
-use antiphon_pipeline::RunLocks;
-use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
+use antiphon_pipeline::content::{Content, CopyOrigin, LoadedNotes, SitePage, Voice, recipe};
+use antiphon_pipeline::{Anonymised, RunLocks};
 use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
 
+use super::anonymising::anonymiser;
 use super::error::{OperationError, OperationErrorKind};
 use super::map::{estimate, prepare, work};
 use super::outcome::{ContentResult, Plan, RunOutcome, RunResult};
@@ -54,10 +55,11 @@ pub(super) async fn run(
 ) -> Result<RunOutcome, OperationError> {
     let Planned { themes, fallback, notes, mapping } =
         planned(workspace, &connected, &opening, &watch).await?;
-    let mapped = work(workspace, &connected, mapping).await?;
+    let mapped = work(workspace, &connected, mapping, &notes.replaced).await?;
     let Mapped { report, folder, failed, stop, reused, resumed_at, .. } = mapped;
     let run = workspace.store().await?.read_run(&report.run_id).await?;
-    let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref()).await?;
+    let origin = if connected.session.is_offline() { CopyOrigin::Draft } else { CopyOrigin::Model };
+    let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref(), origin).await?;
     let document = json!({ "schema": "antiphon.content/1", "run_id": report.run_id, "pages": pages });
     antiphon_fs::write(folder.join("content.json"), format!("{document:#}\n")).await?;
     let request = &connected.request;
@@ -65,7 +67,13 @@ pub(super) async fn run(
     let title = request.output.title.as_deref().unwrap_or("Portfolio");
     let builder = SiteBuilder::new(title).pages(&pages, &themes);
     let files = if builder.is_empty() { Vec::new() } else { builder.write(&site).await? };
-    let LoadedNotes { failures, skipped, .. } = notes;
+    // The notes of a resumed run are in the store, without what was replaced.
+    let anonymised = request
+        .anonymise
+        .as_ref()
+        .filter(|_| notes.files > 0)
+        .map(|anonymise| Anonymised::new(anonymise.mode, notes.replaced.len(), notes.possible_misses));
+    let (failures, skipped) = (notes.failures, notes.skipped);
     Ok(RunOutcome {
         schema: "antiphon.outcome/1".to_owned(),
         run_id: report.run_id.clone(),
@@ -81,6 +89,7 @@ pub(super) async fn run(
             failures,
             skipped,
             failed_rows: failed,
+            anonymised,
         })),
     })
 }
@@ -137,7 +146,8 @@ async fn load_notes(
         paths.push(request.locate(input, workspace.folder()).await);
     }
     let loader = Loader::new().cancel(watch.cancel.clone()).encoding(request.named_encoding()?);
-    let notes = LoadedNotes::load(&loader, &paths, &voices(themes)).await?;
+    let anonymiser = anonymiser(request, workspace.folder()).await?;
+    let notes = LoadedNotes::load_without(&loader, &paths, &voices(themes), anonymiser.as_ref()).await?;
     for (file, encoding) in &notes.decoded {
         watch.emit(RunEvent::Decoded { file: file.clone(), encoding: encoding.clone() });
     }

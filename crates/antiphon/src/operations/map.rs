@@ -8,13 +8,19 @@
 //! | a path | the path, or where it moved together with the folder of runs |
 //! | `-` | the file in the [`Watch`] |
 //! | a resumed run with all rows and its recipe stored | the store alone |
+//!
+//! With an anonymiser, rows are read into a temporary file without personal data first; see `anonymising`.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use antiphon_engine::{Destination, Input, Mapped, Mapping};
+use antiphon_data::{Replacement, RowFormat};
+use antiphon_engine::{Destination, Input, Mapped, Mapping, RunEvent};
 use antiphon_pipeline::RunLocks;
+use antiphon_pipeline::runs::keep_replacements;
+use tokio::sync::oneshot;
 
+use super::anonymising::{AnonymousRows, anonymiser, anonymous_rows};
 use super::error::{Hint, OperationError, OperationErrorKind};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
 use super::request::RunRequest;
@@ -29,8 +35,8 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let mapping = mapping(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
-    estimate(workspace, connected, &mapping).await
+    let planned = planned(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
+    estimate(workspace, connected, &planned.mapping).await
 }
 
 /// Estimates a mapping from the usage statistics in the workspace's store.
@@ -50,8 +56,10 @@ pub(super) async fn run(
     opening: Opening,
     watch: Watch,
 ) -> Result<RunOutcome, OperationError> {
-    let mapping = mapping(workspace, &connected, &opening, &watch).await?;
-    let mapped = work(workspace, &connected, mapping).await?;
+    let Planned { mapping, rows } = planned(workspace, &connected, &opening, &watch).await?;
+    let replaced = rows.as_ref().map_or(&[][..], |rows| &rows.replaced);
+    let mapped = work(workspace, &connected, mapping, replaced).await?;
+    let anonymised = rows.map(|rows| rows.report);
     let Mapped { report, folder, results, failed, stop, reused, resumed_at, .. } = mapped;
     Ok(RunOutcome {
         schema: "antiphon.outcome/1".to_owned(),
@@ -61,38 +69,82 @@ pub(super) async fn run(
         reused,
         resumed_at,
         stop: stop.as_ref().map(StopNotice::from),
-        result: RunResult::Map(Box::new(MapResult { report, results, failed_rows: failed })),
+        result: RunResult::Map(Box::new(MapResult { report, results, failed_rows: failed, anonymised })),
     })
 }
 
-/// Runs a mapping in the workspace's store.
+/// Runs a mapping in the workspace's store. What was replaced in its input is kept beside the run's folder as soon as the
+/// run has an id, before the first answer.
 pub(super) async fn work(
     workspace: &Workspace,
     connected: &Connected,
-    mapping: Mapping,
+    mut mapping: Mapping,
+    replaced: &[Replacement],
 ) -> Result<Mapped, OperationError> {
-    let store = workspace.store().await?;
-    Ok(mapping.run(connected.session.calls.clone(), store.clone(), workspace.folder()).await?)
+    let (store, folder) = (workspace.store().await?.clone(), workspace.folder());
+    let started = watch_start(&mut mapping);
+    let mut run = Box::pin(mapping.run(connected.session.calls.clone(), store, folder));
+    tokio::select! {
+        biased;
+        Ok(id) = started => keep_replacements(folder, &id, replaced).await?,
+        mapped = &mut run => {
+            let mapped = mapped?;
+            keep_replacements(folder, &mapped.report.run_id, replaced).await?;
+            return Ok(mapped);
+        }
+    }
+    Ok(run.await?)
 }
 
-/// Creates the mapping of a request, before anything is read or billed.
-async fn mapping(
+/// Returns the receiver of the run's id, which a mapping reports when it starts.
+fn watch_start(mapping: &mut Mapping) -> oneshot::Receiver<String> {
+    let (send, started) = oneshot::channel();
+    let (send, on_event) = (Mutex::new(Some(send)), mapping.on_event.clone());
+    mapping.on_event = Arc::new(move |event| {
+        if let RunEvent::Started { run_id, .. } = &event
+            && let Some(send) = send.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            // The receiver is gone once the run has ended.
+            let _ = send.send(run_id.clone());
+        }
+        on_event(event);
+    });
+    started
+}
+
+/// A mapping, with the file of its anonymous rows, which has to outlive it.
+struct Planned {
+    mapping: Mapping,
+    rows: Option<AnonymousRows>,
+}
+
+/// Creates the mapping of a request, before anything is sent or billed. Only an anonymised input is read.
+async fn planned(
     workspace: &Workspace,
     connected: &Connected,
     opening: &Opening,
     watch: &Watch,
-) -> Result<Mapping, OperationError> {
+) -> Result<Planned, OperationError> {
     let Connected { session, request, recipe } = connected;
     if session.is_offline() {
         return Err(no_model(session));
     }
     let recipe = recipe.clone().ok_or_else(|| OperationError::internal("the recipe was not read"))?;
-    let input = input(workspace, request, opening, watch).await?;
+    let mut input = input(workspace, request, opening, watch).await?;
+    let rows = match (anonymiser(request, workspace.folder()).await?, &input) {
+        (Some(anonymiser), Input::Path(path, format)) => {
+            Some(anonymous_rows(&anonymiser, path, *format).await?)
+        }
+        _ => None,
+    };
+    if let Some(rows) = &rows {
+        input = Input::Path(rows.file.path().to_owned(), Some(RowFormat::Jsonl));
+    }
     let mut mapping = Mapping::new(input, recipe, &session.model);
     mapping.order = request.output.order;
     mapping.results = destination(workspace, request, watch).await;
     prepare(&mut mapping, workspace, connected, opening, watch)?;
-    Ok(mapping)
+    Ok(Planned { mapping, rows })
 }
 
 /// Returns the destination of results; `None` for the default one in the run's folder.

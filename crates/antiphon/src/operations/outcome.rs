@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use antiphon_engine::{Estimate, MapReport};
 use antiphon_pipeline::content::SitePage;
-use antiphon_pipeline::{GenerationEstimate, Persona, Report};
+use antiphon_pipeline::{Anonymised, GenerationEstimate, Persona, Report};
 use serde::Serialize;
 
 use super::stop_notice::StopNotice;
@@ -84,6 +84,10 @@ pub struct MapResult {
     pub results: Option<PathBuf>,
     /// The file of the failed rows; `None` if no row failed.
     pub failed_rows: Option<PathBuf>,
+    /// The personal data (PII) that was removed from the rows; `None` if nothing was to be removed, or if the rows are those of
+    /// an earlier start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymised: Option<Anonymised>,
 }
 
 /// Personas, with the report on their generation.
@@ -113,6 +117,10 @@ pub struct ContentResult {
     pub skipped: Vec<String>,
     /// The file of the failed rows; `None` if no page failed.
     pub failed_rows: Option<PathBuf>,
+    /// The personal data (PII) that was removed from the notes; `None` if nothing was to be removed, or if the notes are those of
+    /// an earlier start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymised: Option<Anonymised>,
 }
 
 /// The estimate of a request: calls, tokens, cost and time, computed without a call.

@@ -7,19 +7,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_data::{Anonymiser, Strategy};
 use antiphon_engine::RunEvent;
-use antiphon_pipeline::runs::{RunFolder, keep_replaced, salt};
+use antiphon_pipeline::runs::{RunFolder, keep_replaced};
 use antiphon_pipeline::{
     Count, Error, Generation, GenerationConfig, PersonaRecipe, Pipeline, Prepared, RunGuard,
 };
 use antiphon_render::write_personas;
 use antiphon_store::{Run, RunStatus, Store};
 
+use super::anonymising::anonymiser;
 use super::error::{OperationError, OperationErrorKind};
 use super::map::{fallbacks, pricing};
 use super::outcome::{PersonasResult, Plan, RunOutcome, RunResult};
-use super::request::{Anonymise, RunRequest};
+use super::request::RunRequest;
 use super::start::Opening;
 use super::workspace::{Connected, Watch, Workspace};
 
@@ -198,14 +198,4 @@ async fn prepare(
         }
     }
     Ok(pipeline.prepare(config).await?)
-}
-
-/// Creates the anonymiser of a request, if it has one, for runs below `out`, where the salt of the codes is stored.
-async fn anonymiser(request: &RunRequest, out: &Path) -> Result<Option<Anonymiser>, OperationError> {
-    let Some(Anonymise { mode, names, .. }) = &request.anonymise else { return Ok(None) };
-    let anonymiser = Anonymiser::new(*mode).names(names.iter().map(String::as_str));
-    Ok(Some(match mode {
-        Strategy::Hash => anonymiser.salt(salt(out).await?),
-        _ => anonymiser,
-    }))
 }

@@ -29,9 +29,9 @@ const SCHEMA: &str = "antiphon.request/1";
 ///
 /// | kind | inputs | recipe | used options |
 /// |---|---|---|---|
-/// | `map` | one file, folder or `-` | the recipe | `format`, `encoding`, `output.results`, `output.order` |
+/// | `map` | one file, folder or `-` | the recipe | `format`, `encoding`, `anonymise`, `output.results`, `output.order` |
 /// | `personas` | documents and folders, as one set | the persona recipe | `encoding`, `grounding`, `distil`, `anonymise` |
-/// | `content` | files and folders of notes | the themes | `encoding`, `output.site`, `output.title`, `output.fallback` |
+/// | `content` | files and folders of notes | the themes | `encoding`, `anonymise`, `output.site`, `output.title`, `output.fallback` |
 ///
 /// ```
 /// use antiphon::operations::RunRequest;
@@ -91,8 +91,7 @@ pub struct RunRequest {
     /// Whether documents that do not fit into the model's context are distilled first. Default: [`Distil::Auto`].
     #[serde(default)]
     pub distil: Distil,
-    /// The anonymisation of personal data (PII) in the documents before they are sent. Default: none.
-    /// Only persona runs use it: rows and notes are sent as they are.
+    /// The anonymisation of personal data (PII) in documents, notes and rows before they are sent. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymise: Option<Anonymise>,
     /// The outputs other than the run's folder.
@@ -131,7 +130,7 @@ pub struct RecipeSource {
 
 /// The anonymisation of documents: how personal data (PII) is removed.
 ///
-/// Documents are anonymised on this machine before they are sent or stored. With hashes, the salt is stored in the
+/// Documents, notes and the texts of rows are anonymised on this machine before they are sent or stored. With hashes, the salt is stored in the
 /// folder of runs, so that a person has the same code in all runs of the folder and another one elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

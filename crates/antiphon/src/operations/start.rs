@@ -244,6 +244,10 @@ impl Workspace {
             Ok(outcome) => Ok(outcome),
             // In a replay, no other address would have the missing answer.
             Err(err) if session.is_replayed => Err(err.without_hint(&Hint::CheckAddress).of_input(input)),
+            // Drafts have no address: what they do not support, a model does.
+            Err(err) if session.is_offline() && err.hints().contains(&Hint::CheckAddress) => {
+                Err(err.without_hint(&Hint::CheckAddress).hint(Hint::NameProvider).of_input(input))
+            }
             Err(err) => Err(with_similar_models(err, &session).await.of_input(input)),
         }
     }

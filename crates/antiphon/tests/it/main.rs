@@ -6,6 +6,7 @@
     reason = "a test crate: panics are failed tests, and blocking is free"
 )]
 
+mod anonymised;
 mod bad_rows;
 mod bottleneck;
 mod cancel;

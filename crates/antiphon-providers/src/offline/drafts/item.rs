@@ -67,7 +67,15 @@ pub(super) struct Item {
 impl Item {
     /// Creates an item with a heading for its name.
     pub(super) fn named(name: &str) -> Self {
-        Self { name: plain(&without_addresses(name)), is_open: true, ..Self::default() }
+        let url = addresses(name).into_iter().next();
+        Self { name: plain(&without_addresses(name)), url, is_open: true, ..Self::default() }
+    }
+
+    /// Creates an item for a whole section: its heading is the name, its texts are the description.
+    pub(super) fn of_section(heading: &str, texts: &[&str]) -> Self {
+        let mut item = Self::named(heading);
+        texts.iter().for_each(|text| item.describe(text));
+        item
     }
 
     /// Parses an item of a list: a name, a separator, and a description.

@@ -1,5 +1,7 @@
 //! The outline of notes: headings, lists and paragraphs, in Markdown or in plain text.
 
+use super::item::without_addresses;
+
 /// A block of the notes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Block {
@@ -35,60 +37,44 @@ enum Line<'a> {
 }
 
 /// Words in the headings of sections with pieces of work, in several languages.
-const WORK: [&str; 23] = [
-    "work",
-    "works",
-    "project",
-    "projects",
-    "portfolio",
-    "repo",
-    "repos",
-    "repositories",
-    "products",
-    "cases",
-    "built",
-    "made",
-    "source",
-    "publications",
-    "commissions",
-    "experience",
-    "case",
-    "clients",
-    "arbeiten",
-    "projekte",
-    "werke",
-    "projets",
-    "proyectos",
-];
+const WORK: &str = "
+    work works project projects portfolio repo repos repositories products cases built made source publications commissions
+    experience case clients arbeit arbeiten projekt projekte werke referenzen kunden projet projets travaux réalisations
+    références proyecto proyectos trabajos obras progetto progetti lavori projeto projetos trabalhos projecten werk opdrachten
+    projekty prace realizacje projekter arbeten uppdrag projektit työt práce projektek munkák проекты работы проєкти роботи";
 
 /// Words in the headings of sections with ways to reach the author.
-const CONTACT: [&str; 12] = [
-    "contact",
-    "touch",
-    "links",
-    "elsewhere",
-    "hire",
-    "reach",
-    "find",
-    "social",
-    "profiles",
-    "write",
-    "kontakt",
-    "contacto",
-];
+const CONTACT: &str = "
+    contact touch links elsewhere hire reach find social profiles write kontakt kontakte erreichbar contacto contactar enlaces
+    contactez liens contatto contatti contato contatos kontakty kontakter yhteystiedot kapcsolat контакты контакти";
+
+/// Words in the headings of sections about the author.
+const ABOUT: &str = "
+    about bio profile who über ueber wer propos qui sobre perfil quién quien chi mnie om minusta обо про rólam mij";
 
 impl Section {
     pub(super) fn is_of_work(&self) -> bool {
-        self.has_word(&WORK)
+        self.has_word(WORK)
     }
 
     pub(super) fn is_of_contact(&self) -> bool {
-        self.has_word(&CONTACT)
+        self.has_word(CONTACT)
     }
 
-    fn has_word(&self, words: &[&str]) -> bool {
-        let heading = self.heading.to_lowercase();
-        heading.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
+    pub(super) fn is_about(&self) -> bool {
+        self.has_word(ABOUT)
+    }
+
+    /// Returns the heading as it is written, with its links; empty for the first section.
+    pub(super) fn heading(&self) -> &str {
+        &self.heading
+    }
+
+    fn has_word(&self, words: &str) -> bool {
+        let heading = without_addresses(&self.heading).to_lowercase();
+        heading
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| !word.is_empty() && words.split_whitespace().any(|known| known == word))
     }
 }
 
@@ -122,7 +108,7 @@ impl Outline {
             return;
         }
         self.level = self.level.min(depth);
-        let heading = plain(words);
+        let heading = words.to_owned();
         if depth > self.level {
             self.add(Block::Heading(heading));
         } else {
@@ -166,6 +152,7 @@ impl Outline {
             let is_name = |text: &&String| is_short(text) && !text.ends_with(',');
             return Some((Some(first).filter(is_name).map(|text| plain(text)).unwrap_or_default(), None));
         };
+        let title = &without_addresses(title);
         for tie in [" — ", " – ", " - ", " | ", ": "] {
             if let Some((brand, line)) = title.split_once(tie) {
                 return Some((plain(brand), Some(plain(line))));
@@ -184,27 +171,30 @@ impl Outline {
         }
     }
 
-    /// Returns the introductory paragraphs: those below the title and in sections such as "About".
-    pub(super) fn intro(&self) -> Vec<String> {
-        let about = self
-            .sections
-            .iter()
-            .skip(1)
-            .filter(|section| section.has_word(&["about", "bio", "profile", "who"]));
+    /// Returns the title as it is written, with its links.
+    pub(super) fn written_title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// Returns the introductory paragraphs: those below the title and in sections such as "About", without addresses. The
+    /// items of their lists count as well, unless they are a piece of work.
+    pub(super) fn intro(&self, is_work: impl Fn(&str) -> bool) -> Vec<String> {
+        let about = self.sections.iter().skip(1).filter(|section| section.is_about());
         let skipped = usize::from(
             self.motto().is_some() && !self.title.as_ref().is_some_and(|title| title.contains(" — ")),
         );
         let first = self.sections[0].blocks.iter().skip(skipped);
         let blocks = first.chain(about.flat_map(|section| &section.blocks));
         let paragraphs = blocks.filter_map(|block| match block {
-            Block::Paragraph(text) => Some(plain(text)),
+            Block::Paragraph(text) => Some(plain(&without_addresses(text))),
+            Block::Item(text) if !is_work(text) => Some(plain(&without_addresses(text))),
             _ => None,
         });
-        paragraphs.collect()
+        paragraphs.filter(|text| !text.is_empty()).collect()
     }
 
-    pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
-        self.sections.iter()
+    pub(super) fn sections(&self) -> &[Section] {
+        &self.sections
     }
 }
 
@@ -261,7 +251,8 @@ mod tests {
     #[test]
     fn continued_lines_belong_to_one_block() {
         let outline = Outline::of("# T\n\none\ntwo\n\n- a\n  b\n1. c\n\n---\nthree\n");
-        let blocks: Vec<Block> = outline.sections().flat_map(|section| section.blocks.clone()).collect();
+        let blocks: Vec<Block> =
+            outline.sections().iter().flat_map(|section| section.blocks.clone()).collect();
         let (item, paragraph) =
             (|text: &str| Block::Item(text.into()), |text: &str| Block::Paragraph(text.into()));
         assert_eq!(blocks, [paragraph("one two"), item("a b"), item("c"), paragraph("three")]);

@@ -27,6 +27,7 @@ const MOST_LINKS: usize = 8;
 /// `InvalidRequest` for empty notes, `Cancelled` after a cancellation.
 pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> Result<Value, Error> {
     let text = documents.iter().map(|document| document.text.as_ref()).collect::<Vec<_>>().join("\n\n");
+    let text = antiphon_text::without_embeds(&text);
     let outline = Outline::of(&text);
     if cancel.is_cancelled() {
         return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
@@ -73,7 +74,7 @@ struct Hero {
 impl Hero {
     /// Arranges the sentences of the introduction: one of them is the title, the others are the subtitle.
     fn of(outline: &Outline, brand: &str, tagline: Option<String>) -> Self {
-        let paragraphs = outline.intro();
+        let paragraphs = outline.intro(is_work);
         let said = paragraphs.iter().flat_map(|paragraph| sentences(paragraph));
         let mut intro: Vec<String> = said.filter(|sentence| has_words(sentence)).collect();
         let headline = intro.iter().enumerate().find_map(|(at, sentence)| Some((at, headline(sentence)?)));
@@ -113,22 +114,30 @@ fn headline(sentence: &str) -> Option<String> {
     [sentence, before].into_iter().find(|text| says(text)).map(str::to_owned)
 }
 
-/// Returns the pieces of work, at most as many as the schema allows.
+/// Returns the pieces of work, at most as many as the schema allows. Sections whose headings are not known, such as those in
+/// other languages, become pieces as well, so that no part of the notes is lost.
 fn projects(outline: &Outline) -> Vec<Value> {
     let mut found: Vec<Item> = Vec::new();
-    for section in outline.sections().filter(|section| section.is_of_work()) {
+    // In notes without a heading for work, list items with an address or a separator count as work.
+    let (first, others) =
+        outline.sections().split_first().map_or((None, &[][..]), |(first, others)| (Some(first), others));
+    let has_work = others.iter().any(Section::is_of_work);
+    let about = others.iter().filter(|section| section.is_about());
+    let blocks = first.into_iter().chain(about).flat_map(|section| &section.blocks);
+    found.extend(blocks.filter_map(|block| match block {
+        Block::Item(text) if is_tied(text) || (!has_work && is_work(text)) => Some(Item::read(text)),
+        _ => None,
+    }));
+    let kept = |section: &&Section| section.is_of_work() || !(section.is_about() || section.is_of_contact());
+    for section in others.iter().filter(kept) {
         found.extend(projects_of(section));
     }
-    if found.is_empty() {
-        // In notes without such a heading, list items with an address or a separator count as work.
-        let others = outline.sections().filter(|section| !section.is_of_contact());
-        let listed = others.flat_map(|section| &section.blocks).filter_map(|block| match block {
-            Block::Item(text) if !addresses(text).is_empty() || is_tied(text) => Some(Item::read(text)),
-            _ => None,
-        });
-        found.extend(listed);
-    }
     found.into_iter().take(MOST_PROJECTS).map(Item::into_value).collect()
+}
+
+/// Returns whether an item of a list is a piece of work: it has an address, or a name and a description.
+fn is_work(text: &str) -> bool {
+    !addresses(text).is_empty() || is_tied(text)
 }
 
 /// Returns whether an item is a name and a description with a separator.
@@ -136,42 +145,59 @@ fn is_tied(text: &str) -> bool {
     [" — ", " – ", " - "].iter().any(|tie| text.contains(tie))
 }
 
-/// Returns the projects of a section: the items of its lists, and the parts below its headings.
+/// Returns the projects of a section: the items of its lists, and the parts below its headings. What is loose is a piece
+/// named by the section's heading, and comes first.
 fn projects_of(section: &Section) -> Vec<Item> {
     let mut found: Vec<Item> = Vec::new();
+    let mut loose: Vec<&str> = Vec::new();
     for block in &section.blocks {
         match block {
-            Block::Item(text) => found.push(Item::read(text)),
+            Block::Item(text) if section.is_of_work() || is_work(text) => found.push(Item::read(text)),
             Block::Heading(name) => found.push(Item::named(name)),
-            Block::Paragraph(text) => {
-                // Paragraphs before the first piece of work are about the whole section.
-                if let Some(last) = found.last_mut().filter(|last| last.is_open) {
-                    last.describe(text);
+            Block::Paragraph(text) | Block::Item(text) => {
+                match found.last_mut().filter(|last| last.is_open) {
+                    Some(last) => last.describe(text),
+                    None => loose.push(text),
                 }
             }
         }
+    }
+    let is_linked = !addresses(section.heading()).is_empty();
+    if !loose.is_empty() || is_linked || found.is_empty() && has_words(section.heading()) {
+        found.insert(0, Item::of_section(section.heading(), &loose));
     }
     found
 }
 
-/// Returns the addresses in sections about contact, each once.
+/// Returns the addresses in the title, in the introduction and in sections about contact, each once.
 fn links(outline: &Outline) -> Vec<Value> {
     let mut links: Vec<Value> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
-    for section in outline.sections().filter(|section| section.is_of_contact()) {
-        for block in &section.blocks {
-            let (Block::Item(text) | Block::Paragraph(text) | Block::Heading(text)) = block;
-            for address in addresses(text) {
-                if seen.contains(&address) || links.len() == MOST_LINKS {
-                    continue;
-                }
-                let label = label_of(text, &address);
-                links.push(json!({ "label": cut(&label, LABEL), "url": address }));
-                seen.push(address);
+    let about = |(at, section): &(usize, &Section)| *at == 0 || section.is_about();
+    let of_contact = outline.sections().iter().filter(|section| section.is_of_contact());
+    let introducing = outline.sections().iter().enumerate().filter(about).map(|(_, section)| section);
+    let texts =
+        of_contact.flat_map(texts_of).chain(outline.written_title()).chain(introducing.flat_map(texts_of));
+    for text in texts {
+        for address in addresses(text) {
+            if seen.contains(&address) || links.len() == MOST_LINKS {
+                continue;
             }
+            let label = label_of(text, &address);
+            links.push(json!({ "label": cut(&label, LABEL), "url": address }));
+            seen.push(address);
         }
     }
     links
+}
+
+/// Returns the texts of a section, with its heading.
+fn texts_of(section: &Section) -> impl Iterator<Item = &str> {
+    let blocks = section.blocks.iter().map(|block| {
+        let (Block::Item(text) | Block::Paragraph(text) | Block::Heading(text)) = block;
+        text.as_str()
+    });
+    std::iter::once(section.heading()).chain(blocks)
 }
 
 /// Returns the label of a link: the text about it, or its host where the text is a whole sentence.
@@ -188,11 +214,8 @@ fn call_to_action(text: &str, outline: &Outline) -> Value {
     if let Some(address) = email_in(text) {
         return json!({ "text": cut(&format!("Write to {address}"), BRAND), "url": format!("mailto:{address}") });
     }
-    let contacts = outline.sections().filter(|section| section.is_of_contact());
-    let mut texts = contacts.flat_map(|section| &section.blocks).map(|block| {
-        let (Block::Item(text) | Block::Paragraph(text) | Block::Heading(text)) = block;
-        text
-    });
+    let contacts = outline.sections().iter().filter(|section| section.is_of_contact());
+    let mut texts = contacts.flat_map(texts_of);
     let address = texts.find_map(|text| addresses(text).into_iter().next());
     address.map_or(
         Value::Null,
@@ -271,5 +294,46 @@ mod tests {
             (&made["brand_name"], &made["repos"], &made["cta"]),
             (&json!("just one line"), &json!([]), &Value::Null)
         );
+    }
+
+    #[test]
+    fn sections_in_other_languages_and_links_in_headings_stay() {
+        let made = drawn(
+            "# [Ada](https://ada.test)\n\nIch webe. Ich baue Maschinen aus Messing.\n\n## Projekte\n\n- Webstuhl — Muster in Messing\n\n\
+             ## Auszeichnungen\n\nPreis der Stadt.\n\n- Beste Weberin\n\n## [Presse](https://p.test/x)\n\n### [Artikel](https://p.test/a)\n\nLang.\n\n## Kontakt\n\nhttps://k.test\n",
+        );
+        let names: Vec<_> = made["repos"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (&item["name"], &item["description"], &item["url"]))
+            .collect();
+        assert_eq!(
+            json!(names),
+            json!([
+                ["Webstuhl", "Muster in Messing", null],
+                ["Auszeichnungen", "Preis der Stadt. Beste Weberin", null],
+                ["Presse", "", "https://p.test/x"],
+                ["Artikel", "Lang.", "https://p.test/a"],
+            ])
+        );
+        assert_eq!(made["brand_name"], "Ada");
+        assert_eq!(
+            made["menu_items"],
+            json!([{ "label": "k.test", "url": "https://k.test" }, { "label": "Ada", "url": "https://ada.test" }])
+        );
+    }
+
+    #[test]
+    fn pictures_and_scripts_are_left_out() {
+        let made = drawn(
+            "# Ada\n\nI weave ![loom](loom.png)and [sell](javascript:sell()) cloth.\n\n## Work\n\n- [Loom](data:text/html,x) — brass\n",
+        );
+        let text = made.to_string();
+        assert!(
+            !text.contains("javascript") && !text.contains("loom.png") && !text.contains("data:"),
+            "{text}"
+        );
+        assert_eq!((&made["repos"][0]["name"], &made["repos"][0]["url"]), (&json!("Loom"), &Value::Null));
     }
 }

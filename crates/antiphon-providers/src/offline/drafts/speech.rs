@@ -16,6 +16,8 @@ pub(super) struct Participant<'a> {
 pub(super) struct Sentence<'a> {
     pub(super) document: usize,
     pub(super) source: &'a str,
+    /// The sentence with the one behind it in the same turn; the sentence alone at the end of one.
+    pub(super) with_next: &'a str,
     /// Whether the sentence belongs to the participant's first turns, in which people introduce themselves.
     pub(super) introduces: bool,
 }
@@ -41,8 +43,14 @@ pub(super) fn participants(documents: &[DocumentPart]) -> Vec<Participant<'_>> {
             let turns = turns.entry(&turn.speaker).or_default();
             *turns += 1;
             let introduces = *turns <= INTRODUCTION;
-            let sentences =
-                sentences(words).map(|span| Sentence { document: index, source: &words[span], introduces });
+            let spans: Vec<_> = sentences(words).collect();
+            let ends = spans.iter().skip(1).chain(spans.last()).map(|span| span.end);
+            let sentences = spans.iter().zip(ends).map(|(span, end)| Sentence {
+                document: index,
+                source: &words[span.clone()],
+                with_next: &words[span.start..end],
+                introduces,
+            });
             by_code.entry(&turn.speaker).or_default().extend(sentences);
         }
     }
@@ -51,6 +59,13 @@ pub(super) fn participants(documents: &[DocumentPart]) -> Vec<Participant<'_>> {
         .filter(|(_, sentences)| !sentences.is_empty())
         .map(|(code, sentences)| Participant { code, sentences })
         .collect()
+}
+
+/// Returns all that the participants of a document say, or the whole document if no one of them speaks.
+pub(super) fn answers_of(document: &DocumentPart) -> String {
+    let turns = document.turns.iter().filter(|turn| answers(turn.side));
+    let said: Vec<&str> = turns.filter_map(|turn| document.text.get(turn.span.clone())).collect();
+    if said.is_empty() { document.text.to_string() } else { said.join("\n") }
 }
 
 /// Returns whether a side's turns are used: those of participants.

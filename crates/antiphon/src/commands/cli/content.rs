@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::anonymise::AnonymiseArgs;
 use super::rows::EncodingArgs;
 use super::run::{EXITS, OutArgs, RowLimitArgs, RunArgs};
 use super::{ENVIRONMENT, SamplingArgs};
@@ -40,6 +41,9 @@ pub(in crate::commands) struct ContentArgs {
 
     #[command(flatten)]
     pub(in crate::commands) out: OutArgs,
+
+    #[command(flatten)]
+    pub(in crate::commands) anonymise: AnonymiseArgs,
 
     #[command(flatten)]
     pub(in crate::commands) run: RunArgs,

@@ -5,16 +5,14 @@
 
 use std::path::PathBuf;
 
-use antiphon_data::Strategy;
 use antiphon_pipeline::experiment::PersonaDefaults;
 use antiphon_pipeline::{Complexity, Count, Detail, Distil, Grounding};
 use clap::{Args, ValueEnum};
 
+use super::anonymise::AnonymiseArgs;
 use super::rows::EncodingArgs;
 use super::run::{EXITS, OutArgs, RunArgs};
 use super::{ENVIRONMENT, SamplingArgs};
-use crate::commands::error::{CommandError, USAGE};
-use crate::operations::Anonymise;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
@@ -51,14 +49,8 @@ pub(in crate::commands) struct GenerationArgs {
     #[arg(long, value_enum, default_value_t = DistilArg::Auto, value_name = "HOW")]
     pub(in crate::commands) distil: DistilArg,
 
-    /// Anonymise names, e-mail addresses and telephone numbers (PII) in the documents before anything is sent
-    /// [default: off]
-    #[arg(long, value_enum, value_name = "HOW")]
-    anonymise: Option<AnonymiseArg>,
-
-    /// File with more names to anonymise, one per line
-    #[arg(long = "names", value_name = "FILE", requires = "anonymise")]
-    more_names: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::commands) anonymise: AnonymiseArgs,
 
     #[command(flatten)]
     pub(in crate::commands) run: RunArgs,
@@ -138,16 +130,6 @@ impl From<DistilArg> for Distil {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum AnonymiseArg {
-    /// [name], [email], [phone]: the originals cannot be restored
-    Redact,
-    /// Consistent pseudonyms such as Person 1; the originals are stored in a file that only you can read
-    Replace,
-    /// Consistent codes; the originals are stored in a file that only you can read
-    Hash,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EvidenceArg {
     /// Omit them, and list them as not verified
     Strict,
@@ -205,31 +187,6 @@ impl From<EvidenceArg> for Grounding {
             EvidenceArg::Mark => Self::Mark,
             EvidenceArg::Off => Self::Off,
         }
-    }
-}
-
-impl GenerationArgs {
-    /// Returns the anonymisation that the flags name, with the names in the file of `--names`: one per line, without
-    /// white space around them, empty lines skipped. `None` without `--anonymise`.
-    ///
-    /// # Errors
-    /// A usage error for a file that cannot be read.
-    pub(in crate::commands) async fn anonymise(&self) -> Result<Option<Anonymise>, CommandError> {
-        let Some(mode) = self.anonymise else { return Ok(None) };
-        let names = match &self.more_names {
-            Some(file) => {
-                let text = antiphon_fs::read_to_string(file).await;
-                text.map_err(|err| CommandError::new(USAGE, err.to_string()))?.text.into_owned()
-            }
-            None => String::new(),
-        };
-        let names = names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-        let mode = match mode {
-            AnonymiseArg::Redact => Strategy::Redact,
-            AnonymiseArg::Replace => Strategy::Replace,
-            AnonymiseArg::Hash => Strategy::Hash,
-        };
-        Ok(Some(Anonymise::new(mode, names.collect())))
     }
 }
 

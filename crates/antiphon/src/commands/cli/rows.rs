@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::ENVIRONMENT;
+use super::anonymise::AnonymiseArgs;
 use super::run::{EXITS, OutArgs, RowLimitArgs, RunArgs};
 
 #[derive(Debug, Args)]
@@ -42,6 +43,9 @@ pub(in crate::commands) struct MapArgs {
     /// Order of results
     #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
     pub(in crate::commands) order: OrderArg,
+
+    #[command(flatten)]
+    pub(in crate::commands) anonymise: AnonymiseArgs,
 
     #[command(flatten)]
     pub(in crate::commands) run: RunArgs,

@@ -1,8 +1,8 @@
 //! Notices on stderr that a reader of personas should know before use: of each kind at most [`MOST`] lines.
 
-use antiphon_data::Strategy;
-use antiphon_pipeline::{Anonymised, Duplicate, Finding, Grounding, Level, Report, Validation};
+use antiphon_pipeline::{Duplicate, Finding, Grounding, Level, Report, Validation};
 
+use crate::commands::anonymised::print_anonymised;
 use crate::commands::output::Talk;
 use crate::commands::progress::{and_more, counted};
 
@@ -33,18 +33,6 @@ pub(super) fn print_left_out(report: &Report, talk: Talk) {
     }
     if let more @ 1.. = of_files.count().saturating_sub(MOST) {
         talk.warning(&format!("left out {more} more files; run.json lists all"));
-    }
-}
-
-/// Prints the number of replacements. None is a warning: PII that was not found is sent to the provider.
-fn print_anonymised(anonymised: &Anonymised, talk: Talk) {
-    let kept = match anonymised.strategy {
-        Strategy::Redact => "",
-        _ => "; the originals are stored in .anonymised/ in the output folder",
-    };
-    match anonymised.replaced {
-        0 => talk.warning("nothing was anonymised: no name, address or number was found. Check the documents, and list names with --names"),
-        found => talk.line(&format!("anonymised names, addresses and numbers: {found}{kept}")),
     }
 }
 
