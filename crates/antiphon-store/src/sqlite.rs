@@ -295,6 +295,10 @@ impl Sqlite {
         self.read(move |connection| reads::tally(connection, run)).await
     }
 
+    pub(crate) async fn unbounded_intents(&self, run: i64) -> Result<u64, Error> {
+        self.read(move |connection| reads::unbounded_intents(connection, run)).await
+    }
+
     /// Runs work on the writing thread, and returns its value when the change is flushed to the disk.
     async fn write<T: Send + 'static>(
         &self,
