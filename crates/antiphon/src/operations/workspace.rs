@@ -177,7 +177,23 @@ impl Workspace {
                 _ => open(&self.folder).await,
             }
         });
-        opened.await.map_err(|err| OperationError::from(err).of_place())
+        opened.await.map_err(unusable)
+    }
+
+    /// Returns the store if it exists, to read it: where it cannot be written, such as in an archive or the folder of another
+    /// user, it is opened without changes.
+    ///
+    /// # Errors
+    /// `NotFound` if it does not exist.
+    pub(super) async fn readable(&self) -> Result<&Store, OperationError> {
+        match self.existing().await {
+            Err(err) if err.kind() == OperationErrorKind::Configuration => {
+                let opened = self.store.get_or_try_init(|| open_read_only(&self.folder));
+                // The first error says that it cannot be written; the second one why it cannot be read either.
+                opened.await.map_err(unusable)
+            }
+            opened => opened,
+        }
     }
 
     /// Returns the store if it exists.
@@ -376,6 +392,25 @@ impl fmt::Debug for Watch {
 #[cfg(feature = "sqlite")]
 async fn open(folder: &Path) -> Result<Store, antiphon_store::Error> {
     Store::open(folder.join(JOURNAL)).await
+}
+
+/// Opens the store's file without changing it.
+#[cfg(feature = "sqlite")]
+async fn open_read_only(folder: &Path) -> Result<Store, antiphon_store::Error> {
+    Store::open_read_only(folder.join(JOURNAL)).await
+}
+
+/// Opens an empty store in memory: without the feature `sqlite` there is no file.
+#[cfg(not(feature = "sqlite"))]
+async fn open_read_only(_: &Path) -> Result<Store, antiphon_store::Error> {
+    std::future::ready(Ok(Store::in_memory())).await
+}
+
+/// Returns the error of a store that cannot be used, with advice where another folder helps.
+fn unusable(err: antiphon_store::Error) -> OperationError {
+    let is_place = err.kind() == antiphon_store::ErrorKind::PermissionDenied;
+    let error = OperationError::from(err).of_place();
+    if is_place { error.hint(Hint::NamePlace) } else { error }
 }
 
 /// Opens a store in memory: without the feature `sqlite`, runs live as long as the workspace.
