@@ -118,8 +118,9 @@ impl Workspace {
             Some(_) => {
                 // The run reports its input itself.
                 let silent = watch.clone().on_event(|_| ());
-                let most = self.plan_of(&connected, &silent).await?.max_cost_usd_micros();
-                Ok(most.map_or(ExpectedCost::Unknown { base_urls: Vec::new() }, ExpectedCost::UpTo))
+                let range = self.plan_of(&connected, &silent).await?.cost_range();
+                let unknown = ExpectedCost::Unknown { base_urls: Vec::new() };
+                Ok(range.map_or(unknown, |(least, most)| ExpectedCost::Between { least, most }))
             }
         }
     }
