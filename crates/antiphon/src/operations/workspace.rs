@@ -123,7 +123,12 @@ pub struct Watch {
     pub(super) overwrite: bool,
     /// The callback for events.
     pub(super) on_event: OnEvent,
+    /// The callback for events of several runs, with the input of each.
+    of_input: Option<OnInputEvent>,
 }
+
+/// A callback for the events of several runs, with the input of the run that each is of.
+type OnInputEvent = Arc<dyn Fn(&str, RunEvent) + Send + Sync>;
 
 /// A connected provider, and the request completed by the configuration.
 pub(super) struct Connected {
@@ -339,6 +344,7 @@ impl Default for Watch {
             stdin: None,
             overwrite: false,
             on_event: Arc::new(|_| ()),
+            of_input: None,
         }
     }
 }
@@ -350,6 +356,23 @@ impl Watch {
     pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
         self
+    }
+
+    /// Sets a callback for every event of [`Workspace::start_all`], with the input of its run, in place of
+    /// [`on_event`](Self::on_event): the events of concurrent runs cannot be told apart otherwise. Default: none.
+    #[must_use]
+    pub fn on_input_event(mut self, on_event: impl Fn(&str, RunEvent) + Send + Sync + 'static) -> Self {
+        self.of_input = Some(Arc::new(on_event));
+        self
+    }
+
+    /// Returns the watch on one of several runs.
+    pub(super) fn of_run(&self, input: String) -> Self {
+        let mut watch = self.clone();
+        if let Some(on_event) = watch.of_input.clone() {
+            watch.on_event = Arc::new(move |event| on_event(&input, event));
+        }
+        watch
     }
 
     /// Sets the receiver of results for a request with the output `-`. Default: none; then they go to the run's folder.
