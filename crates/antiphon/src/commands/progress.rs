@@ -117,11 +117,14 @@ impl Live {
 
     /// Prints an event of a run over documents that is not just a count: its steps, and what was loaded.
     fn document_event(&self, input: Option<&str>, event: &RunEvent) {
-        let of_input = input.map(|input| format!("{input}: ")).unwrap_or_default();
+        let of_input = |message: &str| match input {
+            Some(input) if !message.contains(input) => format!("{input}: {message}"),
+            _ => message.to_owned(),
+        };
         match (event, &self.shown) {
             // The last step of a run is in the line of its job.
             (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
-                self.talk.line(&format!("{of_input}{message}"));
+                self.talk.line(&of_input(message));
             }
             (RunEvent::Joined { run_id, others }, shown) if !matches!(shown, Shown::Json) => {
                 let others = match others {

@@ -146,7 +146,56 @@ fn events_and_messages_of_several_paths_name_the_path() {
         );
     }
     let ran = lab.run("generate in/p1.txt in/p2.md --each --offline --count 1 --fresh --progress plain");
-    has(&ran.stderr, &["in/p1.txt: ", "in/p2.md: "]);
+    has(
+        &ran.stderr,
+        &["\nloading in/p1.txt\n", "\nin/p1.txt: verifying quotes\n", "\nin/p2.md: verifying quotes\n"],
+    );
+    assert_eq!(ran.stderr.matches("provider: ").count(), 1, "{ran:?}");
+}
+
+/// Runs the program without the right to write: as it is, or as root by another user's id.
+#[cfg(target_os = "linux")]
+fn run_without_rights(lab: &Lab, line: &str) -> Ran {
+    let program = lab.command(line);
+    let mut command = Command::new("sh");
+    let as_other = "if [ \"$(id -u)\" = 0 ]; then exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"; fi; exec \"$@\"";
+    command.args(["-c", as_other, "sh"]).arg(lab.path("antiphon-program")).args(program.get_args());
+    command.current_dir(lab.path("")).env("HOME", lab.path("")).stdin(Stdio::null());
+    Ran::new(command.output().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_archive_is_read_and_a_folder_that_cannot_be_written_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::new();
+    // A copy, since the folder of the program may not be readable for another user.
+    std::fs::copy(lab.command("").get_program(), lab.path("antiphon-program")).unwrap();
+    lab.run("generate in --offline --count 1").ends_with(0, &[]);
+    let set =
+        |path: &str, mode| std::fs::set_permissions(lab.path(path), PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::create_dir(lab.path("ro")).unwrap();
+    for (path, mode) in [
+        ("", 0o755),
+        ("in", 0o755),
+        ("antiphon-out", 0o555),
+        ("antiphon-out/antiphon.db", 0o444),
+        ("ro", 0o555),
+    ] {
+        set(path, mode);
+    }
+    for line in ["runs list", "runs show latest", "runs export latest --results -"] {
+        let ran = run_without_rights(&lab, line);
+        ran.ends_with(0, &[]);
+        assert!(!ran.stdout.is_empty(), "{line}: {ran:?}");
+    }
+    run_without_rights(&lab, "runs delete latest --yes").ends_with(4, &["no permission to write"]);
+    let ran = run_without_rights(&lab, "generate in --offline --count 1 --out ro");
+    ran.ends_with(
+        3,
+        &["error: cannot write into ro: permission denied\n", "name a place that can be written: --out"],
+    );
+    ["antiphon-out", "ro"].iter().for_each(|path| set(path, 0o755));
 }
 
 #[cfg(target_os = "linux")]
