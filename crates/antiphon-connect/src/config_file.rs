@@ -325,6 +325,10 @@ mod tests {
             "a.toml:1: lab.m.1: a price must be a number of at least 0 and below 1,000,000",
         );
         check(
+            "[prices.lab]\nm = 3\n",
+            "a.toml:2: invalid type: integer `3`, expected a table with input and output",
+        );
+        check(
             "[prices]\nlab = 3\n",
             "a.toml:2: lab: not a table of models; write prices below [lab.\"MODEL\"]",
         );

@@ -77,7 +77,7 @@ impl<'a> ConfigEdit<'a> {
                 Err(err) => first = first.or(Some(err)),
             }
         }
-        Err(first.unwrap_or_else(|| self.invalid()))
+        Err(first.map_or_else(|| self.invalid(), |err| self.refused(key, &err)))
     }
 
     /// Checks the changed text together with the other files, as a run does.
@@ -93,6 +93,22 @@ impl<'a> ConfigEdit<'a> {
     fn invalid(&self) -> ConfigError {
         let err = ConfigFile::parse(self.path, self.text).err();
         err.unwrap_or_else(|| ConfigError::new(format!("{}: not valid TOML", self.path)))
+    }
+
+    /// Creates the error of a setting that the file cannot have. The line of the changed text is left out: it was not written.
+    fn refused(&self, key: &SettingKey, err: &ConfigError) -> ConfigError {
+        let (path, why) = (self.path, err.to_string());
+        let line = why.strip_prefix(path).and_then(|rest| rest.strip_prefix(':'));
+        let why = line.and_then(|rest| rest.split_once(": ")).map_or(&*why, |(_, why)| why);
+        let advice = match key.parts() {
+            [table, name, option] if table == "providers" && option == "api_key" => {
+                format!(
+                    ". A key is never in a file: set providers.{name}.key_env to the name of the environment variable that has it"
+                )
+            }
+            _ => String::new(),
+        };
+        ConfigError::new(format!("cannot set {key} in {path}, and nothing was changed: {why}{advice}"))
     }
 
     /// Creates the error of a name whose value is a table in the file.
@@ -240,15 +256,21 @@ mod tests {
     #[test]
     fn a_wrong_setting_changes_nothing_and_shows_no_value() {
         let error = |key: &str, value: &str| set(key, value).unwrap_err().to_string();
-        assert_eq!(error("defaults.modle", "sk-planted"), "a.toml:4: unknown key modle; did you mean model?");
+        assert_eq!(
+            error("defaults.modle", "sk-planted"),
+            "cannot set defaults.modle in a.toml, and nothing was changed: unknown key modle; did you mean model?"
+        );
         assert_eq!(
             error("defaults.max_concurrency", "sk-planted"),
-            "a.toml:4: wrong value: expected a whole number"
+            "cannot set defaults.max_concurrency in a.toml, and nothing was changed: wrong value: expected a whole number"
         );
         assert!(error("providers.lab.key_env", "sk-planted").contains("a key does not belong here"));
         assert!(error("providers.lab.route", "chat").contains("has no route"));
         assert!(error("defaults.model.name", "x").contains("a part of the name is not a table"));
         assert!(error("providers.lba.base_url", "http://h").contains("needs a kind"));
+        let secret = error("providers.openai.api_key", "sk-planted");
+        assert!(secret.contains("A key is never in a file: set providers.openai.key_env"), "{secret}");
+        assert!(secret.contains("nothing was changed") && !secret.contains("planted"), "{secret}");
         for (key, value) in [("defaults.modle", "planted"), ("providers.lab.key_env", "planted")] {
             assert!(!error(key, value).contains("planted"));
         }

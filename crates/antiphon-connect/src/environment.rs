@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use antiphon_engine::near_name;
+use antiphon_providers::registry;
 use secrecy::SecretString;
 
 use crate::config_file::ConfigFile;
@@ -111,22 +112,43 @@ impl Environment {
 }
 
 impl Environment {
-    /// Returns the variables that are not known and begin with `ANTIPHON`, or have a name that differs from a known one only in
-    /// case or underscores. A variable that an entry of `files` names for a key is known.
+    /// Returns the variables that are not known and begin with `ANTIPHON`, or have a name that differs only in case or underscores
+    /// from a known one, or from that of a key or an address of a provider. A variable that an entry of `files` names for a key
+    /// is known.
     #[must_use]
     pub fn unknown_variables(&self, files: &[ConfigFile]) -> Vec<UnknownVariable> {
         let plain = |name: &str| name.to_ascii_uppercase().replace(['_', '-'], "");
+        let of_providers = provider_variables();
         let is_known = |name: &str| {
             VARIABLES.iter().any(|variable| variable.name == name)
+                || of_providers.contains(&name)
                 || files.iter().any(|file| file.has_key_in(name))
         };
         let is_meant = |name: &str| {
             let name = plain(name);
             name.starts_with("ANTIPHON") || VARIABLES.iter().any(|variable| plain(variable.name) == name)
         };
-        let names = self.variables.keys().filter(|name| is_meant(name) && !is_known(name));
-        names.map(|name| UnknownVariable { name: name.clone(), near: near_variable(name) }).collect()
+        let of_provider = |name: &str| of_providers.iter().copied().find(|known| plain(known) == plain(name));
+        let unknown = |name: &String| {
+            let (provider, is_set) = (of_provider(name), |known| self.get(known).is_some());
+            // A shell may have both, such as for another program.
+            let near = match provider {
+                Some(known) if !is_set(known) => Some(known),
+                Some(_) => return None,
+                None if is_meant(name) => near_variable(name),
+                None => return None,
+            };
+            Some(UnknownVariable { name: name.clone(), near })
+        };
+        self.variables.keys().filter(|name| !is_known(name)).filter_map(unknown).collect()
     }
+}
+
+/// Returns the variables of the keys and the addresses of all providers in the registry.
+fn provider_variables() -> Vec<&'static str> {
+    let keys = registry::entries().iter().flat_map(|entry| entry.key_env.iter().map(String::as_str));
+    let addresses = registry::kinds().iter().filter_map(|kind| Some(kind.base_url_env.as_ref()?.name));
+    keys.chain(addresses).collect()
 }
 
 /// Returns the known variable whose name is most similar, without the common beginning, which would make all names similar.
@@ -180,6 +202,11 @@ mod tests {
         check("antiphon_workers", Some("did you mean ANTIPHON_WORKERS?"));
         check("ANTIPHONPOOLSIZE", Some("did you mean ANTIPHON_POOL_SIZE?"));
         check("ANTIPHON_QQQ", Some("known are ANTIPHON_WORKERS, ANTIPHON_TIMEOUT"));
+        check("OPENAI_APIKEY", Some("did you mean OPENAI_API_KEY?"));
+        check("openai_api_key", Some("did you mean OPENAI_API_KEY?"));
+        check("OPENAI_BASEURL", Some("did you mean OPENAI_BASE_URL?"));
+        check("OPENAI_API_KEY", None);
+        check("OPENAI_ORG", None);
         check("ANTIPHON_WORKERS", None);
         check("ANTIPHON_LAB_KEY", None);
         check("PATH", None);

@@ -178,7 +178,7 @@ impl Accounts {
     /// Returns the cause of a stop where the next call may cost `needs`, and less is left.
     pub(crate) fn exhausted(&self, needs: u64) -> StopCause {
         let (spent, possible) = (Counters::get(&self.counters.cost), Counters::get(&self.counters.possible));
-        StopCause::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, needs }
+        StopCause::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, reserved: 0, needs }
     }
 
     /// Returns the bounds of a call, its fallbacks included. A token has at least one byte, so a prompt has at most as many

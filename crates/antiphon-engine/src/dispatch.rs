@@ -128,7 +128,7 @@ impl Dispatch {
                 }
                 () = drain.cancelled(), if !halt.is_cancelled() => state.stop.stop(StopCause::Interrupted),
                 () = state.options.cancel.cancelled(), if !halt.is_cancelled() => state.stop.stop(StopCause::Interrupted),
-                () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
+                () = halt.cancelled(), if !halt.is_cancelled() => {}
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !halt.is_cancelled() => {
                     state.stop.stop(StopCause::Deadline { last: None });
                 }

@@ -300,7 +300,14 @@ impl Engine {
             None => shared.state.accounts.counters.seal(),
         }
         Dispatch::new(shared.clone()).run(&mut feeding).await;
-        shared.state.stop.reason()
+        // Rows that are being stored are part of the run, and of its report.
+        while feeding.join_next().await.is_some() {}
+        let stop = shared.state.stop.reason()?;
+        match shared.run.tally().await {
+            Ok(tally) => Some(stop.with_amounts(&tally)),
+            // A store that cannot be used is reported by those that need it.
+            Err(_) => Some(stop),
+        }
     }
 }
 

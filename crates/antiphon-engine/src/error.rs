@@ -279,7 +279,7 @@ mod tests {
         check(StopCause::Input("a.csv: no".to_owned()), ErrorKind::Input, "a.csv: no");
         check(StopCause::Output("no room".to_owned()), ErrorKind::Files, "no room");
         check(StopCause::Internal("a defect".to_owned()), ErrorKind::Internal, "a defect");
-        let budget = StopCause::Budget { cap: 1_000, spent: 0, possible: 0, needs: 42 };
+        let budget = StopCause::Budget { cap: 1_000, spent: 0, possible: 0, reserved: 0, needs: 42 };
         check(budget, ErrorKind::Budget, "the budget of $0.0010 is too small: a call may cost $0.000042");
     }
 

@@ -100,6 +100,9 @@ pub enum RunEvent {
     JobFinished {
         /// Whether the job has a result.
         ok: bool,
+        /// Whether the job is left for a later process: the run was stopped before the job had ended.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        left: bool,
         /// The cost of all calls of the job, in millionths of a US dollar; `None` if a price is not known.
         cost_usd_micros: Option<u64>,
     },

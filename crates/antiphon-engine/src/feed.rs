@@ -78,13 +78,16 @@ impl RowSource {
 
 /// Adds the rows of an input to the run, behind those that it already has, and seals the run at the end of the input.
 ///
-/// With `max_rows` the run is sealed there, as if the input had ended. An aborted feed leaves the run unsealed; a later
-/// process continues behind the rows that are in the store.
+/// With `max_rows` the run is sealed there, as if the input had ended. A stop of the run ends the feed, which leaves the run
+/// unsealed; a later process continues behind the rows that are in the store. Rows that are being read are dropped then, while
+/// those that are being stored are waited for, so that a report after the feed has all of them.
 pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), StopCause> {
     let max_rows = shared.state.options.limits.max_rows.unwrap_or(u64::MAX);
     let (mut first, mut left) = (0, usize::try_from(max_rows).unwrap_or(usize::MAX));
+    let halt = shared.state.stop.token().clone();
     while left > 0 {
-        let batch = rows.next().await.map_err(|err| StopCause::Input(err.to_string()))?;
+        let Some(batch) = halt.run_until_cancelled(rows.next()).await else { return Ok(()) };
+        let batch = batch.map_err(|err| StopCause::Input(err.to_string()))?;
         if batch.is_empty() {
             break;
         }
@@ -119,7 +122,7 @@ async fn enqueue(shared: &Shared, first: u64, texts: Vec<String>) -> Result<u64,
     let ahead = shared.queue.backlog.fetch_add(count, Ordering::Relaxed) + count;
     shared.queue.fed.notify_one();
     if ahead > MAX_AHEAD {
-        shared.queue.taken.notified().await;
+        shared.state.stop.token().run_until_cancelled(shared.queue.taken.notified()).await;
     }
     Ok(next)
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 ///   "created_at": "2026-01-31T09:30:00Z", "ended_at": "2026-01-31T09:31:21Z",
 ///   "input": "towns.csv", "recipe": "towns", "model": "some-model",
 ///   "request": {"input": "towns.csv", "recipe": {"name": "towns"}, "model": "some-model"},
-///   "rows": 1000, "accepted": 240, "failed": 1, "calls": 252, "input_tokens": 51000, "output_tokens": 9800,
+///   "rows": 1000, "rows_are_all": true, "accepted": 240, "failed": 1, "calls": 252, "input_tokens": 51000, "output_tokens": 9800,
 ///   "cost_usd_micros": 499000, "possibly_billed_calls": 0, "possibly_billed_usd_micros": 0,
 ///   "possibly_billed_unbounded": 0, "report": null
 /// }
@@ -47,8 +47,10 @@ pub struct RunInfo {
     pub model: Option<String>,
     /// The stored request, from which the run can be repeated; `null` if none was stored, or one that is not JSON.
     pub request: Value,
-    /// Rows that were read so far, of an input that may have more while the run is in progress.
+    /// Rows that were read so far: the input may have more unless `rows_are_all` is set.
     pub rows: u64,
+    /// Whether the whole input was read.
+    pub rows_are_all: bool,
     /// Rows with a result.
     pub accepted: u64,
     /// Rows that failed for good.
@@ -61,7 +63,7 @@ pub struct RunInfo {
     pub output_tokens: Option<u64>,
     /// The cost in millionths of a US dollar; `null` if a price is not known.
     pub cost_usd_micros: Option<u64>,
-    /// Calls without an answer that were possibly billed.
+    /// Calls without an answer that were possibly billed; of a run that was interrupted, with those that were in progress.
     pub possibly_billed_calls: u64,
     /// The most that possibly billed calls may have cost in millionths of a US dollar, as far as it is known.
     pub possibly_billed_usd_micros: u64,
@@ -77,7 +79,7 @@ pub struct RunInfo {
 /// | stored status | with workers that are alive | without |
 /// |---|---|---|
 /// | open | `running` | `interrupted` |
-/// | stopped | `running`: it is being resumed | `stopped` |
+/// | stopped | `running`: a worker has joined, and has claimed no row yet | `stopped` |
 /// | finished, cancelled | the same | the same |
 ///
 /// ```
@@ -175,7 +177,7 @@ impl RunInfo {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn of(run: &Run) -> Result<Self, antiphon_store::Error> {
-        let (status, tally, record) = (CurrentStatus::of(run).await?, run.tally().await?, run.record());
+        let (status, tally, record) = (CurrentStatus::of(run).await?, run.next_tally().await?, run.record());
         let value = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
         let request = value(&record.request);
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -193,6 +195,7 @@ impl RunInfo {
             model: text(&request["model"]),
             request,
             rows: tally.jobs(),
+            rows_are_all: record.total.is_some() || status == CurrentStatus::Finished,
             accepted: tally.accepted,
             failed: tally.failed,
             calls: tally.calls,

@@ -28,7 +28,7 @@ use crate::timings::Phase;
 ///
 /// let mut meter = Meter::of_documents(1);
 /// meter.count(&RunEvent::Loading { done: 2, total: 2 });
-/// meter.count(&RunEvent::JobFinished { ok: true, cost_usd_micros: Some(1_200) });
+/// meter.count(&RunEvent::JobFinished { ok: true, left: false, cost_usd_micros: Some(1_200) });
 /// let line = serde_json::to_string(&meter.read())?;
 /// assert!(line.starts_with(r#"{"event":"progress","documents_done":2,"documents_total":2,"jobs_done":1"#), "{line}");
 /// # Ok::<(), serde_json::Error>(())
@@ -60,6 +60,8 @@ struct Documents {
     answering: Option<Instant>,
     /// Jobs without a result.
     failed: u64,
+    /// Jobs that a stop left for a later process.
+    left: u64,
     /// The cost of the jobs that have ended; `None` if a price is not known.
     cost: Option<u64>,
 }
@@ -157,7 +159,13 @@ pub struct RowsReading {
     pub limit_concurrency: Option<usize>,
     /// The bottleneck: the phase that decides how long the run takes.
     pub bottleneck: Option<Phase>,
-    /// The throughput of this process in tokens of answers per second. This field and the following ones are not serialised.
+    /// Possibly billed calls without a known upper bound of their cost. This field and the following ones are not serialised.
+    #[serde(skip)]
+    pub possible_unbounded: u64,
+    /// Calls that are in flight at the provider, of all runs of this process; `None` where no limiter counts them.
+    #[serde(skip)]
+    pub calls_in_flight: Option<usize>,
+    /// The throughput of this process in tokens of answers per second.
     #[serde(skip)]
     pub tokens_per_second: Option<f64>,
     /// The current wait of jobs for the provider, if any.
@@ -186,6 +194,7 @@ impl Meter {
             bytes: 0,
             answering: None,
             failed: 0,
+            left: 0,
             cost: Some(0),
         })))
     }
@@ -229,13 +238,22 @@ impl Documents {
         match event {
             RunEvent::Step { message, .. } => self.step.clone_from(message),
             RunEvent::Loading { done, total } => self.count_read(*done, *total),
-            RunEvent::Loaded { .. } => self.loading = 0,
+            RunEvent::Loaded { documents, .. } => {
+                if self.loading == 0 {
+                    // Documents from the store are loaded at once.
+                    self.count_read(*documents, *documents);
+                }
+                self.loading = 0;
+            }
             RunEvent::JobStarted => self.answering = Some(Instant::now()),
             RunEvent::Text { bytes } => self.bytes += bytes,
-            RunEvent::JobFinished { ok, cost_usd_micros } => {
-                self.failed += u64::from(!ok);
+            RunEvent::JobFinished { ok, left, cost_usd_micros } => {
+                self.failed += u64::from(!ok && !left);
+                self.left += u64::from(*left);
                 self.cost = self.cost.zip(*cost_usd_micros).map(|(before, cost)| before + cost);
-                self.jobs.advance(1);
+                if !left {
+                    self.jobs.advance(1);
+                }
             }
             RunEvent::Connected { .. }
             | RunEvent::Started { .. }
@@ -266,7 +284,7 @@ impl Documents {
             jobs_failed: self.failed,
             answer_bytes: self.bytes,
             eta_seconds: jobs.eta.map(|eta| eta.as_secs()),
-            cost_usd_micros: self.cost.filter(|_| jobs.done > 0),
+            cost_usd_micros: self.cost.filter(|_| jobs.done + self.left > 0),
             step: self.step.clone(),
             answering: self.answering.map(|since| since.elapsed()),
             documents_per_second: documents.rate,
@@ -308,6 +326,8 @@ impl Rows {
             output_tokens: status.output_tokens,
             cost_usd_micros: status.cost_usd_micros,
             possible_usd_micros: status.possible_usd_micros,
+            possible_unbounded: status.possible_unbounded,
+            calls_in_flight: status.limits.map(|limits| limits.in_flight),
             processes: status.processes,
             rows_per_second: rows.rate,
             eta_seconds: rows.eta.map(|eta| eta.as_secs()),
@@ -356,10 +376,24 @@ mod tests {
     }
 
     #[test]
+    fn documents_from_the_store_are_counted_and_a_job_that_is_left_has_not_failed() {
+        let mut meter = Meter::of_documents(1);
+        let loaded = json!({
+            "event": "loaded", "documents": 3, "bytes": 9, "failures": [], "skipped": [], "speakers": [], "unclear": [],
+        });
+        meter.count(&serde_json::from_value(loaded).unwrap());
+        meter.count(&RunEvent::JobFinished { ok: false, left: true, cost_usd_micros: Some(7) });
+        let line = json!(meter.read());
+        assert_eq!((&line["documents_done"], &line["documents_total"]), (&json!(3), &json!(3)));
+        assert_eq!((&line["jobs_done"], &line["jobs_failed"]), (&json!(0), &json!(0)));
+        assert_eq!(line["cost_usd_micros"], 7);
+    }
+
+    #[test]
     fn a_cost_is_unknown_as_soon_as_one_price_is() {
         let mut meter = Meter::of_documents(3);
         for (cost, expected) in [(Some(2), Some(2)), (None, None), (Some(3), None)] {
-            meter.count(&RunEvent::JobFinished { ok: cost.is_some(), cost_usd_micros: cost });
+            meter.count(&RunEvent::JobFinished { ok: cost.is_some(), left: false, cost_usd_micros: cost });
             let Some(Reading::Documents(read)) = meter.read() else { panic!("documents were counted") };
             assert_eq!(read.cost_usd_micros, expected);
         }

@@ -233,7 +233,7 @@ impl Output {
     /// # Errors
     /// The first failure of the sink or of the store. After a failure of the sink, later outcomes are in
     /// the store only.
-    pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
+    pub(super) async fn follow(&mut self, ended: &mut mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
         let mut rows = Vec::new();
         let (mut looks, mut seen) = (interval(LOOK), self.cursor);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -253,6 +253,7 @@ impl Output {
 
     /// Adds the outcomes that have arrived, and leaves `rows` empty.
     async fn add_all(&mut self, rows: &mut Vec<JobOutcome>) -> Result<(), Unwritten> {
+        rows.iter().for_each(|row| self.served.count(row));
         for row in rows.drain(..) {
             self.add(row).await?;
         }
@@ -301,7 +302,6 @@ impl Output {
     /// Adds an outcome of this process: writes the row if its turn has come, else keeps it. A row before the cursor was
     /// already written from the store.
     async fn add(&mut self, row: JobOutcome) -> Result<(), Unwritten> {
-        self.served.count(&row);
         let index = row.index;
         let line = row.result.ok().map(|result| line(index, &row.row, &result));
         if self.order == Order::Completion {

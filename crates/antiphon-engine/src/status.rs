@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) possibly_billed: AtomicU64,
     /// The most that possibly billed calls may have cost, in millionths of a US dollar.
     pub(crate) possible: AtomicU64,
+    /// Possibly billed calls without a known upper bound of their cost.
+    pub(crate) unbounded: AtomicU64,
     /// The number of other processes that work on the run.
     pub(crate) others: AtomicU64,
     /// The time in calls that timed out, in microseconds.
@@ -85,6 +87,9 @@ pub struct Status {
     pub cost_usd_micros: Option<u64>,
     /// The most that possibly billed calls may have cost, in millionths of a US dollar; not included in `cost_usd_micros`.
     pub possible_usd_micros: u64,
+    /// Possibly billed calls without a known upper bound of their cost.
+    #[serde(default)]
+    pub possible_unbounded: u64,
     /// Processes that work on the run, this one included.
     #[serde(default = "one")]
     pub processes: u64,
@@ -156,6 +161,7 @@ impl Counters {
             without_price: u64::from(tally.cost_unknown).into(),
             possibly_billed: tally.possibly_billed.into(),
             possible: tally.possible.into(),
+            unbounded: tally.unbounded.into(),
             ..Self::default()
         }
     }
@@ -171,6 +177,7 @@ impl Counters {
         set(&self.without_price, u64::from(tally.cost_unknown));
         set(&self.possibly_billed, tally.possibly_billed);
         set(&self.possible, tally.possible);
+        set(&self.unbounded, tally.unbounded);
     }
 
     /// Adds the bill of a call.
@@ -182,6 +189,7 @@ impl Counters {
         Self::add(&self.without_price, u64::from(bill.settled.is_none()));
         Self::add(&self.possibly_billed, u64::from(bill.possibly_billed));
         Self::add(&self.possible, bill.possible);
+        Self::add(&self.unbounded, u64::from(bill.unbounded));
     }
 
     /// Marks the input as read to its end: all rows are known.
@@ -221,6 +229,7 @@ impl Counters {
             output_tokens: known(&self.output_tokens),
             cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),
             possible_usd_micros: get(&self.possible),
+            possible_unbounded: get(&self.unbounded),
             processes: get(&self.others) + 1,
             limits: limits.map(ProviderLimits::from),
             bottleneck: spent.bottleneck(),

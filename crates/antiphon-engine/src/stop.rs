@@ -9,6 +9,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use antiphon_store::Tally;
+
 /// The cause of a run's stop before all its rows ended. Accepted results are kept, and the run can be resumed, unless it was
 /// [`Cancelled`](Self::Cancelled).
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub enum StopCause {
         spent: u64,
         /// The most that possibly billed calls may have cost in addition to `spent`.
         possible: u64,
+        /// The most that calls in progress may cost: those of other processes, once the run has stopped.
+        reserved: u64,
         /// The most that the next call may cost, if its answer is the shortest that is worth a call.
         needs: u64,
     },
@@ -57,6 +61,18 @@ pub enum StopCause {
 }
 
 impl StopCause {
+    /// Returns the cause with the amounts that the store has once all calls have ended: while a call is being settled, the
+    /// counters do not have its cost yet.
+    pub(crate) fn with_amounts(self, tally: &Tally) -> Self {
+        match self {
+            Self::Budget { cap, needs, .. } => {
+                let (spent, possible, reserved) = (tally.settled, tally.possible, tally.reserved);
+                Self::Budget { cap, spent, possible, reserved, needs }
+            }
+            other => other,
+        }
+    }
+
     /// Returns a short name for reports.
     ///
     /// The name is the first element of [`MapReport::stopped_by`](crate::MapReport::stopped_by). For
@@ -84,13 +100,16 @@ impl StopCause {
 impl fmt::Display for StopCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Budget { cap, spent: 0, possible: 0, needs } => {
+            Self::Budget { cap, spent: 0, possible: 0, reserved: 0, needs } => {
                 write!(f, "the budget of {} is too small: a call may cost {}", Usd(*cap), Usd(*needs))
             }
-            Self::Budget { cap, spent, possible, needs } => {
+            Self::Budget { cap, spent, possible, reserved, needs } => {
                 write!(f, "the budget of {} is used up: {} spent", Usd(*cap), Usd(*spent))?;
                 if *possible > 0 {
                     write!(f, ", {} possibly billed", Usd(*possible))?;
+                }
+                if *reserved > 0 {
+                    write!(f, ", {} reserved for calls in progress", Usd(*reserved))?;
                 }
                 write!(f, ", and the next call may cost {}", Usd(*needs))
             }
@@ -116,30 +135,48 @@ struct Usd(u64);
 
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dollars, micros) = (self.0 / 1_000_000, self.0 % 1_000_000);
         match self.0 {
-            1..100 => write!(f, "$0.{micros:06}"),
-            _ => write!(f, "${dollars}.{:04}", micros / 100),
+            1..100 => write!(f, "$0.{:06}", self.0),
+            // Rounded as the summary of a run is, so that both show the same amount.
+            _ => write!(f, "${:.4}", self.0 as f64 / 1e6),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use antiphon_store::Tally;
+
     use super::StopCause;
 
     #[test]
     fn a_budget_stop_names_the_cost_of_the_next_call() {
-        let message =
-            |spent, possible| StopCause::Budget { cap: 1_000, spent, possible, needs: 42 }.to_string();
+        let message = |spent, possible| {
+            StopCause::Budget { cap: 1_000, spent, possible, reserved: 0, needs: 42 }.to_string()
+        };
         assert_eq!(message(0, 0), "the budget of $0.0010 is too small: a call may cost $0.000042");
         assert_eq!(
             message(1_234_567, 0),
-            "the budget of $0.0010 is used up: $1.2345 spent, and the next call may cost $0.000042"
+            "the budget of $0.0010 is used up: $1.2346 spent, and the next call may cost $0.000042"
         );
         assert_eq!(
             message(0, 200_000),
             "the budget of $0.0010 is used up: $0.0000 spent, $0.2000 possibly billed, and the next call may cost $0.000042"
         );
+    }
+
+    #[test]
+    fn the_amounts_of_a_budget_stop_are_those_of_the_store() {
+        // What the counters had when the last call was refused: two calls were being settled.
+        let stop = StopCause::Budget { cap: 50_000, spent: 43_500, possible: 0, reserved: 0, needs: 4_600 };
+        let mut tally = Tally::default();
+        (tally.settled, tally.reserved) = (44_000, 2_000);
+        assert_eq!(
+            stop.with_amounts(&tally).to_string(),
+            "the budget of $0.0500 is used up: $0.0440 spent, $0.0020 reserved for calls in progress, and the next call may cost \
+             $0.0046"
+        );
+        let other = StopCause::Interrupted.with_amounts(&tally);
+        assert_eq!(other.to_string(), "the run was interrupted");
     }
 }

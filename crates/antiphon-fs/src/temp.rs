@@ -63,9 +63,17 @@ impl Replacement {
         Ok(Self { temp, target, older })
     }
 
-    /// Like [`of`](Self::of), and checks that the disk has room.
+    /// Like [`of`](Self::of), and checks that the disk has room. The temporary file is locked while its writer lives, so that those
+    /// of processes that were killed are known, and removed here.
     pub(crate) fn checked(path: &Path) -> Result<Self, Error> {
-        let mut new = Self::of(path)?;
+        let failed = |err| Error::from_io(err, "write", path);
+        let (target, found) = target_of(path)?;
+        remove_leftovers(folder_of(&target));
+        let temp = locked_output(folder_of(&target)).map_err(failed)?;
+        if let Some(found) = &found {
+            temp.as_file().set_permissions(found.permissions()).map_err(failed)?;
+        }
+        let mut new = Self { temp, target, older: found.as_ref().map(Older::of) };
         check_room(new.file()).map_err(|err| Error::from_io(err, "write", path))?;
         Ok(new)
     }
@@ -211,6 +219,35 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 const PREFIX: &str = ".antiphon-";
+/// The beginning of the names of temporary files that are locked by their writers.
+const OUTPUT: &str = ".antiphon-output-";
+
+/// Creates a temporary file for an output, with a lock that ends with the process.
+///
+/// Another process may take the file for a leftover between its creation and its lock, and remove it: then another one is
+/// created. Where the system has no locks, the file is as good without one.
+fn locked_output(folder: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let temp = builder().prefix(OUTPUT).tempfile_in(folder)?;
+        let _ = temp.as_file().lock();
+        if temp.path().try_exists()? {
+            return Ok(temp);
+        }
+    }
+}
+
+/// Removes the temporary files of outputs whose processes have ended without removing them. One that cannot be removed does no
+/// harm.
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn remove_leftovers(folder: &Path) {
+    let Ok(found) = std::fs::read_dir(folder) else { return };
+    for entry in found.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(OUTPUT)) {
+        let opened = File::options().write(true).open(entry.path());
+        if opened.is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
 
 #[cfg(unix)]
 fn builder() -> tempfile::Builder<'static, 'static> {

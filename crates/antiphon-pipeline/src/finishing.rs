@@ -47,11 +47,15 @@ impl Pipeline {
         Ok(Generation { personas, report, documents: prepared.documents })
     }
 
-    /// Records the summary of the calls, and emits the end of the job.
-    pub(crate) fn emit_report(&self, report: &mut Report, took: CallSummary, ok: bool) {
+    /// Records the summary of the calls, and emits the end of the job. A job that was stopped is left, and has not failed.
+    pub(crate) fn emit_report(&self, report: &mut Report, took: CallSummary, failure: Option<&Error>) {
         let cost_usd_micros = took.cost_usd_micros;
         Self::add_summary(report, took);
-        (self.on_event)(RunEvent::JobFinished { ok, cost_usd_micros });
+        let is_stop = |err: &Error| {
+            matches!(err.kind(), ErrorKind::Cancelled | ErrorKind::Budget | ErrorKind::Deadline)
+        };
+        let (ok, left) = (failure.is_none(), failure.is_some_and(is_stop));
+        (self.on_event)(RunEvent::JobFinished { ok, left, cost_usd_micros });
     }
 
     /// Records the summary of the calls, without an event: for a run that ended before its job began.

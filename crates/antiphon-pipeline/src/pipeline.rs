@@ -331,8 +331,9 @@ impl Pipeline {
         self.step(2, call_message(&prepared.config)).await;
         (self.on_event)(RunEvent::JobStarted);
         check_context(prepared, capabilities).map_err(|err| {
-            self.emit_report(report, CallSummary::nothing(), false);
-            Error::from_provider(err)
+            let err = Error::from_provider(err);
+            self.emit_report(report, CallSummary::nothing(), Some(&err));
+            err
         })
     }
 

@@ -178,7 +178,7 @@ impl Pipeline {
                 let JobResult { answer, took, duplicates } =
                     self.run_job(&prepared, store, run.clone(), options).await?;
                 report.duplicates = duplicates;
-                self.emit_report(&mut report, took.with(&spent), answer.is_ok());
+                self.emit_report(&mut report, took.with(&spent), answer.as_ref().err());
                 answer
             }
             Err(err) => {
@@ -230,7 +230,7 @@ impl Pipeline {
         let spent = self.earlier_distillation(&mut prepared, store).await?;
         let mut report = self.report(&prepared, capabilities);
         let tally = run.tally().await.map_err(Error::store)?;
-        self.emit_report(&mut report, CallSummary::of(&tally, &JobDetails::default()).with(&spent), true);
+        self.emit_report(&mut report, CallSummary::of(&tally, &JobDetails::default()).with(&spent), None);
         self.end(prepared, report, Ok(answer)).await
     }
 

@@ -61,7 +61,7 @@ pub struct Prices {
 
 /// The entry of a model, with the fields of the table; `None` for a field that the table leaves out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with input and output")]
 struct Entry {
     input: Option<f64>,
     cached: Option<f64>,

@@ -105,6 +105,8 @@ verbs! {
     finish(run: i64, worker: Option<i64>, status: RunStatus, report: String) -> bool;
     /// The sums over all jobs of a run.
     tally(run: i64) -> Tally;
+    /// The number of calls in progress without a known upper bound of their cost. Reads all jobs of the run.
+    unbounded_intents(run: i64) -> u64;
     /// Up to `most` jobs from this index on.
     jobs(run: i64, from: u64, most: usize) -> Vec<JobRecord>;
     /// Up to `most` failed jobs from this index on.

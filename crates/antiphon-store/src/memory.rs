@@ -164,6 +164,10 @@ impl Memory {
         self.jobs_of(run, |jobs| jobs.tally()).await
     }
 
+    pub(crate) async fn unbounded_intents(&self, run: i64) -> Result<u64, Error> {
+        self.jobs_of(run, |jobs| jobs.unbounded_intents()).await
+    }
+
     pub(crate) async fn jobs(&self, run: i64, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.jobs_of(run, |jobs| jobs.records(from, most)).await
     }

@@ -26,7 +26,7 @@ pub enum RunStatus {
     Open,
     /// Every job has ended.
     Finished,
-    /// Stopped before every job had ended. The run can be resumed.
+    /// Stopped before every job had ended. The run can be resumed: it is open again once a worker has claimed a job.
     Stopped,
     /// Ended by [`Store::cancel`](crate::Store::cancel). The status is final: a cancelled run is never resumed.
     Cancelled,
@@ -50,7 +50,8 @@ pub struct RunRecord {
     pub total: Option<u64>,
     /// The time at which the run was created, in milliseconds since 1970 (UTC).
     pub created_at: i64,
-    /// The time at which the run last finished, stopped or was cancelled, in milliseconds since 1970 (UTC); `None` before that.
+    /// The time at which the run last finished, stopped or was cancelled, in milliseconds since 1970 (UTC); `None` before that,
+    /// and from when a stopped run is resumed.
     pub ended_at: Option<i64>,
     /// The report that [`Run::finish`](crate::Run::finish) last stored: a JSON text. `None` before that.
     pub report: Option<String>,
@@ -160,6 +161,17 @@ impl Tally {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.settled.saturating_add(self.held).saturating_add(self.reserved)
+    }
+
+    /// Counts the calls in progress as possibly billed, of which `unbounded` have no known upper bound of their cost.
+    pub(crate) fn interrupted(mut self, unbounded: u64) -> Self {
+        self.possibly_billed += self.intended;
+        self.unbounded += unbounded;
+        self.possible = self.possible.saturating_add(self.reserved);
+        self.held = self.held.saturating_add(self.reserved);
+        self.queued += self.intended;
+        (self.intended, self.reserved) = (0, 0);
+        self
     }
 
     /// The number of the jobs in this state.

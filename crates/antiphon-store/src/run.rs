@@ -374,7 +374,7 @@ impl Run {
     /// stored.
     ///
     /// A cancelled run stays cancelled. If this worker has only stopped, a run on which other workers still work stays open,
-    /// and a run that others have finished keeps their report.
+    /// and a run that others have finished keeps their report. A run that is finished again keeps the time of its end.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -395,6 +395,39 @@ impl Run {
     /// A dropped call changes nothing.
     pub async fn tally(&self) -> Result<Tally, Error> {
         self.backend.tally(self.seq).await
+    }
+
+    /// Returns the tally that the next worker will find: of a run without living workers, the calls in progress are counted as
+    /// possibly billed. Use it to show a run, and [`tally`](Self::tally) to work on it.
+    ///
+    /// ```
+    /// use antiphon_store::{Intent, NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let worker = store.open_run(NewRun::new("f")).await?;
+    /// worker.enqueue(vec!["row".to_owned()]).await?;
+    /// worker.intend(Intent::new(0)).await?;
+    /// let reader = store.read_run("latest").await?;
+    /// assert_eq!(reader.next_tally().await?.possibly_billed, 0);
+    /// drop(worker); // as if its process had been killed
+    /// assert_eq!(reader.next_tally().await?.possibly_billed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` if the run was deleted; `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn next_tally(&self) -> Result<Tally, Error> {
+        // In this order: the calls of a worker that leaves in between are settled.
+        let (workers, tally) = (self.workers().await?, self.tally().await?);
+        if workers > 0 || tally.intended == 0 {
+            return Ok(tally);
+        }
+        Ok(tally.interrupted(self.backend.unbounded_intents(self.seq).await?))
     }
 
     /// Returns a reader of all jobs, a page at a time.

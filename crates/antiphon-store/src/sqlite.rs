@@ -72,24 +72,73 @@ impl Store {
         let sqlite = Sqlite::open(path.as_ref().to_owned()).await?;
         Ok(Self::over(Backend::Sqlite(sqlite)))
     }
+
+    /// Opens an existing store to read it, also where nothing can be written: an archive, or the folder of another user. Each
+    /// method that changes something returns `PermissionDenied`.
+    ///
+    /// ```
+    /// use antiphon_store::{ErrorKind, NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = antiphon_fs::temp_dir()?;
+    /// # let path = folder.path().join("antiphon.db");
+    /// let store = Store::open(&path).await?;
+    /// drop(store.open_run(NewRun::new("f")).await?);
+    /// store.close().await;
+    ///
+    /// let archive = Store::open_read_only(&path).await?;
+    /// assert_eq!(archive.runs().await?.len(), 1);
+    /// assert_eq!(archive.delete("latest").await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Newer` for a file of a later version, `Damaged` for one that is not a store, `PermissionDenied` for one that cannot be
+    /// read or that an earlier version wrote, which would have to be migrated, or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call changes nothing.
+    pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let sqlite = Sqlite::open_read_only(path.as_ref().to_owned()).await?;
+        Ok(Self::over(Backend::Sqlite(sqlite)))
+    }
 }
 
 impl Sqlite {
     async fn open(path: PathBuf) -> Result<Self, Error> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        let folder = folder_of(&path);
         antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+        let opened = Self::open_with(path, folder.clone(), Access::Write).await;
+        match &opened {
+            // The folder's own error says more than that the database could not be opened.
+            Err(err) if matches!(err.kind(), ErrorKind::Io | ErrorKind::PermissionDenied) => {
+                antiphon_fs::check_writable(&folder).await.map_err(Error::files)?;
+                opened
+            }
+            _ => opened,
+        }
+    }
+
+    async fn open_read_only(path: PathBuf) -> Result<Self, Error> {
+        let folder = folder_of(&path);
+        Self::open_with(path, folder, Access::Read).await
+    }
+
+    /// Opens the file on a thread that may block.
+    async fn open_with(path: PathBuf, folder: PathBuf, access: Access) -> Result<Self, Error> {
         let place: Arc<str> = Arc::from(path.display().to_string());
-        let named = place.clone();
         blocking(move || {
-            let failed = |err| Error::database(err, &named);
-            let writing = schema::open(&path, &named)?;
-            let reading = Connection::open(&path).map_err(failed)?;
+            let failed = |err| Error::database(err, &place);
+            let (writing, reading) = match access {
+                Access::Write => (schema::open(&path, &place)?, Connection::open(&path).map_err(failed)?),
+                Access::Read => {
+                    (schema::open_read_only(&path, &place)?, schema::open_read_only(&path, &place)?)
+                }
+            };
             schema::set_up_reader(&reading).map_err(failed)?;
-            let writer = Writer::start(writing, named.clone())?;
-            Ok(Self { writer, reader: Arc::new(Mutex::new(reading)), place: named, folder: folder.into() })
+            let writer = Writer::start(writing, place.clone())?;
+            Ok(Self { writer, reader: Arc::new(Mutex::new(reading)), place, folder: folder.into() })
         })
         .await
     }
@@ -295,6 +344,10 @@ impl Sqlite {
         self.read(move |connection| reads::tally(connection, run)).await
     }
 
+    pub(crate) async fn unbounded_intents(&self, run: i64) -> Result<u64, Error> {
+        self.read(move |connection| reads::unbounded_intents(connection, run)).await
+    }
+
     /// Runs work on the writing thread, and returns its value when the change is flushed to the disk.
     async fn write<T: Send + 'static>(
         &self,
@@ -339,6 +392,21 @@ impl Sqlite {
             work(&reader).map_err(|err| Error::database(err, &place))
         })
         .await
+    }
+}
+
+/// Whether a file is opened for changes.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Returns the folder of a file.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 

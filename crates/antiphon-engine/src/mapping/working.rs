@@ -166,10 +166,17 @@ impl From<Unwritten> for StopCause {
 /// Writes results until all senders are dropped, and finishes the output. Drains the run if they cannot be written.
 async fn write_results(
     mut output: Output,
-    results: mpsc::Receiver<JobOutcome>,
+    mut results: mpsc::Receiver<JobOutcome>,
     drain: &CancellationToken,
 ) -> (Result<Option<PathBuf>, Unwritten>, Served) {
-    let followed = output.follow(results).await;
+    let followed = output.follow(&mut results).await;
+    if followed.is_err() {
+        drain.cancel();
+    }
+    // Answers in progress are in the store, and are counted although they are not written.
+    while let Some(outcome) = results.recv().await {
+        output.served.count(&outcome);
+    }
     let served = std::mem::take(&mut output.served);
     let finished = output.finish().await;
     let written = followed.and(finished);

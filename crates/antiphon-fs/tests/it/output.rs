@@ -35,6 +35,24 @@ async fn concurrent_writers_of_one_path_get_separate_files() {
 }
 
 #[tokio::test]
+async fn a_temporary_file_of_a_killed_writer_is_removed_by_the_next_one() {
+    let folder = temp_dir().unwrap();
+    let path = folder.path().join("out.jsonl");
+    let living = opened(&path, "1").await;
+    let of_living = names(&folder);
+    assert!(of_living.len() == 1 && of_living[0].starts_with(".antiphon-output-"), "{of_living:?}");
+    // A process that is killed leaves its file, and the system releases its lock.
+    let leftover = folder.path().join(".antiphon-output-killed");
+    fs::write(&leftover, "").unwrap();
+    fs::write(folder.path().join(".antiphon-mine"), "").unwrap();
+    let next = opened(&path, "2").await;
+    assert!(!leftover.exists() && names(&folder).contains(&of_living[0]), "{:?}", names(&folder));
+    assert_eq!(living.finish_beside().await.unwrap(), path);
+    assert_eq!(next.finish_beside().await.unwrap(), folder.path().join("out-2.jsonl"));
+    assert_eq!(names(&folder), [".antiphon-mine", "out-2.jsonl", "out.jsonl"]);
+}
+
+#[tokio::test]
 async fn older_file_is_replaced_unless_it_changed_meanwhile() {
     let folder = temp_dir().unwrap();
     let path = folder.path().join("out");

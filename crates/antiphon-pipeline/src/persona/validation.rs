@@ -12,7 +12,7 @@
 //! | `claims_not_empty` | a claim of fewer than three letters or digits | warning |
 //! | `minimum_detail` | one or two claims in all; none | warning; error |
 //! | `has_demographics` | no demographics | info |
-//! | `has_quotes` | no verified quotes, unless grounding is off | warning |
+//! | `has_quotes` | an empty list of quotes, unless grounding is off | warning |
 //! | `evidence` | claims without evidence | info; warning if more than half as many as claims, or all |
 //!
 //! # The score
@@ -238,15 +238,16 @@ struct Support {
 }
 
 impl Support {
-    /// Counts the claims of a persona, and those that strict grounding removed from it.
+    /// Counts the claims of a persona, and those that strict grounding removed from it. A claim in two lists counts twice, as it
+    /// does in the coverage.
     fn of(persona: &Persona) -> Self {
         let listed: BTreeSet<(&str, &str)> = persona.claims_by_field().collect();
         let open =
             persona.unverified.iter().filter_map(|open| Some((open.field.as_str(), open.claim.as_deref()?)));
         let removed: BTreeSet<(&str, &str)> = open.filter(|claim| !listed.contains(claim)).collect();
-        let is_supported = |claim: &&(&str, &str)| persona.evidence_of(claim.0, claim.1).next().is_some();
-        let supported = listed.iter().filter(is_supported).count();
-        Self { claimed: listed.len() + removed.len(), supported }
+        let has_evidence = |claim: &(&str, &str)| persona.evidence_of(claim.0, claim.1).next().is_some();
+        let supported = persona.claims_by_field().filter(has_evidence).count();
+        Self { claimed: persona.claims_by_field().count() + removed.len(), supported }
     }
 
     /// Returns whether there are claims, none of which has evidence.
@@ -333,7 +334,11 @@ impl Violations {
     fn check_grounding(&mut self, persona: &Persona, grounding: Grounding) {
         let is_off = grounding == Grounding::Off;
         if persona.quotes.is_empty() && !is_off {
-            self.add("has_quotes", Level::Warning, "no verified quotes".to_owned());
+            let why = match Support::of(persona).supported {
+                0 => "no verified quotes",
+                _ => "its list of quotes is empty; its claims have quotes as evidence",
+            };
+            self.add("has_quotes", Level::Warning, why.to_owned());
         }
         let support = Support::of(persona);
         let open = support.claimed - support.supported;
@@ -472,6 +477,10 @@ mod tests {
         let one = Persona { goals: vec!["Sleep".to_owned()], ..Persona::default() };
         let only = "evidence (warning): its only claim has no evidence in a participant's words";
         assert_eq!(first_finding(one, Grounding::Mark), (0, only.to_owned()));
+        let mut twice = silent.clone();
+        twice.motivations.push(twice.goals[0].clone());
+        let five = none.replace('4', "5");
+        assert_eq!(first_finding(twice, Grounding::Mark), (0, five), "a claim in two lists counts twice");
         let off = format!("{none}: grounding was off");
         assert_eq!(first_finding(silent, Grounding::Off), (0, off));
         let mut strict = supported("Ada", 0);

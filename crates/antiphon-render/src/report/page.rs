@@ -305,7 +305,7 @@ fn figures(info: &RunInfo, personas: &[Persona]) -> Vec<(String, String)> {
         ("Calls", grouped(info.calls)),
         ("Tokens asked", known(info.input_tokens)),
         ("Tokens answered", known(info.output_tokens)),
-        ("Cost", cost(info.cost_usd_micros)),
+        ("Cost", cost(info)),
         ("Possibly billed calls", grouped(info.possibly_billed_calls)),
     ]);
     figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -314,7 +314,8 @@ fn figures(info: &RunInfo, personas: &[Persona]) -> Vec<(String, String)> {
 /// Returns the numbers of rows by their state.
 fn row_figures(info: &RunInfo) -> Vec<(&'static str, String)> {
     let left = left(info.rows, info.accepted, info.failed);
-    vec![("Rows done", grouped(info.accepted)), ("Failed", grouped(info.failed)), ("Left", grouped(left))]
+    let label = if info.rows_are_all { "Left" } else { "Left of those read so far" };
+    vec![("Rows done", grouped(info.accepted)), ("Failed", grouped(info.failed)), (label, grouped(left))]
 }
 
 /// Returns the numbers of personas and of their claims with evidence.
@@ -332,12 +333,17 @@ fn left(rows: u64, done: u64, failed: u64) -> u64 {
     rows.saturating_sub(done).saturating_sub(failed)
 }
 
-/// Returns a cost in millionths of a US dollar as text, in dollars with four decimals.
-fn cost(micros: Option<u64>) -> String {
-    match micros {
+/// Returns the cost of a run as text, in dollars with four decimals, with the most that possibly billed calls may add.
+fn cost(info: &RunInfo) -> String {
+    let dollars = |micros: u64| format!("${:.4}", micros as f64 / 1e6);
+    let (most, is_unbounded) = (info.possibly_billed_usd_micros, info.possibly_billed_unbounded > 0);
+    match info.cost_usd_micros {
         None => "unknown".to_owned(),
+        Some(0) if is_unbounded => "unknown".to_owned(),
+        Some(micros) if is_unbounded => format!("{}, and an unknown amount more", dollars(micros)),
+        Some(micros) if most > 0 => format!("{}, at most {} more", dollars(micros), dollars(most)),
         Some(0) => "none".to_owned(),
-        Some(micros) => format!("${:.4}", micros as f64 / 1e6),
+        Some(micros) => dollars(micros),
     }
 }
 

@@ -67,6 +67,12 @@ impl Jobs {
         self.tally
     }
 
+    /// Returns the number of calls in progress for which no upper bound of the cost is known.
+    pub(super) fn unbounded_intents(&self) -> u64 {
+        let held = self.held.iter().filter_map(|index| self.get(*index));
+        held.filter(|job| job.state == JobState::Intended && job.reserved.is_none()).count() as u64
+    }
+
     /// Adds jobs and returns their number. With `from`, the index of the first row, rows that were added before are
     /// skipped, so that several workers can enqueue the same input.
     pub(super) fn enqueue(&mut self, from: Option<u64>, rows: Vec<String>) -> Result<u64, Error> {

@@ -198,7 +198,12 @@ impl Entry {
     /// Claims jobs for a worker, and renews its lease.
     pub(super) fn claim(&mut self, worker: i64, most: usize) -> Vec<Job> {
         self.alive(worker);
-        self.jobs.claim(worker, most)
+        let jobs = self.jobs.claim(worker, most);
+        if !jobs.is_empty() && self.record.status == RunStatus::Stopped {
+            // A worker has resumed the run, and may die without a word.
+            (self.record.status, self.record.ended_at) = (RunStatus::Open, None);
+        }
+        jobs
     }
 
     /// Renews the lease of a worker, also of one that was declared dead.
@@ -240,10 +245,12 @@ impl Entry {
         if has_ended && status == RunStatus::Stopped {
             return false;
         }
+        self.record.report = Some(report);
+        let is_shown_again = status == RunStatus::Finished && self.record.status == RunStatus::Finished;
         if status != RunStatus::Stopped || !self.workers.iter().any(is_alive) {
             self.set_status(status);
+            self.record.ended_at = self.record.ended_at.filter(|_| is_shown_again).or(Some(now()));
         }
-        (self.record.report, self.record.ended_at) = (Some(report), Some(now()));
         true
     }
 

@@ -30,11 +30,13 @@ impl Error {
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 (ErrorKind::PermissionDenied, "no permission to write".to_owned())
             }
+            Some(ErrorCode::CannotOpen) => (ErrorKind::Io, "the file cannot be opened".to_owned()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 (ErrorKind::Busy, "another process has kept the file busy for too long".to_owned())
             }
             _ => (ErrorKind::Io, err.to_string()),
         };
-        Self::caused(kind, format!("{place}: {why}"), err)
+        // The text of the database's error is that of its own cause once more.
+        Self::new(kind, format!("{place}: {why}"))
     }
 }

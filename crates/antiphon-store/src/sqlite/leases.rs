@@ -237,7 +237,16 @@ pub(super) fn claim(
     let mut jobs = jobs.collect::<rusqlite::Result<Vec<_>>>()?;
     // `RETURNING` has no particular order.
     jobs.sort_unstable_by_key(|job| job.index);
+    if !jobs.is_empty() {
+        reopen(connection, run)?;
+    }
     Ok(jobs)
+}
+
+/// Marks a stopped run as open again: a worker has resumed it, and may die without a word.
+fn reopen(connection: &Connection, run: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE runs SET status = 'open', ended_at = NULL WHERE seq = ?1 AND status = 'stopped'";
+    connection.prepare_cached(sql)?.execute([run]).map(drop)
 }
 
 /// Gives back jobs of which no call is in progress. Jobs of other workers are left alone.

@@ -219,6 +219,12 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
     })
 }
 
+/// Returns the number of a run's calls in progress for which no upper bound of the cost is known.
+pub(super) fn unbounded_intents(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
+    let sql = "SELECT count(*) FROM jobs WHERE key >= ?1 AND key < ?2 AND state = 1 AND reserved IS NULL";
+    connection.prepare_cached(sql)?.query_row([key(run, 0), key(run + 1, 0)], |row| number(row, 0))
+}
+
 pub(super) fn note(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT note FROM notes WHERE name = ?1";
     connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, ErrorKind};
 
@@ -210,25 +210,98 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
     let failed = |err| Error::database(err, place);
     let connection = Connection::open(path).map_err(failed)?;
     set_up(&connection).map_err(failed)?;
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let is_new = is_empty(&connection).map_err(failed)?;
-    if !is_new && number("application_id").map_err(failed)? != APPLICATION {
-        let message = format!("{place}: the file is a database of another program");
-        return Err(Error::new(ErrorKind::Damaged, message));
+    if !is_empty(&connection).map_err(failed)? {
+        check_application(&connection, place)?;
     }
-    let newest = MIGRATIONS.len() as i64;
-    let version = number("user_version").map_err(failed)?;
-    if version > newest {
-        let message = format!(
-            "{place}: written by a newer version of this program (format {version}; this version reads up to {newest}): \
-             update the program, or use another folder"
-        );
-        return Err(Error::new(ErrorKind::Newer, message));
-    }
-    if version < newest {
+    let version = version(&connection).map_err(failed)?;
+    check_version(version, place)?;
+    if version < newest() {
         migrate(&connection).map_err(failed)?;
     }
     Ok(connection)
+}
+
+/// Opens the file for reading, also where no file can be written beside it.
+pub(super) fn open_read_only(path: &Path, place: &str) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let plain = Connection::open_with_flags(path, flags)
+        .and_then(|connection| version(&connection).map(|version| (connection, version)));
+    let (connection, version) = plain
+        .or_else(|err| {
+            // Without a write-ahead log to read, the file is all there is: it need not be locked.
+            let uri = immutable(path).filter(|_| !has_log(path)).ok_or(err)?;
+            let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+            version(&connection).map(|version| (connection, version))
+        })
+        .map_err(|err| Error::database(err, place))?;
+    check_application(&connection, place)?;
+    check_version(version, place)?;
+    if version < newest() {
+        let message = format!(
+            "{place}: written by an earlier version of this program (format {version}): open it once where it can be written"
+        );
+        return Err(Error::new(ErrorKind::PermissionDenied, message));
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Returns the address of a file that does not change while it is read; `None` for a path that is not valid Unicode.
+fn immutable(path: &Path) -> Option<String> {
+    let mut uri = String::from("file:");
+    for c in path.to_str()?.chars() {
+        match c {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            c => uri.push(c),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Some(uri)
+}
+
+/// Returns whether a file has a write-ahead log with changes that are not in the file.
+#[expect(clippy::disallowed_methods, reason = "a thread that may block opens the file")]
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    Path::new(&log).metadata().is_ok_and(|log| log.len() > 0)
+}
+
+/// Returns the version of the file's format.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Returns the version that the migrations lead to.
+fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Refuses the database of another program.
+fn check_application(connection: &Connection, place: &str) -> Result<(), Error> {
+    let application: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(|err| Error::database(err, place))?;
+    if application == APPLICATION {
+        return Ok(());
+    }
+    let message = format!("{place}: the file is a database of another program");
+    Err(Error::new(ErrorKind::Damaged, message))
+}
+
+/// Refuses a file of a later version.
+fn check_version(version: i64, place: &str) -> Result<(), Error> {
+    let newest = newest();
+    if version <= newest {
+        return Ok(());
+    }
+    let message = format!(
+        "{place}: written by a newer version of this program (format {version}; this version reads up to {newest}): \
+         update the program, or use another folder"
+    );
+    Err(Error::new(ErrorKind::Newer, message))
 }
 
 /// Sets up the connection that only reads.

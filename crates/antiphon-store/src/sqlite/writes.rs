@@ -79,8 +79,10 @@ pub(super) fn finish(
     status: RunStatus,
     report: &str,
 ) -> rusqlite::Result<bool> {
-    // A run that one worker stops stays open while others work on it.
-    let sql = "UPDATE runs SET report = ?3, ended_at = ?4,
+    // A run that one worker stops stays open while others work on it; one that is shown again has ended when it first did.
+    let sql = "UPDATE runs SET report = ?3,
+        ended_at = iif((status = 'finished' AND ?2 = 'finished') OR (?2 = 'stopped' AND EXISTS
+            (SELECT 1 FROM workers WHERE run = ?1 AND id IS NOT ?5 AND lease <> ?6)), ended_at, ?4),
         status = iif(status = 'cancelled' OR (?2 = 'stopped' AND EXISTS
             (SELECT 1 FROM workers WHERE run = ?1 AND id IS NOT ?5 AND lease <> ?6)), status, ?2)
         WHERE seq = ?1 AND NOT (?2 = 'stopped' AND status = 'finished'

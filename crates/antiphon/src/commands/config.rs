@@ -57,6 +57,8 @@ fn document(settings: &[ListedSetting]) -> Value {
 fn shown(settings: &[ListedSetting], all: bool) -> String {
     let is_set_up = |name: &str| settings.iter().any(|one| one.provider() == Some(name) && is_set(one));
     let is_shown = |one: &&ListedSetting| all || one.provider().is_none_or(is_set_up);
+    let widths = settings.iter().filter(is_shown).map(|one| value_of(one).chars().count());
+    let width = widths.max().unwrap_or_default();
     let mut text = String::new();
     let mut table = None;
     for setting in settings.iter().filter(is_shown) {
@@ -66,7 +68,7 @@ fn shown(settings: &[ListedSetting], all: bool) -> String {
             text.push_str(&format!("{blank}[{above}]\n"));
             table = Some(above);
         }
-        text.push_str(&line(setting, &name));
+        text.push_str(&line(setting, &name, width));
     }
     let mut hidden: Vec<&str> = settings.iter().filter_map(ListedSetting::provider).collect();
     hidden.dedup();
@@ -96,14 +98,18 @@ fn split(key: &SettingKey) -> (String, String) {
     (above.to_string(), name.to_string())
 }
 
-/// Formats a setting: name, value or what applies without one, and origin.
-fn line(setting: &ListedSetting, name: &str) -> String {
-    let value = match (&setting.value, &setting.note) {
+/// Formats a setting: name, value in a column of `width` characters, and origin.
+fn line(setting: &ListedSetting, name: &str, width: usize) -> String {
+    format!("{name:<19} {:<width$} {}\n", value_of(setting), setting.origin)
+}
+
+/// Formats the value of a setting, or what applies without one.
+fn value_of(setting: &ListedSetting) -> String {
+    match (&setting.value, &setting.note) {
         (Value::Null, note) => note.clone().unwrap_or_default(),
         (value, Some(note)) => format!("{} ({note})", plain(value)),
         (value, None) => plain(value),
-    };
-    format!("{name:<19} {value:<40} {}\n", setting.origin)
+    }
 }
 
 /// Formats a value as a person would write it: a text without quotes, and a list without brackets.

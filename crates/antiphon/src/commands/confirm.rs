@@ -15,7 +15,7 @@ use antiphon_http::is_loopback;
 use super::cli::RunArgs;
 use super::error::{CommandError, Repeat, USAGE, advice};
 use super::output::{self, Talk};
-use super::progress::cost;
+use super::progress::dollars;
 use crate::operations::{ExpectedCost, Hint, OperationError, RunRequest, Watch, Workspace};
 
 /// The cost from which a run must be confirmed, in millionths of a US dollar: $1.
@@ -24,6 +24,8 @@ const CONFIRM_ABOVE: u64 = 1_000_000;
 /// The costs that several requests may have together.
 #[derive(Debug, Default)]
 pub(super) struct CostCheck {
+    /// The lowest likely cost, in millionths of a US dollar.
+    least: u64,
     /// The highest likely cost, in millionths of a US dollar.
     most: u64,
     /// Whether a cost is not known.
@@ -55,7 +57,10 @@ impl CostCheck {
     fn add_cost(&mut self, cost: &ExpectedCost) {
         match cost {
             ExpectedCost::Bounded => {}
-            ExpectedCost::UpTo(most) => self.most = self.most.saturating_add(*most),
+            ExpectedCost::Between { least, most } => {
+                self.least = self.least.saturating_add(*least);
+                self.most = self.most.saturating_add(*most);
+            }
             ExpectedCost::Unknown { base_urls } => {
                 self.is_unknown = true;
                 // Without an address, nothing shows that the server is of this machine.
@@ -94,7 +99,10 @@ impl CostCheck {
     /// Returns why a run must be confirmed, and how to allow it without a question; `None` if it need not be.
     fn reason(&self) -> Option<(String, String)> {
         if self.most >= CONFIRM_ABOVE {
-            let reason = format!("may cost about {}", cost(Some(self.most)));
+            let reason = match self.least {
+                0 => format!("may cost up to {}", dollars(self.most)),
+                least => format!("may cost {} up to {}", dollars(least), dollars(self.most)),
+            };
             return Some((reason, advice(&Hint::SetMaxCost, Repeat::Same)));
         }
         // Without a price, a budget cannot be enforced.
@@ -114,10 +122,15 @@ mod tests {
             check.reason().map(|(reason, _)| reason)
         };
         assert_eq!(reason(CONFIRM_ABOVE - 1, false), None);
-        assert_eq!(reason(CONFIRM_ABOVE, false).as_deref(), Some("may cost about $1.0000"));
+        assert_eq!(reason(CONFIRM_ABOVE, false).as_deref(), Some("may cost up to $1.0000"));
         assert_eq!(reason(0, true).as_deref(), Some("has an unknown cost"));
         // The known part of the cost is enough of a reason.
-        assert_eq!(reason(2 * CONFIRM_ABOVE, true).as_deref(), Some("may cost about $2.0000"));
+        assert_eq!(reason(2 * CONFIRM_ABOVE, true).as_deref(), Some("may cost up to $2.0000"));
+        let mut both = CostCheck::default();
+        both.add_cost(&ExpectedCost::Between { least: 400_000, most: 900_000 });
+        both.add_cost(&ExpectedCost::Between { least: 0, most: 900_000 });
+        let (both, _) = both.reason().unwrap_or_default();
+        assert_eq!(both, "may cost $0.4000 up to $1.8000");
     }
 
     #[test]

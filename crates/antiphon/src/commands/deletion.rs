@@ -7,6 +7,7 @@ use super::cli::ConfirmDeletion;
 use super::error::{CommandError, OK, SOME_FAILED, USAGE};
 use super::output::{self, Talk};
 use super::progress::counted;
+use super::rows::command_on;
 use super::runs::{table, write_readme};
 use crate::operations::{DeletedRun, OperationErrorKind, PruneFilter, RunInfo, Workspace};
 
@@ -83,11 +84,8 @@ async fn remove(workspace: &Workspace, runs: &[RunInfo], talk: Talk) -> Result<u
                 let is_at_work = err.kind() == OperationErrorKind::Conflict;
                 let mut error = CommandError::from(err);
                 if is_at_work {
-                    let cancel = format!(
-                        "wait until it has ended, or stop it with antiphon runs cancel {}",
-                        run.run_id
-                    );
-                    error = error.hint(cancel);
+                    let cancel = command_on("cancel", &workspace.folder().join(&run.run_id));
+                    error = error.hint(format!("wait until it has ended, or stop it with {cancel}"));
                 }
                 talk.error(&error);
                 code = SOME_FAILED;

@@ -93,9 +93,12 @@ impl CommandError {
         &self.hints
     }
 
-    /// Puts `what` before the message, such as the input, where a command has several.
+    /// Puts `what` before a message that does not have it, such as the input, where a command has several.
     pub(super) fn about(mut self, what: &str) -> Self {
-        self.message = format!("{what}: {}", self.message);
+        // The error of a file names it already.
+        if !self.message.contains(what) {
+            self.message = format!("{what}: {}", self.message);
+        }
         self
     }
 
@@ -150,7 +153,7 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::NameProvider => "name a provider, such as --provider ollama or --provider openai --model NAME",
         Hint::TrySimulator => TRY_SIMULATOR,
         Hint::TryOffline => "use --offline to draft without key and network",
-        Hint::CheckServer => "check that the server is running (ollama serve), and its address (--base-url)",
+        Hint::CheckServer => "check that the server is running, and its address (--base-url)",
         Hint::CheckAddress => {
             "check that the base URL is of this provider's API; antiphon doctor shows which provider answers where"
         }

@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_engine::{Lines, RunEvent};
 
@@ -117,14 +117,23 @@ pub(super) async fn closed<T>(
 ///
 /// The watch may be cloned for several runs, whose events arrive from several tasks; they share what was announced.
 pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
-    let announcements = Mutex::new(Announcements {
-        talk,
-        hint: CloudHint::of(settings),
-        few: settings.few_connections(),
-        seen: HashSet::new(),
-        by_default: false,
-    });
-    let live = live.clone();
+    announcing(live, &Arc::new(Mutex::new(Announcements::new(talk, settings))))
+}
+
+/// Returns a watch as [`watch`] does, for several runs: each event is shown with the input of its run.
+pub(super) fn watch_several(live: &Live, talk: Talk, settings: &Settings) -> Watch {
+    let announcements = Arc::new(Mutex::new(Announcements::new(talk, settings)));
+    let (shared, several) = (announcements.clone(), live.clone());
+    announcing(live, &announcements).on_input_event(move |input, event| {
+        if shared.lock().unwrap_or_else(PoisonError::into_inner).is_news(&event) {
+            several.event_of(Some(input), &event);
+        }
+    })
+}
+
+/// Returns a watch that shows the events that are news.
+fn announcing(live: &Live, announcements: &Arc<Mutex<Announcements>>) -> Watch {
+    let (announcements, live) = (announcements.clone(), live.clone());
     Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
         if announcements.lock().unwrap_or_else(PoisonError::into_inner).is_news(&event) {
             live.event(&event);
@@ -146,6 +155,17 @@ struct Announcements {
 }
 
 impl Announcements {
+    /// Creates the announcements of runs with these settings, of which none was made yet.
+    fn new(talk: Talk, settings: &Settings) -> Self {
+        Self {
+            talk,
+            hint: CloudHint::of(settings),
+            few: settings.few_connections(),
+            seen: HashSet::new(),
+            by_default: false,
+        }
+    }
+
     /// Prints what an event calls for: the provider at its connection, the hint once the size of the input is known.
     /// Returns `false` for a connection to a provider that was named.
     fn is_news(&mut self, event: &RunEvent) -> bool {

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use super::cli::{GenerateArgs, GenerationArgs};
 use super::confirm::CostCheck;
 use super::error::{ALL_FAILED, CONFIG, CommandError, OK, Repeat, SOME_FAILED, USAGE, advice, exit_code};
-use super::front::{Front, fill, watch};
+use super::front::{Front, fill, watch, watch_several};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted, is_other_model};
@@ -136,7 +136,8 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     if how.run.dry_run {
         return dry_run(planned, how.run.json, &live, talk).await;
     }
-    let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
+    let watch_runs = if jobs > 1 { watch_several } else { watch };
+    let watches: Vec<_> = planned.iter().map(|one| watch_runs(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), &live);
     let asking = Box::pin(confirm(&planned, &watches, how, talk));
@@ -222,7 +223,8 @@ async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) 
     if as_json {
         return output::result(&output::json(&document)?).map(|()| OK);
     }
-    let text: String = found.iter().map(estimate_line).collect();
+    let has_model = live.has_model();
+    let text: String = found.iter().map(|plan| estimate_line(plan, has_model)).collect();
     output::result(&text).map(|()| OK)
 }
 
@@ -245,10 +247,13 @@ async fn estimates(
     Ok(found)
 }
 
-/// Formats the estimate of one run.
-fn estimate_line(plan: &GenerationEstimate) -> String {
+/// Formats the estimate of one run, of text statistics as well as of a model.
+fn estimate_line(plan: &GenerationEstimate, has_model: bool) -> String {
     let GenerationEstimate { input, documents, calls, input_tokens, output_tokens, .. } = plan;
     let (documents, price) = (counted(*documents, "document"), cost(plan.cost_usd_micros));
+    if !has_model {
+        return format!("{documents} in {input}: drafts by text statistics, no model is called, no cost\n");
+    }
     let calls = counted(*calls, "call");
     format!(
         "{documents} in {input}: {calls}, about {input_tokens} input and {output_tokens} output tokens, {price}\n"
@@ -304,7 +309,8 @@ fn taken(report: &Report) -> String {
     if !report.model_used {
         return "drafts by text statistics: no language model was used".to_owned();
     }
-    let mut taken = cost(report.cost_usd_micros);
+    let known = report.cost_usd_micros.filter(|micros| *micros > 0 || !report.may_cost_more);
+    let mut taken = cost(known);
     if report.may_cost_more {
         taken.push_str("; possibly billed: a call without an answer");
     }
@@ -385,7 +391,12 @@ fn end(outcomes: &[Outcome], ending: &Ending<'_>) -> u8 {
     let (mut failed, mut some_left_out) = (Vec::new(), false);
     for outcome in outcomes {
         match outcome {
-            Ok(outcome) => some_left_out |= report_personas(outcome, ending),
+            Ok(outcome) => {
+                if outcomes.len() > 1 {
+                    ending.talk.line(&format!("{}:", shortened(&outcome.input)));
+                }
+                some_left_out |= report_personas(outcome, ending);
+            }
             Err(err) => {
                 ending.talk.error(&in_context(err, outcomes.len(), ending));
                 failed.push(exit_code(err.kind()));

@@ -123,7 +123,7 @@ async fn print_last(code: u8, talk: Talk) {
 /// Returns the message of an interrupted run that waits for `answers` calls in progress.
 fn waiting(answers: u64) -> String {
     match answers {
-        0 => "interrupted: nothing is in progress; press Ctrl-C again to stop now".to_owned(),
+        0 => "interrupted: stopping; no call is in progress".to_owned(),
         some => format!(
             "interrupted: waiting for {} in progress, up to 10 s for the next token; press Ctrl-C again to stop now",
             counted(some, "answer")
@@ -194,6 +194,6 @@ mod tests {
         let one = "interrupted: waiting for 1 answer in progress, up to 10 s for the next token; press Ctrl-C again to stop now";
         assert_eq!(waiting(1), one);
         assert!(waiting(3).contains("for 3 answers in progress"));
-        assert!(waiting(0).contains("nothing is in progress"));
+        assert_eq!(waiting(0), "interrupted: stopping; no call is in progress");
     }
 }

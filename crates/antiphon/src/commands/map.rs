@@ -20,7 +20,7 @@ use super::cli::{MapArgs, OrderArg};
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::front::{Front, fill, results, source, watch};
 use super::output::{self, Talk};
-use super::progress::{Live, by_others, cost, counted, in_tokens};
+use super::progress::{Live, Possible, by_others, counted, dollars, in_tokens};
 use super::rows::{Ending, RowsRun, command_on};
 use super::summary;
 use crate::operations::{MapResult, RunOutcome, RunRequest, RunResult};
@@ -153,13 +153,20 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     parts.push(counted(*calls, "call"));
     parts.extend((*cached > 0).then(|| format!("{cached} from the cache")));
     parts.push(in_tokens(made.report.input_tokens, made.report.output_tokens));
-    parts.push(cost(made.report.cost_usd_micros));
+    parts.push(cost_of(&made.report));
     parts.extend(by_others(&made.report.served_models, &made.report.model));
     if outcome.resumed_at > 0 && !outcome.reused {
         parts.push("total of all sessions".to_owned());
     }
     let results = made.results.as_ref().map(|path| format!("{}\n", path.display()));
     parts.join(", ") + "\n" + &results.unwrap_or_default()
+}
+
+/// Formats the cost of a run with what its possibly billed calls may add.
+fn cost_of(report: &MapReport) -> String {
+    let billed = &report.possibly_billed;
+    let (most, is_unbounded) = (billed.most_usd_micros.unwrap_or(0), billed.most_usd_micros.is_none());
+    Possible { most, is_unbounded }.beside(report.cost_usd_micros)
 }
 
 /// Reports failures and hints, and returns the exit code.
@@ -194,7 +201,7 @@ fn report_resumed(outcome: &RunOutcome, report: &MapReport, ending: &Ending<'_>)
     } else if outcome.reused {
         talk.line("run already finished: shown again, with 0 calls; use --fresh to start a new run, with cached answers unless the recipe has cache = false");
     } else if outcome.resumed_at > 0 {
-        talk.line(&format!("resumed run {} at {} rows", report.run_id, outcome.resumed_at));
+        talk.line(&format!("resumed run {} at {}", report.run_id, counted(outcome.resumed_at, "row")));
     }
 }
 
@@ -232,7 +239,7 @@ fn possibly_billed(report: &MapReport, talk: Talk) {
         return;
     }
     let most = billed.most_usd_micros;
-    let most = most.map(|most| format!(", at most {}", cost(Some(most)))).unwrap_or_default();
+    let most = most.map(|most| format!(", at most {}", dollars(most))).unwrap_or_default();
     let calls = counted(billed.calls, "call");
     talk.warning(&format!("possibly billed: {calls} without an answer{most}; run.json lists the rows"));
 }

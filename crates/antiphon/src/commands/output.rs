@@ -267,8 +267,9 @@ impl HiddenLine {
     fn new() -> Self {
         let bar = live_line().clone();
         if let Some(bar) = &bar {
-            bar.suspend(|| ());
+            // Nothing draws from here on, so what was drawn last can be cleared.
             bar.set_draw_target(ProgressDrawTarget::hidden());
+            let _ = console::Term::stderr().clear_line();
         }
         Self(bar)
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use antiphon_engine::{Meter, Reading, RunEvent};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -79,6 +80,11 @@ impl Live {
     ///
     /// Called from the tasks of several runs. The lock is held while the event is printed, so that lines do not mix.
     pub(super) fn event(&self, event: &RunEvent) {
+        self.event_of(None, event);
+    }
+
+    /// Counts and reports an event as [`event`](Self::event) does. Of several runs, `input` names the one that it is of.
+    pub(super) fn event_of(&self, input: Option<&str>, event: &RunEvent) {
         let mut state = self.state();
         state.meter.count(event);
         match event {
@@ -92,29 +98,37 @@ impl Live {
             _ => {}
         }
         self.counted.notify_waiters();
-        self.pass_on(event);
+        self.pass_on(input, event);
         let of_documents = !state.meter.counts_rows();
         if of_documents {
-            self.document_event(event);
+            self.document_event(input, event);
         }
         self.report(state, of_documents && matches!(event, RunEvent::JobFinished { .. }));
     }
 
     /// Prints an event as JSON, where stderr has events; the frequent ones, which only count, are in the reports.
-    fn pass_on(&self, event: &RunEvent) {
+    fn pass_on(&self, input: Option<&str>, event: &RunEvent) {
         let only_counts =
             matches!(event, RunEvent::Progress(_) | RunEvent::Loading { .. } | RunEvent::Text { .. });
         if matches!(self.shown, Shown::Json) && !only_counts {
-            self.talk.event(event);
+            let mut event = json!(event);
+            if let Some(input) = input {
+                event["input"] = json!(input);
+            }
+            self.talk.event(&event);
         }
     }
 
     /// Prints an event of a run over documents that is not just a count: its steps, and what was loaded.
-    fn document_event(&self, event: &RunEvent) {
+    fn document_event(&self, input: Option<&str>, event: &RunEvent) {
+        let of_input = |message: &str| match input {
+            Some(input) if !message.contains(input) => format!("{input}: {message}"),
+            _ => message.to_owned(),
+        };
         match (event, &self.shown) {
             // The last step of a run is in the line of its job.
             (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
-                self.talk.line(message);
+                self.talk.line(&of_input(message));
             }
             (RunEvent::Joined { run_id, others }, shown) if !matches!(shown, Shown::Json) => {
                 let others = match others {
@@ -171,6 +185,11 @@ impl Live {
             Some(Reading::Rows(rows)) => rows.in_flight,
             _ => state.jobs,
         }
+    }
+
+    /// Returns whether a language model answers, once a provider was chosen.
+    pub(super) fn has_model(&self) -> bool {
+        self.state().has_model
     }
 
     /// Returns the messages on stderr.
@@ -256,8 +275,50 @@ pub(super) fn cost(micros: Option<u64>) -> String {
     match micros {
         None => "cost unknown".to_owned(),
         Some(0) => "no cost".to_owned(),
-        Some(micros) => format!("${:.4}", micros as f64 / 1e6),
+        Some(micros) => dollars(micros),
     }
+}
+
+/// Calls without an answer that were possibly billed, of which a cost does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Possible {
+    /// The most that they may have cost, in millionths of a US dollar, as far as that is known.
+    pub(super) most: u64,
+    /// Whether one of them has no known upper bound.
+    pub(super) is_unbounded: bool,
+}
+
+impl Possible {
+    /// Formats a cost with what it may be more: `$0.0012`, `$0.0012, at most $0.0034 more`, `cost unknown`. A cost of nothing
+    /// is `no cost` only if no call was possibly billed.
+    pub(super) fn beside(self, micros: Option<u64>) -> String {
+        match (micros, self) {
+            (None | Some(0), Self { is_unbounded: true, .. }) => cost(None),
+            (Some(micros), Self { is_unbounded: true, .. }) => {
+                format!("{}, and an unknown amount more", cost(Some(micros)))
+            }
+            (micros, Self { most: 0, .. }) => cost(micros),
+            (None, _) => cost(None),
+            (Some(micros), Self { most, .. }) => {
+                format!("{}, at most {} more", dollars(micros), dollars(most))
+            }
+        }
+    }
+
+    /// Formats a cost for a column of a table: `$0.0012`, `up to $0.0046`, `cost unknown`.
+    pub(super) fn in_column(self, micros: Option<u64>) -> String {
+        match (micros, self) {
+            (_, Self { is_unbounded: true, .. }) => cost(None),
+            (micros, Self { most: 0, .. }) => cost(micros),
+            (None, _) => cost(None),
+            (Some(micros), Self { most, .. }) => format!("up to {}", dollars(micros.saturating_add(most))),
+        }
+    }
+}
+
+/// Formats an amount in millionths of a US dollar, also of nothing: `$0.0012`.
+pub(super) fn dollars(micros: u64) -> String {
+    format!("${:.4}", micros as f64 / 1e6)
 }
 
 /// Formats a cost for a table or after a label: `$0.0012`, `none`, `unknown`.
@@ -330,7 +391,22 @@ fn width() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use super::{Possible, counted};
+
+    #[test]
+    fn a_cost_says_what_possibly_billed_calls_may_add() {
+        let check = |micros, most, is_unbounded, line: &str, column: &str| {
+            let possible = Possible { most, is_unbounded };
+            assert_eq!((&*possible.beside(micros), &*possible.in_column(micros)), (line, column));
+        };
+        check(Some(0), 0, false, "no cost", "no cost");
+        check(Some(1_200), 0, false, "$0.0012", "$0.0012");
+        check(Some(0), 3_400, false, "$0.0000, at most $0.0034 more", "up to $0.0034");
+        check(Some(1_200), 3_400, false, "$0.0012, at most $0.0034 more", "up to $0.0046");
+        check(Some(0), 0, true, "cost unknown", "cost unknown");
+        check(Some(1_200), 3_400, true, "$0.0012, and an unknown amount more", "cost unknown");
+        check(None, 3_400, false, "cost unknown", "cost unknown");
+    }
 
     #[test]
     fn one_is_singular() {

@@ -18,7 +18,7 @@ use super::error::{CommandError, OK, Repeat, advice, exit_code};
 use super::front::closed;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost};
+use super::progress::{Live, cost, counted};
 use super::recording::warn_of_unrecorded;
 use super::summary;
 use crate::operations::{Plan, RunOutcome, RunRequest, StopNotice, Watch, Workspace};
@@ -193,7 +193,7 @@ fn as_table(estimate: &Estimate) -> String {
     text.push_str(&format!("time       {}\n", time_range(estimate)));
     text.push_str(&match estimate.based_on_calls {
         0 => "based on   the token limits of the recipe (no earlier calls)\n".to_owned(),
-        calls => format!("based on   {calls} earlier calls of this recipe\n"),
+        calls => format!("based on   {} of this recipe\n", counted(calls, "earlier call")),
     });
     text
 }

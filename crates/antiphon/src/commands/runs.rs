@@ -24,14 +24,14 @@ use std::time::Duration;
 use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
 use serde_json::{Value, json};
 
-use super::cli::{ExportArg, OutArgs, OverwriteArgs, ResumeArgs, RunsArgs, RunsCommand};
+use super::cli::{ExportArg, OverwriteArgs, ResumeArgs, RunsArgs, RunsCommand};
 use super::deletion::{delete, prune};
 use super::error::{CommandError, OK, Repeat, USAGE};
 use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost, counted, tokens};
-use super::rows::Ending;
+use super::progress::{Live, Possible, counted, dollars, tokens};
+use super::rows::{Ending, command_on};
 use crate::operations::{
     CurrentStatus, Experiments, ExportFormat, ListFilter, OperationError, Page, PruneFilter, RunDiff,
     RunInfo, RunOutcome, RunResult, Watch, Workspace,
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
             let filter = PruneFilter::new(*older_than).status(status).keep(*keep);
             prune(&workspace, &filter, (!dry_run).then_some(*confirmation), *talk).await
         }
-        command => look(&workspace, command, file.as_deref(), *talk, &args.out).await.map(|()| OK),
+        command => look(&workspace, command, file.as_deref(), *talk).await.map(|()| OK),
     };
     workspace.close().await;
     done
@@ -73,11 +73,10 @@ async fn look(
     command: &RunsCommand,
     file: Option<&Path>,
     talk: Talk,
-    out: &OutArgs,
 ) -> Result<(), CommandError> {
     match command {
         RunsCommand::List { status, json } => list(workspace, status.map(CurrentStatus::from), *json).await,
-        RunsCommand::Show { run, json } => show(workspace, run, *json, out).await,
+        RunsCommand::Show { run, json } => show(workspace, run, *json).await,
         RunsCommand::Cancel { run } => cancel(workspace, run, talk).await,
         RunsCommand::Diff { first, second, all, json } => {
             let most = if *all { usize::MAX } else { CHANGES };
@@ -118,8 +117,10 @@ async fn export(
 async fn cancel(workspace: &Workspace, run: &str, talk: Talk) -> Result<(), CommandError> {
     let info = workspace.cancel(run).await?;
     talk.line(&format!(
-        "cancelled run {}: {} of {} rows are done and kept",
-        info.run_id, info.accepted, info.rows
+        "cancelled run {}: {} of {} done and kept",
+        info.run_id,
+        info.accepted,
+        counted(info.rows, "row")
     ));
     Ok(())
 }
@@ -211,14 +212,21 @@ fn table_header() -> String {
     format!("{run:<36}  {started:<20}  {status:<11}  {rows:<16}  {cost:<13}  INPUT\n")
 }
 
-/// Formats a run as a line of the table. The id has its full length, so that it can be copied.
+/// Returns what the possibly billed calls of a run may add to its cost.
+fn possible(run: &RunInfo) -> Possible {
+    Possible { most: run.possibly_billed_usd_micros, is_unbounded: run.possibly_billed_unbounded > 0 }
+}
+
+/// Formats a run as a line of the table. The id has its full length, so that it can be copied. The number of rows has a `+`
+/// while not all were read.
 fn table_line(run: &RunInfo) -> String {
+    let more = if run.rows_are_all { "" } else { "+" };
     let rows = match run.failed {
-        0 => format!("{}/{}", run.accepted, run.rows),
-        failed => format!("{}/{}, {failed} failed", run.accepted, run.rows),
+        0 => format!("{}/{}{more}", run.accepted, run.rows),
+        failed => format!("{}/{}{more}, {failed} failed", run.accepted, run.rows),
     };
-    let (id, started, status, cost) =
-        (&run.run_id, &run.created_at, run.status.name(), cost(run.cost_usd_micros));
+    let cost = possible(run).in_column(run.cost_usd_micros);
+    let (id, started, status) = (&run.run_id, &run.created_at, run.status.name());
     let recipe = run.recipe.as_ref().map(|recipe| format!(" with {recipe}")).unwrap_or_default();
     format!("{id}  {started}  {status:<11}  {rows:<16}  {cost:<13}  {}{recipe}\n", short_input(run))
 }
@@ -235,20 +243,19 @@ fn short_input(run: &RunInfo) -> String {
 
 /// Prints one run. The state is read from the journal; models, causes and bottleneck are in the report, which the run
 /// has once it has ended.
-async fn show(workspace: &Workspace, run: &str, as_json: bool, out: &OutArgs) -> Result<(), CommandError> {
+async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), CommandError> {
     let info = workspace.status(run).await?;
     if as_json {
         return output::result(&output::json(&info)?);
     }
     let mut text = state_of(&info);
     if let Some(report) = &info.report {
-        text.push_str(&report_of(report));
+        text.push_str(&report_of(report, info.accepted));
     }
     text.push_str(&line("folder", &workspace.folder().join(&info.run_id).display().to_string()));
     // A part is resumed with the run that needs it.
     if info.status.is_resumable() && !info.kind.contains('/') {
-        let out = out.folder().map(|out| format!(" --out {}", out.display())).unwrap_or_default();
-        text.push_str(&line("resume", &format!("antiphon runs resume {}{out}", info.run_id)));
+        text.push_str(&line("resume", &command_on("resume", &workspace.folder().join(&info.run_id))));
     }
     output::result(&text)
 }
@@ -261,6 +268,7 @@ fn line(name: &str, value: &str) -> String {
 /// Formats what the journal has of a run: its request, its rows, and what they took.
 fn state_of(info: &RunInfo) -> String {
     let left = info.rows - info.accepted - info.failed;
+    let read = if info.rows_are_all { "" } else { " of the rows read so far" };
     let mut lines = vec![
         line("run", &info.run_id),
         line("status", info.status.name()),
@@ -269,10 +277,10 @@ fn state_of(info: &RunInfo) -> String {
         line("input", &info.input),
         line("recipe", info.recipe.as_deref().unwrap_or_default()),
         line("model", info.model.as_deref().unwrap_or_default()),
-        line("rows", &format!("{} done, {} failed, {left} left", info.accepted, info.failed)),
+        line("rows", &format!("{} done, {} failed, {left} left{read}", info.accepted, info.failed)),
         line("calls", &info.calls.to_string()),
         line("tokens", &tokens(info.input_tokens, info.output_tokens)),
-        line("cost", cost(info.cost_usd_micros).trim_start_matches("cost ")),
+        line("cost", possible(info).beside(info.cost_usd_micros).trim_start_matches("cost ")),
     ];
     lines.extend(unsettled(info));
     lines.concat()
@@ -283,19 +291,27 @@ fn state_of(info: &RunInfo) -> String {
 fn unsettled(info: &RunInfo) -> Option<String> {
     let calls = info.possibly_billed_calls;
     let most = match info.possibly_billed_unbounded {
-        0 => format!(", at most {}", cost(Some(info.possibly_billed_usd_micros))),
+        0 => format!(", at most {}", dollars(info.possibly_billed_usd_micros)),
         _ => String::new(),
     };
-    let text = format!("{calls} calls without an answer, possibly billed{most}");
+    let calls_text = counted(calls, "call");
+    let text = format!("{calls_text} without an answer, possibly billed{most}");
     (calls > 0).then(|| line("unsettled", &text))
 }
 
 /// Formats what the report of a run adds: the models that answered, why rows failed, and the bottleneck. The report is
-/// that of any kind of run, so a key that is missing is skipped.
-fn report_of(report: &Value) -> String {
+/// that of any kind of run, so a key that is missing is skipped. Of `accepted` results, those of a session that was killed
+/// are in no report.
+fn report_of(report: &Value, accepted: u64) -> String {
     let mut text = String::new();
-    let served = report["served_models"].as_object().into_iter().flatten();
-    let mut served: Vec<String> = served.map(|(model, results)| format!("{model} ({results})")).collect();
+    let models = || report["served_models"].as_object().into_iter().flatten();
+    let mut served: Vec<String> = models().map(|(model, results)| format!("{model} ({results})")).collect();
+    let known: u64 = models().filter_map(|(_, results)| results.as_u64()).sum();
+    if let others @ 1.. = accepted.saturating_sub(known)
+        && known > 0
+    {
+        served.push(format!("{others} not counted"));
+    }
     served.extend(report["served_model"].as_str().map(str::to_owned));
     if !served.is_empty() {
         text.push_str(&line("served by", &served.join(", ")));

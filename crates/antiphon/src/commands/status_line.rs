@@ -18,7 +18,7 @@ use std::time::Duration;
 use antiphon_engine::{DocumentsReading, Reading, RowsReading};
 
 use super::output::harmless;
-use super::progress::cost;
+use super::progress::{Possible, cost, counted};
 
 /// A reading of a run's progress as the parts of a line.
 #[derive(Debug)]
@@ -76,21 +76,27 @@ impl StatusLine {
 
 /// Returns the parts of a run over documents, in order, each with its rank; `None` for one that does not apply.
 fn of_documents(reading: &DocumentsReading, has_model: bool) -> Vec<(u8, Option<String>)> {
-    let of =
-        |done: u64, total: Option<u64>| total.map_or(done.to_string(), |total| format!("{done}/{total}"));
     let (documents, jobs) = (reading.documents_done, reading.jobs_done);
     let loading = reading.documents_per_second.filter(|_| reading.documents_total != Some(documents));
     let step = Some(harmless(&reading.step).into_owned());
     vec![
         (3, step.filter(|step| !step.is_empty() && step != "complete")),
-        (5, Some(format!("{} documents", of(documents, reading.documents_total)))),
-        (1, Some(format!("{} jobs", of(jobs, reading.jobs_total)))),
+        (5, Some(share(documents, reading.documents_total, "document"))),
+        (1, Some(share(jobs, reading.jobs_total, "job"))),
         (2, unless_none(reading.jobs_failed, "failed")),
         (6, has_model.then(|| answer_rate(reading)).flatten()),
         (7, loading.map(|rate| format!("{rate:.0} documents/s"))),
         (0, left(reading.time_left)),
         (4, (jobs > 0).then(|| cost(reading.cost_usd_micros))),
     ]
+}
+
+/// Formats a count with its total, if that is known: `3 documents`, `0/1 job`.
+fn share(done: u64, total: Option<u64>, thing: &str) -> String {
+    match total {
+        None => counted(done, thing),
+        Some(total) => format!("{done}/{}", counted(total, thing)),
+    }
 }
 
 /// Formats the length and the rate of the answer that is being streamed, at about four bytes a token: the number of
@@ -110,16 +116,36 @@ fn of_rows(reading: &RowsReading, has_model: bool) -> Vec<(u8, Option<String>)> 
         (1, Some(format!("{} of {}{more} rows", reading.accepted, reading.rows))),
         (2, unless_none(reading.failed, "failed")),
         (10, unless_none(reading.cached, "cached")),
-        (6, Some(format!("{} in progress", reading.in_flight))),
+        (6, Some(in_progress(reading))),
         (11, (reading.processes > 1).then(|| format!("{} processes", reading.processes))),
         (5, reading.rows_per_second.map(|rate| format!("{rate:.1} rows/s"))),
         (9, tokens.map(|rate| format!("{rate:.0} tokens/s"))),
-        (4, Some(cost(reading.cost_usd_micros))),
+        (4, cost_so_far(reading)),
         (0, left(reading.time_left)),
         (7, reading.bottleneck.map(|phase| format!("bottleneck: {}", phase.label()))),
         (8, limit(reading)),
         (3, waiting(reading)),
     ]
+}
+
+/// Formats the cost with what possibly billed calls may add. Nothing is shown before the first call has ended: its price may not
+/// be known.
+fn cost_so_far(reading: &RowsReading) -> Option<String> {
+    let possible =
+        Possible { most: reading.possible_usd_micros, is_unbounded: reading.possible_unbounded > 0 };
+    let has_cost = reading.cost_usd_micros != Some(0) || possible != Possible::default();
+    let has_ended = reading.accepted + reading.failed > 0;
+    (has_cost || has_ended).then(|| possible.beside(reading.cost_usd_micros))
+}
+
+/// Formats the rows in progress: those with a call in flight, and those whose call waits for its turn.
+fn in_progress(reading: &RowsReading) -> String {
+    let in_flight = reading.calls_in_flight.and_then(|calls| u64::try_from(calls).ok());
+    let in_flight = in_flight.unwrap_or(reading.in_flight).min(reading.in_flight);
+    match reading.in_flight - in_flight {
+        0 => format!("{in_flight} in progress"),
+        queued => format!("{in_flight} in progress, {queued} queued"),
+    }
 }
 
 /// Formats the wait that the provider asked for or that the open circuit breaker causes.
@@ -183,10 +209,10 @@ mod tests {
             RunEvent::Loading { done: 2, total: 2 },
             RunEvent::Step { step: 2, steps: 4, message: "asking".to_owned() },
             RunEvent::JobStarted,
-            RunEvent::JobFinished { ok: false, cost_usd_micros: Some(1_200) },
+            RunEvent::JobFinished { ok: false, left: false, cost_usd_micros: Some(1_200) },
         ];
-        check(Meter::of_documents(1), &[], "0 documents · 0/1 jobs");
-        let expected = "asking · 2/2 documents · 1/1 jobs · 1 failed · $0.0012";
+        check(Meter::of_documents(1), &[], "0 documents · 0/1 job");
+        let expected = "asking · 2/2 documents · 1/1 job · 1 failed · $0.0012";
         check(Meter::of_documents(1), &events, expected);
     }
 
@@ -195,6 +221,44 @@ mod tests {
         let event = serde_json::from_value(status()).unwrap();
         let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · 2 processes · cost unknown · limit 2.5/s · waits 2 s for the provider's limit";
         check(Meter::of_rows(), &[event], expected);
+    }
+
+    #[track_caller]
+    fn check_rows(changes: &[(&str, Value)], expected: &str) {
+        let mut status = status();
+        (status["processes"], status["waiting"], status["cached"]) = (json!(1), Value::Null, json!(0));
+        for (key, value) in changes {
+            status[*key] = value.clone();
+        }
+        check(Meter::of_rows(), &[serde_json::from_value(status).unwrap()], expected);
+    }
+
+    #[test]
+    fn a_cost_is_shown_as_far_as_it_is_known() {
+        let none = ("cost_usd_micros", json!(0));
+        let first = [none.clone(), ("accepted", json!(0)), ("failed", json!(0))];
+        check_rows(&first, "0 of 9+ rows · 4 in progress · limit 2.5/s");
+        check_rows(
+            std::slice::from_ref(&none),
+            "2 of 9+ rows · 1 failed · 4 in progress · no cost · limit 2.5/s",
+        );
+        let most = [none.clone(), ("possible_usd_micros", json!(3_400))];
+        check_rows(
+            &most,
+            "2 of 9+ rows · 1 failed · 4 in progress · $0.0000, at most $0.0034 more · limit 2.5/s",
+        );
+        let unbounded = [none, ("possible_unbounded", json!(1))];
+        check_rows(&unbounded, "2 of 9+ rows · 1 failed · 4 in progress · cost unknown · limit 2.5/s");
+    }
+
+    #[test]
+    fn rows_that_wait_for_a_call_are_not_in_progress() {
+        let limits = json!({ "requests_per_second": null, "max_concurrency": 20, "in_flight": 20, "paused_seconds": null });
+        let queued = [("in_flight", json!(84)), ("limits", limits)];
+        check_rows(
+            &queued,
+            "2 of 9+ rows · 1 failed · 20 in progress, 64 queued · cost unknown · up to 20 concurrent",
+        );
     }
 
     #[test]
@@ -239,8 +303,8 @@ mod tests {
         };
         documents.time_left = Some(Duration::from_secs(90));
         let line = |columns| StatusLine::new(&Reading::Documents(documents.clone()), true).fit(columns);
-        assert_eq!(line(40), "0 documents · 0/1 jobs · 90 s left");
-        assert_eq!(line(60), "読み込み中：面接\\u{1b}[2J · 0/1 jobs · 90 s left");
+        assert_eq!(line(40), "0 documents · 0/1 job · 90 s left");
+        assert_eq!(line(60), "読み込み中：面接\\u{1b}[2J · 0/1 job · 90 s left");
         for columns in 9..100 {
             assert!(console::measure_text_width(&line(columns)) <= columns, "{columns}: {}", line(columns));
             assert!(line(columns).contains("90 s left"), "{}", line(columns));

@@ -121,7 +121,7 @@ impl Workspace {
         to: &Destination,
         format: ExportFormat,
     ) -> Result<Exported, OperationError> {
-        let run = Arc::new(self.existing().await?.read_run(run).await?);
+        let run = Arc::new(self.readable().await?.read_run(run).await?);
         let results = write_results(run.clone(), self.folder(), to, format).await?;
         Ok(Exported { run_id: run.record().id.clone(), results, format })
     }

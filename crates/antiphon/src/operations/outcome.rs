@@ -145,8 +145,13 @@ pub enum Plan {
 pub enum ExpectedCost {
     /// The provider takes no money, or the request has a budget.
     Bounded,
-    /// The highest likely cost, in millionths of a US dollar.
-    UpTo(u64),
+    /// A range of the likely cost.
+    Between {
+        /// The lowest likely cost, in millionths of a US dollar; 0 if only the highest is known.
+        least: u64,
+        /// The highest likely cost, in millionths of a US dollar.
+        most: u64,
+    },
     /// The price of a model is not known.
     Unknown {
         /// The addresses of the models without a price, of the provider and its fallbacks.
@@ -159,9 +164,14 @@ impl Plan {
     /// For a front end that asks for confirmation above an amount.
     #[must_use]
     pub fn max_cost_usd_micros(&self) -> Option<u64> {
+        self.cost_range().map(|(_, most)| most)
+    }
+
+    /// Returns the lowest and the highest likely cost; the lowest is 0 where only the highest is known.
+    pub(super) fn cost_range(&self) -> Option<(u64, u64)> {
         match self {
-            Self::Rows(estimate) => estimate.cost_usd_micros.map(|(_, most)| most),
-            Self::Personas(estimate) => estimate.cost_usd_micros,
+            Self::Rows(estimate) => estimate.cost_usd_micros,
+            Self::Personas(estimate) => estimate.cost_usd_micros.map(|most| (0, most)),
         }
     }
 }

@@ -36,6 +36,11 @@ pub(super) async fn plan(
     let store = workspace.read_only_store().await?;
     let mut estimate = pipeline(connected, watch).store(store).estimate(&config).await?;
     estimate.input = connected.request.input_name();
+    if connected.session.is_offline() {
+        // Text statistics call no model.
+        (estimate.calls, estimate.input_tokens, estimate.output_tokens) = (0, 0, 0);
+        estimate.cost_usd_micros = Some(0);
+    }
     Ok(Plan::Personas(Box::new(estimate)))
 }
 

@@ -31,7 +31,7 @@ impl Workspace {
         run: &str,
         to: Option<Destination>,
     ) -> Result<Option<PathBuf>, OperationError> {
-        let run = self.existing().await?.read_run(run).await?;
+        let run = self.readable().await?.read_run(run).await?;
         let id = run.record().id.clone();
         let personas = read_personas(&self.folder().join(&id)).await?;
         let personas = personas.map(|made| made.personas).unwrap_or_default();

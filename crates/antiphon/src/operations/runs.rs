@@ -111,7 +111,7 @@ impl Workspace {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn list(&self, filter: &ListFilter, page: &Page) -> Result<RunList, OperationError> {
-        let store = self.existing().await?;
+        let store = self.readable().await?;
         let (mut runs, mut after) = (Vec::new(), page.after.clone());
         while runs.len() < page.limit {
             let found = store.runs_page(stored_filter(filter), after.as_deref(), page.limit).await?;
@@ -135,7 +135,7 @@ impl Workspace {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn status(&self, run: &str) -> Result<RunInfo, OperationError> {
-        Ok(RunInfo::of(&self.existing().await?.read_run(run).await?).await?)
+        Ok(RunInfo::of(&self.readable().await?.read_run(run).await?).await?)
     }
 
     /// Cancels a run permanently: a process that works on it stops within seconds, its results are kept, and it is never
@@ -160,7 +160,7 @@ impl Workspace {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn results(&self, run: &str, page: &Page) -> Result<ResultList, OperationError> {
-        let run = self.existing().await?.read_run(run).await?;
+        let run = self.readable().await?.read_run(run).await?;
         let jobs = run.jobs(first_row(page)?, page.limit).await?;
         let next = (jobs.len() == page.limit).then(|| jobs.last().map(|job| job.index.to_string())).flatten();
         Ok(ResultList { rows: jobs.into_iter().map(ResultRow::from).collect(), next })
@@ -181,7 +181,7 @@ impl Workspace {
         second: &str,
         max_changes: usize,
     ) -> Result<RunDiff, OperationError> {
-        let store = self.existing().await?;
+        let store = self.readable().await?;
         let (first, second) = (store.read_run(first).await?, store.read_run(second).await?);
         let mut diff = RunDiff::of(&first, &second, max_changes).await?;
         for change in &mut diff.changes {

@@ -118,8 +118,9 @@ impl Workspace {
             Some(_) => {
                 // The run reports its input itself.
                 let silent = watch.clone().on_event(|_| ());
-                let most = self.plan_of(&connected, &silent).await?.max_cost_usd_micros();
-                Ok(most.map_or(ExpectedCost::Unknown { base_urls: Vec::new() }, ExpectedCost::UpTo))
+                let range = self.plan_of(&connected, &silent).await?.cost_range();
+                let unknown = ExpectedCost::Unknown { base_urls: Vec::new() };
+                Ok(range.map_or(unknown, |(least, most)| ExpectedCost::Between { least, most }))
             }
         }
     }
@@ -162,7 +163,9 @@ impl Workspace {
         watch: &Watch,
     ) -> Vec<Result<RunOutcome, OperationError>> {
         let locks = self.locks.group();
-        let runs = requests.iter().map(|request| self.start_in(locks.clone(), request, watch.clone()));
+        let runs = requests
+            .iter()
+            .map(|request| self.start_in(locks.clone(), request, watch.of_run(request.input_name())));
         let outcomes = Runner::new(max_concurrency.max(1)).gather(runs).await;
         let defect =
             |err: TaskError| Err(OperationError::internal(format!("a defect of this program: {err}")));
@@ -189,7 +192,7 @@ impl Workspace {
     /// Retries the failed rows of a run, and resumes it.
     ///
     /// # Errors
-    /// The errors of [`resume`](Self::resume); `Conflict` for an unfinished run in which no row has failed.
+    /// The errors of [`resume`](Self::resume); `Conflict` for a run in which no row has failed.
     ///
     /// # Cancel safety
     /// The same as for [`start`](Self::start).
@@ -277,14 +280,14 @@ impl Workspace {
 /// # Errors
 /// `Conflict`, with the advice to resume the run.
 async fn check_has_failed(found: &Run) -> Result<(), OperationError> {
-    let is_left = matches!(found.record().status, RunStatus::Open | RunStatus::Stopped);
-    if is_left && found.tally().await?.failed == 0 {
-        let run = found.record().id.clone();
-        let message = format!("no row of run {run} has failed");
-        let error = OperationError::new(OperationErrorKind::Conflict, message);
-        return Err(error.hint(Hint::ResumeRun { run }));
+    let status = found.record().status;
+    if status == RunStatus::Cancelled || found.tally().await?.failed > 0 {
+        return Ok(());
     }
-    Ok(())
+    let run = found.record().id.clone();
+    let message = format!("no row of run {run} has failed: there is nothing to retry");
+    let error = OperationError::new(OperationErrorKind::Conflict, message);
+    Err(if status == RunStatus::Finished { error } else { error.hint(Hint::ResumeRun { run }) })
 }
 
 /// Adds the names of similar models to the error of an unknown one. Asks the provider for its list, which is not

@@ -123,7 +123,12 @@ pub struct Watch {
     pub(super) overwrite: bool,
     /// The callback for events.
     pub(super) on_event: OnEvent,
+    /// The callback for events of several runs, with the input of each.
+    of_input: Option<OnInputEvent>,
 }
+
+/// A callback for the events of several runs, with the input of the run that each is of.
+type OnInputEvent = Arc<dyn Fn(&str, RunEvent) + Send + Sync>;
 
 /// A connected provider, and the request completed by the configuration.
 pub(super) struct Connected {
@@ -177,7 +182,23 @@ impl Workspace {
                 _ => open(&self.folder).await,
             }
         });
-        opened.await.map_err(|err| OperationError::from(err).of_place())
+        opened.await.map_err(unusable)
+    }
+
+    /// Returns the store if it exists, to read it: where it cannot be written, such as in an archive or the folder of another
+    /// user, it is opened without changes.
+    ///
+    /// # Errors
+    /// `NotFound` if it does not exist.
+    pub(super) async fn readable(&self) -> Result<&Store, OperationError> {
+        match self.existing().await {
+            Err(err) if err.kind() == OperationErrorKind::Configuration => {
+                let opened = self.store.get_or_try_init(|| open_read_only(&self.folder));
+                // The first error says that it cannot be written; the second one why it cannot be read either.
+                opened.await.map_err(unusable)
+            }
+            opened => opened,
+        }
     }
 
     /// Returns the store if it exists.
@@ -323,6 +344,7 @@ impl Default for Watch {
             stdin: None,
             overwrite: false,
             on_event: Arc::new(|_| ()),
+            of_input: None,
         }
     }
 }
@@ -334,6 +356,23 @@ impl Watch {
     pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
         self
+    }
+
+    /// Sets a callback for every event of [`Workspace::start_all`], with the input of its run, in place of
+    /// [`on_event`](Self::on_event): the events of concurrent runs cannot be told apart otherwise. Default: none.
+    #[must_use]
+    pub fn on_input_event(mut self, on_event: impl Fn(&str, RunEvent) + Send + Sync + 'static) -> Self {
+        self.of_input = Some(Arc::new(on_event));
+        self
+    }
+
+    /// Returns the watch on one of several runs.
+    pub(super) fn of_run(&self, input: String) -> Self {
+        let mut watch = self.clone();
+        if let Some(on_event) = watch.of_input.clone() {
+            watch.on_event = Arc::new(move |event| on_event(&input, event));
+        }
+        watch
     }
 
     /// Sets the receiver of results for a request with the output `-`. Default: none; then they go to the run's folder.
@@ -376,6 +415,25 @@ impl fmt::Debug for Watch {
 #[cfg(feature = "sqlite")]
 async fn open(folder: &Path) -> Result<Store, antiphon_store::Error> {
     Store::open(folder.join(JOURNAL)).await
+}
+
+/// Opens the store's file without changing it.
+#[cfg(feature = "sqlite")]
+async fn open_read_only(folder: &Path) -> Result<Store, antiphon_store::Error> {
+    Store::open_read_only(folder.join(JOURNAL)).await
+}
+
+/// Opens an empty store in memory: without the feature `sqlite` there is no file.
+#[cfg(not(feature = "sqlite"))]
+async fn open_read_only(_: &Path) -> Result<Store, antiphon_store::Error> {
+    std::future::ready(Ok(Store::in_memory())).await
+}
+
+/// Returns the error of a store that cannot be used, with advice where another folder helps.
+fn unusable(err: antiphon_store::Error) -> OperationError {
+    let is_place = err.kind() == antiphon_store::ErrorKind::PermissionDenied;
+    let error = OperationError::from(err).of_place();
+    if is_place { error.hint(Hint::NamePlace) } else { error }
 }
 
 /// Opens a store in memory: without the feature `sqlite`, runs live as long as the workspace.

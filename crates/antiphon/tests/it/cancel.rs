@@ -90,7 +90,7 @@ fn a_finished_run_cannot_be_cancelled_and_a_stopped_one_can() {
     );
     lab.file("r.toml", "prompt = \"{{ name }}\"\n");
     lab.run(&format!("{MAP} --max-cost 0")).ends_with(6, &[]);
-    lab.run("runs cancel latest").ends_with(0, &["0 of 1 rows are done"]);
+    lab.run("runs cancel latest").ends_with(0, &["0 of 1 row done and kept"]);
     lab.run("runs resume latest").ends_with(2, &["was cancelled"]);
     lab.run("runs retry-failed latest").ends_with(2, &["was cancelled"]);
     assert_eq!(server.requests().len(), 1);

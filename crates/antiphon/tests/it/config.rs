@@ -62,6 +62,13 @@ fn each_setting_is_shown_with_its_origin() {
     has_line(&shown, "input", "0.1", "antiphon.toml:10");
     has_line(&shown, "route", "chat", "default");
     has_line(&shown, "key_env", "OPENAI_API_KEY", "environment variable OPENAI_API_KEY");
+    let column = |name: &str, origin: &str| {
+        let mut lines = shown.stdout.lines().filter(|line| line.starts_with(name));
+        lines.find_map(|line| line.strip_suffix(origin)).map(|line| line.chars().count())
+    };
+    let origins = ["antiphon.toml:6", "environment variable OPENAI_API_KEY"];
+    assert_eq!(column("key_env", origins[0]), column("key_env", origins[1]), "{}", shown.stdout);
+    assert_eq!(column("key_env", origins[0]), column("timeout", "antiphon.toml:8"), "{}", shown.stdout);
     assert!(shown.stdout.contains("not set up: anthropic, gemini"), "{}", shown.stdout);
     assert!(!(shown.stdout + &shown.stderr).contains("planted"));
 }

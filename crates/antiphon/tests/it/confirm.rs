@@ -8,8 +8,8 @@ use crate::map::Bench;
 fn yes_skips_the_confirmation() {
     let bench = Bench::new(Scenario::default(), 40);
     bench.lab.file("r.toml", "prompt = \"{{ name }}\"\n[parameters]\nmax_tokens = 100000\n");
-    bench.map("--no-input").ends_with(2, &["may cost about $"]);
-    bench.map("").ends_with(2, &["may cost about $"]);
+    bench.map("--no-input").ends_with(2, &["may cost "]);
+    bench.map("").ends_with(2, &["may cost "]);
     bench.map("--yes").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 40);
 }
@@ -18,14 +18,14 @@ fn yes_skips_the_confirmation() {
 fn without_input_an_expensive_run_needs_a_flag() {
     let bench = Bench::new(Scenario::default(), 5_000);
     let ran = bench.map("--no-input");
-    ran.ends_with(2, &["may cost about $", "--max-cost", "--yes"]);
+    ran.ends_with(2, &["may cost ", "--max-cost", "--yes"]);
     assert_eq!(bench.stats().requests, 0);
 }
 
 #[test]
 fn without_a_terminal_an_expensive_run_is_refused_before_any_call() {
     let bench = Bench::new(Scenario::default(), 5_000);
-    bench.map("").ends_with(2, &["cannot start: this run may cost about $", "--max-cost", "--yes"]);
+    bench.map("").ends_with(2, &["cannot start: this run may cost ", "--max-cost", "--yes"]);
     assert_eq!(bench.stats().requests, 0);
     bench.map("--max-rows 10").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 10);

@@ -59,6 +59,8 @@ fn a_run_at_work_is_shown_as_running_and_a_killed_one_as_interrupted() {
     let refused = bench.lab.run(&format!("runs delete {} {} --yes", all[0], all[1]));
     let cancel = format!("stop it with antiphon runs cancel {}", all[1]);
     refused.ends_with(4, &[&format!("deleted run {}", all[0]), "a worker is at work on it", &cancel]);
+    let elsewhere = bench.lab.run(&format!("runs delete {} --yes --out ./antiphon-out", all[1]));
+    elsewhere.ends_with(4, &[&format!("{cancel} --out ./antiphon-out")]);
     bench.lab.run("runs prune --older-than 0s --yes").ends_with(0, &["nothing to delete"]);
     child.kill().unwrap();
     child.wait().unwrap();

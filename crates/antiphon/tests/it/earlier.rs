@@ -299,7 +299,7 @@ fn their_runs_over_rows_are_resumed_and_found_by_the_same_command() {
             flags => format!("map towns.csv -r r.toml --provider sim --model m --max-concurrency 1 {flags}"),
         };
         // From another folder the old one is still where its files are.
-        lab.run(&line).ends_with(0, &[&format!("resumed run {run} at 1 rows")]);
+        lab.run(&line).ends_with(0, &[&format!("resumed run {run} at 1 row")]);
         assert_eq!(server.requests().len(), 2, "{line}");
         let results = fs::read_to_string(lab.path("results.jsonl")).unwrap();
         let results: Vec<Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -330,7 +330,7 @@ fn what_a_run_of_theirs_lacks_is_named_and_nothing_else_takes_its_place() {
     resume(2, &["cannot resume run", "input row 3 changed"]);
     lab.file("towns.csv", rows);
     assert_eq!(server.requests().len(), 0, "nothing was asked");
-    resume(0, &["at 1 rows"]);
+    resume(0, &["at 1 row"]);
     has_finished(&lab, &run, 3);
 }
 

@@ -247,7 +247,7 @@ fn a_finished_run_names_its_next_command_once() {
 
 /// Plays what a program wrote to a terminal, and returns the lines that remain.
 #[cfg(target_os = "linux")]
-fn screen(bytes: &str) -> Vec<String> {
+pub(crate) fn screen(bytes: &str) -> Vec<String> {
     let (mut lines, mut row, mut column) = (vec![Vec::new()], 0_usize, 0_usize);
     let mut chars = bytes.chars();
     while let Some(c) = chars.next() {

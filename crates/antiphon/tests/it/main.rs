@@ -42,6 +42,7 @@ mod report;
 mod results_file;
 mod resume;
 mod secrets;
+mod shown;
 mod speakers;
 #[cfg(all(feature = "offline", feature = "otel"))]
 mod words;

@@ -13,6 +13,9 @@ suite! {
     a_cancelled_run_is_never_resumed
     a_finished_run_is_not_cancelled
     runs_are_read_in_pages_newest_first
+    a_run_that_is_resumed_is_open_and_has_not_ended
+    a_run_that_finishes_again_keeps_the_time_of_its_end
+    calls_of_a_run_without_workers_are_possibly_billed
     a_request_is_replaced
     living_workers_are_counted
     a_deleted_run_leaves_nothing_behind
@@ -164,6 +167,54 @@ async fn runs_are_read_in_pages_newest_first(place: Place) {
     assert_eq!(pages(&store, &all.clone().status(RunStatus::Cancelled), 9).await, [""; 0]);
     let unknown = store.runs_page(all, Some("none"), 9).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
+async fn a_run_that_is_resumed_is_open_and_has_not_ended(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 2).await;
+    run.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
+    let stopped = store.read_run("latest").await.unwrap();
+    assert_eq!((stopped.record().status, stopped.record().ended_at.is_some()), (RunStatus::Stopped, true));
+    drop(run);
+    let joined = store.open_run(NewRun::new("f")).await.unwrap();
+    assert_eq!(joined.status().await.unwrap(), RunStatus::Stopped, "no row was claimed");
+    let second = store.open_run(NewRun::new("f")).await.unwrap();
+    joined.claim(1).await.unwrap();
+    let resumed = store.read_run("latest").await.unwrap();
+    assert_eq!((resumed.record().status, resumed.record().ended_at), (RunStatus::Open, None));
+    joined.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
+    let shared = store.read_run("latest").await.unwrap();
+    assert_eq!(
+        (shared.record().status, shared.record().ended_at),
+        (RunStatus::Open, None),
+        "one still works"
+    );
+    drop(second);
+}
+
+async fn a_run_that_finishes_again_keeps_the_time_of_its_end(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 1).await;
+    run.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
+    let ended = async || store.read_run("latest").await.unwrap().record().ended_at;
+    let first = ended().await;
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    run.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
+    assert_eq!((ended().await, first.is_some()), (first, true));
+}
+
+async fn calls_of_a_run_without_workers_are_possibly_billed(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 4).await;
+    run.intend(Intent::new(0).reserved(Some(30))).await.unwrap();
+    run.intend(Intent::new(1)).await.unwrap();
+    let reader = store.read_run("latest").await.unwrap();
+    assert_eq!(reader.next_tally().await.unwrap(), reader.tally().await.unwrap(), "its worker lives");
+    drop(run);
+    let shown = reader.next_tally().await.unwrap();
+    assert_eq!((shown.possibly_billed, shown.possible, shown.unbounded, shown.queued), (2, 30, 1, 4));
+    let next = store.open_run(NewRun::new("f")).await.unwrap();
+    assert_eq!(next.tally().await.unwrap(), shown, "the next worker finds the same");
 }
 
 async fn a_request_is_replaced(place: Place) {

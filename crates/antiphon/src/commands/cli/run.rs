@@ -99,7 +99,7 @@ pub(in crate::commands) struct ReportArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::commands) struct LimitArgs {
     /// Budget of the run, in US dollars: stop before its calls cost more
-    #[arg(long, help_heading = "Limits", value_name = "USD", value_parser = dollars)]
+    #[arg(long, help_heading = "Limits", value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
     max_cost: Option<f64>,
 
     /// Maximum number of concurrent calls, or auto: adapt to the provider [default: auto] [env: ANTIPHON_WORKERS]
@@ -202,5 +202,5 @@ fn dollars(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|dollars: &f64| dollars.is_finite() && (0.0..1e9).contains(dollars));
-    dollars.ok_or_else(|| "expected an amount of US dollars, such as 2.50".to_owned())
+    dollars.ok_or_else(|| "expected an amount of US dollars from 0, such as 2.50".to_owned())
 }
