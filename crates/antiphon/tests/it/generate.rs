@@ -445,3 +445,17 @@ fn a_run_whose_cost_was_planned_reports_its_documents_once() {
     assert_eq!(ran.stderr.matches("documents loaded").count(), 1, "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("provider: ").count(), 1, "{}", ran.stderr);
 }
+
+#[test]
+fn an_encoding_that_is_not_utf_8_is_named_on_the_screen_and_can_be_settled() {
+    let lab = Lab::new();
+    let cyrillic =
+        b"\xc0\xed\xe0: \xdf \xef\xe8\xf8\xf3 \xed\xe0 \xf5\xee\xeb\xee\xe4\xe8\xeb\xfc\xed\xe8\xea\xe5.\n";
+    lab.file("talks/a.txt", [&cyrillic[..], cyrillic].concat());
+    lab.run("generate talks --offline --count 1").ends_with(5, &["--encoding windows-1251"]);
+    let named = lab.run("generate talks --offline --count 1 --encoding cp1251");
+    named.ends_with(0, &["a.txt: read as windows-1251; use --encoding NAME if the letters are wrong"]);
+    assert_eq!(json_file(&lab.only_run().join("run.json"))["documents"][0]["encoding"], "windows-1251");
+    lab.run("generate talks --offline --encoding klingon")
+        .ends_with(2, &["klingon is no name of an encoding"]);
+}

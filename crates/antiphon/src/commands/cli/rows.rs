@@ -57,7 +57,7 @@ pub(in crate::commands) struct MapArgs {
 /// The encoding of input files.
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::commands) struct EncodingArgs {
-    /// Encoding of files that are not UTF-8, such as windows-1251, koi8-r or shift_jis [default: detected, or an error]
+    /// Encoding of files that are not UTF-8, such as windows-1251 [default: by their content]
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub(in crate::commands) encoding: Option<String>,
 }
