@@ -359,7 +359,7 @@ impl Watch {
     }
 
     /// Sets a callback for every event of [`Workspace::start_all`], with the input of its run, in place of
-    /// [`on_event`](Self::on_event): the events of concurrent runs cannot be told apart otherwise. Default: none.
+    /// [`on_event`](Self::on_event): the events of concurrent runs are mixed otherwise. Default: none.
     #[must_use]
     pub fn on_input_event(mut self, on_event: impl Fn(&str, RunEvent) + Send + Sync + 'static) -> Self {
         self.of_input = Some(Arc::new(on_event));
