@@ -40,7 +40,7 @@ const TIME_KEYS: [&str; 24] = [
     "createdat",
     "sentat",
 ];
-/// Those of them whose bare numbers are not times of a recording: an hour, or seconds since 1970.
+/// Keys among them whose bare numbers are not times of a recording: an hour, or seconds since 1970.
 const UNCLEAR_KEYS: [&str; 8] =
     ["time", "timestamp", "timecode", "ts", "date", "datetime", "createdat", "sentat"];
 /// The longest recording: larger numbers are seconds since 1970. Milliseconds.

@@ -96,8 +96,11 @@ fn is_number(cell: &str) -> bool {
 mod tests {
     use super::{Grid, SpokenRow};
 
+    /// The columns of the time, the name and the words.
+    type Said = (Option<usize>, Option<usize>, usize);
+
     #[track_caller]
-    fn check(rows: &[&[&str]], expected: &[Option<(Option<usize>, Option<usize>, usize)>]) {
+    fn check(rows: &[&[&str]], expected: &[Option<Said>]) {
         let mut grid = Grid::default();
         let found: Vec<_> = rows
             .iter()

@@ -28,7 +28,7 @@ pub(crate) struct People<'a> {
     names: HashMap<String, String>,
 }
 
-/// What a file says about its speakers, before its rows are read.
+/// The facts of a file about its speakers, before its rows are read.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
     channels: BTreeSet<String>,

@@ -43,7 +43,7 @@ pub(crate) struct Shape {
     pub(crate) columns: usize,
     /// The number of records behind the header that were examined.
     pub(crate) records: usize,
-    /// Those of them that have as many fields as the header.
+    /// The rows that have as many fields as the header.
     pub(crate) fitting: usize,
 }
 

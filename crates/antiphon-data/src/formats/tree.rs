@@ -62,7 +62,7 @@ pub(crate) enum Value<'a> {
     Map(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
-/// What a value of the file adds to the document.
+/// The parts that a value of the file adds to the document.
 #[derive(Debug)]
 enum Part<'n> {
     /// A line that no one said.

@@ -36,7 +36,7 @@ impl Lines {
     }
 }
 
-/// What was seen of a file.
+/// The parts of a file that were seen.
 #[derive(Debug, Default)]
 pub(super) struct Look {
     /// The first bytes.

@@ -26,7 +26,7 @@ const SIGNATURES: [(&[u8], &str, Advice); 17] = [
     (b"fLaC", "a recording", Advice::Transcribe),
 ];
 
-/// What a user can do with a file that is no table.
+/// The advice for a user whose file is no table.
 #[derive(Debug, Clone, Copy)]
 enum Advice {
     Export,

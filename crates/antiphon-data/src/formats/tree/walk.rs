@@ -121,7 +121,7 @@ const MACHINE_TEXT: [&str; 15] = [
     "uuid",
 ];
 
-/// What surrounds a value.
+/// The surroundings of a value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Context<'n> {
     /// The key of the value, or of the list in which it is; normalised.
@@ -292,7 +292,7 @@ fn fields<'n>(node: &'n Node<'_>) -> Vec<Field<'n>> {
     fields
 }
 
-/// Returns the fields that a nested value with a normalised key stands for; empty if it is nested for another reason.
+/// Returns the fields that a nested value with a normalised key is read as; empty if it is nested for another reason.
 fn fields_of<'n>(normal: &str, key: &'n str, value: &'n Node<'_>) -> Vec<Field<'n>> {
     match normal {
         "content" | "parts" | "text" | "message" => {
