@@ -95,8 +95,11 @@ fn is_number(cell: &str) -> bool {
 mod tests {
     use super::{Grid, SpokenRow};
 
+    /// The indices of the time, the name and the words.
+    type Cells = (Option<usize>, Option<usize>, usize);
+
     #[track_caller]
-    fn check(rows: &[&[&str]], expected: &[Option<(Option<usize>, Option<usize>, usize)>]) {
+    fn check(rows: &[&[&str]], expected: &[Option<Cells>]) {
         let mut grid = Grid::default();
         let found: Vec<_> = rows
             .iter()
