@@ -17,6 +17,9 @@ struct Line {
     second: u32,
 }
 
+/// A turn that is read: speaker, words and time.
+type Read = (String, String, Option<String>);
+
 /// Returns dialogues in which each name occurs at least twice.
 fn dialogues() -> impl Strategy<Value = Vec<Line>> {
     let words = "[A-Z][a-z]{0,7}( [a-z&<'-]{1,6}[a-z,]){0,6} [a-z]{1,9}[.?!]";
@@ -46,8 +49,8 @@ fn clock(second: u32) -> String {
 }
 
 /// Returns the turns that captions should have: consecutive lines of one speaker are one.
-fn merged(lines: &[Line]) -> Vec<(String, String, Option<String>)> {
-    let mut turns: Vec<(String, String, Option<String>)> = Vec::new();
+fn merged(lines: &[Line]) -> Vec<Read> {
+    let mut turns: Vec<Read> = Vec::new();
     for line in lines {
         match turns.last_mut().filter(|(name, ..)| name == line.name) {
             Some((_, words, _)) => *words = format!("{words} {}", line.words),
@@ -58,7 +61,7 @@ fn merged(lines: &[Line]) -> Vec<(String, String, Option<String>)> {
 }
 
 /// Returns the turns that are read.
-fn read(name: &str, bytes: &[u8]) -> Vec<(String, String, Option<String>)> {
+fn read(name: &str, bytes: &[u8]) -> Vec<Read> {
     let document = Document::parse(name, bytes).unwrap();
     let time = |time: &Option<std::sync::Arc<str>>| time.as_deref().map(str::to_owned);
     let turn =
