@@ -75,9 +75,18 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
         .collect();
     let quotes: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
     let found = verify(&quotes, &documents);
-    let mut kept = 0;
+    let (mut kept, mut cut) = (0, 0);
     for ((wanted, said), found) in wanted.iter().zip(found) {
-        let Ok(found) = found else { continue };
+        let found = match found {
+            Ok(found) => found,
+            // Words directly beside a negation say the opposite without it.
+            Err(unfound) if unfound.missing == Missing::Cut => {
+                assert!(is_beside_limit(&documents, &said.join(" ")), "{wanted:?}");
+                cut += 1;
+                continue;
+            }
+            Err(_) => continue,
+        };
         kept += usize::from(found.matched != Match::Fuzzy);
         let document = &documents[found.document];
         // The span contains the words, inside one turn of a participant.
@@ -93,7 +102,27 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
         });
         assert!(inside, "{wanted:?} is in no participant's turn");
     }
-    assert!(kept >= 990, "{kept} of 1,000");
+    assert!(kept * 100 >= (1_000 - cut) * 99 && cut < 100, "{kept} of 1,000, and {cut} cut");
+}
+
+/// Returns whether one of the two words before or behind words that are in a document negates or limits.
+fn is_beside_limit(documents: &[Document], said: &str) -> bool {
+    let limits = [
+        "no", "not", "never", "nobody", "nothing", "none", "only", "without", "rarely", "hardly", "barely",
+        "almost", "unless", "if",
+    ];
+    let is_limit = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        limits.contains(&&*word) || word.ends_with("n't") || word.ends_with("n’t")
+    };
+    documents.iter().any(|document| {
+        let text = document.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.match_indices(said).any(|(at, _)| {
+            let before = text[..at].split(' ').rev().filter(|word| !word.is_empty()).take(2);
+            let behind = text[at + said.len()..].split(' ').filter(|word| !word.is_empty()).take(2);
+            before.chain(behind).any(is_limit)
+        })
+    })
 }
 
 #[tokio::test]
