@@ -191,7 +191,7 @@ impl CircuitBreaker {
     }
 
     /// Returns a snapshot of the state and the counts. A breaker changes its state only with a call: once the time of an open or
-    /// [forced open](Self::force_open_for) breaker is over, it is reported as that, with a `next_trial_in` of zero, until the next
+    /// [forced open](Self::force_open_for) breaker has passed, it is reported as that, with a `next_trial_in` of zero, until the next
     /// call makes it half-open.
     #[must_use]
     pub fn status(&self) -> BreakerStatus {
