@@ -12,7 +12,7 @@
 //! | it ended within 1 s after the request was sent | the close crossed the request on its way |
 //!
 //! With all four, the request is sent once more, on the same attempt. A server that dies of a request ends the connection in the
-//! same way, and no sign distinguishes the two: a request that is not idempotent is an error once a byte of it was written. A new
+//! same way, and no sign separates the two: a request that is not idempotent is an error once a byte of it was written. A new
 //! connection that ends like this is an error for every method.
 
 use std::collections::HashMap;
