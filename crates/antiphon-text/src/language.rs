@@ -71,7 +71,8 @@ struct Counts {
 
 impl Counts {
     fn of(text: &str) -> Self {
-        let (mut letters, mut foreign, mut words, mut english, mut others) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
+        let (mut letters, mut foreign, mut words, mut english, mut others) =
+            (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
         for letter in text.chars().filter(|c| c.is_alphabetic()) {
             letters += 1;
             foreign += u64::from(letter > '\u{24f}');

@@ -256,8 +256,18 @@ impl RowAnonymiser {
 
 /// Returns whether an object is about a person, whose `name` is a person's then.
 fn is_person(fields: &Map<String, Value>) -> bool {
-    const KEYS: [&str; 10] =
-        ["email", "e-mail", "mail", "age", "gender", "birthday", "birthdate", "date_of_birth", "dob", "alter"];
+    const KEYS: [&str; 10] = [
+        "email",
+        "e-mail",
+        "mail",
+        "age",
+        "gender",
+        "birthday",
+        "birthdate",
+        "date_of_birth",
+        "dob",
+        "alter",
+    ];
     fields.keys().any(|key| KEYS.contains(&&*key.to_lowercase()))
 }
 
