@@ -238,6 +238,6 @@ fn rows_keep_their_form_and_lose_their_data() {
     let mut rewriter = anonymiser.row_names().into_anonymiser();
     let person = rewriter.rewrite(r#"{"name":"Oluwa Adeyemi","age":40,"file":{"name":"a.txt"}}"#);
     assert_eq!(person, r#"{"name":"Person 1","age":40,"file":{"name":"a.txt"}}"#);
-    let mut rewriter = names_of_first(&anonymiser, rows[0]);
+    let rewriter = names_of_first(&anonymiser, rows[0]);
     assert!(rewriter.finish().0.iter().any(|found| found.original == "Ada"));
 }
