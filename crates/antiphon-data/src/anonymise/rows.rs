@@ -147,10 +147,10 @@ impl RowNames {
 
     fn learn_value(&mut self, key: &str, value: &Value) {
         match value {
-            Value::String(text) if field_kind(key, text) == Some(Kind::Name) => {
-                if !speakers::is_no_speaker(text) {
-                    self.names.insert(text.clone());
-                }
+            Value::String(text)
+                if field_kind(key, text) == Some(Kind::Name) && !speakers::is_no_speaker(text) =>
+            {
+                self.names.insert(text.clone());
             }
             Value::String(text) if is_file(key, text) => self.names.extend(person_of_file(text)),
             Value::String(text) => self.learn_text(text),
