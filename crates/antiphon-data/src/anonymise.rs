@@ -340,5 +340,6 @@ impl fmt::Debug for Anonymiser {
     }
 }
 
-#[cfg(all(test, feature = "csv"))]
+#[cfg(test)]
+#[cfg(feature = "csv")]
 mod tests;
