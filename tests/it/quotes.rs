@@ -105,7 +105,8 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
     assert!(kept * 100 >= (1_000 - cut) * 99 && cut < 100, "{kept} of 1,000, and {cut} cut");
 }
 
-/// Returns whether one of the two words before or behind words that are in a document negates or limits.
+/// Returns whether one of the two words before or behind words that are in a document negates, limits, or belongs to a
+/// number.
 fn is_beside_limit(documents: &[Document], said: &str) -> bool {
     let limits = [
         "no", "not", "never", "nobody", "nothing", "none", "only", "without", "rarely", "hardly", "barely",

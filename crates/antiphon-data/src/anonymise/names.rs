@@ -227,7 +227,9 @@ impl Names {
     /// Returns the whole name of a speaker: that of the first word that belongs to one, in any case, or else the speaker
     /// itself.
     pub(super) fn whole_name<'n>(&'n self, speaker: &'n str) -> &'n str {
-        let whole = words_of(speaker).find_map(|word| self.words.get(&folded(word)));
+        // The name of a file, such as "ada-byron", may be a speaker's.
+        let parts = speaker.split(|c: char| !c.is_alphanumeric());
+        let whole = words_of(speaker).chain(parts).find_map(|word| self.words.get(&folded(word)));
         whole.map_or(speaker, |known| &known.whole)
     }
 
