@@ -27,15 +27,8 @@ const AVOIDED: [&str; 15] = [
 ];
 
 /// Files that have an avoided word as data, with the reason.
-<<<<<<< HEAD
 const WORDS_AS_DATA: [(&str, &str); 4] = [
-    ("crates/antiphon-data/src/anonymise/context.rs", "a list of words beside names"),
-    ("crates/antiphon-providers/src/offline/drafts/naming.rs", "a list of verbs"),
-=======
-const WORDS_AS_DATA: [(&str, &str); 5] = [
     ("crates/antiphon-data/src/anonymise/context.rs", "a list of verbs of which people are the subject"),
-    ("crates/antiphon-pipeline/src/evidence/matcher.rs", "a list of words that negate"),
->>>>>>> w-ano
     (
         "crates/antiphon-pipeline/src/experiment/history.rs",
         "a line by which files of earlier versions are known",
