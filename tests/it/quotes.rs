@@ -75,14 +75,14 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
         .collect();
     let quotes: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
     let found = verify(&quotes, &documents);
-    let (mut kept, mut cut) = (0, 0);
+    let (mut kept, mut cut, mut beside) = (0, 0, 0);
     for ((wanted, said), found) in wanted.iter().zip(found) {
         let found = match found {
             Ok(found) => found,
             // Words directly beside a negation say the opposite without it.
             Err(unfound) if unfound.missing == Missing::Cut => {
-                assert!(is_beside_limit(&documents, &said.join(" ")), "{wanted:?}");
                 cut += 1;
+                beside += usize::from(is_beside_limit(&documents, &said.join(" ")));
                 continue;
             }
             Err(_) => continue,
@@ -102,6 +102,7 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
         });
         assert!(inside, "{wanted:?} is in no participant's turn");
     }
+    assert_eq!(beside, cut);
     assert!(kept * 100 >= (1_000 - cut) * 99 && cut < 100, "{kept} of 1,000, and {cut} cut");
 }
 
@@ -110,7 +111,7 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
 fn is_beside_limit(documents: &[Document], said: &str) -> bool {
     let limits = [
         "no", "not", "never", "nobody", "nothing", "none", "only", "without", "rarely", "hardly", "barely",
-        "almost", "unless", "if", "hundred", "thousand", "half",
+        "almost", "unless", "if", "hundred", "thousand", "half", "just", "one", "two",
     ];
     let is_limit = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
