@@ -59,6 +59,7 @@ impl Census {
 
 impl<'a> People<'a> {
     /// Creates the speakers of a file that says nothing about them.
+    #[cfg(feature = "csv")]
     pub(crate) fn new(person: &'a str) -> Self {
         Self::of(person, Census::default())
     }

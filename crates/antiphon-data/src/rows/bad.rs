@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Row;
-use crate::error::{Error, Failure, FailureKind, Malformed};
+#[cfg(feature = "anonymise")]
+use crate::error::Failure;
+use crate::error::{Error, FailureKind, Malformed};
 
 /// The source text of a row that could not be read, unchanged, so that a user can correct it. A part of [`Failure`].
 ///
