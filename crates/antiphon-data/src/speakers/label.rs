@@ -76,12 +76,13 @@ const NO_NAMES: &str = "date time title note notes nb ps id url uri http https f
 
 /// Returns the mark of a line; `None` if it does not begin with a label.
 pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
-    let rest = line.trim_start_matches([' ', '\t', '>', '*', '_', '•', '\u{feff}']);
+    let rest = line.trim_start_matches([' ', '\t', '>', '*', '_', '•', '\u{feff}', '\u{200e}', '\u{200f}']);
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
     let mut mark = match Stamp::lead(rest) {
         Some(stamp) => {
             let named = stamp.rest.trim_start_matches(['-', '–', '—', '|', ' ', '\t', '*', '_', ':']);
-            let mark = after_label(named).or_else(|| alone(named))?;
+            let in_chat = || of_chat_line(named).filter(|_| stamp.is_dated);
+            let mark = after_label(named).or_else(in_chat).or_else(|| alone(named))?;
             Mark { time: Some(mark.time.unwrap_or(stamp.time)), ..mark }
         }
         None => after_label(rest)?,
@@ -140,6 +141,25 @@ fn label_with_colon(text: &str, colon: usize) -> Option<Mark<'_>> {
         return None;
     };
     Some(Mark { label, time, words: words.len(), kind })
+}
+
+/// Returns the mark of a line of a chat, behind its date and time: all before the colon is the sender, also a telephone
+/// number or a name with other signs.
+fn of_chat_line(text: &str) -> Option<Mark<'_>> {
+    let text = text.trim_start_matches(['~', ' ', '\u{200e}', '\u{a0}', '\u{202f}']);
+    let (label, words) =
+        text.split_once(": ").or_else(|| text.split_once(":").filter(|(_, words)| words.is_empty()))?;
+    let is_sender = (1..=LONGEST).contains(&label.chars().count()) && label.split(' ').count() <= 6;
+    let words = words.trim_start().len();
+    is_sender.then_some(Mark { label: label.trim(), time: None, words, kind: MarkKind::Colon })
+}
+
+/// Returns whether a line is a notice of a chat: a date and a time, and words without a sender.
+pub(super) fn is_notice(line: &str) -> bool {
+    let line = line.trim_start_matches([' ', '\u{feff}', '\u{200e}', '\u{200f}']);
+    line.starts_with(|c: char| c == '[' || c.is_ascii_digit())
+        && Stamp::lead(line).is_some_and(|stamp| stamp.is_dated && !stamp.rest.is_empty())
+        && mark_of(line).is_none()
 }
 
 /// Returns the mark of a nickname in angle brackets, as chats have them: `<anna> so`.

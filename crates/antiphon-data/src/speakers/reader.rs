@@ -88,7 +88,10 @@ impl<'a> Line<'a> {
 
     /// Returns whether the line belongs to no turn and ends the one before it: a heading, or what a service added.
     pub(super) fn ends_turn(&self) -> bool {
-        is_heading(self.text) || is_note(self.text) || (self.is_alone && is_boilerplate(self.text))
+        is_heading(self.text)
+            || is_note(self.text)
+            || label::is_notice(self.text)
+            || (self.is_alone && is_boilerplate(self.text))
     }
 }
 

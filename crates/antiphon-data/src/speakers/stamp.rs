@@ -13,6 +13,8 @@ pub(super) struct Stamp<'a> {
     pub(super) rest: &'a str,
     /// Whether the time is in brackets.
     pub(super) is_bracketed: bool,
+    /// Whether the time has a date, as in a chat.
+    pub(super) is_dated: bool,
 }
 
 /// Brackets around times, by their opening ones.
@@ -33,7 +35,12 @@ impl<'a> Stamp<'a> {
             None => behind,
         };
         let is_whole = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '%');
-        is_whole.then(|| Self { time: moment.time, rest: rest.trim_start(), is_bracketed: bracket.is_some() })
+        is_whole.then(|| Self {
+            time: moment.time,
+            rest: rest.trim_start(),
+            is_bracketed: bracket.is_some(),
+            is_dated: moment.is_dated,
+        })
     }
 
     /// Returns the time of a line that has nothing else.
@@ -48,6 +55,8 @@ struct Moment<'a> {
     time: Cow<'a, str>,
     /// The text directly behind the time.
     rest: &'a str,
+    /// Whether a date precedes the clock.
+    is_dated: bool,
 }
 
 impl<'a> Moment<'a> {
@@ -62,7 +71,7 @@ impl<'a> Moment<'a> {
         let written = text[..text.len() - rest.len()].trim_end();
         let is_plain = behind_date.len() == text.len() && rest.len() == clock.rest.len();
         let time = if is_plain { Cow::Owned(clock.shown()) } else { Cow::Borrowed(written) };
-        Some(Self { time, rest })
+        Some(Self { time, rest, is_dated: behind_date.len() < text.len() })
     }
 
     /// Returns a time in words, as in `1 hour 2 minutes 3 seconds`.
@@ -73,7 +82,11 @@ impl<'a> Moment<'a> {
             seconds = seconds.saturating_add(count.saturating_mul(length));
             (rest, is_found) = (behind, true);
         }
-        is_found.then(|| Self { time: Cow::Owned(shown(seconds)), rest: rest.trim_end_matches(',') })
+        is_found.then(|| Self {
+            time: Cow::Owned(shown(seconds)),
+            rest: rest.trim_end_matches(','),
+            is_dated: false,
+        })
     }
 }
 
