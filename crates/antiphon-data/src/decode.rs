@@ -68,7 +68,11 @@ fn not_text(err: NotText, named: Option<Encoding>) -> Malformed {
         (Some(line), named, _) => {
             let line = u32::try_from(line).unwrap_or(u32::MAX);
             let name = named.map_or("UTF-8", Encoding::name);
-            Malformed::at(line, format!("this line has a byte that is not valid {name}"))
+            let advice = match named {
+                Some(_) => "",
+                None => ". If the file has another encoding, name it, as in --encoding windows-1252",
+            };
+            Malformed::at(line, format!("this line has a byte that is not valid {name}{advice}"))
         }
         (None, _, Some(probably)) => {
             let name = probably.name();
