@@ -17,7 +17,7 @@ use std::time::Instant;
 use antiphon_data::Document;
 
 const TURNS: usize = 200_000;
-const FORMATS: [&str; 8] = ["txt", "md", "org", "html", "csv", "json", "vtt", "srt"];
+const FORMATS: [&str; 9] = ["txt", "md", "org", "html", "csv", "json", "jsonl", "vtt", "srt"];
 
 fn main() {
     if let Some(format) = std::env::args().nth(1) {

@@ -72,7 +72,7 @@ impl<'a> Source<'a> {
         let value = match raw.get().as_bytes().first() {
             Some(b'{') => self.map(parse(raw, line)?, depth + 1)?,
             Some(b'[') => self.list(parse(raw, line)?, depth + 1)?,
-            Some(b'"') => Value::Text(parse::<String>(raw, line)?.into(), false),
+            Some(b'"') => Value::Text(parse::<Borrowed<'a>>(raw, line)?.0, false),
             _ if raw.get() == "null" => Value::Plain("".into()),
             _ => Value::Plain(raw.get().into()),
         };
@@ -81,7 +81,7 @@ impl<'a> Source<'a> {
 
     /// Converts the entries of an object, whose values are at this depth.
     fn map(&mut self, entries: Entries<'a>, depth: usize) -> Result<Value<'a>, Malformed> {
-        let node = |(key, raw)| Ok((Cow::Owned(key), self.node(raw, depth)?));
+        let node = |(key, raw): (Borrowed<'a>, &'a RawValue)| Ok((key.0, self.node(raw, depth)?));
         Ok(Value::Map(entries.0.into_iter().map(node).collect::<Result<_, Malformed>>()?))
     }
 
@@ -108,8 +108,13 @@ fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue, line: u32) -> Result<T, Ma
     serde_json::from_str(value.get()).map_err(|err| malformed(&err, line))
 }
 
+/// A string that is a part of the text, unless it has escapes.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// The entries of an object in order, with repeated keys.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
+struct Entries<'a>(Vec<(Borrowed<'a>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,11 +3,12 @@
 use crate::builder::{Body, Voice, Words};
 use crate::document::SpeakerRole;
 use crate::error::Malformed;
-use crate::formats::captions::cues::{self, Syntax};
+use crate::formats::captions::cues::{self, Cues, Syntax};
 use crate::formats::captions::markup::Shown;
 use crate::formats::captions::names::Names;
 use crate::formats::captions::rolling;
 use crate::formats::captions::segments::{self, Segment};
+use crate::formats::captions::times::Times;
 use crate::speakers;
 
 /// The label of words whose speaker the file does not name, in a file that names or marks others.
@@ -32,10 +33,11 @@ pub(crate) fn srt(text: &str, person: &str) -> Result<Body, Malformed> {
 
 /// Reads cues. All segments are collected first, since the labels that count depend on all of them.
 fn read(text: &str, syntax: Syntax, person: &str) -> Result<Body, Malformed> {
-    let found = cues::split(text, syntax)?;
-    let mut shown: Vec<Shown<'_>> = found.cues.iter().map(Shown::of).collect();
+    let Cues { before, cues } = cues::split(text, syntax)?;
+    let mut shown: Vec<Shown<'_>> = cues.into_iter().map(|cue| Shown::of(&cue)).collect();
     rolling::remove_repeated(&mut shown);
-    let segments = segments::segments(&shown);
+    let times: Vec<Times> = shown.iter().map(|cue| cue.times).collect();
+    let segments = segments::segments(shown);
     let mut captions = Captions {
         body: Body::default(),
         person,
@@ -43,11 +45,11 @@ fn read(text: &str, syntax: Syntax, person: &str) -> Result<Body, Malformed> {
         speaker: Speaker::Unknown,
         is_open: false,
     };
-    for (line, words) in found.before {
+    for (line, words) in before {
         captions.body.note("", Words { text: words, line, lines_count: false });
     }
     for segment in &segments {
-        captions.add(segment, &shown[segment.cue].times.clock());
+        captions.add(segment, &times[segment.cue].clock());
     }
     Ok(captions.body)
 }

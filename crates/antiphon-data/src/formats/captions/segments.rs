@@ -90,11 +90,12 @@ pub(super) struct Label {
     pub(super) is_bracketed: bool,
 }
 
-/// Returns the segments of cues, in order.
-pub(super) fn segments(cues: &[Shown<'_>]) -> Vec<Segment> {
+/// Returns the segments of cues, in order. Each cue is dropped behind its last segment, since files of captions are long.
+pub(super) fn segments(cues: Vec<Shown<'_>>) -> Vec<Segment> {
     let mut found = Vec::new();
-    for (index, cue) in cues.iter().enumerate() {
-        let mut reader = CueReader { cue: index, is_first: true, dashes: Dashes::of(cue), found: &mut found };
+    for (index, cue) in cues.into_iter().enumerate() {
+        let mut reader =
+            CueReader { cue: index, is_first: true, dashes: Dashes::of(&cue), found: &mut found };
         // Webex writes the name into the cue's: `12 "Ana Berg" (123)`.
         let named =
             cue.id.split_once('"').and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name.trim());
