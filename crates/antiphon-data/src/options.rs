@@ -1,6 +1,8 @@
 //! Options of reading that only a user can know.
 
-use crate::document::{SpeakerRole, Turn};
+use std::collections::BTreeSet;
+
+use crate::document::{Document, SpeakerRole, Turn};
 use crate::speakers;
 
 /// Options for reading a document, for what its file does not say: who asks, and who answers.
@@ -32,6 +34,15 @@ impl ParseOptions {
     pub fn participant(mut self, name: impl Into<String>) -> Self {
         self.participants.push(name.into());
         self
+    }
+
+    /// Returns the names that no speaker of these documents has, such as misspelt ones.
+    #[must_use]
+    pub fn unknown_names(&self, documents: &[Document]) -> Vec<String> {
+        let speakers: BTreeSet<&str> =
+            documents.iter().flat_map(|document| &document.turns).map(|turn| &*turn.speaker).collect();
+        let is_unknown = |name: &&String| !speakers.iter().any(|speaker| is_meant(speaker, name));
+        self.interviewers.iter().chain(&self.participants).filter(is_unknown).cloned().collect()
     }
 
     /// Sets the sides of the speakers that are named. A participant's name has precedence.

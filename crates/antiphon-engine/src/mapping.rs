@@ -216,8 +216,9 @@ impl Mapping {
             None => Sink::open(&Destination::Replace(folder.join("results.jsonl"))).await?,
         };
         (self.on_event)(RunEvent::Started { run_id, resumed: before.jobs() > 0 });
+        let is_named = matches!(self.input, Input::Encoded(..));
         if let Some(encoding) =
-            opened.rows.as_ref().and_then(RowSource::encoding).filter(|name| *name != "UTF-8")
+            opened.rows.as_ref().and_then(RowSource::encoding).filter(|name| *name != "UTF-8" && !is_named)
         {
             let (file, encoding) = (self.input_name.clone(), encoding.to_owned());
             (self.on_event)(RunEvent::Decoded { file, encoding });

@@ -38,12 +38,15 @@ impl Pipeline {
         let began = now();
         self.step(1, format!("loading {}", config.short_input_name())).await;
         let Loaded { documents, failures, skipped, .. } = self.load(config).await?;
-        decoded_events(&documents).for_each(|event| (self.on_event)(event));
+        if config.encoding.is_none() {
+            decoded_events(&documents).for_each(|event| (self.on_event)(event));
+        }
+        let unknown = parse_options(&config.recipe).unknown_names(&documents);
         let (documents, replaced, possible_misses) = match config.anonymiser.clone() {
             Some(anonymiser) => anonymised(anonymiser, documents).await?,
             None => (documents, Vec::new(), Vec::new()),
         };
-        let voices = Voices::of(&documents);
+        let voices = Voices { unknown, ..Voices::of(&documents) };
         voices.check(config)?;
         let skipped = report::names(&skipped);
         let event = loaded_event(&documents, &failures, skipped.clone(), voices);
@@ -121,7 +124,7 @@ pub(crate) fn loaded_event(
     skipped: Vec<String>,
     voices: Voices,
 ) -> RunEvent {
-    let Voices { speakers, unclear } = voices;
+    let Voices { speakers, unclear, unknown } = voices;
     RunEvent::Loaded {
         documents: documents.len() as u64,
         bytes: documents.iter().map(|document| document.text.len() as u64).sum(),
@@ -129,6 +132,7 @@ pub(crate) fn loaded_event(
         skipped,
         speakers,
         unclear,
+        unknown_speakers: unknown,
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Voices {
     pub(crate) speakers: Vec<String>,
     /// The names of the documents whose speakers have no clear side.
     pub(crate) unclear: Vec<String>,
+    /// The names in the recipe that no speaker has.
+    pub(crate) unknown: Vec<String>,
 }
 
 impl Voices {
@@ -39,6 +41,12 @@ impl Voices {
 
     /// Refuses documents whose speakers have no clear side, if the recipe demands it.
     pub(crate) fn check(&self, config: &GenerationConfig) -> Result<(), Error> {
+        if let Some(name) = self.unknown.first().filter(|_| config.recipe.strict_speakers) {
+            let message = format!(
+                "no speaker of these documents is called {name}; check --interviewer and --participant"
+            );
+            return Err(Error::new(ErrorKind::Input, message));
+        }
         let Some(first) = self.unclear.first().filter(|_| config.recipe.strict_speakers) else {
             return Ok(());
         };

@@ -95,6 +95,9 @@ const ADDRESS_KEYS: [&str; 20] = [
     "direccion",
     "rue",
 ];
+/// Keys of people by their part in something, without case and separators.
+const ROLE_KEYS: [&str; 9] =
+    ["customer", "client", "contact", "employee", "owner", "manager", "emergencycontact", "guest", "tenant"];
 /// Keys of fields that hold the number of a payment card.
 const CARD_KEYS: [&str; 4] = ["card", "cardnumber", "creditcard", "creditcardnumber"];
 
@@ -208,7 +211,9 @@ impl RowAnonymiser {
     /// with its reason and its line in the source but without its text.
     pub fn failed(&mut self, failure: &Failure) -> String {
         self.rows = self.rows.saturating_add(1);
-        line_of_failure(&Failure { reason: self.text(&failure.reason), ..failure.clone() })
+        let has_name = self.names.is_in_file(&failure.document);
+        let document = if has_name { format!("file-{:03}", self.rows) } else { failure.document.clone() };
+        line_of_failure(&Failure { document, reason: self.text(&failure.reason), ..failure.clone() })
     }
 
     /// Returns the replacements, in the order in which they were found, and the words that may be names and were kept.
@@ -256,17 +261,23 @@ impl RowAnonymiser {
 fn is_person(fields: &Map<String, Value>) -> bool {
     const KEYS: [&str; 10] = [
         "email",
-        "e-mail",
+        "emailaddress",
         "mail",
         "age",
         "gender",
         "birthday",
         "birthdate",
-        "date_of_birth",
+        "dateofbirth",
         "dob",
         "alter",
     ];
-    fields.keys().any(|key| KEYS.contains(&&*key.to_lowercase()))
+    let has = |keys: &[&str]| fields.keys().any(|key| keys.contains(&&*plain_key(key)));
+    // A stall has a telephone, too, but not a name of several capitalised words.
+    let is_named = || {
+        let mut names = fields.iter().filter(|(key, _)| key.eq_ignore_ascii_case("name"));
+        names.any(|(_, name)| name.as_str().is_some_and(is_capitalised))
+    };
+    has(&KEYS) || ((has(&PHONE_KEYS) || has(&CARD_KEYS)) && is_named())
 }
 
 /// Returns the key by which a field is read: the `name` in an object about a person is a full name.
@@ -279,9 +290,20 @@ fn is_file(key: &str, text: &str) -> bool {
     key == "name" && Format::from_name(text).is_some()
 }
 
+/// Returns a key without case, marks and separators.
+fn plain_key(key: &str) -> String {
+    folded(key).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Returns whether a text is two to four words that begin with capitals, as the name of a person is written.
+fn is_capitalised(text: &str) -> bool {
+    let count = text.split_whitespace().count();
+    (2..=4).contains(&count) && text.split_whitespace().all(|word| word.starts_with(char::is_uppercase))
+}
+
 /// Returns the kind of a field whose key says that all of it is personal data; `None` for other fields.
 fn field_kind(key: &str, text: &str) -> Option<Kind> {
-    let plain: String = folded(key).chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = plain_key(key);
     let is_short = !text.trim().is_empty() && text.chars().count() <= 200;
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let is_person = || text.split_whitespace().next().is_some_and(|first| is_first_name(&folded(first)));
@@ -289,6 +311,8 @@ fn field_kind(key: &str, text: &str) -> Option<Kind> {
     match plain.as_str() {
         _ if !is_short => None,
         key if NAME_KEYS.contains(&key) && is_name => Some(Kind::Name),
+        // A "customer" or an "owner" may be a company, which is replaced as well.
+        key if ROLE_KEYS.contains(&key) && is_name && is_capitalised(text) => Some(Kind::Name),
         // A "name" is often that of a town or a product.
         "name" if is_name && is_person() => Some(Kind::Name),
         key if PHONE_KEYS.contains(&key) && (5..=17).contains(&digits) => Some(Kind::Phone),

@@ -129,7 +129,7 @@ impl RunPage {
     pub fn new(summary: RunSummary, personas: Vec<Persona>) -> Self {
         let RunSummary { info, causes, phases_ms, ends, rows, .. } = summary;
         let report = info.report.clone().unwrap_or_default();
-        let hidden = hidden_input(&report);
+        let hidden = hidden_input(&report, &info.request);
         let (input, recipe) = (hidden.unwrap_or(&info.input), info.recipe.as_deref().unwrap_or_default());
         let mut page = Self {
             title: format!("{input} with {recipe}"),
@@ -282,8 +282,9 @@ impl RunRow {
 }
 
 /// Returns the text that replaces the input of an anonymised run: file names may be names of people (PII).
-fn hidden_input(report: &Value) -> Option<&'static str> {
-    report["anonymised"].is_object().then_some("documents without names")
+fn hidden_input(report: &Value, request: &Value) -> Option<&'static str> {
+    let is_anonymised = report["anonymised"].is_object() || request["anonymise"].is_object();
+    is_anonymised.then_some("documents without names")
 }
 
 /// Returns the report's advice; `None` for a short run, for which it is meaningless.

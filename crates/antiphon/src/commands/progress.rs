@@ -137,9 +137,20 @@ impl Live {
                 };
                 self.talk.line(&format!("run {run_id} is in progress in {others}: its result will be shown"));
             }
-            (RunEvent::Loaded { documents, failures, skipped, speakers, unclear, .. }, _) => {
+            (
+                RunEvent::Loaded {
+                    documents, failures, skipped, speakers, unclear, unknown_speakers, ..
+                },
+                _,
+            ) => {
                 self.loaded(*documents, failures, skipped);
                 self.speakers(speakers, unclear);
+                if !unknown_speakers.is_empty() {
+                    let names = unknown_speakers.join(", ");
+                    self.talk.warning(&format!(
+                        "no speaker is called {names}; check --interviewer and --participant"
+                    ));
+                }
             }
             _ => {}
         }

@@ -6,10 +6,13 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use antiphon_data::{Anonymiser, Replacement, Row, RowAnonymiser, RowFormat, RowNames, Rows, Strategy};
+use antiphon_data::{
+    Anonymiser, Encoding, Replacement, Row, RowAnonymiser, RowFormat, RowNames, Rows, Strategy,
+};
 use antiphon_fs::NamedTempFile;
 use antiphon_pipeline::Anonymised;
 use antiphon_pipeline::runs::salt;
+use tokio_util::sync::CancellationToken;
 
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{Anonymise, RunRequest};
@@ -37,35 +40,56 @@ pub(super) async fn anonymiser(
     }))
 }
 
+/// The file of rows that are anonymised.
+pub(super) struct RowFile<'a> {
+    pub(super) path: &'a Path,
+    pub(super) format: Option<RowFormat>,
+    /// The encoding that the user named.
+    pub(super) encoding: Option<Encoding>,
+}
+
+impl RowFile<'_> {
+    /// Opens the rows.
+    async fn open(&self) -> Result<Rows, OperationError> {
+        let opened = Rows::open_encoded(self.path, self.format, self.encoding).await;
+        Ok(opened.map_err(antiphon_engine::Error::input)?.0)
+    }
+}
+
 /// Reads rows twice: for the names in them, and to write them without personal data.
+///
+/// # Errors
+/// That of a file that cannot be read, or `Cancelled` once the token is cancelled.
 pub(super) async fn anonymous_rows(
     anonymiser: &Anonymiser,
-    path: &Path,
-    format: Option<RowFormat>,
+    source: &RowFile<'_>,
+    cancel: &CancellationToken,
 ) -> Result<AnonymousRows, OperationError> {
     let mut names = anonymiser.row_names();
-    let mut rows = Rows::open(path, format).await.map_err(antiphon_engine::Error::input)?;
-    loop {
-        let batch = rows.next().await.map_err(antiphon_engine::Error::input)?;
-        if batch.is_empty() {
-            break;
-        }
+    let mut rows = source.open().await?;
+    while let Some(batch) = next_batch(&mut rows, cancel).await? {
         names = blocking(move || learn(names, batch)).await?;
     }
     let file = antiphon_fs::temp_file()?;
     let mut pass = Rewriting { rows: names.into_anonymiser(), file };
-    let mut rows = Rows::open(path, format).await.map_err(antiphon_engine::Error::input)?;
-    loop {
-        let batch = rows.next().await.map_err(antiphon_engine::Error::input)?;
-        if batch.is_empty() {
-            break;
-        }
+    let mut rows = source.open().await?;
+    while let Some(batch) = next_batch(&mut rows, cancel).await? {
         pass = blocking(move || pass.write(batch)).await?.map_err(unwritten)?;
     }
     let Rewriting { rows, file } = pass;
     let (replaced, misses) = rows.finish();
     let report = Anonymised::new(anonymiser.strategy(), replaced.len(), misses);
     Ok(AnonymousRows { file, replaced, report })
+}
+
+/// Returns the next rows; `None` at the end.
+async fn next_batch(rows: &mut Rows, cancel: &CancellationToken) -> Result<Option<Vec<Row>>, OperationError> {
+    if cancel.is_cancelled() {
+        let message = "interrupted while the rows were anonymised; nothing was sent";
+        return Err(OperationError::new(OperationErrorKind::Cancelled, message));
+    }
+    let batch = rows.next().await.map_err(antiphon_engine::Error::input)?;
+    Ok((!batch.is_empty()).then_some(batch))
 }
 
 /// Runs CPU-bound work on a blocking thread.

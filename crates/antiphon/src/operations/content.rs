@@ -148,7 +148,8 @@ async fn load_notes(
     let loader = Loader::new().cancel(watch.cancel.clone()).encoding(request.named_encoding()?);
     let anonymiser = anonymiser(request, workspace.folder()).await?;
     let notes = LoadedNotes::load_without(&loader, &paths, &voices(themes), anonymiser.as_ref()).await?;
-    for (file, encoding) in &notes.decoded {
+    let guessed = notes.decoded.iter().filter(|_| request.encoding.is_none());
+    for (file, encoding) in guessed {
         watch.emit(RunEvent::Decoded { file: file.clone(), encoding: encoding.clone() });
     }
     Ok(notes)

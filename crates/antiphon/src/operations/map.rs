@@ -20,7 +20,7 @@ use antiphon_pipeline::RunLocks;
 use antiphon_pipeline::runs::keep_replacements;
 use tokio::sync::oneshot;
 
-use super::anonymising::{AnonymousRows, anonymiser, anonymous_rows};
+use super::anonymising::{AnonymousRows, RowFile, anonymiser, anonymous_rows};
 use super::error::{Hint, OperationError, OperationErrorKind};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
 use super::request::RunRequest;
@@ -131,11 +131,19 @@ async fn planned(
     }
     let recipe = recipe.clone().ok_or_else(|| OperationError::internal("the recipe was not read"))?;
     let mut input = input(workspace, request, opening, watch).await?;
-    let rows = match (anonymiser(request, workspace.folder()).await?, &input) {
-        (Some(anonymiser), Input::Path(path, format)) => {
-            Some(anonymous_rows(&anonymiser, path, *format).await?)
+    let source = match &input {
+        Input::Path(path, format) => Some(RowFile { path, format: *format, encoding: None }),
+        Input::Encoded(path, format, encoding) => {
+            Some(RowFile { path, format: *format, encoding: Some(*encoding) })
         }
         _ => None,
+    };
+    let rows = match (anonymiser(request, workspace.folder()).await?, &source, &input) {
+        (None, ..) | (Some(_), _, Input::Stored) => None,
+        (Some(anonymiser), Some(source), _) => {
+            Some(anonymous_rows(&anonymiser, source, &watch.cancel).await?)
+        }
+        (Some(_), None, _) => return Err(OperationError::internal("these rows cannot be anonymised")),
     };
     if let Some(rows) = &rows {
         input = Input::Path(rows.file.path().to_owned(), Some(RowFormat::Jsonl));
@@ -166,7 +174,11 @@ pub(super) fn prepare(
     watch: &Watch,
 ) -> Result<(), OperationError> {
     let Connected { session, request, .. } = connected;
-    mapping.input_name = request.input_name();
+    mapping.input_name = match request.anonymise {
+        // A file's name may be that of a person.
+        Some(_) => "rows without names".to_owned(),
+        None => request.input_name(),
+    };
     mapping.request = request.to_store(workspace.folder())?;
     mapping.fresh = request.fresh;
     (mapping.resume, mapping.retry_failed) = (opening.id(), opening.retries_failed());

@@ -51,6 +51,25 @@ fn rows_are_sent_stored_and_written_without_personal_data() {
 }
 
 #[test]
+fn an_encoding_that_is_named_leaves_no_row_as_it_is() {
+    let server = Server::start([Reply::chat("fine", "stop")]);
+    let lab = towns(&server.url("/v1"), 0);
+    lab.file("r.toml", "prompt = \"{{ name }}: {{ note }}\"\n");
+    lab.file("towns.csv", b"name,phone,note\nJadwiga Kowalczyk,0113 496 0001,Jadwiga likes the caf\xe9.\n");
+    let ran = lab.run(&map("--anonymise redact --encoding windows-1252 --yes"));
+    ran.ends_with(0, &["anonymised names, addresses and numbers: 2"]);
+    let run = lab.only_run();
+    let report = fs::read_to_string(run.join("run.json")).unwrap();
+    let page = lab.run("runs report latest --results page.html");
+    page.ends_with(0, &[]);
+    let page = fs::read_to_string(lab.path("page.html")).unwrap();
+    for text in [&sent(&server), &report, &page, &ran.stderr] {
+        assert!(!text.contains("Jadwiga") && !text.contains("0113") && !text.contains("towns.csv"), "{text}");
+    }
+    assert!(sent(&server).contains("caf\u{e9}"), "{}", sent(&server));
+}
+
+#[test]
 fn notes_are_drafted_without_personal_data() {
     let lab = Lab::new();
     lab.file(

@@ -455,8 +455,11 @@ fn an_encoding_that_is_not_utf_8_is_named_on_the_screen_and_can_be_settled() {
     lab.run("generate talks --offline --count 1").ends_with(5, &["--encoding windows-1251"]);
     let named = lab.run("generate talks --offline --count 1 --encoding cp1251");
     // Drafts are for English, so that this run fails behind the reading.
-    let read = "a.txt: read as windows-1251; use --encoding NAME if the letters are wrong";
-    named.ends_with(5, &[read, "Ана: participant"]);
+    named.ends_with(5, &["Ана: participant"]);
+    assert!(!named.stderr.contains("read as"), "{}", named.stderr);
+    lab.file("cafe/a.txt", b"Interviewer: Why?\nAna: I like the caf\xe9 since it is warm there, and I want to sit by the oven every morning.\n");
+    let guessed = lab.run("generate cafe --offline --count 1");
+    guessed.ends_with(0, &["a.txt: read as windows-1252; use --encoding NAME if the letters are wrong"]);
     lab.run("generate talks --offline --encoding klingon")
         .ends_with(2, &["klingon is no name of an encoding"]);
 }

@@ -40,6 +40,16 @@ fn flags_and_recipes_settle_who_asks() {
 }
 
 #[test]
+fn a_name_that_no_speaker_has_is_named() {
+    let lab = Lab::new();
+    lab.file("b.txt", TALK);
+    let flags = "generate b.txt --offline --count 1 --interviewer Bo --participant Zed";
+    lab.run(flags).ends_with(0, &["no speaker is called Zed"]);
+    lab.run(&format!("{flags} --strict-speakers"))
+        .ends_with(2, &["no speaker of these documents is called Zed"]);
+}
+
+#[test]
 fn strict_speakers_refuse_a_file_without_clear_sides() {
     let lab = Lab::new();
     lab.file("b.txt", TALK);
