@@ -57,6 +57,8 @@ pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     if let Some((outer, inner)) = in_brackets(label) {
         match (Side::of(outer), Side::of(inner)) {
             (None, Some(_)) => return Cow::Borrowed(outer),
+            // What someone does is no name: `P1 (laughing)`.
+            (_, None) if inner.starts_with(char::is_lowercase) => return Cow::Borrowed(outer),
             (Some(Side::Asks), _) if !is_short(inner) => return Cow::Borrowed(inner),
             (Some(Side::Asks), _) => return Cow::Borrowed(outer),
             (Some(_), _) => return Cow::Borrowed(inner),
@@ -132,7 +134,10 @@ fn is_heading(line: &str) -> bool {
 
 /// Returns whether the value of a key names an interviewer, as in `{"moderator": "Jo"}`; used for trees such as JSON.
 pub(crate) fn names_asker(key: &str) -> bool {
-    key.chars().count() > 4 && Side::of(key) == Some(Side::Asks) && !key.eq_ignore_ascii_case("question")
+    key.chars().count() > 4
+        && !key.contains(|c: char| c.is_ascii_digit())
+        && Side::of(key) == Some(Side::Asks)
+        && !key.eq_ignore_ascii_case("question")
 }
 
 /// Returns whether a label is a person's whole name, or the first name, ignoring case.

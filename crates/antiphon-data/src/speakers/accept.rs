@@ -25,6 +25,8 @@ pub(super) struct Labels<'a> {
     above: BTreeSet<&'a str>,
     /// Whether all of them ask, so that answers have no label.
     pub(super) only_ask: bool,
+    /// Whether any of them asks, or there is only one: `R` and `P1` then answer.
+    pub(super) has_asker: bool,
 }
 
 impl<'a> Labels<'a> {
@@ -57,7 +59,8 @@ impl<'a> Labels<'a> {
         }
         let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
         let only_ask = above.is_empty() && accepted.iter().all(asks);
-        Self { inline: accepted, above, only_ask }
+        let has_asker = accepted.len() < 2 || accepted.iter().any(asks);
+        Self { inline: accepted, above, only_ask, has_asker }
     }
 
     /// Returns whether a mark is that of a speaker.

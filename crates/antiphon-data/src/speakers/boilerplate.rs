@@ -1,7 +1,7 @@
 //! Lines that are no speech: what services add to transcripts, and lines for machines.
 
 /// Beginnings of the lines that services and chats add, in lower case.
-const BEGINNINGS: [&str; 29] = [
+const BEGINNINGS: [&str; 32] = [
     "transcribed by",
     "transcript by",
     "transcription by",
@@ -30,6 +30,9 @@ const BEGINNINGS: [&str; 29] = [
     "<media omitted>",
     "this message was deleted",
     "transkribiert von",
+    "end of interview",
+    "end of transcript",
+    "end of recording",
     "transcrito por",
 ];
 /// The most words of such a line: a longer one is speech.
@@ -49,8 +52,14 @@ pub(super) fn is_boilerplate(line: &str) -> bool {
 fn is_added(line: &str) -> bool {
     let lower = line.get(..line.floor_char_boundary(200)).unwrap_or(line).to_lowercase();
     let is_short = line.split_whitespace().nth(MOST_WORDS).is_none();
-    let is_notice =
-        ["started transcription", "stopped transcription", "joined the meeting", "left the meeting"];
+    let is_notice = [
+        "started transcription",
+        "stopped transcription",
+        "joined the meeting",
+        "left the meeting",
+        "has joined",
+        "has left",
+    ];
     is_short
         && (BEGINNINGS.iter().any(|start| lower.starts_with(start))
             || is_notice.iter().any(|end| lower.trim_end_matches('.').ends_with(end)))

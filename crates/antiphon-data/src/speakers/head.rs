@@ -23,6 +23,9 @@ const KEYS: &str = "title date study project topic duration location recorded se
 /// The most lines of a head, so that a long list of other things is none.
 const MOST_LINES: usize = 60;
 
+/// The most names of a head: each label of the text is compared with all of them.
+const MOST_NAMES: usize = 256;
+
 /// The head of a text. The default is none: an empty one at the beginning of the text.
 #[derive(Debug, Default)]
 pub(super) struct Head<'a> {
@@ -76,7 +79,10 @@ impl<'a> Head<'a> {
 
     /// Keeps the names under a key that is a word for a side. A side in brackets behind a name has precedence.
     fn add(&mut self, key: &str, value: &'a str) {
-        let Some(side) = Side::of(key) else { return };
+        let Some(side) = Side::of(key).filter(|_| self.askers.len() + self.answerers.len() < MOST_NAMES)
+        else {
+            return;
+        };
         for name in names_in(value) {
             let own =
                 name.short.and_then(Side::of).filter(|_| name.short.is_some_and(|short| short.len() > 3));
@@ -258,7 +264,9 @@ fn is_speech(key: &str, value: &str) -> bool {
         names.all(is_full_name) && !value.is_empty()
     };
     let is_list = is_plural && value.is_empty();
-    is_code(key) || (Side::of(key).is_some() && !has_names() && !is_list)
+    let is_sentence =
+        value.split_whitespace().nth(6).is_some() || value.ends_with(['.', '?', '!', '。', '？']);
+    is_code(key) || (Side::of(key).is_some() && !has_names() && !is_list && is_sentence)
 }
 
 /// Returns the names in a list, each with its short form: `Anna Keller (AK), Bo and Cy`.
@@ -290,7 +298,14 @@ fn front_matter(text: &str) -> usize {
         return 0;
     };
     let is_end = |line: &str| line.trim_end() == fence.trim_end();
-    let end = lines.find(|(_, line)| is_end(line));
+    // Between two rules there may be a dialogue, too.
+    let is_said = |line: &str| {
+        let field = line.split_once(':').filter(|(key, _)| is_code(key.trim()) || Side::of(key).is_some());
+        field.is_some_and(|(_, value)| {
+            value.trim().contains(' ') && value.trim_end().ends_with(['.', '?', '!', '。', '？'])
+        })
+    };
+    let end = lines.take_while(|(_, line)| !is_said(line)).find(|(_, line)| is_end(line));
     end.map_or(0, |(start, line)| (start + line.len() + 1).min(text.len()))
 }
 

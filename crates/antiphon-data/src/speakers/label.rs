@@ -76,7 +76,10 @@ const NO_NAMES: &str = "date time title note notes nb ps id url uri http https f
 
 /// Returns the mark of a line; `None` if it does not begin with a label.
 pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
-    let rest = line.trim_start_matches([' ', '\t', '>', '*', '_', '•', '\u{feff}', '\u{200e}', '\u{200f}']);
+    let rest = line.trim_start_matches([
+        ' ', '\t', '>', '*', '_', '•', '\u{feff}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{202a}',
+        '\u{202b}', '\u{202c}', '\u{a0}', '\u{3000}',
+    ]);
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
     let mut mark = match Stamp::lead(rest) {
         Some(stamp) => {
@@ -85,11 +88,20 @@ pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
             let mark = after_label(named).or_else(in_chat).or_else(|| alone(named))?;
             Mark { time: Some(mark.time.unwrap_or(stamp.time)), ..mark }
         }
-        None => after_label(rest)?,
+        None => after_label(rest).or_else(|| after_label(without_number(rest)?))?,
     };
     // So far the offset counts from the end of the line, whose beginning was stripped.
     mark.words = line.len() - mark.words;
     Some(mark)
+}
+
+/// Strips the number of a line or of an item: `12`, `3.`, `4)`.
+fn without_number(text: &str) -> Option<&str> {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.len() - rest.len();
+    let behind = rest.trim_start_matches(['.', ')']);
+    let is_number = (1..=5).contains(&digits) && behind.starts_with([' ', '\t']);
+    is_number.then(|| behind.trim_start_matches([' ', '\t', '*', '_']))
 }
 
 /// Returns the mark of a text that begins with a label. Its `words` are the number of bytes from the words to the end.
@@ -127,6 +139,8 @@ fn label_with_colon(text: &str, colon: usize) -> Option<Mark<'_>> {
     let words = rest[if is_wide { '：'.len_utf8() } else { 1 }..].trim_start_matches(['*', '_']);
     let label = of_chat(bare(label));
     let is_unspaced = is_wide || label.ends_with(has_no_case) || words.starts_with(has_no_case);
+    let is_certain = side_of(label).is_some_and(|_| label.chars().count() > 2) || is_code(label);
+    let is_unspaced = is_unspaced || (is_certain && words.starts_with(char::is_alphabetic));
     if !(is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}'])) {
         return None;
     }
@@ -165,6 +179,7 @@ pub(super) fn is_notice(line: &str) -> bool {
 /// Returns the mark of a nickname in angle brackets, as chats have them: `<anna> so`.
 fn in_angles(text: &str) -> Option<Mark<'_>> {
     let (label, words) = text.strip_prefix('<')?.split_once("> ")?;
+    let label = label.trim_start_matches(['@', '+', '~', '&', '%', ' ']);
     let is_nick = !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || " _-.'’".contains(c));
     let is_label = is_nick && label.chars().count() <= LONGEST;
     let words = words.trim_start().len();
@@ -173,7 +188,9 @@ fn in_angles(text: &str) -> Option<Mark<'_>> {
 
 /// Returns the mark of a name in square brackets before words: `[Anna] so`. Alone on a line it is no inline label.
 fn in_squares(text: &str) -> Option<Mark<'_>> {
-    let (label, words) = text.strip_prefix('[')?.split_once("] ")?;
+    let ends = [('[', "] "), ('(', ") "), ('【', "】")];
+    let (_, end) = ends.iter().find(|(open, _)| text.starts_with(*open))?;
+    let (label, words) = text.trim_start_matches(['[', '(', '【']).split_once(end)?;
     let words = words.trim_start().len();
     (words > 0 && can_be_label(label)).then_some(Mark { label, time: None, words, kind: MarkKind::Weak })
 }
@@ -242,16 +259,17 @@ pub(super) fn heading_label(line: &str) -> Option<&str> {
 pub(super) fn name_alone(line: &str) -> Option<&str> {
     let label = bare(line.trim());
     let last = label.rsplit(' ').next().unwrap_or_default();
-    let is_sentence = label.ends_with(['?', '!']) || (label.ends_with('.') && last.chars().count() > 3);
+    let is_sentence = line.trim_end().ends_with(['?', '!', ',', ';', '。', '？', '！'])
+        || (label.ends_with('.') && last.chars().count() > 3);
     (can_be_label(label) && !is_sentence).then_some(label)
 }
 
-/// Strips markup, brackets around the whole and white space from a label.
+/// Strips markup, quotation marks, pictures, brackets around the whole and white space from a label.
 fn bare(label: &str) -> &str {
-    let label = label.trim_matches(['*', '_', ' ', '\t', '`', '\u{a0}']);
+    let is_around = |c: char| !(c.is_alphanumeric() || is_mark(c) || "()[]#.".contains(c));
+    let label = label.trim_matches(is_around);
     let inner = label.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let inner = inner.filter(|inner| !inner.contains('[')).unwrap_or(label);
-    inner.trim_matches(['*', '_', ' ', '\t'])
+    inner.filter(|inner| !inner.contains('[')).unwrap_or(label).trim_matches(is_around)
 }
 
 /// Returns the side of a label, also if the word for it is in brackets behind a name, or has a name in brackets:

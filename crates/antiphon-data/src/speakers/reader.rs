@@ -8,7 +8,8 @@ use super::accept::Labels;
 use super::boilerplate::{is_boilerplate, is_note};
 use super::head::Head;
 use super::label::{self, Mark, MarkKind};
-use super::sides::Side;
+use super::settle::UNNAMED;
+use super::sides::{Side, is_code};
 use super::stamp::Stamp;
 use super::{
     in_brackets, is_heading, is_short, lines_of, mark_of, paragraphs_from, side_of, speaker_of, trimmed,
@@ -26,6 +27,7 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
         return Vec::new();
     }
     let mut reader = TurnReader::new(text, head, person);
+    reader.has_asker = labels.has_asker;
     for line in &lines {
         let start = head.end + line.start;
         match (&line.mark, &line.time) {
@@ -35,7 +37,8 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
             }
             (_, Some(time)) => reader.go_on(time, start, start + line.text.len()),
             _ if labels.only_ask && reader.is_answered(line, start) => reader.answer(start),
-            _ if line.ends_turn() => reader.pause(start, start + line.text.len()),
+            _ if line.is_apart() => reader.pause(start, start + line.text.len()),
+            _ if line.ends_turn() => reader.skip(start, start + line.text.len()),
             _ => {}
         }
     }
@@ -88,10 +91,12 @@ impl<'a> Line<'a> {
 
     /// Returns whether the line belongs to no turn and ends the one before it: a heading, or what a service added.
     pub(super) fn ends_turn(&self) -> bool {
-        is_heading(self.text)
-            || is_note(self.text)
-            || label::is_notice(self.text)
-            || (self.is_alone && is_boilerplate(self.text))
+        self.is_apart() || label::is_notice(self.text) || (self.is_alone && is_boilerplate(self.text))
+    }
+
+    /// Returns whether the line is a heading or a note, behind which another may speak.
+    fn is_apart(&self) -> bool {
+        is_heading(self.text) || is_note(self.text)
     }
 }
 
@@ -157,6 +162,8 @@ struct TurnReader<'a> {
     person: &'a str,
     /// The speaker of text below headings and above the first label.
     file: Arc<str>,
+    /// Whether a label asks, so that short labels such as `R` are known to answer.
+    has_asker: bool,
     /// The speakers by their labels. A few people speak thousands of lines: their names are shared.
     people: BTreeMap<&'a str, (Arc<str>, SpeakerRole)>,
     /// The turn whose end is not known yet, with an empty range at its start.
@@ -167,10 +174,18 @@ struct TurnReader<'a> {
 impl<'a> TurnReader<'a> {
     /// Creates a reader of a text with this head; a participant whom the head names replaces `person`.
     fn new(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Self {
-        let file: Arc<str> = Arc::from(person);
+        let file: Arc<str> = Arc::from(format!("{person}{UNNAMED}"));
         let person = head.participant().unwrap_or(person);
-        let mut reader =
-            Self { text, head, person, file, people: BTreeMap::new(), open: None, turns: Vec::new() };
+        let mut reader = Self {
+            text,
+            head,
+            person,
+            file,
+            has_asker: true,
+            people: BTreeMap::new(),
+            open: None,
+            turns: Vec::new(),
+        };
         reader.open = Some(reader.unclear(head.end));
         reader
     }
@@ -192,9 +207,13 @@ impl<'a> TurnReader<'a> {
         if let Some(known) = self.people.get(label) {
             return known.clone();
         }
-        let side = self.head.side_of(label).or_else(|| side_of(label));
+        // Without one who asks, `R` may be a researcher.
+        let may_ask = label.chars().count() == 1 || (label.starts_with(['R', 'r']) && is_code(label));
+        let is_vague = !self.has_asker && may_ask && side_of(label) == Some(Side::Answers);
+        let side = self.head.side_of(label).or_else(|| side_of(label).filter(|_| !is_vague));
         let name = match self.head.name_of(label) {
             Some(name) => Cow::Borrowed(name),
+            None if is_vague => Cow::Owned(format!("{} {label}", self.person)),
             None => speaker_of(label, self.person),
         };
         let person = (Arc::from(name), side.map_or(SpeakerRole::Unclear, Side::role));
@@ -228,6 +247,14 @@ impl<'a> TurnReader<'a> {
     fn go_on(&mut self, time: &str, start: usize, end: usize) {
         let Some(open) = &self.open else { return };
         let next = Turn { time: Some(Arc::from(time)), span: end..end, ..open.clone() };
+        self.close(start);
+        self.open = Some(next);
+    }
+
+    /// Leaves out a line that is no speech; the same speaker continues behind it.
+    fn skip(&mut self, start: usize, end: usize) {
+        let Some(open) = &self.open else { return };
+        let next = Turn { span: end..end, ..open.clone() };
         self.close(start);
         self.open = Some(next);
     }

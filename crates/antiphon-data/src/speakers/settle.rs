@@ -20,6 +20,9 @@ const SOME: usize = 4;
 /// The most words of a turn that asks although its last sentence is no question.
 const SHORT: usize = 30;
 
+/// The end of the name of words that no one is known to have said.
+pub(crate) const UNNAMED: &str = " unnamed speaker";
+
 /// The turns and questions of one speaker.
 #[derive(Debug, Clone, Copy)]
 struct Count {
@@ -42,8 +45,9 @@ pub(crate) fn settle(turns: &mut [Turn], text: &str, person: &str) {
     }
     let counts = count(turns, text);
     let roles = match counts.iter().next() {
-        Some((speaker, only)) if counts.len() == 1 => {
-            let is_mixed = &**speaker == person && only.questions > 1 && only.questions * SOME >= only.turns;
+        Some((speaker, _)) if counts.len() == 1 => {
+            // The words of a file that names no one, whose lines may be those of several people.
+            let is_mixed = speaker.starts_with(person) && asks_often(turns, text);
             let role = if is_mixed { SpeakerRole::Unclear } else { SpeakerRole::Participant };
             BTreeMap::from([(speaker.clone(), role)])
         }
@@ -52,6 +56,18 @@ pub(crate) fn settle(turns: &mut [Turn], text: &str, person: &str) {
     for turn in turns.iter_mut().filter(|turn| turn.role == SpeakerRole::Unclear) {
         turn.role = roles.get(&turn.speaker).copied().unwrap_or(turn.role);
     }
+}
+
+/// Returns whether a quarter of the lines of all turns are questions, two at least.
+fn asks_often(turns: &[Turn], text: &str) -> bool {
+    let words = turns.iter().filter_map(|turn| text.get(turn.span.clone()));
+    let lines = words.flat_map(str::lines).filter(|line| !line.trim().is_empty());
+    let (mut all, mut asked) = (0_usize, 0_usize);
+    for line in lines {
+        all += 1;
+        asked += usize::from(is_question(line));
+    }
+    asked > 1 && asked * SOME >= all
 }
 
 /// Counts the turns and questions of each speaker.
@@ -84,12 +100,14 @@ fn roles(counts: &BTreeMap<Arc<str>, Count>) -> BTreeMap<Arc<str>, SpeakerRole> 
     let is_settled = is_named(SpeakerRole::Interviewer) || (asking > 0 && asking < counts.len());
     // Each speaks once, and no one asks: no conversation.
     let is_collection = questions == 0 && counts.values().all(|count| count.turns == 1);
-    let role = |count: &Count| match count.role {
+    let role = |speaker: &str, count: &Count| match count.role {
+        // No one is known to have said these words.
+        SpeakerRole::Unclear if speaker.ends_with(UNNAMED) => SpeakerRole::Unclear,
         SpeakerRole::Unclear if is_settled && asks(count) => SpeakerRole::Interviewer,
         SpeakerRole::Unclear if is_settled || is_collection => SpeakerRole::Participant,
         role => role,
     };
-    counts.iter().map(|(speaker, count)| (speaker.clone(), role(count))).collect()
+    counts.iter().map(|(speaker, count)| (speaker.clone(), role(speaker, count))).collect()
 }
 
 /// Returns whether words are a question: the last sentence is one, or any sentence of a short turn.
@@ -97,8 +115,9 @@ pub(crate) fn is_question(words: &str) -> bool {
     let words = words.trim_end_matches(|c: char| {
         c.is_whitespace() || matches!(c, '"' | '”' | '»' | '」' | ')' | '*' | '_')
     });
-    let marks = ['?', '？', '؟', '՞', ';'];
-    let is_mark = |c: char| marks[..4].contains(&c);
+    // Greek asks with a semicolon.
+    let is_greek = words.contains(|c: char| ('\u{370}'..='\u{3ff}').contains(&c));
+    let is_mark = |c: char| matches!(c, '?' | '？' | '؟' | '՞' | '\u{37e}') || (is_greek && c == ';');
     words.ends_with(is_mark)
         || (words.contains(is_mark)
             && words.split_whitespace().nth(SHORT).is_none()

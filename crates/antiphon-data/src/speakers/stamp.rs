@@ -84,7 +84,7 @@ impl<'a> Moment<'a> {
         }
         is_found.then(|| Self {
             time: Cow::Owned(shown(seconds)),
-            rest: rest.trim_end_matches(','),
+            rest: rest.trim_start_matches(','),
             is_dated: false,
         })
     }

@@ -79,7 +79,10 @@ fn a_header_is_not_speech_and_names_the_people() {
         "Title: Talk\nInterviewer: How?\nP1: So.\n\nInterviewer: Why?",
         &[("Interviewer", "How?"), ("P1", "So."), ("Interviewer", "Why?")],
     );
-    check("# Talk\n\nR: Yes\n# Next\nloose\nR: No", &[("file", "Yes"), ("file", "loose"), ("file", "No")]);
+    check(
+        "# Talk\n\nR: Yes\n# Next\nloose\nR: No",
+        &[("file", "Yes"), ("file unnamed speaker", "loose"), ("file", "No")],
+    );
     check(
         "Interviewer: How are you?\nParticipant: Fine.\n\nInterviewer: Why?",
         &[("Interviewer", "How are you?"), ("file", "Fine."), ("Interviewer", "Why?")],

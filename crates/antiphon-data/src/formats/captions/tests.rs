@@ -226,7 +226,7 @@ fn a_first_speaker_keeps_the_words_until_the_next_name() {
 fn words_before_the_first_name_are_not_the_files_persons() {
     let document = Document::parse("talk.vtt", vtt(&["Hello?", "<v Mia>Yes."]).as_bytes()).unwrap();
     let turns: Vec<_> = document.turns.iter().map(|turn| (&*turn.speaker, turn.role)).collect();
-    assert_eq!(turns[0], ("talk unnamed speaker", SpeakerRole::Interviewer));
+    assert_eq!(turns[0], ("talk unnamed speaker", SpeakerRole::Unclear));
     assert_eq!(turns[1].0, "Mia");
 }
 
