@@ -21,7 +21,7 @@ use crate::formats::people::People;
 use crate::speakers;
 
 /// Keys for the speaker in tables and trees, normalised, in order of preference: names, then numbers and codes.
-const SPEAKER_KEYS: [&str; 20] = [
+const SPEAKER_KEYS: [&str; 27] = [
     "speakername",
     "speakerdisplayname",
     "speaker",
@@ -42,9 +42,17 @@ const SPEAKER_KEYS: [&str; 20] = [
     "speakerlabel",
     "speakertag",
     "speakerid",
+    "by",
+    "person",
+    "character",
+    "nickname",
+    "sprecher",
+    "hablante",
+    "locuteur",
 ];
 /// Keys for a speaker only in a row that has a text: in a survey, they are questions.
-const SPEAKER_OF_TEXT: [&str; 5] = ["username", "displayname", "sendername", "sender", "from"];
+const SPEAKER_OF_TEXT: [&str; 8] =
+    ["username", "displayname", "sendername", "sender", "from", "by", "person", "character"];
 /// Keys for the channel of a recording, which takes the place of a speaker if there are several.
 const CHANNEL_KEYS: [&str; 3] = ["channel", "channellabel", "channeltag"];
 /// Keys for the speaker's side.
@@ -62,7 +70,7 @@ const SIDES: [&str; 9] = [
     "user",
 ];
 /// Keys for the words, normalised, in order of preference.
-const TEXT_KEYS: [&str; 16] = [
+const TEXT_KEYS: [&str; 26] = [
     "text",
     "content",
     "utterance",
@@ -78,6 +86,16 @@ const TEXT_KEYS: [&str; 16] = [
     "answer",
     "fulltranscript",
     "fulltext",
+    "body",
+    "said",
+    "speech",
+    "dialogue",
+    "statement",
+    "line",
+    "texto",
+    "texte",
+    "testo",
+    "aussage",
     "value",
 ];
 /// Keys for the words that count only beside another key.
@@ -302,9 +320,23 @@ pub(crate) fn add(body: &mut Body, row: &Row<'_>, people: &People<'_>) {
             Some(text) if text == at => body.say(label, voice, field.words()),
             _ if row.columns.time == Some(at) => {}
             Some(_) if row.columns.speaker == Some(at) || row.is_other_id(at) => {}
-            None if row.columns.is_answer(at, field) => body.say(&field.key, voice, field.words()),
+            None if row.columns.is_answer(at, field) => {
+                body.say(&field.key, voice_of(&field.key, voice), field.words());
+            }
             _ => body.note(&field.key, field.words()),
         }
+    }
+}
+
+/// Returns the voice of an answer under a key: that of the row, but for a column such as `Interviewer` or `Pregunta`. A
+/// key with a number is a question of a survey.
+fn voice_of<'a>(key: &'a str, row: Voice<'a>) -> Voice<'a> {
+    let has_number = key.contains(|c: char| c.is_ascii_digit());
+    match speakers::role_of(key) {
+        SpeakerRole::Interviewer if !has_number => {
+            Voice { speaker: key, role: SpeakerRole::Interviewer, ..row }
+        }
+        _ => row,
     }
 }
 
@@ -322,6 +354,14 @@ impl Columns {
         };
         let text = find(&TEXT_KEYS, &is_beside).filter(|at| fields[*at].is_text);
         let speaker = find(&SPEAKER_KEYS, &|key| text.is_some() || !SPEAKER_OF_TEXT.contains(&key));
+        // A column of answers may be called after who gives them.
+        let is_name = |at: &usize| {
+            let value = fields[*at].text.trim();
+            !matches!(&*keys[*at], "participant" | "respondent")
+                || !fields[*at].is_text
+                || value.split_whitespace().nth(4).is_none() && !value.ends_with(['.', '?', '!'])
+        };
+        let speaker = speaker.filter(is_name);
         let channel = || find(&CHANNEL_KEYS, &|_| people.has_channels);
         let is_side = |at: &usize| keys[*at] != "type" || is_side(&fields[*at].text);
         let times = keys.iter().enumerate().filter(|(at, _)| has(at));

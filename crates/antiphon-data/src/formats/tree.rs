@@ -173,7 +173,9 @@ impl<'a> Node<'a> {
         self.items().iter().for_each(|item| item.askers(found));
         for (key, node) in self.entries() {
             match &node.value {
-                Value::Text(name, _) if speakers::names_asker(key) => found.push(name.trim()),
+                Value::Text(name, _) if speakers::names_asker(key) && speakers::can_be_label(name.trim()) => {
+                    found.push(name.trim());
+                }
                 _ => node.askers(found),
             }
         }
