@@ -106,12 +106,12 @@ async fn a_thousand_true_quotes_are_found_where_they_were_said() {
     assert!(kept * 100 >= (1_000 - cut) * 99 && cut < 100, "{kept} of 1,000, and {cut} cut");
 }
 
-/// Returns whether one of the two words before or behind words that are in a document negates, limits, or belongs to a
-/// number.
+/// Returns whether one of the words beside words that are in a document negates, limits, or belongs to a number.
 fn is_beside_limit(documents: &[Document], said: &str) -> bool {
     let limits = [
         "no", "not", "never", "nobody", "nothing", "none", "only", "without", "rarely", "hardly", "barely",
-        "almost", "unless", "if", "hundred", "thousand", "half", "just", "one", "two",
+        "almost", "unless", "if", "hundred", "thousand", "half", "just", "one", "two", "stop", "stopped",
+        "doubt", "wrong", "few", "little", "less", "nearly",
     ];
     let is_limit = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
@@ -120,8 +120,8 @@ fn is_beside_limit(documents: &[Document], said: &str) -> bool {
     documents.iter().any(|document| {
         let text = document.text.split_whitespace().collect::<Vec<_>>().join(" ");
         text.match_indices(said).any(|(at, _)| {
-            let before = text[..at].split(' ').rev().filter(|word| !word.is_empty()).take(2);
-            let behind = text[at + said.len()..].split(' ').filter(|word| !word.is_empty()).take(2);
+            let before = text[..at].split(' ').rev().filter(|word| !word.is_empty()).take(8);
+            let behind = text[at + said.len()..].split(' ').filter(|word| !word.is_empty()).take(6);
             before.chain(behind).any(is_limit)
         })
     })

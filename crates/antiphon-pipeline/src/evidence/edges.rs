@@ -13,6 +13,8 @@ use super::words;
 
 /// Number of words beside a passage in which a negation reaches into it.
 const REACH: usize = 2;
+/// Number of words behind a passage in which a negation at the end of its clause is looked for.
+const LATE_REACH: usize = 6;
 /// Number of characters behind a passage in which the verb of its clause is looked for, in languages with the verb last.
 const VERB: usize = 12;
 /// Maximum bytes beside a passage that are looked at, in scripts that are read by characters.
@@ -47,7 +49,9 @@ fn splits_number(text: &str, tokens: &[Token], at: usize) -> bool {
     };
     let is_part = |token: &Token| {
         let said = token.text(text);
-        is_number(&word(said)) || words::DIGITS.contains(said)
+        // Turkish numbers that are frequent words of other languages.
+        let is_word = matches!(&*word(said), "on" | "bin" | "sei");
+        is_number(&word(said)) && !is_word || words::DIGITS.contains(said)
     };
     let between = &text[left.span.end..right.span.start];
     let is_joined = between.trim().is_empty() || !between.contains(char::is_whitespace) && between.len() < 4;
@@ -69,28 +73,43 @@ fn words_before(text: &str, tokens: &[Token], first: usize) -> bool {
             return false;
         }
         next = said(at);
-        distance += usize::from(!has(words::COMPLEMENTS, &next) && !has(words::OPINIONS, &next));
-        if is_negation(&next) || distance == 1 && is_limit(&next) {
+        let is_between =
+            [words::COMPLEMENTS, words::OPINIONS, words::LINKS].iter().any(|list| has(list, &next));
+        distance += usize::from(!is_between);
+        let denies = is_negation(&next) && !is_month(text, tokens, at);
+        if denies || distance <= 1 && is_limit(&next) {
             return true;
         }
-        if distance >= REACH || at + 4 * REACH < first {
+        if distance >= REACH || at + 6 * REACH < first {
             return false;
         }
     }
     false
 }
 
-/// Returns whether a negation is behind the passage that ends before `tokens[end]`, in the same clause.
+/// Returns whether a word is the month of May in German or French, and not "never" in Italian: "Im Mai", "en mai".
+fn is_month(text: &str, tokens: &[Token], at: usize) -> bool {
+    let said = tokens[at].text(text);
+    let before = at.checked_sub(1).map(|before| word(tokens[before].text(text)));
+    let is_dated =
+        before.is_some_and(|before| has("en im in au de seit ab bis", &before) || is_number(&before));
+    word(said) == "mai" && (is_dated || (at > 0 && said.starts_with(char::is_uppercase)))
+}
+
+/// Returns whether a negation is behind the passage that ends before `tokens[end]`, in the same clause, or is the answer to the
+/// question that the passage is.
 fn words_behind(text: &str, tokens: &[Token], end: usize) -> bool {
-    for at in end..(end + REACH).min(tokens.len()) {
+    for at in end..(end + LATE_REACH).min(tokens.len()) {
         let between = &text[tokens[at - 1].span.end..tokens[at].span.start];
         let said = word(tokens[at].text(text));
-        if ends_clause(between) || has(words::CONTRASTS, &said) {
+        if at == end && between.trim_start().starts_with('?') && is_negation(&said) {
+            return true;
+        }
+        if ends_clause(between) || has(words::CONTRASTS, &said) || has(words::JOINS, &said) {
             return false;
         }
-        if has(words::BEHIND, &said)
-            || words::ENDINGS_BEHIND.split_whitespace().any(|end| said.ends_with(end))
-        {
+        let is_ending = || words::ENDINGS_BEHIND.split_whitespace().any(|end| said.ends_with(end));
+        if at < end + REACH && (has(words::BEHIND, &said) || is_ending()) || has(words::LATE, &said) {
             return true;
         }
     }
@@ -133,7 +152,9 @@ fn characters_behind(behind: &str, script: Script) -> bool {
     let clause = behind.split(is_end).next().unwrap_or_default();
     let rest: String = clause.chars().filter(|c| !c.is_whitespace() && !is_unseen(*c)).take(VERB).collect();
     let starts = |list: &str| list.split_whitespace().any(|known| rest.starts_with(known));
-    let contains = |list: &str| list.split_whitespace().any(|known| rest.contains(known));
+    let other =
+        words::NOT_AFTER_JAPANESE.split_whitespace().fold(rest.clone(), |rest, word| rest.replace(word, ""));
+    let contains = |list: &str| list.split_whitespace().any(|known| other.contains(known));
     match script {
         Script::Thai => starts(words::AFTER_THAI),
         Script::Hangul => !starts(words::BREAKS_KOREAN) && contains(words::AFTER_KOREAN),

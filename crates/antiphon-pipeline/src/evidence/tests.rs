@@ -6,6 +6,7 @@ use crate::persona::Match;
 
 mod cases;
 mod pairs;
+mod reach;
 mod true_quotes;
 mod turned;
 
@@ -102,7 +103,8 @@ proptest! {
         let piece = words[from..to].join(" ");
         prop_assume!(piece.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() > 2);
         let denies = |word: &&str| word.contains("don’t") || word.contains("never");
-        let beside = [&words[from.saturating_sub(2)..from], &words[to..(to + 2).min(words.len())]].concat();
+        // Words such as "to" and "of" do not keep a negation from what is behind them.
+        let beside = [&words[from.saturating_sub(6)..from], &words[to..(to + 2).min(words.len())]].concat();
         match verify(&[Wanted { words: piece.clone(), document: None }], &documents).remove(0) {
             Ok(found) => {
                 let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();

@@ -28,11 +28,13 @@ pub(super) const NEGATIONS: &str = "
     değil hiç hiçbir asla yok yoktur hiçbiri kimse
     inte aldrig ingen inget inga utan ikke aldri ingenting
     hardly rarely barely seldom scarcely kaum selten rarement raramente rara apenas rzadko ledwo ledwie редко едва nadiren zelden nauwelijks
+    δεν μην ποτέ χωρίς κανείς không chưa chẳng đừng tidak bukan belum jangan tanpa לא אין בלי لا لم لن ليس ليست بدون नहीं मत
+    není nikdy nikdo eivät emme niciodată nimeni неправда
     不 没 沒 안 못";
 
 /// Words that limit a statement or only come near to it.
 pub(super) const LIMITS: &str = "
-    only merely almost nearly few fewer little less refuse refused refuses
+    only merely almost nearly few fewer little less refuse refused refuses doubt doubted stop stopped quit wrong weigere bezweifle
     nur bloß lediglich beinahe wenig wenige weniger
     seulement presque peu moins uniquement
     casi solo sólo solamente poco pocos poca pocas menos únicamente
@@ -42,6 +44,20 @@ pub(super) const LIMITS: &str = "
     почти только лишь мало немногие меньше вряд
     neredeyse sadece yalnızca ancak az
     slechts bijna sällan knappt bara nästan";
+
+/// Words between a negation and what it denies: "none of the older customers", "never in my life", "refuse to".
+pub(super) const LINKS: &str = "
+    of to in the our my your his her their its us a an ever really honestly is was true even life
+    von uns den der die das meinen unseren wahr ist
+    de des mes nos du vrai est
+    del los las mis es verdad é verdade è vero jest prawdą z moich nós nosotros
+    из моих это правда";
+
+/// Words that join another clause or part to a passage, so that a negation behind them does not reach it.
+pub(super) const JOINS: &str = "and or und oder et ou y og och и ve but aber mais";
+
+/// Negations at the end of a clause, which deny all of it: German and Dutch.
+pub(super) const LATE: &str = "nicht nie niemals niet nooit";
 
 /// Words of amount and degree that are swapped for others to turn a statement round.
 pub(super) const QUANTITIES: &str = "
@@ -116,12 +132,13 @@ pub(super) const OPINIONS: &str = "
     myślę sądzę uważam powiem думаю считаю скажу";
 
 /// Endings of Turkish verbs that deny, behind a passage.
-pub(super) const ENDINGS_BEHIND: &str = "miyor miyorum miyoruz miyorlar muyor muyorum muyoruz müyor müyorum müyoruz maz mazlar medi medim madi madim medik madik";
+pub(super) const ENDINGS_BEHIND: &str = "miyor miyorum miyoruz miyorlar muyor muyorum muyoruz müyor müyorum müyoruz maz mazlar medi medim madi madim medik madik mam mem mez mezler mayız meyiz";
 
 /// Chinese and Japanese, before a passage: what denies or limits it.
 pub(super) const BEFORE_CHARACTERS: &str = "
     不 没 没有 沒 沒有 未 无 無 非 别 別 勿 莫 不会 不會 不能 不想 不要 不敢 不肯 不愿 不願 不该 不該 不用 不可 没能 沒能 没法 不太 不怎么 不怎麼
     不觉得 不覺得 没觉得 沒覺得 不认为 不認為 不相信 不确定 不確定 不说 没说 沒說
+    不是 并不是 不再 不喜欢 不打算 不需要 不愿意 不应该 不可能 没人 没有人 无人 从来没有 拒绝
     很少 极少 極少 难得 難得 几乎 幾乎 差点 差點 只 只有 仅 僅 才 殆ど ほとんど めったに";
 
 /// Chinese and Japanese words that end like one of [`BEFORE_CHARACTERS`], and neither deny nor limit.
@@ -129,10 +146,14 @@ pub(super) const NOT_BEFORE_CHARACTERS: &str =
     "特别 特別 分别 分別 个别 個別 区别 一只 两只 三只 几只 每只 这只 那只 刚才 剛才 人才 天才";
 
 /// Chinese, behind a passage: what denies it.
-pub(super) const AFTER_CHINESE: &str = "不 没 沒 未";
+pub(super) const AFTER_CHINESE: &str = "不了 不到 不起 不完 不动 不動 不上 不下 不来 不來 不好 不得 没 沒 未";
 
 /// Japanese, within the rest of the clause behind a passage: what denies it, since the verb is last.
 pub(super) const AFTER_JAPANESE: &str = "ない なかった なく ません ませぬ ぬ ねえ ねぇ なし 無い 無かった 無く ずに らず かず さず たず ばず がず えず めず れず せず けず げず まい";
+
+/// Japanese words that have a text of [`AFTER_JAPANESE`] in them, and deny nothing.
+pub(super) const NOT_AFTER_JAPANESE: &str =
+    "とりあえず おかず しまい うまい たずね まいにち まいあさ 必ず かならず";
 
 /// Japanese, right behind a passage: what ends its clause, so that a negation behind it does not reach it.
 pub(super) const BREAKS_JAPANESE: &str = "けど けれど から ので のに と言 そして でも しかし";
@@ -147,7 +168,7 @@ pub(super) const AFTER_KOREAN: &str = "않 못 없 아니 아닙 아닌 마세�
 pub(super) const BREAKS_KOREAN: &str = "지만 는데 은데 니까 어서 아서 그런데 하지만 그래서 면서";
 
 /// Thai, Lao and Khmer, before a passage: what denies or limits it.
-pub(super) const BEFORE_THAI: &str = "ไม่ ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง ไม่คิดว่า ไม่เชื่อว่า มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
+pub(super) const BEFORE_THAI: &str = "ไม่ ไม่มี ไม่มีใคร ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง ไม่คิดว่า ไม่เชื่อว่า มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
 
 /// Thai, Lao and Khmer, behind a passage: what denies it.
 pub(super) const AFTER_THAI: &str = "ไม่ มิได้ ບໍ່ មិន";
