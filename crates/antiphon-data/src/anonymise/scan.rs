@@ -117,11 +117,8 @@ impl<'n> Scan<'_, 'n> {
             return Decision::NoName;
         }
         let is_called = text[word.end..].starts_with([',', '?']) && !is_month;
-        match starts_sentence(text, word.start) {
-            true if is_possessive || is_called || is_act(&after) => Decision::Name,
-            true => Decision::Doubtful,
-            false => Decision::Name,
-        }
+        let is_shown = is_possessive || is_called || is_act(&after);
+        if starts_sentence(text, word.start) && !is_shown { Decision::Doubtful } else { Decision::Name }
     }
 
     /// Decides on an inflected form. A genitive is one in every language, other forms only where names are inflected.
