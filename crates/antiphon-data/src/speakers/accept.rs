@@ -57,6 +57,9 @@ impl<'a> Labels<'a> {
         if is_dense(lines) {
             accepted.extend(labels(&Mark::is_inline));
         }
+        if accepted.len() == 1 {
+            accepted.extend(answers_between(lines, &accepted));
+        }
         let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
         let only_ask = above.is_empty() && accepted.iter().all(asks);
         let has_asker = accepted.len() < 2 || accepted.iter().any(asks);
@@ -78,6 +81,16 @@ impl<'a> Labels<'a> {
             _ => true,
         }
     }
+}
+
+/// Returns the labels of lines directly between two lines of the only accepted speaker, who talks with someone.
+fn answers_between<'a>(lines: &[Line<'a>], accepted: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    let label = |line: &Line<'a>| {
+        line.mark.as_ref().filter(|mark| mark.kind == MarkKind::Colon).map(|mark| mark.label)
+    };
+    let is_accepted = |line: &Line<'a>| label(line).is_some_and(|label| accepted.contains(label));
+    let between = lines.windows(3).filter(|lines| is_accepted(&lines[0]) && is_accepted(&lines[2]));
+    between.filter_map(|lines| label(&lines[1])).collect()
 }
 
 /// Returns whether a label is an interviewer's.

@@ -79,6 +79,25 @@ fn is_data(line: &str) -> bool {
         || (!has_letters && line.contains(|c: char| c.is_ascii_digit()))
 }
 
+/// Headings of what services and researchers add behind a transcript, in lower case.
+const SECTIONS: [&str; 9] = [
+    "summary",
+    "key takeaways",
+    "takeaways",
+    "action items",
+    "next steps",
+    "key points",
+    "zusammenfassung",
+    "resumen",
+    "résumé",
+];
+
+/// Returns whether a line is the heading of a summary.
+pub(super) fn is_section(line: &str) -> bool {
+    let line = line.trim().trim_matches(['*', '_', ':', '#', ' ']).to_lowercase();
+    SECTIONS.contains(&&*line)
+}
+
 /// Keys of notes that a researcher writes between the turns.
 const NOTES: [&str; 7] = ["note", "notes", "nb", "observer note", "notiz", "anmerkung", "nota"];
 

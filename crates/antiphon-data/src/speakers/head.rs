@@ -78,7 +78,11 @@ impl<'a> Head<'a> {
     }
 
     /// Keeps the names under a key that is a word for a side. A side in brackets behind a name has precedence.
-    fn add(&mut self, key: &str, value: &'a str) {
+    fn add(&mut self, key: &'a str, value: &'a str) {
+        if let Some((full, side)) = legend(key, value) {
+            let names = if side == Side::Asks { &mut self.askers } else { &mut self.answerers };
+            return names.push(Name { full, short: Some(key) });
+        }
         let Some(side) = Side::of(key).filter(|_| self.askers.len() + self.answerers.len() < MOST_NAMES)
         else {
             return;
@@ -183,7 +187,8 @@ impl<'a> Block<'a> {
         // The first words of an interview are followed by others without an empty line.
         let is_set_apart =
             below.is_empty() || below.starts_with('\n') || is_heading(below.lines().next().unwrap_or(""));
-        let has_key = self.fields.iter().any(|(key, _)| holds_key(key));
+        let is_legend = self.fields.iter().all(|(key, value)| legend(key, value).is_some());
+        let has_key = is_legend || self.fields.iter().any(|(key, _)| holds_key(key));
         let keys_speak =
             || speaks(below, |label| self.fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(label)));
         is_set_apart
@@ -216,6 +221,13 @@ fn is_title(line: &str) -> bool {
     line.split_whitespace().nth(8).is_none()
         && !line.ends_with(['.', '?', '!', ':'])
         && label::mark_of(line).is_none()
+}
+
+/// Returns the name and the side of a line that explains a short label: `AK: Anna Keller (interviewer)`.
+fn legend<'a>(key: &str, value: &'a str) -> Option<(&'a str, Side)> {
+    let (full, side) = in_brackets(value)?;
+    let side = Side::of(side).filter(|side| *side != Side::Speaks)?;
+    (super::is_short(key) && is_full_name(full)).then_some((full, side))
 }
 
 /// Returns whether all fields are sides with names.
@@ -266,7 +278,10 @@ fn is_speech(key: &str, value: &str) -> bool {
     let is_list = is_plural && value.is_empty();
     let is_sentence =
         value.split_whitespace().nth(6).is_some() || value.ends_with(['.', '?', '!', '。', '？']);
-    is_code(key) || (Side::of(key).is_some() && !has_names() && !is_list && is_sentence)
+    let is_said = !is_known_key(key) && value.split_whitespace().nth(2).is_some() && is_sentence;
+    is_said
+        || (is_code(key) && legend(key, value).is_none())
+        || (Side::of(key).is_some() && !has_names() && !is_list && is_sentence)
 }
 
 /// Returns the names in a list, each with its short form: `Anna Keller (AK), Bo and Cy`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::Labels;
-use super::boilerplate::{is_boilerplate, is_note};
+use super::boilerplate::{is_boilerplate, is_note, is_section};
 use super::head::Head;
 use super::label::{self, Mark, MarkKind};
 use super::settle::UNNAMED;
@@ -96,7 +96,7 @@ impl<'a> Line<'a> {
 
     /// Returns whether the line is a heading or a note, behind which another may speak.
     fn is_apart(&self) -> bool {
-        is_heading(self.text) || is_note(self.text)
+        is_heading(self.text) || is_note(self.text) || (self.begins_block && is_section(self.text))
     }
 }
 
