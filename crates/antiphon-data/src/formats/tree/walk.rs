@@ -9,6 +9,7 @@ use super::{Node, Part, Value, pieces};
 use crate::formats::clock::{self, Unit};
 use crate::formats::people::People;
 use crate::formats::record::{self, Field, Row, normal};
+use crate::speakers;
 
 /// Normalised keys of lists of which only the first item counts.
 const ALTERNATIVES: [&str; 3] = ["alternatives", "nbest", "hypotheses"];
@@ -181,6 +182,9 @@ impl<'p> Walk<'p> {
         if let Some(turns) = pieces::join(items, context, self.people) {
             return turns;
         }
+        if let Some(rows) = self.dialogue(items, context) {
+            return rows;
+        }
         let context = Context { unit: unit_of(items).unwrap_or(context.unit), ..context.clone() };
         let parts: Vec<Part<'n>> = items.iter().flat_map(|item| self.node(item, &context)).collect();
         match &*context.key {
@@ -188,6 +192,25 @@ impl<'p> Walk<'p> {
             key if once::is_rendering(key) => once::prefer_named(parts),
             _ => parts,
         }
+    }
+
+    /// Returns the rows of a list of maps of one entry whose keys are speakers, as in `- Ana: I bake.`; `None` for any other
+    /// list.
+    fn dialogue<'n>(&self, items: &'n [Node<'_>], context: &Context<'n>) -> Option<Vec<Part<'n>>> {
+        let entry = |item: &'n Node<'_>| match item.entries() {
+            [(key, node)] if matches!(node.value, Value::Text(..)) => Some((&**key, node)),
+            _ => None,
+        };
+        let entries: Vec<(&'n str, &'n Node<'_>)> = items.iter().map(entry).collect::<Option<_>>()?;
+        let keys = entries.iter().map(|(key, _)| *key).filter(|key| speakers::can_be_label(key));
+        let labels = speakers::accepted_labels(keys);
+        let is_dialogue = entries.len() > 1 && entries.iter().all(|(key, _)| labels.contains(key));
+        let row = |(key, node): (&'n str, &'n Node<'_>)| {
+            let words = node.field("text");
+            let name = Field { key: "speaker".into(), text: key.into(), is_text: true, ..words.clone() };
+            Part::Row(Row::new(vec![name, words], context.unit, self.people))
+        };
+        is_dialogue.then(|| entries.into_iter().map(row).collect())
     }
 
     /// Returns the parts of a map: a row with what is nested in it, or a container.
