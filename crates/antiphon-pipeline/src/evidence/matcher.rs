@@ -280,7 +280,8 @@ impl Needle {
         Hit { start: span.start, end: span.end, matched, distance: 0 }
     }
 
-    /// Returns whether each negation of the needle ends a clause where that of the passage does: "No, money" is not "No money".
+    /// Returns whether each negation of the needle ends a clause where that of the passage does: "No, money" is not "No money",
+    /// and whether numbers have the same sign between them: "1-5" and "3/4" are not "1.5" and "3.4".
     /// `pairs` has the indices of words of the needle and of the turn.
     fn pauses_agree(&self, spoken: &Spoken<'_>, pairs: impl Iterator<Item = (usize, usize)>) -> bool {
         let pause = |text: &str, tokens: &[Token], at: usize| {
@@ -289,6 +290,10 @@ impl Needle {
             between.map(|between| ends_clause(&text[between]))
         };
         for (mine, said) in pairs {
+            if sign_behind(&self.quoted, &self.tokens, mine) != sign_behind(spoken.text, &spoken.tokens, said)
+            {
+                return false;
+            }
             let (mine, said) =
                 (pause(&self.quoted, &self.tokens, mine), (said, pause(spoken.text, &spoken.tokens, said)));
             let differs = mine.is_some() && said.1.is_some() && mine != said.1;
@@ -410,4 +415,17 @@ fn starts_with_capital(word: &str) -> bool {
 /// Returns the words on one line without the punctuation around them, which is not spoken.
 fn bare(text: &str) -> String {
     folded(text).trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
+}
+
+/// Returns the dash or the slash between a number and the next one, as in "1-5"; `None` if there is none.
+fn sign_behind(text: &str, tokens: &[Token], at: usize) -> Option<char> {
+    let (one, next) = tokens.get(at).zip(tokens.get(at + 1))?;
+    let are_digits =
+        [one, next].iter().all(|token| token.text(text).starts_with(|c: char| c.is_ascii_digit()));
+    let sign = text[one.span.end..next.span.start].trim().chars().next().filter(|_| are_digits)?;
+    match sign {
+        '-' | '‐' | '‑' | '–' | '—' | '−' => Some('-'),
+        '/' | '⁄' => Some('/'),
+        _ => None,
+    }
 }

@@ -2,7 +2,7 @@ use super::super::{Missing, Wanted, verify};
 use antiphon_data::Document;
 
 /// Quotes that leave out a negation or a limiting word which reaches into them, by what was said.
-const TURNED: [(&str, &str); 18] = [
+const TURNED: [(&str, &str); 20] = [
     ("I refuse to pay for bread at that price", "pay for bread at that price"),
     ("None of the older customers like the new system", "older customers like the new system"),
     ("Few of our regulars use the card reader here", "our regulars use the card reader here"),
@@ -21,6 +21,8 @@ const TURNED: [(&str, &str); 18] = [
     ("我不再买那家的面粉了", "买那家的面粉了"),
     ("Δεν αγοράζω ψωμί από εκεί", "αγοράζω ψωμί από εκεί"),
     ("Saya tidak membeli roti di sana", "membeli roti di sana"),
+    ("It takes me 1-5 hours to bake it all", "It takes me 1.5 hours to bake it all"),
+    ("About 3/4 of the customers pay by card", "About 3.4 of the customers pay by card"),
 ];
 
 /// Quotes beside words that look like negations or numbers and are none.
