@@ -38,11 +38,16 @@ fn read(text: &str, syntax: Syntax, person: &str) -> Result<Body, Malformed> {
     rolling::remove_repeated(&mut shown);
     let times: Vec<Times> = shown.iter().map(|cue| cue.times).collect();
     let segments = segments::segments(shown);
+    let names = Names::of(&segments);
+    let mut spoken = segments.iter().filter_map(|segment| names.speaker_in(segment)).peekable();
+    let only_ask = spoken.peek().is_some()
+        && spoken.all(|(label, _)| speakers::role_of(label) == SpeakerRole::Interviewer);
     let mut captions = Captions {
         body: Body::default(),
         person,
-        names: Names::of(&segments),
+        names,
         speaker: Speaker::Unknown,
+        only_ask,
         is_open: false,
     };
     for (line, words) in before {
@@ -62,6 +67,8 @@ enum Speaker<'s> {
     /// A mark began the words of someone without a name.
     Unnamed,
     Named(&'s str),
+    /// The participant, who has no label, behind a question of one who has.
+    Answering,
 }
 
 /// The turns so far.
@@ -71,6 +78,8 @@ struct Captions<'a> {
     person: &'a str,
     names: Names,
     speaker: Speaker<'a>,
+    /// Whether all speakers with names are interviewers.
+    only_ask: bool,
     /// Whether the last turn is the speaker's, so that the next words continue it.
     is_open: bool,
 }
@@ -83,6 +92,7 @@ impl<'a> Captions<'a> {
         let (next, start) = match named {
             Some((name, start)) => (Some(Speaker::Named(name)), start),
             None if self.names.changes_in(segment) => (Some(Speaker::Unnamed), segment.begin),
+            None if segment.is_first && self.has_asked() => (Some(Speaker::Answering), 0),
             None => (None, 0),
         };
         if let Some(next) = next {
@@ -101,6 +111,14 @@ impl<'a> Captions<'a> {
         self.is_open = true;
     }
 
+    /// Returns whether the open turn is a question, in a file in which only those who ask have labels.
+    fn has_asked(&self) -> bool {
+        self.only_ask
+            && self.is_open
+            && matches!(self.speaker, Speaker::Named(_))
+            && self.body.text.trim_end().ends_with(['?', '？', '؟'])
+    }
+
     /// Begins a turn of the speaker.
     fn begin(&mut self, words: Words<'_>, time: &str) {
         let time = Some(time);
@@ -110,14 +128,18 @@ impl<'a> Captions<'a> {
                 let role = speakers::role_of(label);
                 self.body.say(label, Voice { speaker: &speaker, role, time }, words);
             }
-            Speaker::Unknown if !self.names.has_speakers => {
-                let voice = Voice { speaker: self.person, role: SpeakerRole::Participant, time };
-                self.body.say(self.person, voice, words);
-            }
+            Speaker::Answering => self.answer(words, time),
+            Speaker::Unknown if !self.names.has_speakers => self.answer(words, time),
             Speaker::Unknown | Speaker::Unnamed => {
                 let speaker = format!("{} {}", self.person, UNNAMED.to_lowercase());
                 self.body.say(UNNAMED, Voice { speaker: &speaker, role: SpeakerRole::Unclear, time }, words);
             }
         }
+    }
+
+    /// Begins a turn of the participant, whom the file does not name.
+    fn answer(&mut self, words: Words<'_>, time: Option<&str>) {
+        let voice = Voice { speaker: self.person, role: SpeakerRole::Participant, time };
+        self.body.say(self.person, voice, words);
     }
 }
