@@ -1,5 +1,5 @@
-//! Time and memory of reading 200,000 turns in each text-based format:
-//! `cargo run --release -p antiphon-data --example formats`.
+//! Time and memory of reading 200,000 turns in each text-based format, and the time of loading 10,000 small files beside
+//! that of reading them: `cargo run --release -p antiphon-data --example formats`.
 //!
 //! Each format is read in a process of its own, whose peak of memory (Linux: `VmHWM`) is compared with the size of the
 //! file.
@@ -14,8 +14,11 @@ use std::fmt::Write;
 use std::process::Command;
 use std::time::Instant;
 
-use antiphon_data::Document;
+use antiphon_data::{Document, Loader};
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
 
+const FILES: usize = 10_000;
 const TURNS: usize = 200_000;
 const FORMATS: [&str; 9] = ["txt", "md", "org", "html", "csv", "json", "jsonl", "vtt", "srt"];
 
@@ -28,6 +31,29 @@ fn main() {
     for format in FORMATS {
         assert!(Command::new(&program).arg(format).status().unwrap().success(), "{format}");
     }
+    tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(measure_files());
+}
+
+/// Reads and loads many files of 4 KiB in turns, and prints the ratio of the times.
+async fn measure_files() {
+    let folder = antiphon_fs::temp_dir().unwrap();
+    let words =
+        "Interviewer: How do you keep stock?\nP1: We count it by hand, every evening, and it is right.\n"
+            .repeat(44);
+    let paths: Vec<_> = (0..FILES).map(|number| folder.path().join(format!("{number}.txt"))).collect();
+    paths.iter().for_each(|path| std::fs::write(path, &words).unwrap());
+    let (mut reading, mut loading) = (0.0, 0.0);
+    for _ in 0..3 {
+        let began = Instant::now();
+        let options = antiphon_fs::ReadOptions::default();
+        let read = antiphon_fs::read_many(paths.clone(), options, CancellationToken::new());
+        assert_eq!(read.filter(|file| std::future::ready(file.bytes.is_ok())).count().await, FILES);
+        reading += began.elapsed().as_secs_f64();
+        let began = Instant::now();
+        assert_eq!(Loader::new().load_path(folder.path()).await.unwrap().documents.len(), FILES);
+        loading += began.elapsed().as_secs_f64();
+    }
+    println!("{FILES} files of 4 KiB: read in {:.2} s, loaded in {:.2} s", reading / 3.0, loading / 3.0);
 }
 
 /// Reads one format, and prints a line.
