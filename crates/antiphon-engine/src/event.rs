@@ -71,6 +71,7 @@ pub enum RunEvent {
         /// The names of the documents whose speakers have no clear side.
         unclear: Vec<String>,
         /// Names of interviewers and participants that the request has and no document.
+        #[serde(default)]
         unknown_speakers: Vec<String>,
     },
     /// A file is not UTF-8. Its letters may be wrong if the encoding was guessed; the caller can name it.

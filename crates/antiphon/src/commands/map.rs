@@ -217,13 +217,7 @@ fn report_failed(made: &MapResult, folder: &Path, talk: Talk) {
         talk.warning(&format!("{rows} failed: {}; {row}{}", cause.error, cause.message));
     }
     if let Some(path) = &made.failed_rows {
-        // A row that cannot be read fails again, whatever the model answers.
-        let is_unreadable = made.report.causes.iter().all(|cause| &*cause.error == "bad_row");
-        if is_unreadable {
-            talk.hint("correct these rows in the input, or in the file of failed rows, which map takes, too");
-        } else {
-            talk.hint(&format!("retry the failed rows: {}", command_on("retry-failed", folder)));
-        }
+        talk.hint(&format!("retry the failed rows: {}", command_on("retry-failed", folder)));
         talk.line(&format!("failed rows: {}", path.display()));
     }
 }
