@@ -42,6 +42,7 @@ mod loader;
 mod options;
 mod rows;
 mod speakers;
+mod turn_time;
 
 #[cfg(feature = "anonymise")]
 pub use anonymise::{

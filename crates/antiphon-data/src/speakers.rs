@@ -40,7 +40,7 @@ mod tests;
 use head::Head;
 pub(crate) use label::can_be_label;
 use label::{in_brackets, mark_of, side_of};
-pub(crate) use settle::settle;
+pub(crate) use settle::{UNNAMED, settle};
 use sides::{Side, is_code};
 pub use summary::Speaker;
 
@@ -184,6 +184,12 @@ pub(crate) fn is_no_speaker(label: &str) -> bool {
 /// Returns whether a line has a name and nothing else.
 pub(crate) fn is_name_alone(line: &str) -> bool {
     label::name_alone(line).is_some()
+}
+
+/// Returns whether a text is a time and nothing else, such as `0:03` or `[00:01:02.5]`.
+#[cfg(any(feature = "docx", feature = "html"))]
+pub(crate) fn is_time(text: &str) -> bool {
+    stamp::Stamp::alone(text).is_some()
 }
 
 /// Returns the lines of a text, each with the byte offset of its beginning.

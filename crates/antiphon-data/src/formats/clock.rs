@@ -3,6 +3,8 @@
 //! Services write the beginning of a turn in seconds, milliseconds or ticks of 100 nanoseconds. A key such as `start_ms`
 //! says which; a bare number is one of a [`Unit`] that the list as a whole decides.
 
+use crate::turn_time::clock;
+
 /// The unit of bare numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Unit {
@@ -51,24 +53,17 @@ pub(crate) fn rank_of(key: &str) -> Option<usize> {
     TIME_KEYS.iter().position(|known| *known == key)
 }
 
-/// Returns the time in the form of [`Turn::time`](crate::Turn::time): `0:07`, `12:41` or `1:02:41`.
-pub(crate) fn clock(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
 /// Returns the time of a field with this normalised key; `None` if its value is not a time.
 pub(crate) fn time_of(key: &str, value: &str, unit: Unit) -> Option<String> {
     let value = value.trim();
     if let Some(ms) = duration(value).or_else(|| colons(value)) {
-        return Some(clock(ms));
+        return Some(clock(ms / 1_000));
     }
     if is_date(value) {
         return Some(value.to_owned());
     }
     let ms = milliseconds(key, value, unit).filter(|_| !UNCLEAR_KEYS.contains(&key))?;
-    (ms <= MAX_MS).then(|| clock(ms))
+    (ms <= MAX_MS).then(|| clock(ms / 1_000))
 }
 
 /// Returns a number in the unit that its key says, or in the unit of bare numbers.
@@ -132,11 +127,10 @@ fn is_date(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Unit, clock, time_of};
+    use super::{Unit, time_of};
 
     #[test]
     fn times_are_read_in_the_units_of_the_services() {
-        assert_eq!([clock(0), clock(761_999), clock(3_761_000)], ["0:00", "12:41", "1:02:41"]);
         let check = |key: &str, value: &str, expected: Option<&str>| {
             assert_eq!(time_of(key, value, Unit::Seconds).as_deref(), expected, "{key} {value}");
         };

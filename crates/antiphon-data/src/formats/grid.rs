@@ -59,10 +59,12 @@ impl Grid {
         match words {
             1 if is_name(0) => row(None, Some(0), 1),
             1 if is_more(0) => row(None, None, 1),
-            2 if is_name(1) && is_time(cells[0]) => row(Some(0), Some(1), 2),
-            2 if is_name(0) && is_time(cells[1]) => row(Some(1), Some(0), 2),
+            2 if is_name(1) && speakers::is_time(cells[0]) => row(Some(0), Some(1), 2),
+            2 if is_name(0) && speakers::is_time(cells[1]) => row(Some(1), Some(0), 2),
             2 if is_name(1) && is_number(cells[0]) => row(None, Some(1), 2),
-            2 if is_more(1) && (is_number(cells[0]) || is_time(cells[0]) || is_more(0)) => row(None, None, 2),
+            2 if is_more(1) && (is_number(cells[0]) || speakers::is_time(cells[0]) || is_more(0)) => {
+                row(None, None, 2)
+            }
             _ => None,
         }
     }
@@ -78,13 +80,6 @@ fn is_words_key(heading: &str) -> bool {
     const MORE: [&str; 7] =
         ["comment", "dialogue", "said", "speech", "statement", "transcription", "whatwassaid"];
     record::is_text_key(heading) || MORE.contains(&heading)
-}
-
-/// Returns whether a cell is a time, such as `0:03` or `[00:01:02.5]`.
-fn is_time(cell: &str) -> bool {
-    let time = cell.trim().trim_matches(['[', ']', '(', ')']);
-    let is_part = |c: char| c.is_ascii_digit() || matches!(c, ':' | '.' | ',');
-    time.contains(':') && time.starts_with(|c: char| c.is_ascii_digit()) && time.chars().all(is_part)
 }
 
 /// Returns whether a cell is the number of a row, or empty.

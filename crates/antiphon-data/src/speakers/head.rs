@@ -27,7 +27,7 @@ const MOST_LINES: usize = 60;
 const MOST_NAMES: usize = 256;
 
 /// The head of a text. The default is none: an empty one at the beginning of the text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Head<'a> {
     /// The byte offset behind the head's last line; 0 without a head.
     pub(super) end: usize,
@@ -48,33 +48,13 @@ struct Name<'a> {
 impl<'a> Head<'a> {
     /// Reads the head of a text; the default if there is none.
     pub(super) fn read(text: &'a str) -> Self {
-        let mut head = Self { end: front_matter(text), ..Self::default() };
-        for (_, line) in lines_of(&text[..head.end]) {
-            if let Some((key, value)) = line.split_once(':') {
-                head.add(key.trim(), value.trim().trim_matches(['"', '\'']));
-            }
-        }
-        let block = Block::read(&text[head.end..]);
-        if block.end > 0 {
-            block.fields.iter().for_each(|(key, value)| head.add(key, value));
-            if !block.is_head(&text[head.end + block.end..], &head) {
-                let end = head.end;
-                return Self {
-                    end,
-                    ..if end > 0 { Self::of_front_matter(text, end) } else { Self::default() }
-                };
-            }
-            head.end += block.end;
-        }
-        head
-    }
-
-    /// Reads the names of front matter alone.
-    fn of_front_matter(text: &'a str, end: usize) -> Self {
-        let mut head = Self { end, ..Self::default() };
-        let fields = lines_of(&text[..end]).filter_map(|(_, line)| line.split_once(':'));
-        fields.for_each(|(key, value)| head.add(key.trim(), value.trim().trim_matches(['"', '\''])));
-        head
+        let mut front = Self { end: front_matter(text), ..Self::default() };
+        let fields = lines_of(&text[..front.end]).filter_map(|(_, line)| line.split_once(':'));
+        fields.for_each(|(key, value)| front.add(key.trim(), value.trim().trim_matches(['"', '\''])));
+        let block = Block::read(&text[front.end..]);
+        let mut head = Self { end: front.end + block.end, ..front.clone() };
+        block.fields.iter().for_each(|(key, value)| head.add(key, value));
+        if block.is_head(&text[head.end..], &head) { head } else { front }
     }
 
     /// Keeps the names under a key that is a word for a side. A side in brackets behind a name has precedence.
@@ -251,8 +231,7 @@ fn field(line: &str) -> Option<(&str, &str)> {
         parts.filter(|(key, _)| is_known_key(key.trim()))
     };
     let (key, value) = colon.or_else(dash)?;
-    let strip = |text: &'static [char]| text;
-    let marks = strip(&['*', '_', ' ', '\t', '|']);
+    let marks = |c: char| matches!(c, '*' | '_' | ' ' | '\t' | '|');
     Some((key.trim_matches(marks), value.trim_matches(marks)))
 }
 
@@ -270,7 +249,7 @@ fn holds_key(key: &str) -> bool {
 /// Returns whether a field is the beginning of the interview itself: a code such as `P1`, or a side with a sentence
 /// instead of names.
 fn is_speech(key: &str, value: &str) -> bool {
-    let is_plural = key.to_lowercase().ends_with(['s', 'n', 'i', 'e', 'i', 'ы', 'и']);
+    let is_plural = key.to_lowercase().ends_with(['s', 'n', 'i', 'e', 'ы', 'и']);
     let has_names = || {
         let mut names = value.split([',', ';', '&']).map(str::trim).filter(|name| !name.is_empty());
         names.all(is_full_name) && !value.is_empty()

@@ -14,6 +14,8 @@
 //! | `小林：はい` | `小林` | | `はい` |
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
@@ -66,13 +68,16 @@ const PARTICLES: [&str; 36] = [
     "zur", "af", "av", "und", "and",
 ];
 /// Keys of notes about an interview: never a speaker, however often they occur.
-const NO_NAMES: &str = "date time title note notes nb ps id url uri http https file path link source subject topic \
+const NO_NAME_KEYS: &str = "date time title note notes nb ps id url uri http https file path link source subject topic \
     duration location place session study project recorded recording transcript transcription language summary agenda \
     example warning todo tags email e-mail phone address version status page chapter section category description \
     keywords datum zeit titel thema dauer ort projekt notiz fecha hora título titre lieu durée sujet data ora titolo luogo \
     name age gender occupation job goal goals pros cons action actions decision decisions info warn error debug \
     monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag \
     дата время тема место 日時 日付 場所 件名 日期 时间 地点 主题";
+
+/// The keys of notes as a set.
+static NO_NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| NO_NAME_KEYS.split_whitespace().collect());
 
 /// Returns the mark of a line; `None` if it does not begin with a label.
 pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
@@ -324,8 +329,7 @@ fn is_small_name(label: &str) -> bool {
 
 /// Returns whether a label is a key of notes about an interview, such as `Date`.
 fn is_note_key(label: &str) -> bool {
-    let label = label.to_lowercase();
-    NO_NAMES.split_whitespace().any(|key| key == label)
+    NO_NAMES.contains(&*label.to_lowercase())
 }
 
 /// Returns whether a character can begin a word of a name.

@@ -174,7 +174,7 @@ struct TurnReader<'a> {
 impl<'a> TurnReader<'a> {
     /// Creates a reader of a text with this head; a participant whom the head names replaces `person`.
     fn new(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Self {
-        let file: Arc<str> = Arc::from(format!("{person}{UNNAMED}"));
+        let file: Arc<str> = Arc::from(format!("{person} {UNNAMED}"));
         let person = head.participant().unwrap_or(person);
         let mut reader = Self {
             text,

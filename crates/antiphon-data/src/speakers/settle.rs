@@ -20,8 +20,8 @@ const SOME: usize = 4;
 /// The most words of a turn that asks although its last sentence is no question.
 const SHORT: usize = 30;
 
-/// The end of the name of words that no one is known to have said.
-pub(crate) const UNNAMED: &str = " unnamed speaker";
+/// The end of the name, behind that of the file, for words that no one is known to have said.
+pub(crate) const UNNAMED: &str = "unnamed speaker";
 
 /// The turns and questions of one speaker.
 #[derive(Debug, Clone, Copy)]
@@ -129,10 +129,7 @@ pub(crate) fn is_question(words: &str) -> bool {
 /// Returns whether words end with a particle that makes a question, in Japanese, Chinese or Korean.
 fn ends_with_particle(words: &str) -> bool {
     let words = words.trim_end_matches(['。', '.', '．', ' ']);
-    ["か", "かね", "の", "吗", "嗎", "呢", "까", "나요", "가요", "니까"].iter().any(|end| {
-        // A Japanese sentence can end with の without asking.
-        *end != "の" && words.ends_with(end)
-    })
+    ["か", "かね", "吗", "嗎", "呢", "까", "나요", "가요"].iter().any(|end| words.ends_with(end))
 }
 
 /// Beginnings of questions that transcripts without punctuation have, in lower case.

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::turn_time;
+
 /// A time at the beginning of a text, and the text behind it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stamp<'a> {
@@ -70,7 +72,8 @@ impl<'a> Moment<'a> {
         let rest = after_half(clock.rest);
         let written = text[..text.len() - rest.len()].trim_end();
         let is_plain = behind_date.len() == text.len() && rest.len() == clock.rest.len();
-        let time = if is_plain { Cow::Owned(clock.shown()) } else { Cow::Borrowed(written) };
+        let time =
+            if is_plain { Cow::Owned(turn_time::clock(clock.seconds)) } else { Cow::Borrowed(written) };
         Some(Self { time, rest, is_dated: behind_date.len() < text.len() })
     }
 
@@ -83,7 +86,7 @@ impl<'a> Moment<'a> {
             (rest, is_found) = (behind, true);
         }
         is_found.then(|| Self {
-            time: Cow::Owned(shown(seconds)),
+            time: Cow::Owned(turn_time::clock(seconds)),
             rest: rest.trim_start_matches(','),
             is_dated: false,
         })
@@ -127,17 +130,6 @@ impl<'a> Clock<'a> {
         }
         (parts > 1).then_some(Self { seconds, rest })
     }
-
-    /// Returns the clock in the form of [`Turn::time`](crate::Turn::time).
-    fn shown(&self) -> String {
-        shown(self.seconds)
-    }
-}
-
-/// Returns seconds as minutes and seconds, from an hour on with hours: `12:41`, `1:02:41`.
-fn shown(seconds: u64) -> String {
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// Strips a date such as `2026-01-05`, `5/1/26` or `5.1.2026`, and the separators between it and the clock.

@@ -11,7 +11,7 @@ use crate::formats::captions::segments::{self, Segment};
 use crate::formats::captions::times::Times;
 use crate::speakers;
 
-/// The label of words whose speaker the file does not name, in a file that names or marks others.
+/// The label in the text for words without a name.
 const UNNAMED: &str = "Unnamed speaker";
 
 /// Reads WebVTT (W3C, "WebVTT: The Web Video Text Tracks Format", section 4): cues after a `WEBVTT` line, which may be
@@ -131,7 +131,7 @@ impl<'a> Captions<'a> {
             Speaker::Answering => self.answer(words, time),
             Speaker::Unknown if !self.names.has_speakers => self.answer(words, time),
             Speaker::Unknown | Speaker::Unnamed => {
-                let speaker = format!("{} {}", self.person, UNNAMED.to_lowercase());
+                let speaker = format!("{} {}", self.person, speakers::UNNAMED);
                 self.body.say(UNNAMED, Voice { speaker: &speaker, role: SpeakerRole::Unclear, time }, words);
             }
         }

@@ -1,5 +1,7 @@
 //! The times of cues: `01:02:03.004 --> 01:02:05.000`, with a dot or a comma, and with or without hours.
 
+use crate::turn_time;
+
 /// The beginning and the end of a cue, in milliseconds from the beginning of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
@@ -23,13 +25,7 @@ pub(super) enum LineKind {
 impl Times {
     /// Returns the beginning in the form of [`Turn::time`](crate::Turn::time): `0:03` or `1:02:41`.
     pub(super) fn clock(self) -> String {
-        let seconds = self.start / 1000;
-        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        if hours > 0 {
-            format!("{hours}:{minutes:02}:{seconds:02}")
-        } else {
-            format!("{minutes}:{seconds:02}")
-        }
+        turn_time::clock(self.start / 1000)
     }
 }
 
@@ -131,14 +127,5 @@ mod tests {
         check("we met at 10:30 --> 11:00", LineKind::Words);
         check("--> so", LineKind::Words);
         check("10:30 --> 11:00", LineKind::Rough(Times { start: 630_000, end: 660_000 }));
-    }
-
-    #[test]
-    fn a_clock_has_hours_only_if_there_are_any() {
-        let clock = |start| Times { start, end: start }.clock();
-        assert_eq!(
-            (clock(3_999), clock(761_000), clock(3_761_000)),
-            ("0:03".into(), "12:41".into(), "1:02:41".into())
-        );
     }
 }
