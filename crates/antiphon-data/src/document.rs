@@ -298,25 +298,15 @@ impl Document {
     /// # Ok::<(), antiphon_data::Failure>(())
     /// ```
     pub fn parse_with(name: &str, bytes: &[u8], options: &ParseOptions) -> Result<Self, Failure> {
-        Self::parse_as(name, bytes, options, None)
-    }
-
-    /// Parses the bytes of a file as [`parse_with`](Self::parse_with) does. A file that is not UTF-8 has the encoding, if
-    /// there is one.
-    pub(crate) fn parse_as(
-        name: &str,
-        bytes: &[u8],
-        options: &ParseOptions,
-        encoding: Option<Encoding>,
-    ) -> Result<Self, Failure> {
         let format = Format::from_name(name).ok_or_else(|| {
             let reason = format!("unsupported file type; supported: {}", Format::endings());
             Failure::new(name, FailureKind::UnsupportedFormat, reason)
         })?;
-        let source = Source { name, bytes, encoding };
-        let (mut body, encoding) = source.read_body(format).map_err(|err| err.of(name))?;
+        let person = person(name);
+        let body = read_body(format, bytes, person, options.encoding);
+        let (mut body, encoding) = body.map_err(|err| err.of(name))?;
         options.settle(&mut body.turns);
-        speakers::settle(&mut body.turns, &body.text, person(name));
+        speakers::settle(&mut body.turns, &body.text, person);
         check_turns(&body.turns).map_err(|err| err.of(name))?;
         Ok(Self {
             name: name.to_owned(),
@@ -366,25 +356,18 @@ impl Document {
     }
 }
 
-/// The bytes of a file that is not parsed yet.
-struct Source<'a> {
-    name: &'a str,
-    bytes: &'a [u8],
-    /// The encoding that the caller named.
+/// Reads a file in its format, and returns its body with the name of the encoding. The text of a DOCX is XML in UTF-8.
+fn read_body(
+    format: Format,
+    bytes: &[u8],
+    person: &str,
     encoding: Option<Encoding>,
-}
-
-impl Source<'_> {
-    /// Reads the file in its format, and returns its body with the name of the encoding. The text of a DOCX is XML in
-    /// UTF-8.
-    fn read_body(&self, format: Format) -> Result<(Body, &'static str), Malformed> {
-        let person = person(self.name);
-        if format == Format::Docx {
-            return Ok((formats::docx(self.bytes, person)?, "UTF-8"));
-        }
-        let decoded = decode::decode(self.bytes, self.encoding, Some(format))?;
-        Ok((formats::text(format, &decoded.text, person)?, decoded.encoding))
+) -> Result<(Body, &'static str), Malformed> {
+    if format == Format::Docx {
+        return Ok((formats::docx(bytes, person)?, "UTF-8"));
     }
+    let decoded = decode::decode(bytes, encoding, Some(format))?;
+    Ok((formats::text(format, &decoded.text, person)?, decoded.encoding))
 }
 
 /// Rejects a file without a turn of a participant: later steps quote participants only.

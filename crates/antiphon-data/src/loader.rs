@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_fs::{Encoding, Entry, FileRead, ReadOptions, WalkOptions};
+use antiphon_fs::{Entry, FileRead, ReadOptions, WalkOptions};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,6 @@ pub struct Loader {
     cancel: CancellationToken,
     progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
     options: ParseOptions,
-    encoding: Option<Encoding>,
 }
 
 /// The result of [`Loader::load_path`] or [`Loader::load_paths`].
@@ -107,33 +106,10 @@ impl Loader {
         self
     }
 
-    /// Sets the options of reading, such as the names of interviewers. Default: none.
+    /// Sets the options of reading, such as the names of interviewers or an encoding. Default: none.
     #[must_use]
     pub fn options(mut self, options: ParseOptions) -> Self {
         self.options = options;
-        self
-    }
-
-    /// Sets the encoding of files that are not UTF-8 and have no byte order mark; `None` to detect it. Default: none.
-    ///
-    /// Without it, such files are read in the encoding that they declare, as windows-1252 if they have the letters of
-    /// western languages, or not at all; [`Document::encoding`] says how. See [`Encoding::of_label`] for names.
-    ///
-    /// ```
-    /// use antiphon_data::{Encoding, Loader};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), antiphon_data::Error> {
-    /// # let folder = antiphon_fs::temp_dir().unwrap();
-    /// # antiphon_fs::write(folder.path().join("p1.txt"), b"P1: \xc4\xe0.\n").await.unwrap();
-    /// let loader = Loader::new().encoding(Encoding::of_label("windows-1251"));
-    /// let loaded = loader.load_path(folder.path()).await?;
-    /// assert_eq!(&*loaded.documents[0].text, "P1: Да.\n");
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn encoding(mut self, encoding: impl Into<Option<Encoding>>) -> Self {
-        self.encoding = encoding.into();
         self
     }
 
@@ -215,13 +191,13 @@ impl Loader {
     ///
     /// Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
     fn parse_all(&self, naming: Naming, paths: Vec<PathBuf>) -> impl Stream<Item = Result<Parsed, Error>> {
-        let (options, encoding) = (self.options.clone(), self.encoding);
+        let options = self.options.clone();
         antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone())
             .ready_chunks(FILES_PER_TRIP)
             .map(move |files| {
                 let (naming, options) = (naming.clone(), options.clone());
                 tokio::task::spawn_blocking(move || {
-                    let parse = |file| parse(&naming, file, &options, encoding);
+                    let parse = |file| parse(&naming, file, &options);
                     files.into_iter().map(parse).collect::<Parsed>()
                 })
             })
@@ -364,15 +340,10 @@ fn cancelled() -> Error {
 }
 
 /// Parses a file that was read. Both errors, of reading and of parsing, are failures of the file.
-fn parse(
-    naming: &Naming,
-    file: FileRead,
-    options: &ParseOptions,
-    encoding: Option<Encoding>,
-) -> Result<Document, Failure> {
+fn parse(naming: &Naming, file: FileRead, options: &ParseOptions) -> Result<Document, Failure> {
     let name = naming.name(&file.path);
     let bytes = file.bytes.map_err(|err| Malformed::of_file(&err).of(&name))?;
-    Document::parse_as(&name, &bytes, options, encoding)
+    Document::parse_with(&name, &bytes, options)
 }
 
 /// Returns a path relative to the root, with `/` between its parts on every system.

@@ -64,8 +64,8 @@ impl Pipeline {
     /// Loads the documents under the configuration's data paths, with an event for each step of the progress.
     async fn load(&self, config: &GenerationConfig) -> Result<Loaded, Error> {
         let on_event = self.on_event.clone();
-        let options = parse_options(&config.recipe);
-        let loader = Loader::new().options(options).cancel(config.cancel.clone()).encoding(config.encoding);
+        let options = parse_options(&config.recipe).encoding(config.encoding);
+        let loader = Loader::new().options(options).cancel(config.cancel.clone());
         let loader = loader.on_progress(move |done, total| {
             on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
         });

@@ -10,6 +10,7 @@ use super::look::{self, Lines, Look};
 use super::{Documents, Records, RowFormat, Rows, Source, hex, refuse, unreadable};
 use crate::error::{Error, ErrorKind, FailureKind, Malformed};
 use crate::loader::{Listing, Loader, name_of};
+use crate::options::ParseOptions;
 
 /// The name of the encoding that needs no notice.
 const UTF_8: &str = "UTF-8";
@@ -103,7 +104,10 @@ impl Opening<'_> {
     /// Lists a folder, and adds its documents to the hash, if there is one. The order is that of the paths, so that the
     /// digest does not depend on the file system.
     async fn of_folder(&self, hash: Option<&mut Sha256>) -> Result<Rows, Error> {
-        let (name, loader) = (self.path.display().to_string(), Loader::new().encoding(self.encoding));
+        let (name, loader) = (
+            self.path.display().to_string(),
+            Loader::new().options(ParseOptions::new().encoding(self.encoding)),
+        );
         let Listing { mut paths, failures, skipped } = loader.list(self.path).await?;
         if paths.is_empty() && failures.is_empty() {
             let others = skipped.len();

@@ -55,7 +55,12 @@ impl<'a> Labels<'a> {
             accepted.extend(inline().map(|mark| mark.label));
         }
         if is_dense(lines) {
-            accepted.extend(labels(&Mark::is_inline));
+            // Beside names with capitals, "she said: no" is what one of them says.
+            let has_strong = inline().next().is_some();
+            let is_name = |mark: &Mark<'a>| {
+                mark.is_inline() && !(has_strong && mark.kind == MarkKind::Weak && mark.label.contains(' '))
+            };
+            accepted.extend(labels(&is_name));
         }
         if accepted.len() == 1 {
             accepted.extend(answers_between(lines, &accepted));

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_data::Loader;
+use antiphon_data::{Loader, ParseOptions};
 use antiphon_engine::{Input, Mapped, Mapping, RunEvent};
 use antiphon_pipeline::content::{Content, CopyOrigin, LoadedNotes, SitePage, Voice, recipe};
 use antiphon_pipeline::{Anonymised, RunLocks};
@@ -145,7 +145,9 @@ async fn load_notes(
     for input in &request.inputs {
         paths.push(request.locate(input, workspace.folder()).await);
     }
-    let loader = Loader::new().cancel(watch.cancel.clone()).encoding(request.named_encoding()?);
+    let loader = Loader::new()
+        .cancel(watch.cancel.clone())
+        .options(ParseOptions::new().encoding(request.named_encoding()?));
     let anonymiser = anonymiser(request, workspace.folder()).await?;
     let notes = LoadedNotes::load_without(&loader, &paths, &voices(themes), anonymiser.as_ref()).await?;
     let guessed = notes.decoded.iter().filter(|_| request.encoding.is_none());
