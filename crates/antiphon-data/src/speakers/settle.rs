@@ -47,7 +47,9 @@ pub(crate) fn settle(turns: &mut [Turn], text: &str, person: &str) {
     let roles = match counts.iter().next() {
         Some((speaker, _)) if counts.len() == 1 => {
             // The words of a file that names no one, whose lines may be those of several people.
-            let is_mixed = speaker.starts_with(person) && asks_often(turns, text);
+            let is_of_file =
+                speaker.strip_prefix(person).is_some_and(|rest| matches!(rest.trim_start(), "" | UNNAMED));
+            let is_mixed = is_of_file && asks_often(turns, text);
             let role = if is_mixed { SpeakerRole::Unclear } else { SpeakerRole::Participant };
             BTreeMap::from([(speaker.clone(), role)])
         }

@@ -36,7 +36,6 @@ impl Error {
             }
             _ => (ErrorKind::Io, err.to_string()),
         };
-        // The text of the database's error is that of its own cause once more.
-        Self::new(kind, format!("{place}: {why}"))
+        Self::caused(kind, format!("{place}: {why}"), err)
     }
 }

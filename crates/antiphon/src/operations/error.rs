@@ -338,7 +338,12 @@ impl Serialize for OperationError {
 /// Keeps the error as the source of the report, and adds at most 10 of its failed documents as hints.
 impl From<antiphon_pipeline::Error> for OperationError {
     fn from(err: antiphon_pipeline::Error) -> Self {
-        let mut error = Self::new(kind_of(&err), with_sources(&err));
+        let message = match err.kind() {
+            // It has the file and the reason; its cause is the database's number for that.
+            ErrorKind::Store(_) => err.to_string(),
+            _ => with_sources(&err),
+        };
+        let mut error = Self::new(kind_of(&err), message);
         let unread = |failure: &antiphon_data::Failure| Hint::Unread { failure: failure.to_string() };
         error.0.hints.extend(err.failures().iter().take(10).map(unread));
         error.0.hints.extend(match err.kind() {
