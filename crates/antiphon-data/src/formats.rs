@@ -52,6 +52,14 @@ pub(crate) use unbuilt::not_built;
 #[cfg(not(feature = "yaml"))]
 use unbuilt::yaml;
 
+/// Returns the turns of a document for tests, each as (speaker, words, source line of the first word).
+#[cfg(test)]
+#[cfg(feature = "docx")]
+fn lines_of_turns(document: &crate::Document) -> Vec<(&str, &str, u32)> {
+    let line = |turn: &crate::Turn| document.line_at(turn.span.start);
+    document.turns.iter().map(|turn| (&*turn.speaker, document.words(turn), line(turn))).collect()
+}
+
 #[cfg(test)]
 #[cfg(all(feature = "csv", feature = "yaml"))]
 mod dialogues;

@@ -3,18 +3,14 @@ use std::io::Write;
 use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 
+use super::lines_of_turns;
 use crate::{Document, SpeakerRole};
 
 /// Checks the turns of a document, each as (speaker, words, source line of the first word).
 #[track_caller]
 fn check(name: &str, bytes: &[u8], expected: &[(&str, &str, u32)]) {
     let document = Document::parse(name, bytes).unwrap();
-    let turns: Vec<_> = document
-        .turns
-        .iter()
-        .map(|turn| (&*turn.speaker, document.words(turn), document.line_at(turn.span.start)))
-        .collect();
-    assert_eq!(turns, expected, "{}", document.text);
+    assert_eq!(lines_of_turns(&document), expected, "{}", document.text);
 }
 
 #[track_caller]

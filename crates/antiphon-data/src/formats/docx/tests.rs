@@ -3,6 +3,7 @@ use std::io::Write;
 use zip::write::SimpleFileOptions;
 
 use crate::Document;
+use crate::formats::lines_of_turns;
 
 /// Returns a DOCX of these parts.
 fn archive(parts: &[(&str, &str)]) -> Vec<u8> {
@@ -37,12 +38,7 @@ fn table(rows: &[&[&[&str]]]) -> String {
 /// Checks the turns of a document, each as (speaker, words, paragraph).
 #[track_caller]
 fn check_turns(document: &Document, expected: &[(&str, &str, u32)]) {
-    let turns: Vec<_> = document
-        .turns
-        .iter()
-        .map(|turn| (&*turn.speaker, document.words(turn), document.line_at(turn.span.start)))
-        .collect();
-    assert_eq!(turns, expected, "{}", document.text);
+    assert_eq!(lines_of_turns(document), expected, "{}", document.text);
 }
 
 #[track_caller]
