@@ -59,7 +59,7 @@ pub enum FailureKind {
     /// The file is binary data.
     NotText,
     /// The file is text in an encoding that is not known, or has bytes that its encoding does not have. The caller can
-    /// name the encoding; see [`Loader::encoding`](crate::Loader::encoding).
+    /// name the encoding; see [`ParseOptions::encoding`](crate::ParseOptions::encoding).
     Encoding,
     /// The content does not have the syntax of its format.
     Syntax,
