@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use tracing::warn;
 
 use crate::cache_key::CacheKey;
-use crate::completion::{Completion, FinishReason, Timing};
+use crate::completion::{Completion, Timing};
 use crate::context::CallContext;
 use crate::error::Error;
+use crate::finish::FinishReason;
 use crate::forward::forward;
 use crate::json;
 use crate::prompt::{Output, Prompt};

@@ -2,10 +2,9 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use antiphon_resilience::LimitHints;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::{Error, ErrorKind, TruncationCause};
-use crate::prompt::Output;
+use crate::finish::{AnswerMark, FinishReason};
 use crate::spent::Spent;
 
 /// A complete answer, with its usage, its times and the calls that it took.
@@ -23,11 +22,23 @@ use crate::spent::Spent;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Completion {
-    /// The text of the model.
+    /// The text of the model, without its reasoning.
     pub text: String,
     /// The reason why the model stopped.
     #[serde(default)]
     pub finish: FinishReason,
+    /// The provider's own word for that reason, such as `MAX_TOKENS` or `end_turn`; `None` if it sent none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_finish: Option<String>,
+    /// The provider's explanation of the end, such as the categories of a content filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_detail: Option<String>,
+    /// The model's reasoning, if the provider sent it. It is never part of `text`; its tokens are in [`Usage::reasoning`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Remarks on the way in which the answer arrived; empty for an ordinary answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<AnswerMark>,
     /// The tokens, as far as the provider reported them.
     #[serde(default)]
     pub usage: Usage,
@@ -49,23 +60,6 @@ pub struct Completion {
 /// Returns the number of calls of an answer without earlier ones.
 fn one_call() -> u32 {
     1
-}
-
-/// The reason why a model stopped writing. Serialised by its [name](FinishReason::name).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum FinishReason {
-    /// The model ended its answer.
-    #[default]
-    Stop,
-    /// The answer reached the token limit: the text is truncated.
-    Length,
-    /// A content filter of the provider stopped the answer.
-    Filtered,
-    /// The provider failed in the middle of the answer: the text is truncated.
-    Failed,
-    /// Another reason, with the provider's name for it.
-    Unknown(String),
 }
 
 /// The token usage that the provider reported; `None` for a count that it did not report.
@@ -193,67 +187,6 @@ impl Completion {
     #[must_use]
     pub fn without_calls(self) -> Self {
         Self { attempts: 0, earlier: Spent::default(), ..self }
-    }
-
-    /// Returns the answer if it is complete. JSON that was cut at the token limit, a filtered answer and a failed answer are
-    /// errors; text that was cut at the token limit is not.
-    ///
-    /// # Errors
-    /// `Truncated` or `Filtered`, with this completion as its partial answer.
-    pub fn into_complete(self, output: &Output) -> Result<Self, Error> {
-        let (kind, message) = match (&self.finish, output) {
-            (FinishReason::Length, Output::Json(_)) => (
-                ErrorKind::Truncated { cause: TruncationCause::MaxTokens },
-                "the answer was cut at the token limit",
-            ),
-            (FinishReason::Failed, _) => (
-                ErrorKind::Truncated { cause: TruncationCause::Disconnected },
-                "the provider failed in the middle of the answer",
-            ),
-            (FinishReason::Filtered, _) => (ErrorKind::Filtered, "the provider's filter stopped the answer"),
-            (FinishReason::Length, Output::Text) | (FinishReason::Stop | FinishReason::Unknown(_), _) => {
-                return Ok(self);
-            }
-        };
-        Err(Error::new(kind, message).with_spent(self.spent()).with_partial(self))
-    }
-}
-
-impl FinishReason {
-    /// Returns the reason's name in OpenAI's interface, or the provider's own name of an unknown one.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::Filtered => "content_filter",
-            Self::Failed => "error",
-            Self::Unknown(name) => name,
-        }
-    }
-
-    /// Returns the reason with a [`name`](Self::name).
-    #[must_use]
-    pub fn of(name: &str) -> Self {
-        match name {
-            "stop" => Self::Stop,
-            "length" => Self::Length,
-            "content_filter" => Self::Filtered,
-            "error" => Self::Failed,
-            name => Self::Unknown(name.to_owned()),
-        }
-    }
-}
-
-impl Serialize for FinishReason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for FinishReason {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::of(&String::deserialize(deserializer)?))
     }
 }
 

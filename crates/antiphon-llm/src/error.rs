@@ -110,6 +110,9 @@ pub enum TruncationCause {
     MaxTokens,
     /// The connection, or the provider, ended the answer early.
     Disconnected,
+    /// The model stopped for a reason that is no natural end of an answer: it called a tool, paused, or gave a reason that is
+    /// not known. The message has the provider's word for it.
+    Stopped,
 }
 
 /// The billing of a call: not billed, possibly billed, or billed.
@@ -187,7 +190,7 @@ impl ErrorKind {
             | Self::Tls
             | Self::CircuitOpen { .. }
             | Self::Timeout { phase: TimeoutPhase::NextToken | TimeoutPhase::Call | TimeoutPhase::Total }
-            | Self::Truncated { cause: TruncationCause::MaxTokens }
+            | Self::Truncated { cause: TruncationCause::MaxTokens | TruncationCause::Stopped }
             | Self::ModelRefusal
             | Self::Filtered
             | Self::ContextTooLong

@@ -91,7 +91,7 @@ fn outcome(err: Option<&Error>) -> Outcome {
         | Some(
             ErrorKind::ModelRefusal
             | ErrorKind::Filtered
-            | ErrorKind::Truncated { cause: TruncationCause::MaxTokens },
+            | ErrorKind::Truncated { cause: TruncationCause::MaxTokens | TruncationCause::Stopped },
         ) => Outcome::Success,
         Some(
             ErrorKind::Connect

@@ -5,9 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::warn;
 
-use crate::completion::{Completion, FinishReason};
+use crate::completion::Completion;
 use crate::context::CallContext;
 use crate::error::{Error, ErrorKind, TruncationCause};
+use crate::finish::FinishReason;
 use crate::json::{self, Extracted, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
@@ -243,8 +244,8 @@ fn truncated(completion: Completion) -> Error {
             TruncationCause::Disconnected
         }
     };
-    Error::new(ErrorKind::Truncated { cause }, "the JSON of the answer ends in the middle")
-        .with_partial(completion)
+    let message = format!("the JSON of the answer ends in the middle{}", completion.end_in_words());
+    Error::new(ErrorKind::Truncated { cause }, message).with_partial(completion)
 }
 
 #[cfg(test)]

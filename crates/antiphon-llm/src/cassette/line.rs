@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::cache_key::CacheKey;
-use crate::completion::{Completion, FinishReason, Usage};
+use crate::completion::{Completion, Usage};
 use crate::error::{Error, ErrorKind};
+use crate::finish::{AnswerMark, FinishReason};
 use crate::prompt::{Output, Prompt};
 use crate::provider::{Capabilities, Scope};
 use crate::redact::redact;
@@ -46,6 +47,14 @@ pub(super) struct AnswerLine {
     prompt: Value,
     text: String,
     finish: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw_finish: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finish_detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<AnswerMark>,
     usage: Usage,
     model: Option<String>,
     #[serde(default)]
@@ -96,6 +105,10 @@ impl Asked {
             prompt: self.prompt.clone(),
             text: redact(&answer.text, &[]),
             finish: answer.finish.name().to_owned(),
+            raw_finish: answer.raw_finish.clone(),
+            finish_detail: answer.finish_detail.as_deref().map(|detail| redact(detail, &[])),
+            reasoning: answer.reasoning.as_deref().map(|reasoning| redact(reasoning, &[])),
+            marks: answer.marks.clone(),
             usage: answer.usage,
             model: answer.head.model.clone(),
             other_model: answer.head.other_model,
@@ -194,6 +207,8 @@ impl Cassette {
         }
         let finish = FinishReason::of(&line.finish);
         let mut answer = Completion::new(line.text).finish(finish).usage(line.usage);
+        (answer.raw_finish, answer.finish_detail) = (line.raw_finish, line.finish_detail);
+        (answer.reasoning, answer.marks) = (line.reasoning, line.marks);
         answer.head.model = line.model;
         answer.head.other_model = line.other_model;
         answer.head.weakened = line.weakened;

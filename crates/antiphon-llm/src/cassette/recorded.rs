@@ -11,9 +11,10 @@ use tracing::warn;
 
 use super::line::{Asked, Cassette, HeaderLine, ModelLine};
 use crate::cache_key::CacheKey;
-use crate::completion::{Completion, FinishReason};
+use crate::completion::Completion;
 use crate::context::CallContext;
 use crate::error::{Error, ErrorKind};
+use crate::finish::FinishReason;
 use crate::prompt::Prompt;
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
 use crate::spent::Spent;
@@ -58,7 +59,7 @@ use crate::streaming::{Delta, Streaming};
 ///   counts.
 /// - Each other line is an answer: `key` is the [`CacheKey`] of the prompt in hexadecimal, with the vendor `cassette` in
 ///   place of the provider; `prompt` is the readable form of the prompt; `text`, `finish`, `usage`, `model`, `other_model`
-///   and `weakened` are the answer.
+///   and `weakened` are the answer, and so are `raw_finish`, `finish_detail`, `reasoning` and `marks` where it has them.
 ///
 /// A line that was cut by a crash is ignored. Text that looks like an API key is replaced in all lines, as by
 /// [`redact`](crate::redact).
@@ -186,10 +187,10 @@ impl Tape {
         }
     }
 
-    /// Appends the partial answer of an error, if it was cut at the token limit or filtered.
+    /// Appends the partial answer of an error, if it was cut at the token limit, filtered, or stopped for another reason.
     async fn append_partial(&self, asked: &Asked, err: Error) -> Error {
         let ended = |answer: &&Completion| {
-            matches!(answer.finish, FinishReason::Length | FinishReason::Filtered)
+            matches!(answer.finish, FinishReason::Length | FinishReason::Filtered | FinishReason::Unknown(_))
                 && (*answer).clone().into_complete(&asked.output).is_err_and(|own| own.kind() == err.kind())
         };
         let Some(cut) = err.partial().filter(ended) else { return err };
