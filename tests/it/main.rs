@@ -20,4 +20,5 @@ mod sample;
 mod secrets;
 mod spans;
 mod stored;
+mod vendor_answers;
 mod wire;

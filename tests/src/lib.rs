@@ -161,6 +161,16 @@ impl Reply {
         Self { pieces: vec![(Duration::ZERO, bytes.as_bytes().to_vec())], stays_open: false }
     }
 
+    /// Replaces the status 200 in the head by another one.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        if let Some((_, head)) = self.pieces.first_mut() {
+            let text = String::from_utf8_lossy(head).replacen("HTTP/1.1 200", &format!("HTTP/1.1 {status}"), 1);
+            *head = text.into_bytes();
+        }
+        self
+    }
+
     /// Adds bytes that are sent after a delay.
     #[must_use]
     pub fn then(mut self, after: Duration, bytes: &str) -> Self {

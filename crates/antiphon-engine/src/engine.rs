@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_llm::{Calls, Completion, Head, Price, Usage};
+use antiphon_llm::{AnswerMark, Calls, Completion, Head, Price, Usage};
 use antiphon_resilience::RetryPolicy;
 use antiphon_store::{Run, Store, Tally};
 use serde_json::Value;
@@ -143,6 +143,10 @@ pub struct JobDetails {
     pub head: Head,
     /// The time from the start of the last call to its first token; `None` if it is not known, as for a cached answer.
     pub first_token: Option<Duration>,
+    /// The provider's own word for the end of the last answer, if it sent one.
+    pub raw_finish: Option<String>,
+    /// The marks of the answers: see [`Completion::marks`].
+    pub marks: Vec<AnswerMark>,
     /// Remarks of the recipe: see [`Accepted::notes`](crate::Accepted::notes).
     pub notes: Vec<Value>,
 }
@@ -156,6 +160,17 @@ impl JobDetails {
         }
         self.head.clone_from(&answer.head);
         self.first_token = answer.timing.first_token;
+        self.see_end(answer);
+    }
+
+    /// Takes the end of an answer, also of a partial one, and its marks.
+    pub(crate) fn see_end(&mut self, answer: &Completion) {
+        self.raw_finish = answer.raw_finish.clone().or(self.raw_finish.take());
+        for mark in &answer.marks {
+            if !self.marks.contains(mark) {
+                self.marks.push(*mark);
+            }
+        }
     }
 }
 

@@ -236,7 +236,7 @@ impl Mapping {
         let stop = stop
             .filter(|stop| !is_done || !matches!(stop, StopCause::Deadline { .. } | StopCause::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
-        report.served_models = served.into_models();
+        served.report(&mut report);
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
         let results = beside.or(results);
         let mapped = Mapped {
@@ -331,6 +331,8 @@ impl Mapping {
             possibly_billed,
             causes,
             served_models: BTreeMap::new(),
+            finish_reasons: BTreeMap::new(),
+            marked_answers: BTreeMap::new(),
             time: MapTime::default(),
         })
     }

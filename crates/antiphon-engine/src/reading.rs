@@ -32,6 +32,9 @@ pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invali
             if is_cut { Invalid::Truncated } else { Invalid::Violations(err.to_string()) }
         }),
         Output::Text => match answer.text.trim() {
+            "" if answer.reasoning.is_some() => {
+                Err(Invalid::Violations("the answer is empty: it has only reasoning".to_owned()))
+            }
             "" => Err(Invalid::Violations("the answer is empty".to_owned())),
             text => Ok(json!(text)),
         },

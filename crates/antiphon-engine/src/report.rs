@@ -2,7 +2,7 @@
 //!
 //! Most counts are those of the whole run, in all processes, and come from the store. A few are those of the part of
 //! the run since its latest start, because the store does not keep them: `cached`, `time` and `ended_at`. The counts of
-//! `served_models` are carried over from one report to the next. A finished run that is started again keeps its earlier
+//! `served_models`, `finish_reasons` and `marked_answers` are carried over from one report to the next. A finished run that is started again keeps its earlier
 //! report.
 
 use std::collections::BTreeMap;
@@ -93,6 +93,14 @@ pub struct MapReport {
     /// models are counted.
     #[serde(default)]
     pub served_models: BTreeMap<String, u64>,
+    /// The providers' own words for the end of each row's last answer, such as `stop` or `MAX_TOKENS`, each with the number of
+    /// rows, failed ones included. At most 32 words are counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub finish_reasons: BTreeMap<String, u64>,
+    /// The results whose answer has a remark, by the name of the [`AnswerMark`](antiphon_llm::AnswerMark): JSON that is complete
+    /// although its answer has no natural end, or that was only in the model's reasoning.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marked_answers: BTreeMap<String, u64>,
     /// The time of this part of the run, by phase.
     pub time: MapTime,
 }

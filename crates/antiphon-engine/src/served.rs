@@ -1,45 +1,69 @@
-//! The count of results by the model that gave them.
+//! The counts of results by the model that gave them, of answers by their end, and of answers with a mark.
 //!
 //! The requested model may be an alias that the vendor resolves to a dated version, or a fallback may have answered. A
-//! report therefore names the models as the answers do.
+//! report therefore names the models as the answers do, and the ends of answers as the vendor does.
 
 use std::collections::BTreeMap;
 
 use crate::engine::JobOutcome;
 use crate::report::MapReport;
 
-/// The maximum number of model names that are counted: a server may report a new one with each answer.
+/// The maximum number of names that are counted: a server may report a new one with each answer.
 const MOST: usize = 32;
 
-/// Results by the model that gave them.
+/// Results by the model that gave them, and the last answers of all rows by their end and by their marks.
 #[derive(Debug, Default)]
-pub(crate) struct Served(BTreeMap<String, u64>);
+pub(crate) struct Served {
+    models: BTreeMap<String, u64>,
+    ends: BTreeMap<String, u64>,
+    marks: BTreeMap<String, u64>,
+}
 
 impl Served {
     /// Continues from the report of an earlier process, if any. A report that cannot be parsed counts as none.
     pub(crate) fn after(report: Option<&str>) -> Self {
         let report = report.and_then(|report| serde_json::from_str::<MapReport>(report).ok());
-        Self(report.map(|report| report.served_models).unwrap_or_default())
+        let before = |report: MapReport| Self {
+            models: report.served_models,
+            ends: report.finish_reasons,
+            marks: report.marked_answers,
+        };
+        report.map(before).unwrap_or_default()
     }
 
-    /// Counts an outcome that has a result, if the provider named the model of its last answer. Models after the first
-    /// 32 are not counted.
+    /// Counts an outcome: the model of its last answer if it has a result, and the end and the marks of that answer. Names after
+    /// the first 32 are not counted.
     pub(crate) fn count(&mut self, outcome: &JobOutcome) {
-        let (Ok(_), Some(model)) = (&outcome.result, &outcome.seen.head.model) else { return };
-        if self.0.len() < MOST || self.0.contains_key(model) {
-            *self.0.entry(model.clone()).or_default() += 1;
+        let seen = &outcome.seen;
+        if let Some(end) = &seen.raw_finish {
+            add(&mut self.ends, end);
         }
+        if outcome.result.is_err() {
+            return;
+        }
+        if let Some(model) = &seen.head.model {
+            add(&mut self.models, model);
+        }
+        seen.marks.iter().for_each(|mark| add(&mut self.marks, mark.name()));
     }
 
-    /// Returns the counts.
-    pub(crate) fn into_models(self) -> BTreeMap<String, u64> {
-        self.0
+    /// Moves the counts into a report.
+    pub(crate) fn report(self, report: &mut MapReport) {
+        (report.served_models, report.finish_reasons, report.marked_answers) =
+            (self.models, self.ends, self.marks);
+    }
+}
+
+/// Counts a name.
+fn add(counts: &mut BTreeMap<String, u64>, name: &str) {
+    if counts.len() < MOST || counts.contains_key(name) {
+        *counts.entry(name.to_owned()).or_default() += 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use antiphon_llm::Head;
+    use antiphon_llm::{AnswerMark, Head};
 
     use super::{MOST, Served};
     use crate::engine::{JobDetails, JobOutcome};
@@ -58,11 +82,28 @@ mod tests {
             served.count(&outcome(model, Ok("1".to_owned())));
         }
         served.count(&outcome(Some("large"), Err(JobFailure::bad_row("no".to_owned()))));
-        let models: Vec<_> = served.0.iter().map(|(model, results)| (model.as_str(), *results)).collect();
+        let models: Vec<_> = served.models.iter().map(|(model, results)| (model.as_str(), *results)).collect();
         assert_eq!(models, [("large", 1), ("small", 2)]);
         for model in 0..1_000 {
             served.count(&outcome(Some(&model.to_string()), Ok("1".to_owned())));
         }
-        assert_eq!(served.into_models().len(), MOST);
+        assert_eq!(served.models.len(), MOST);
+    }
+
+    #[test]
+    fn ends_are_counted_of_all_rows_and_marks_of_results() {
+        let mut served = Served::default();
+        let mut marked = |end: &str, result: Result<String, JobFailure>| {
+            let mut outcome = outcome(None, result);
+            outcome.seen.raw_finish = Some(end.to_owned());
+            outcome.seen.marks = vec![AnswerMark::CompleteWithoutEnd];
+            served.count(&outcome);
+        };
+        marked("MAX_TOKENS", Ok("1".to_owned()));
+        marked("SAFETY", Err(JobFailure::bad_row("no".to_owned())));
+        marked("MAX_TOKENS", Ok("1".to_owned()));
+        let ends: Vec<_> = served.ends.iter().map(|(end, answers)| (end.as_str(), *answers)).collect();
+        assert_eq!(ends, [("MAX_TOKENS", 2), ("SAFETY", 1)]);
+        assert_eq!(served.marks.get("complete_without_end"), Some(&2));
     }
 }

@@ -10,8 +10,8 @@
 //! | build | `conversation`, `structured_mode` | turns, system instructions, the structured output mode |
 //! | send | `endpoint`, `link`, `exhaustion` | address, key, headers, connection pool; errors with a status |
 //! | frame | `framing` | splits the body into events or lines |
-//! | decode | `answer` | the trait that a vendor's decoder implements |
-//! | read | `reader`, `watchdog` | deltas for the caller, time limits, the end of the answer |
+//! | decode | `answer`, `text`, `content`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
+//! | read | `reader`, `thoughts`, `watchdog` | deltas for the caller without reasoning, time limits, the end of the answer |
 //! | fail | `fault` | the kind of an error, and whether the call may be billed |
 //!
 //! Nothing here retries a failed call, except in a weaker structured output mode (`structured_mode`): retries are
@@ -20,7 +20,9 @@
 mod answer;
 #[cfg(feature = "_cloud")]
 mod cloud;
+mod content;
 mod conversation;
+mod ending;
 mod endpoint;
 mod exhaustion;
 mod fault;
@@ -35,12 +37,15 @@ mod sendable;
 mod settings;
 mod structured_mode;
 mod text;
+mod thoughts;
 mod watchdog;
 
 pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
 pub(crate) use cloud::{at_address, cloud, key_of};
+pub(crate) use content::{Content, reasoning_of, texts_in};
 pub(crate) use conversation::{system_of, turns};
+pub(crate) use ending::why_blocked;
 #[cfg(any(feature = "_cloud", feature = "compatible"))]
 pub(crate) use endpoint::Auth;
 #[cfg(feature = "_cloud")]
@@ -57,4 +62,4 @@ pub(crate) use link::{CallRequest, Link, Page};
 pub(crate) use local_server::local_server;
 pub(crate) use settings::connection_settings;
 pub(crate) use structured_mode::{ModeFallback, StructuredMode, weakened};
-pub(crate) use text::{Text, size_of};
+pub(crate) use text::{Label, Text, count, count_at, fill_in, index_of, is_true, size_of, value_of, word_of};

@@ -8,7 +8,7 @@
 //! | event | effect |
 //! |---|---|
 //! | `message_start` | id, model, token counts of the prompt |
-//! | `content_block_start` | redacted reasoning and names of tools count as hidden output |
+//! | `content_block_start` | redacted reasoning and names of tools count as hidden output; text of some proxies |
 //! | `content_block_delta` | `text_delta` is text; any other delta is hidden output |
 //! | `message_delta` | stop reason, token counts of the whole answer |
 //! | `message_stop` | the end |
@@ -17,13 +17,13 @@
 //!
 //! The type in the data decides; the `event:` line repeats it.
 
-use antiphon_llm::FinishReason;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::errors::fault;
-use super::wire::{BlockStart, Delta, Event, Message, MessageStart, StopDetails, WireUsage, finish_reason};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+use super::wire::{BlockStart, Delta, Event, WireUsage, is_tool};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text, reasoning_of, texts_in, value_of};
 
 /// A decoder of the server-sent events of a message, or of one complete message.
 ///
@@ -40,15 +40,22 @@ impl Decode for MessagesDecoder {
     const FRAMING: Framing = Framing::Events;
 
     fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
-        let event: Event<'_> = parse(data)?;
-        match Text::of(event.kind.as_ref()) {
+        let event: Event<'_> = match serde_json::from_str(data) {
+            Ok(event) => event,
+            // Data that is no object belongs to an event that is not known here.
+            Err(_) if serde_json::from_str::<Value>(data).is_ok_and(|value| !value.is_object()) => {
+                return Ok(());
+            }
+            Err(err) => return Err(Fault::malformed(&err)),
+        };
+        match event.kind.as_str().unwrap_or_default() {
             "content_block_delta" => block_delta(event.delta, answer)?,
             "content_block_start" => block_start(event.content_block, answer)?,
-            "message_start" => self.message(parse::<MessageStart>(data)?.message, answer),
-            "message_delta" => self.message_delta(&event, answer)?,
+            "message_start" => self.message(&parse::<Value>(data)?["message"], answer)?,
+            "message_delta" => self.message_delta(&event, answer),
             "message_stop" => answer.is_over = true,
             "message" => {
-                self.message(parse(data)?, answer);
+                self.message(&parse(data)?, answer)?;
                 answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
             }
             "error" => return Fault::within(data, fault).map_or(Ok(()), Err),
@@ -75,69 +82,97 @@ fn read<'d, T: Deserialize<'d>>(field: Option<&'d RawValue>) -> Result<Option<T>
 fn block_delta(delta: Option<&RawValue>, answer: &mut Answer) -> Result<(), Fault> {
     let Some(delta) = read::<Delta<'_>>(delta)? else { return Ok(()) };
     answer.hidden_bytes += delta.hidden_bytes();
-    if Text::of(delta.kind.as_ref()) == "text_delta" {
-        answer.text.push_str(Text::of(delta.text.as_ref()));
+    match delta.kind.as_str() {
+        Some("text_delta") => answer.text.push_str(Text::of(delta.text.as_ref())),
+        Some("thinking_delta") => answer.reasoning.push_str(&reasoning_of(delta.thinking)),
+        _ => {}
     }
     Ok(())
 }
 
 /// Takes the beginning of a block, which for redacted reasoning and tools has output.
 fn block_start(block: Option<&RawValue>, answer: &mut Answer) -> Result<(), Fault> {
-    let block: Option<BlockStart<'_>> = read(block)?;
-    answer.hidden_bytes += block.as_ref().map_or(0, BlockStart::hidden_bytes);
+    let Some(block) = read::<BlockStart<'_>>(block)? else { return Ok(()) };
+    answer.hidden_bytes += block.hidden_bytes();
+    match block.kind.as_str() {
+        Some("text") => answer.text.push_str(Text::of(block.text.as_ref())),
+        Some("thinking") => answer.reasoning.push_str(&reasoning_of(block.thinking)),
+        kind if is_tool(kind) => answer.calls_tool(value_of(block.name).as_ref().and_then(Value::as_str)),
+        _ => {}
+    }
     Ok(())
 }
 
 impl MessagesDecoder {
     /// Takes the end of a message: its token counts and its stop reason.
-    fn message_delta(&mut self, event: &Event<'_>, answer: &mut Answer) -> Result<(), Fault> {
-        if let Some(usage) = read(event.usage)? {
-            self.count(usage, answer);
+    fn message_delta(&mut self, event: &Event<'_>, answer: &mut Answer) {
+        if let Some(usage) = value_of(event.usage) {
+            self.count(&usage, false, answer);
         }
-        let delta: Option<Delta<'_>> = read(event.delta)?;
-        if let Some(Delta { stop_reason: Some(reason), stop_details, .. }) = delta {
-            stopped(&reason.0, stop_details, answer);
-        }
-        Ok(())
+        stopped(&value_of(event.delta).unwrap_or_default(), answer);
     }
 
     /// Updates the token counts of the answer with those of an event.
-    fn count(&mut self, usage: WireUsage, answer: &mut Answer) {
-        self.usage = self.usage.updated(usage);
+    fn count(&mut self, usage: &Value, is_beginning: bool, answer: &mut Answer) {
+        self.usage.update(usage, is_beginning);
         answer.usage = self.usage.into();
     }
 
     /// Takes a message: at its beginning, with no content yet, or as a complete answer of a server that does
     /// not stream.
-    fn message(&mut self, message: Message, answer: &mut Answer) {
-        answer.identify(message.id.as_deref(), message.model.as_deref());
-        if let Some(mut usage) = message.usage {
-            // At the beginning the count is a placeholder.
-            usage.output_tokens = usage.output_tokens.filter(|_| message.stop_reason.is_some());
-            self.count(usage, answer);
+    ///
+    /// # Errors
+    /// `InvalidResponse` for a block of text whose text is none.
+    fn message(&mut self, message: &Value, answer: &mut Answer) -> Result<(), Fault> {
+        answer.identify(message["id"].as_str(), message["model"].as_str());
+        if message["usage"].is_object() {
+            self.count(&message["usage"], message["stop_reason"].is_null(), answer);
         }
-        let texts = message.content.into_iter().filter(|block| block.kind.as_deref() == Some("text"));
-        texts.filter_map(|block| block.text).for_each(|text| answer.text.push_str(&text));
-        if let Some(reason) = message.stop_reason {
-            stopped(&reason, message.stop_details, answer);
+        for block in message["content"].as_array().into_iter().flatten() {
+            match block["type"].as_str() {
+                Some("text") => match &block["text"] {
+                    Value::String(text) => answer.text.push_str(text),
+                    Value::Null => {}
+                    _ => {
+                        return Err(Fault::new(
+                            antiphon_llm::ErrorKind::InvalidResponse,
+                            "a block's text is no text",
+                        ));
+                    }
+                },
+                Some("thinking") => answer.reasoning.push_str(&texts_in(&block["thinking"])),
+                kind if is_tool(kind) => answer.calls_tool(block["name"].as_str()),
+                _ => {}
+            }
         }
+        if let Some(text) = message["content"].as_str() {
+            answer.text.push_str(text);
+        }
+        stopped(message, answer);
+        Ok(())
     }
 }
 
-/// Records the stop reason. A refusal of the model comes with status 200
-/// (<https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback>).
+/// Records the stop reason of a message or of its last delta. A refusal of the model comes with status 200
+/// (<https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback>), and so does any other reason
+/// (<https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>).
 ///
 /// The reason `refusal` is an error with the vendor's explanation, or its category; a refusal before any text
 /// is not billed.
-fn stopped(reason: &str, details: Option<StopDetails>, answer: &mut Answer) {
-    if reason == "refusal" {
-        let details = details.and_then(|details| details.explanation.or(details.category));
-        answer.refusal = details.unwrap_or_else(|| "no reason was reported".to_owned());
+fn stopped(message: &Value, answer: &mut Answer) {
+    let reason = match &message["stop_reason"] {
+        Value::Null => return,
+        Value::String(reason) => reason.clone(),
+        // No text is a natural end.
+        other => other.to_string(),
+    };
+    answer.ends(&reason);
+    if reason.eq_ignore_ascii_case("refusal") {
+        let details = &message["stop_details"];
+        let of = |key: &str| details[key].as_str().filter(|text| !text.trim().is_empty());
+        answer.refuses(of("explanation").or_else(|| of("category")).unwrap_or_default());
         // Its tokens are counted but not billed.
         answer.is_free = answer.text.is_empty();
-        answer.finish = Some(FinishReason::Stop);
-    } else {
-        answer.finish = Some(finish_reason(reason));
     }
 }
 

@@ -16,13 +16,13 @@
 //! | `system` and instructions for the schema | `system` | not sent |
 //! | `output` | `output_config.format` | not sent |
 
-use antiphon_llm::{FinishReason, Model, Output, Prompt, Usage};
+use antiphon_llm::{Model, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
+use crate::exchange::{Label, StructuredMode, Text, count, size_of, system_of, turns};
 use crate::prices;
 
 /// The maximum number of tokens of an answer where neither the prompt nor the table of models has one.
@@ -67,7 +67,7 @@ fn output_config(output: &Output, mode: StructuredMode) -> Option<Value> {
 pub(super) struct Event<'a> {
     /// The event's type; `message` for a complete answer.
     #[serde(borrow, rename = "type", default)]
-    pub(super) kind: Option<Text<'a>>,
+    pub(super) kind: Label<'a>,
     /// The raw delta, parsed only for event types whose shape is known.
     #[serde(borrow, default)]
     pub(super) delta: Option<&'a RawValue>,
@@ -79,20 +79,19 @@ pub(super) struct Event<'a> {
     pub(super) usage: Option<&'a RawValue>,
 }
 
-/// The delta of a block (`content_block_delta`) or of the message (`message_delta`); each has only some of the
-/// fields.
+/// The delta of a block (`content_block_delta`), which has only some of the fields.
 #[derive(Deserialize)]
 pub(super) struct Delta<'a> {
     /// The delta's type, such as `text_delta`, `thinking_delta`, `input_json_delta`, `signature_delta` or
     /// `citations_delta`.
     #[serde(borrow, rename = "type", default)]
-    pub(super) kind: Option<Text<'a>>,
+    pub(super) kind: Label<'a>,
     /// Text of the answer, in a `text_delta`.
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
     /// Reasoning, which is not part of the answer.
     #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
+    pub(super) thinking: Option<&'a RawValue>,
     /// A piece of the arguments of a tool.
     #[serde(borrow, default)]
     partial_json: Option<&'a RawValue>,
@@ -102,12 +101,6 @@ pub(super) struct Delta<'a> {
     /// A citation of a document.
     #[serde(borrow, default)]
     citation: Option<&'a RawValue>,
-    /// The reason why the message ended, in a `message_delta`.
-    #[serde(borrow, default)]
-    pub(super) stop_reason: Option<Text<'a>>,
-    /// The explanation of a refusal.
-    #[serde(default)]
-    pub(super) stop_details: Option<StopDetails>,
 }
 
 impl Delta<'_> {
@@ -120,100 +113,69 @@ impl Delta<'_> {
 /// The beginning of a block; one without deltas is complete in it.
 #[derive(Deserialize)]
 pub(super) struct BlockStart<'a> {
+    /// The type of the block, such as `text`, `thinking` or `tool_use`.
+    #[serde(borrow, rename = "type", default)]
+    pub(super) kind: Label<'a>,
+    /// Text of the answer, which most servers leave empty here.
+    #[serde(borrow, default)]
+    pub(super) text: Option<Text<'a>>,
+    /// Reasoning, which most servers leave empty here.
+    #[serde(borrow, default)]
+    pub(super) thinking: Option<&'a RawValue>,
     /// The data of redacted reasoning.
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     /// The name of a tool.
     #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
+    pub(super) name: Option<&'a RawValue>,
 }
 
 impl BlockStart<'_> {
-    /// Returns the bytes of output in the beginning of a block; a text block begins empty.
+    /// Returns the bytes of output in the beginning of a block beside its text.
     pub(super) fn hidden_bytes(&self) -> usize {
-        size_of(self.data) + size_of(self.name)
+        size_of(self.data) + size_of(self.name) + size_of(self.thinking)
     }
 }
 
-/// The data of a `message_start` event.
-#[derive(Deserialize)]
-pub(super) struct MessageStart {
-    pub(super) message: Message,
-}
-
-/// A message, at its beginning or complete.
-#[derive(Deserialize)]
-pub(super) struct Message {
-    pub(super) id: Option<String>,
-    pub(super) model: Option<String>,
-    /// The blocks of a complete message; empty at the beginning of a streamed one.
-    #[serde(default)]
-    pub(super) content: Vec<Block>,
-    #[serde(default)]
-    pub(super) stop_reason: Option<String>,
-    #[serde(default)]
-    pub(super) stop_details: Option<StopDetails>,
-    /// The token counts; at the beginning of a streamed message, `output_tokens` is a placeholder.
-    #[serde(default)]
-    pub(super) usage: Option<WireUsage>,
-}
-
-/// A block of a complete message; only those of the type `text` belong to the answer.
-#[derive(Deserialize)]
-pub(super) struct Block {
-    #[serde(rename = "type", default)]
-    pub(super) kind: Option<String>,
-    #[serde(default)]
-    pub(super) text: Option<String>,
-}
-
-/// The explanation of a refusal, for people (`explanation`) and as a class (`category`).
-#[derive(Deserialize)]
-pub(super) struct StopDetails {
-    #[serde(default)]
-    pub(super) explanation: Option<String>,
-    #[serde(default)]
-    pub(super) category: Option<String>,
+/// Returns whether a block of this type is the call of a tool.
+pub(super) fn is_tool(kind: Option<&str>) -> bool {
+    kind.is_some_and(|kind| kind.ends_with("tool_use"))
 }
 
 /// Token counts. A count that a later event leaves out keeps its earlier value.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct WireUsage {
     /// Tokens of the prompt that were neither read from the cache nor written to it.
-    #[serde(default)]
     input_tokens: Option<u64>,
     /// Tokens of the prompt that were written to the cache, at a higher price.
-    #[serde(default)]
     cache_creation_input_tokens: Option<u64>,
     /// Tokens of the prompt that were read from the cache, at a lower price.
-    #[serde(default)]
     cache_read_input_tokens: Option<u64>,
     /// Tokens of the answer, reasoning included; cumulative in each event.
-    #[serde(default)]
-    pub(super) output_tokens: Option<u64>,
+    output_tokens: Option<u64>,
     /// The part of them that is reasoning.
-    #[serde(default)]
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct OutputDetails {
-    #[serde(default)]
     thinking_tokens: Option<u64>,
 }
 
 impl WireUsage {
-    /// Returns the counts updated by a later event; each is the total of the answer so far.
-    pub(super) fn updated(self, later: Self) -> Self {
-        Self {
-            input_tokens: later.input_tokens.or(self.input_tokens),
-            cache_creation_input_tokens: later
-                .cache_creation_input_tokens
-                .or(self.cache_creation_input_tokens),
-            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
-            output_tokens: later.output_tokens.or(self.output_tokens),
-            output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+    /// Updates the counts with those of a later event; each is the total of the answer so far. A count that is there and cannot be
+    /// read is unknown.
+    ///
+    /// At the beginning of a message the count of its output is a placeholder.
+    pub(super) fn update(&mut self, usage: &Value, is_beginning: bool) {
+        let set = |known: &mut Option<u64>, key: &str| {
+            if let Some(reported) = usage.pointer(key) {
+                *known = count(reported);
+            }
+        };
+        set(&mut self.input_tokens, "/input_tokens");
+        set(&mut self.cache_creation_input_tokens, "/cache_creation_input_tokens");
+        set(&mut self.cache_read_input_tokens, "/cache_read_input_tokens");
+        if !is_beginning {
+            set(&mut self.output_tokens, "/output_tokens");
         }
+        set(&mut self.thinking_tokens, "/output_tokens_details/reasoning_tokens");
+        set(&mut self.thinking_tokens, "/output_tokens_details/thinking_tokens");
     }
 }
 
@@ -225,24 +187,10 @@ impl From<WireUsage> for Usage {
         let written = usage.cache_creation_input_tokens;
         let more = cached.unwrap_or(0).saturating_add(written.unwrap_or(0));
         let input = usage.input_tokens.map(|input| input.saturating_add(more));
-        let reasoning = usage.output_tokens_details.and_then(|details| details.thinking_tokens);
-        Self::new(input, usage.output_tokens).cached(cached).cache_write(written).reasoning(reasoning)
-    }
-}
-
-/// Maps a stop reason: <https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>.
-///
-/// | reason | finish |
-/// |---|---|
-/// | `end_turn`, `stop_sequence` | `Stop` |
-/// | `max_tokens`, `model_context_window_exceeded` | `Length` |
-/// | `refusal` | not mapped here: the decoder reports a refusal |
-/// | `pause_turn`, `tool_use` and later ones | `Unknown` |
-pub(super) fn finish_reason(name: &str) -> FinishReason {
-    match name {
-        "end_turn" | "stop_sequence" => FinishReason::Stop,
-        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
-        other => FinishReason::Unknown(other.to_owned()),
+        Self::new(input, usage.output_tokens)
+            .cached(cached)
+            .cache_write(written)
+            .reasoning(usage.thinking_tokens)
     }
 }
 

@@ -8,15 +8,15 @@
 //! data: [DONE]
 //! ```
 //!
-//! Of several choices only the first is read, since one is requested.
+//! Of several choices only the one with the index 0 is read, since one is requested.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::errors::fault;
-use super::wire::{Choice, Chunk, finish_reason};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+use super::wire::{Choice, Chunk, filtered_categories};
+use crate::exchange::{Answer, Decode, Fault, Framing, texts_in, value_of, word_of};
 
 /// A decoder of server-sent events with `chat.completion.chunk`s, or of one complete `chat.completion`.
 ///
@@ -33,46 +33,69 @@ impl Decode for ChatDecoder {
             answer.is_over = true;
             return Ok(());
         }
-        let chunk = parse(event, data)?;
-        answer.identify(Text::option(chunk.id.as_ref()), Text::option(chunk.model.as_ref()));
-        if let Some(usage) = chunk.usage {
-            answer.usage = usage.into();
-        }
-        if let Some(choice) = chunk.choices.into_iter().flatten().next() {
+        let Some(chunk) = parse(event, data)? else { return Ok(()) };
+        answer.identify(chunk.id.as_str(), chunk.model.as_str());
+        chunk.count(&mut answer.usage);
+        answer.explain(filtered_categories(chunk.prompt_filter_results));
+        let choices = chunk.choices.into_iter().flatten().flatten().enumerate();
+        for (_, choice) in choices.filter(|(position, choice)| choice.is_first(*position)).take(1) {
             add_choice(choice, answer);
         }
         Ok(())
     }
 }
 
-/// Parses a chunk, or returns the error that it has in place of an answer.
+/// Parses a chunk, or returns the error that it has in place of an answer. `None` for data that is no object, and for events of
+/// another name that are no JSON, such as a `ping` with a time.
 ///
 /// # Errors
 /// The error in the data, even where the data is not a chunk otherwise; `InvalidResponse` for anything else.
-fn parse<'d>(event: &str, data: &'d str) -> Result<Chunk<'d>, Fault> {
+fn parse<'d>(event: &str, data: &'d str) -> Result<Option<Chunk<'d>>, Fault> {
     let chunk: Chunk<'_> = match serde_json::from_str(data) {
         Ok(chunk) => chunk,
-        Err(err) => return Err(said(event, data).unwrap_or_else(|| Fault::malformed(&err))),
+        Err(err) => {
+            let is_other = match serde_json::from_str::<Value>(data) {
+                Ok(value) => !value.is_object(),
+                Err(_) => !matches!(event, "" | "message" | "error"),
+            };
+            return match said(event, data) {
+                Some(fault) => Err(fault),
+                None if is_other => Ok(None),
+                None => Err(Fault::malformed(&err)),
+            };
+        }
     };
     let is_error = event == "error" || chunk.has_error();
     if is_error && let Some(fault) = said(event, data) {
         return Err(fault);
     }
-    Ok(chunk)
+    Ok(Some(chunk))
 }
 
 /// Adds the output of a choice to the answer, and its finish reason.
 fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
-    if let Some(words) = choice.delta.or(choice.message) {
-        answer.hidden_bytes += words.hidden_bytes();
-        answer.refusal.push_str(Text::of(words.refusal.as_ref()));
-        if let Some(content) = words.content {
-            content.add_to(&mut answer.text);
+    match choice.delta.or(choice.message) {
+        Some(words) => {
+            answer.hidden_bytes += words.hidden_bytes();
+            answer.reasoning.push_str(&words.reasoning());
+            answer.refusal.push_str(words.refusal.as_str().unwrap_or_default());
+            if let Some(tool) = words.tool() {
+                answer.calls_tool(Some(&tool));
+            }
+            if let Some(content) = words.content {
+                content.add_to(&mut answer.text, &mut answer.reasoning);
+                answer.refusal.push_str(&content.refusal());
+            }
         }
+        None => answer.text.push_str(choice.text.as_str().unwrap_or_default()),
+    }
+    answer.explain(filtered_categories(choice.content_filter_results));
+    if let Some(error) = value_of(choice.error) {
+        answer.explain(error.get("message").map(texts_in).unwrap_or_default());
     }
     // Some servers send an empty reason with every chunk; OpenRouter repeats the real one with the token counts.
-    if let Some(reason) = choice.finish_reason.filter(|reason| !reason.0.is_empty()) {
-        answer.finish = Some(finish_reason(&reason.0));
+    if let Some(reason) = word_of(choice.finish_reason) {
+        answer.ends(&reason);
     }
 }
 

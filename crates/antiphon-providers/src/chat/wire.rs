@@ -13,17 +13,16 @@
 //!
 //! `include_usage` makes the server send the token counts in a separate chunk, after the finish reason.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use antiphon_llm::{Embeddings, Error, ErrorKind, FinishReason, Model, Output, Prompt, Usage};
+use antiphon_llm::{Embeddings, Error, ErrorKind, Model, Output, Prompt, Usage};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
-use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
+use crate::exchange::{
+    Content, Label, StructuredMode, count_at, fill_in, index_of, reasoning_of, size_of, system_of, turns,
+    value_of,
+};
 
 /// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops
 /// immediately when a stream is dropped, but computes an answer that is not streamed to its end.
@@ -68,24 +67,38 @@ fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Op
 }
 
 /// A chunk of a stream, or the complete answer of a server that does not stream.
+///
+/// Only the alternatives are read strictly: whatever else is odd must not lose an answer.
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
-    pub(super) id: Option<Text<'a>>,
+    pub(super) id: Label<'a>,
     #[serde(borrow, default)]
-    pub(super) model: Option<Text<'a>>,
+    pub(super) model: Label<'a>,
     /// The alternatives; empty in the chunk with the token counts.
     #[serde(borrow, default)]
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    pub(super) choices: Option<Vec<Option<Choice<'a>>>>,
     /// The token counts of the whole answer.
-    #[serde(default)]
-    pub(super) usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
+    /// Groq's own fields, which have the token counts in the last chunk.
+    #[serde(borrow, default)]
+    x_groq: Option<&'a RawValue>,
+    /// The token counts under the name of Gemini.
+    #[serde(borrow, default, alias = "usageMetadata")]
+    usage_metadata: Option<&'a RawValue>,
+    /// llama.cpp's measurements, which have token counts, too.
+    #[serde(borrow, default)]
+    timings: Option<&'a RawValue>,
+    /// The verdict of Azure's filter on the prompt.
+    #[serde(borrow, default)]
+    pub(super) prompt_filter_results: Option<&'a RawValue>,
     /// The raw error; some servers always send the field, empty or null.
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
     /// The type of the object: `chat.completion.chunk`, `chat.completion` or `error`.
     #[serde(borrow, default)]
-    pub(super) object: Option<Text<'a>>,
+    pub(super) object: Label<'a>,
     /// The raw error of servers that are built on FastAPI.
     #[serde(borrow, default)]
     pub(super) detail: Option<&'a RawValue>,
@@ -94,24 +107,78 @@ pub(super) struct Chunk<'a> {
 impl Chunk<'_> {
     /// Returns whether the chunk has an error in place of an answer, in one of the shapes in use.
     pub(super) fn has_error(&self) -> bool {
-        self.error.is_some_and(|error| !matches!(error.get(), "null" | "false" | "{}" | "\"\""))
-            || self.object.as_ref().is_some_and(|object| object.0 == "error")
+        let is_error = |error: &RawValue| {
+            !matches!(error.get(), "null" | "false" | "{}" | "[]" | "\"\"" | "0" | "\"null\"")
+        };
+        self.error.is_some_and(is_error)
+            || self.object.as_str() == Some("error")
             || (self.detail.is_some() && self.choices.is_none())
+    }
+
+    /// Updates the token counts of the answer with those of the chunk, wherever the server puts them.
+    pub(super) fn count(&self, usage: &mut Usage) {
+        if let Some(reported) = value_of(self.usage).as_ref().and_then(usage_of) {
+            *usage = reported;
+        }
+        let choices = self.choices.iter().flatten().flatten();
+        let of_choice = choices.filter_map(|choice| value_of(choice.usage));
+        let of_groq = value_of(self.x_groq).and_then(|fields| fields.get("usage").cloned());
+        let others = of_choice.chain(of_groq).filter_map(|reported| usage_of(&reported));
+        let of_gemini = value_of(self.usage_metadata).map(|reported| usage_of_gemini(&reported));
+        let measured = value_of(self.timings).map(|timings| usage_of_timings(&timings));
+        others.chain(of_gemini).chain(measured).for_each(|other| fill_in(usage, other));
     }
 }
 
 /// One alternative of the answer.
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
+    /// The position of the alternative; servers that never send more than one leave it out.
+    #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
     /// The next piece of the answer.
     #[serde(borrow, default)]
     pub(super) delta: Option<Words<'a>>,
     /// The answer so far: of a server that does not stream, or, beside `delta`, of one that sends both.
     #[serde(borrow, default)]
     pub(super) message: Option<Words<'a>>,
-    /// The reason why the answer ended; null or empty before its end.
+    /// The next piece of the answer in the older format of completions.
     #[serde(borrow, default)]
-    pub(super) finish_reason: Option<Text<'a>>,
+    pub(super) text: Label<'a>,
+    /// The raw reason why the answer ended; null or empty before its end.
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Option<&'a RawValue>,
+    /// The verdict of Azure's filter, by category.
+    #[serde(borrow, default)]
+    pub(super) content_filter_results: Option<&'a RawValue>,
+    /// The error of the server behind a router.
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+    /// The token counts, where the server puts them here.
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+impl Choice<'_> {
+    /// Returns whether this is the first alternative, which alone is the answer; `position` counts the choices of the chunk.
+    pub(super) fn is_first(&self, position: usize) -> bool {
+        index_of(self.index).map_or(position == 0, |index| index == 0)
+    }
+}
+
+/// Returns the categories of content for which Azure's filter intervened, such as `violence (medium)`
+/// (<https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter>).
+pub(super) fn filtered_categories(results: Option<&RawValue>) -> String {
+    let Some(results) = value_of(results) else { return String::new() };
+    let lists = results.as_array().cloned().unwrap_or_else(|| vec![results]);
+    let objects = lists.iter().map(|item| item.get("content_filter_results").unwrap_or(item));
+    let entries = objects.filter_map(Value::as_object).flatten();
+    let withheld = entries.filter(|(_, verdict)| verdict["filtered"] == true || verdict["detected"] == true);
+    let named = withheld.map(|(name, verdict)| match verdict["severity"].as_str() {
+        Some(severity) => format!("{name} ({severity})"),
+        None => name.clone(),
+    });
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// A piece of an answer, or a complete one.
@@ -121,12 +188,14 @@ pub(super) struct Words<'a> {
     pub(super) content: Option<Content<'a>>,
     /// The model's refusal, in place of content.
     #[serde(borrow, default)]
-    pub(super) refusal: Option<Text<'a>>,
-    /// Reasoning, under the name of DeepSeek, llama.cpp and vLLM; the next fields have it for OpenRouter and Ollama.
+    pub(super) refusal: Label<'a>,
+    /// Reasoning, under the name of DeepSeek, llama.cpp and vLLM; the next fields have it for OpenRouter, Ollama and others.
     #[serde(borrow, default)]
     reasoning_content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -138,131 +207,84 @@ pub(super) struct Words<'a> {
 impl Words<'_> {
     /// Returns the bytes of output that is neither text nor refusal.
     pub(super) fn hidden_bytes(&self) -> usize {
-        let Self { reasoning_content, reasoning, reasoning_details, tool_calls, function_call, .. } = *self;
-        let fields = [reasoning_content, reasoning, reasoning_details, tool_calls, function_call];
+        let Self {
+            reasoning_content, reasoning, thinking, reasoning_details, tool_calls, function_call, ..
+        } = *self;
+        let fields = [reasoning_content, reasoning, thinking, reasoning_details, tool_calls, function_call];
         fields.into_iter().map(size_of).sum::<usize>()
             + self.content.as_ref().map_or(0, Content::hidden_bytes)
     }
-}
 
-/// A text, or a list of parts of which some are reasoning, as Mistral's reasoning models send it.
-pub(super) enum Content<'a> {
-    /// A text, as all other servers send it.
-    Words(Cow<'a, str>),
-    /// A list of parts, each with its type.
-    Parts(Vec<Part<'a>>),
-}
+    /// Returns the text of the reasoning; routers repeat it under a second name.
+    pub(super) fn reasoning(&self) -> String {
+        let fields = [self.reasoning_content, self.reasoning, self.thinking, self.reasoning_details];
+        fields.into_iter().map(reasoning_of).find(|text| !text.is_empty()).unwrap_or_default()
+    }
 
-/// A part of the content: `text` belongs to the answer, `thinking` is reasoning.
-#[derive(Deserialize)]
-pub(super) struct Part<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-}
-
-/// A manual implementation, since it runs for every token: a derived one would buffer the value before it is read.
-impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WordsOrParts)
+    /// Returns the name of the tool that the model calls, empty in a piece without it; `None` for a piece without such a call.
+    pub(super) fn tool(&self) -> Option<String> {
+        let calls = [self.tool_calls, self.function_call].into_iter().filter(|calls| size_of(*calls) > 0);
+        let call = calls.filter_map(value_of).next()?;
+        let name = ["/0/function/name", "/0/name", "/name"].iter().find_map(|at| call.pointer(at)?.as_str());
+        Some(name.unwrap_or_default().to_owned())
     }
 }
 
-/// The visitor of a [`Content`], which borrows a text without escapes from the event.
-struct WordsOrParts;
-
-impl<'de> Visitor<'de> for WordsOrParts {
-    type Value = Content<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of parts")
+/// Reads token counts: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning. `None` for an object
+/// without counts.
+///
+/// xAI counts reasoning apart, which shows in its total (<https://docs.x.ai/docs/guides/reasoning>). DeepSeek and Moonshot have
+/// their own names for cached tokens.
+fn usage_of(usage: &Value) -> Option<Usage> {
+    const INPUT: [&str; 2] = ["/prompt_tokens", "/input_tokens"];
+    const OUTPUT: [&str; 2] = ["/completion_tokens", "/output_tokens"];
+    if !INPUT.iter().chain(&OUTPUT).any(|key| usage.pointer(key).is_some()) {
+        return None;
     }
-
-    fn visit_borrowed_str<E>(self, words: &'de str) -> Result<Self::Value, E> {
-        Ok(Content::Words(Cow::Borrowed(words)))
-    }
-
-    fn visit_str<E>(self, words: &str) -> Result<Self::Value, E> {
-        Ok(Content::Words(Cow::Owned(words.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut all = Vec::new();
-        while let Some(part) = parts.next_element()? {
-            all.push(part);
-        }
-        Ok(Content::Parts(all))
-    }
+    let (input, output) = (count_at(usage, &INPUT), count_at(usage, &OUTPUT));
+    let cached = count_at(
+        usage,
+        &[
+            "/prompt_tokens_details/cached_tokens",
+            "/input_tokens_details/cached_tokens",
+            "/prompt_cache_hit_tokens",
+            "/cached_tokens",
+        ],
+    );
+    let written =
+        count_at(usage, &["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"]);
+    let reasoning = count_at(
+        usage,
+        &[
+            "/completion_tokens_details/reasoning_tokens",
+            "/output_tokens_details/reasoning_tokens",
+            "/reasoning_tokens",
+        ],
+    );
+    let apart = input.zip(output).zip(reasoning).and_then(|((input, output), reasoning)| {
+        let whole = output.checked_add(reasoning)?;
+        let total = count_at(usage, &["/total_tokens"])?;
+        (reasoning > 0 && input.checked_add(whole)? == total).then_some(whole)
+    });
+    Some(Usage::new(input, apart.or(output)).cached(cached).cache_write(written).reasoning(reasoning))
 }
 
-impl Content<'_> {
-    /// Returns the bytes of reasoning.
-    fn hidden_bytes(&self) -> usize {
-        match self {
-            Self::Words(_) => 0,
-            Self::Parts(parts) => parts.iter().map(|part| size_of(part.thinking)).sum(),
-        }
-    }
-
-    /// Appends the text without reasoning.
-    pub(super) fn add_to(&self, text: &mut String) {
-        match self {
-            Self::Words(words) => text.push_str(words),
-            Self::Parts(parts) => parts
-                .iter()
-                .filter(|part| Text::of(part.kind.as_ref()) == "text")
-                .for_each(|part| text.push_str(Text::of(part.text.as_ref()))),
-        }
-    }
+/// Reads token counts under the names of Gemini, in either spelling.
+fn usage_of_gemini(usage: &Value) -> Usage {
+    let input = count_at(usage, &["/prompt_token_count", "/promptTokenCount"]);
+    let thoughts = count_at(usage, &["/thoughts_token_count", "/thoughtsTokenCount"]);
+    let output = count_at(usage, &["/candidates_token_count", "/candidatesTokenCount"]);
+    let output = output.map(|output| output.saturating_add(thoughts.unwrap_or(0)));
+    Usage::new(input, output).reasoning(thoughts)
 }
 
-/// The token counts: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning.
-#[derive(Deserialize)]
-pub(super) struct WireUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-/// Parts of the prompt's tokens: read from the prompt cache, and written to it.
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-/// The part of the answer's tokens that is hidden reasoning.
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl From<WireUsage> for Usage {
-    fn from(usage: WireUsage) -> Self {
-        let prompt = usage.prompt_tokens_details.as_ref();
-        Self::new(usage.prompt_tokens, usage.completion_tokens)
-            .cached(prompt.and_then(|details| details.cached_tokens))
-            .cache_write(prompt.and_then(|details| details.cache_write_tokens))
-            .reasoning(usage.completion_tokens_details.and_then(|details| details.reasoning_tokens))
-    }
-}
-
-/// Maps a finish reason: OpenAI's `stop`, `length` and `content_filter`, and the names that other engines use
-/// for the same. Reasons that concern tools, such as `tool_calls`, are `Unknown`.
-pub(super) fn finish_reason(name: &str) -> FinishReason {
-    match name {
-        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
-        "length" | "max_tokens" | "max_length" | "model_length" => FinishReason::Length,
-        "content_filter" => FinishReason::Filtered,
-        "error" | "abort" | "network_error" => FinishReason::Failed,
-        other => FinishReason::Unknown(other.to_owned()),
-    }
+/// Reads the token counts in llama.cpp's measurements: `prompt_n` are those that were not in the cache
+/// (<https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md>).
+fn usage_of_timings(timings: &Value) -> Usage {
+    let cached = count_at(timings, &["/cache_n"]);
+    let input = count_at(timings, &["/prompt_n"]);
+    let input = input.map(|input| input.saturating_add(cached.unwrap_or(0)));
+    Usage::new(input, count_at(timings, &["/predicted_n"])).cached(cached)
 }
 
 /// Reads a list of models, with their context window where the server reports it: vLLM in `max_model_len`, llama.cpp in

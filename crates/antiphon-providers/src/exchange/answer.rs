@@ -6,6 +6,7 @@
 
 use antiphon_llm::{FinishReason, Usage};
 
+use super::ending::{Ending, ending};
 use super::fault::Fault;
 use super::framing::Framing;
 
@@ -15,8 +16,10 @@ use super::framing::Framing;
 /// newer total. The reader derives the deltas from the growth of `text`.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// The text of the answer that may be shown, without reasoning.
+    /// The text of the answer, without reasoning that the vendor sends apart; the reader takes tagged reasoning out of it.
     pub(crate) text: String,
+    /// The model's reasoning, where the vendor sends it apart.
+    pub(crate) reasoning: String,
     /// The model's refusal, if it declined to answer.
     pub(crate) refusal: String,
     /// Bytes of the model's output beside text and refusal: reasoning, tool calls. Output that is encrypted or not shown counts
@@ -24,6 +27,12 @@ pub(crate) struct Answer {
     pub(crate) hidden_bytes: usize,
     /// The reason why the answer ended. Without one it is incomplete, even if the connection was closed.
     pub(crate) finish: Option<FinishReason>,
+    /// The vendor's own word for that reason.
+    pub(crate) raw_finish: Option<String>,
+    /// The vendor's explanations of the end, such as the categories of a filter.
+    pub(crate) details: Vec<String>,
+    /// The name of the first tool that the model called; empty where it has none.
+    pub(crate) tool: Option<String>,
     /// The token counts of the whole answer so far, as the vendor last reported them.
     pub(crate) usage: Usage,
     /// The model that served the answer, where the answer itself reports it.
@@ -66,6 +75,63 @@ pub(crate) trait Decode: Send + Unpin + 'static {
 }
 
 impl Answer {
+    /// Records the end of the answer by the vendor's word for it, whatever its spelling; a word that says nothing is no end.
+    pub(crate) fn ends(&mut self, word: &str) {
+        match ending(word) {
+            Ending::None => {}
+            Ending::Finish(finish, detail) => {
+                self.ends_as(finish, word);
+                self.details
+                    .extend(detail.map(str::to_owned).filter(|detail| !self.details.contains(detail)));
+            }
+            Ending::Tool => {
+                self.ends_as(FinishReason::Unknown(word.to_owned()), word);
+                self.calls_tool(None);
+            }
+            Ending::Refusal => {
+                self.refuses("");
+                self.raw_finish.get_or_insert_with(|| word.to_owned());
+            }
+        }
+    }
+
+    /// Records the end of the answer, with the vendor's word for it.
+    ///
+    /// A natural end does not replace another one: some servers repeat the end in another form.
+    pub(crate) fn ends_as(&mut self, finish: FinishReason, word: &str) {
+        let is_known = self.finish.as_ref().is_some_and(|before| *before != FinishReason::Stop);
+        if is_known && finish == FinishReason::Stop {
+            return;
+        }
+        self.finish = Some(finish);
+        self.raw_finish = Some(word.to_owned()).filter(|word| !word.is_empty());
+    }
+
+    /// Records that the model declined to answer, with its explanation if there is one.
+    pub(crate) fn refuses(&mut self, why: &str) {
+        self.finish.get_or_insert(FinishReason::Stop);
+        match why {
+            "" if self.refusal.is_empty() => "no reason was reported".clone_into(&mut self.refusal),
+            "" => {}
+            why => why.clone_into(&mut self.refusal),
+        }
+    }
+
+    /// Adds an explanation of the end, once.
+    pub(crate) fn explain(&mut self, detail: String) {
+        if !detail.is_empty() && !self.details.contains(&detail) {
+            self.details.push(detail);
+        }
+    }
+
+    /// Records that the model called a tool; the first name is kept.
+    pub(crate) fn calls_tool(&mut self, name: Option<&str>) {
+        let tool = self.tool.get_or_insert_default();
+        if tool.is_empty() {
+            name.unwrap_or_default().clone_into(tool);
+        }
+    }
+
     /// Records the vendor's names for the answer and for the model that serves it; the first non-empty one of each is kept.
     ///
     /// Servers repeat both in each piece, and some send an empty text where they have none.
@@ -76,4 +142,10 @@ impl Answer {
             }
         }
     }
+}
+
+/// Returns whether a status is that of an answer: gateways send 201, 202 and 203 for 200, and 206 for a whole body, of which no
+/// range was requested.
+pub(super) fn is_answer(status: u16, is_range: bool) -> bool {
+    matches!(status, 200..=203) || (status == 206 && !is_range)
 }

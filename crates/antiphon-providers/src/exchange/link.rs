@@ -27,7 +27,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
-use super::answer::Decode;
+use super::answer::{Decode, is_answer};
 use super::endpoint::Endpoint;
 use super::exhaustion::retry_exhausted;
 use super::fault::{Fault, cleaned, kind_of_status, of_http};
@@ -99,7 +99,7 @@ impl Link {
         self.scope.clone()
     }
 
-    /// Posts JSON to a path below the base URL and returns a response with status 200. While the machine has no file
+    /// Posts JSON to a path below the base URL and returns a response that is an answer. While the machine has no file
     /// descriptor left, it retries for up to the token time-out.
     ///
     /// # Errors
@@ -126,12 +126,12 @@ impl Link {
         }
     }
 
-    /// Sends a request once, with the key and the fixed headers, and returns a response with status 200.
+    /// Sends a request once, with the key and the fixed headers, and returns a response that is an answer.
     ///
     /// The deadline is the HTTP client's, too: its error knows whether anything was sent, and it bounds the body.
     ///
     /// # Errors
-    /// The server's error for any other status, a redirect included; an error of the connection if no head
+    /// The server's error for a status that is none of an answer, a redirect included; an error of the connection if no head
     /// arrived; `Cancelled` or `Timeout` with the call.
     ///
     /// # Cancel safety
@@ -141,11 +141,11 @@ impl Link {
         // Boxed, so that the layers around it do not multiply its size.
         let sending = Box::pin(async { self.client.send(request).await.map_err(|err| of_http(&err)) });
         let sent = context.run(sending).await?;
-        match sent.status() {
-            200 => Ok(sent),
-            // Boxed, so that the futures of successful calls stay small.
-            _ => Err(Box::pin(self.status_error(sent, context)).await),
+        if is_answer(sent.status(), sent.header("content-range").is_some()) {
+            return Ok(sent);
         }
+        // Boxed, so that the futures of successful calls stay small.
+        Err(Box::pin(self.status_error(sent, context)).await)
     }
 
     /// Runs the work before an answer's head, until [`HURRIED_TIMEOUT`] after the caller is in a hurry.
@@ -380,7 +380,7 @@ impl Link {
         Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
     }
 
-    /// Reads the error of a response whose status is not 200.
+    /// Reads the error of a response whose status is none of an answer.
     ///
     /// A body that is not JSON, or has no error in the vendor's shape, becomes the message itself, unless the
     /// server redirects.
@@ -424,7 +424,7 @@ impl Link {
     }
 }
 
-/// The head of a response whose status is not 200.
+/// The head of a response whose status is that of an error.
 struct ErrorHead {
     /// The HTTP status code.
     status: u16,

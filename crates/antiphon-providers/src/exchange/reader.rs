@@ -18,6 +18,7 @@
 //! | a time-out, or the deadline of the call | complete | `Timeout`, or `Cancelled` in a hurry |
 //! | the call is cancelled | complete | `Cancelled` |
 //! | an error in a piece | the error; `Unavailable` after the first text becomes `Truncated` | the same |
+//! | a piece that cannot be decoded | complete | `InvalidResponse` |
 //! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
 //! Every error that ends the stream carries the partial answer, with its timing and the usage so far.
@@ -29,17 +30,19 @@ use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
-    Billed, CancellationToken, Completion, Delta, Error, ErrorKind, FinishReason, Head, Output, Streaming,
-    TimeoutPhase, Timing, TruncationCause, json,
+    Billed, CancellationToken, Delta, Error, ErrorKind, Head, Output, Streaming, TimeoutPhase,
 };
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
-use super::fault::{Fault, cleaned, of_http};
+use super::fault::{Fault, of_http};
 use super::framing::{Framing, Piece, Pieces};
+use super::thoughts::Spoken;
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
+
+mod ending;
 
 /// The outcome of a poll for the next delta.
 type PolledDelta = Poll<Option<Result<Delta, Error>>>;
@@ -58,8 +61,16 @@ pub(super) struct Reader<D> {
     pub(super) facts: Facts,
     /// The answer so far, as the decoder fills it in.
     answer: Answer,
+    /// The output that has been received, split into text and reasoning.
+    spoken: Spoken,
+    /// The bytes of the output that have been split.
+    taken: usize,
     /// The bytes of the text that have been handed to the caller.
     emitted: usize,
+    /// Whether all output has been split, since no more arrives.
+    is_settled: bool,
+    /// Whether the text was taken from the reasoning.
+    is_from_reasoning: bool,
     /// The time from the beginning of the call to its first text.
     first_token: Option<Duration>,
     /// The state machine that decides when the answer is late.
@@ -120,7 +131,11 @@ impl<D: Decode> Reader<D> {
             decode,
             facts,
             answer: Answer::default(),
+            spoken: Spoken::default(),
+            taken: 0,
             emitted: 0,
+            is_settled: false,
+            is_from_reasoning: false,
             first_token: None,
             watchdog,
             timer,
@@ -135,13 +150,17 @@ impl<D: Decode> Reader<D> {
 
     /// Decodes an answer that is not streamed.
     pub(super) fn take(&mut self, event: &str, data: &str) -> Result<(), Fault> {
-        self.decode.take(event, data, &mut self.answer)
+        self.decode.take(event, data, &mut self.answer)?;
+        self.answer.is_over = true;
+        Ok(())
     }
 
     /// Returns whether anything of an answer has been decoded.
     pub(super) fn has_something(&self) -> bool {
         let answer = &self.answer;
-        answer.finish.is_some() || !answer.text.is_empty() || !answer.refusal.is_empty()
+        answer.finish.is_some()
+            || answer.tool.is_some()
+            || [&answer.text, &answer.refusal, &answer.reasoning].into_iter().any(|text| !text.is_empty())
     }
 
     /// Waits for the first delta and starts the stream with it; what the vendor reported before it is in the head.
@@ -179,9 +198,21 @@ impl<D: Decode> Reader<D> {
 
     /// Takes the text that has been decoded and not yet handed to the caller, if there is any.
     fn new_text(&mut self) -> Option<String> {
-        let text = self.answer.text.get(self.emitted..).filter(|text| !text.is_empty())?.to_owned();
-        self.emitted = self.answer.text.len();
+        if self.answer.is_over {
+            self.settle();
+        }
+        self.split();
+        let text = self.spoken.text.get(self.emitted..).filter(|text| !text.is_empty())?.to_owned();
+        self.emitted = self.spoken.text.len();
         Some(text)
+    }
+
+    /// Splits the output that has arrived since the last time into text and reasoning.
+    fn split(&mut self) {
+        if self.answer.text.len() > self.taken {
+            self.spoken.add(&self.answer.text[self.taken..]);
+            self.taken = self.answer.text.len();
+        }
     }
 
     /// Reads the next piece. Breaks with the outcome of the poll where none is available, or where the answer ends.
@@ -209,8 +240,13 @@ impl<D: Decode> Reader<D> {
         if let Some(fault) = self.unread.take() {
             return ControlFlow::Break(self.fail_with(&fault));
         }
+        if D::FRAMING == Framing::Events && piece.data.trim().is_empty() {
+            return self.check_time();
+        }
         match self.decode.take(&piece.event, &piece.data, &mut self.answer) {
             Ok(()) => {}
+            // The answer is complete; what cannot be decoded behind it says nothing about it.
+            Err(fault) if fault.kind == ErrorKind::InvalidResponse && self.answer.finish.is_some() => {}
             Err(fault) if D::FRAMING == Framing::Lines && fault.kind == ErrorKind::InvalidResponse => {
                 self.unread = Some(fault);
             }
@@ -274,57 +310,7 @@ impl<D: Decode> Reader<D> {
         if let Err(fault) = self.decode.finish(&mut self.answer) {
             return self.fail_with(&fault);
         }
-        let Some(words) = self.new_text() else { return self.end() };
-        self.answer.is_over = true;
-        Poll::Ready(Some(Ok(Delta::Text(words))))
-    }
-
-    /// Ends the answer. Only a finish reason makes it complete: some servers end a failed stream like a complete one.
-    ///
-    /// An answer that the schema's form or the filter makes unusable is an error, too: see
-    /// `Completion::into_complete`.
-    fn end(&mut self) -> PolledDelta {
-        if !self.answer.refusal.is_empty() {
-            return self.refuse();
-        }
-        let Some(finish) = self.answer.finish.take() else {
-            let err = self.truncated();
-            return self.fail(err);
-        };
-        self.ended = true;
-        let is_cut = finish == FinishReason::Stop && self.ends_at_the_limit();
-        let finish = if is_cut { FinishReason::Length } else { finish };
-        let completion = self.completion().finish(finish).into_complete(&self.facts.output);
-        Poll::Ready(Some(match completion {
-            Ok(answer) => Ok(Delta::End(Box::new(answer))),
-            Err(err) => Err(self.with_request_id(err)),
-        }))
-    }
-
-    /// Ends the answer of a model that declined to answer.
-    ///
-    /// A refusal that the vendor does not bill is reported as such.
-    fn refuse(&mut self) -> PolledDelta {
-        let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
-        let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
-        let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
-        self.fail(err.with_billed(billed))
-    }
-
-    /// Returns whether an answer was cut off at `max_tokens`. Some servers report that as a stop: llama.cpp's Responses API,
-    /// Ollama's imitators. An answer of exactly `max_tokens` tokens counts as cut off, unless it is complete JSON.
-    fn ends_at_the_limit(&self) -> bool {
-        let max_tokens = self.facts.limits.max_tokens;
-        let at_limit = max_tokens.is_some() && self.answer.usage.output == max_tokens;
-        at_limit && (self.facts.output.schema().is_none() || json::extract(&self.answer.text).is_err())
-    }
-
-    /// Creates the error of an answer without a finish reason. A retry may help, and the call is possibly
-    /// billed.
-    fn truncated(&self) -> Error {
-        let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
-        let message = format!("{}: the connection ended in the middle of the answer", self.facts.place);
-        Error::new(kind, message).with_billed(Billed::Maybe)
+        self.end()
     }
 
     /// Creates the error of a late answer. The phase distinguishes a server that never answered from one that
@@ -344,84 +330,6 @@ impl<D: Decode> Reader<D> {
             }
         };
         Error::new(ErrorKind::Timeout { phase }, message).with_billed(Billed::Maybe)
-    }
-
-    /// Creates the error that the server reports inside an answer with status 200.
-    ///
-    /// Limits in the error itself prevail over those of the headers. Once text has arrived, a model ran, and
-    /// the call is possibly billed whatever the kind is.
-    pub(super) fn of_fault(&self, fault: &Fault) -> Error {
-        let said = cleaned(&fault.message, self.facts.key.as_ref());
-        let message = match fault.kind {
-            ErrorKind::InvalidResponse => format!("{}: {said}", self.facts.place),
-            _ => format!("{}: the answer ended with an error: {said}", self.facts.place),
-        };
-        let billed = if self.emitted == 0 { fault.billed_before_words() } else { Billed::Maybe };
-        let limits = fault.limits.as_deref().copied().unwrap_or(self.facts.head.limits);
-        Error::new(fault.kind, message).with_billed(billed).with_limits(limits)
-    }
-
-    /// Ends the stream with the error that the server reports inside the answer.
-    fn fail_with(&mut self, fault: &Fault) -> PolledDelta {
-        let err = self.of_fault(fault);
-        self.fail(err)
-    }
-
-    /// Ends the stream with an error, which has the partial answer.
-    ///
-    /// A possibly billed call becomes billed for its tokens where the counts are final, and they are after the
-    /// finish reason.
-    fn fail(&mut self, err: Error) -> PolledDelta {
-        self.ended = true;
-        let err = self.as_truncation(err);
-        // Before the finish reason, token counts cover only a part of the answer, if any.
-        let is_counted = self.answer.finish.is_some() && self.answer.usage.output.is_some();
-        let billed = match err.billed() {
-            Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage.plausible()),
-            billed => billed,
-        };
-        let partial = self.completion();
-        Poll::Ready(Some(Err(self.with_request_id(err.with_billed(billed).with_partial(partial)))))
-    }
-
-    /// Maps an error of the connection or of the server: after the first token it truncates the answer; before it, the call is
-    /// simply unavailable.
-    fn as_truncation(&self, err: Error) -> Error {
-        if err.kind() != ErrorKind::Unavailable || self.emitted == 0 {
-            return err;
-        }
-        let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
-        let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
-        cut.with_billed(Billed::Maybe).with_limits(*err.limits())
-    }
-
-    /// Adds the id of the request to an error, or that of the answer where the head has none.
-    fn with_request_id(&self, err: Error) -> Error {
-        let head = self.head();
-        err.with_request_id(head.request_id.or(head.response_id))
-    }
-
-    /// Returns the metadata of the head with those that the answer itself reports.
-    fn head(&self) -> Head {
-        let mut head = self.facts.head.clone();
-        head.response_id.clone_from(&self.answer.id);
-        match &self.answer.model {
-            Some(model) => head.served(model, &self.facts.model),
-            None => head,
-        }
-    }
-
-    /// Takes the text and returns the answer with its usage and timing; called once, at the end. Implausible
-    /// counts are left out.
-    fn completion(&mut self) -> Completion {
-        let timing = Timing::new(self.first_token, self.facts.began.elapsed())
-            .first_byte(Some(self.facts.first_byte))
-            .http_version(self.facts.http_version);
-        let head = self.head();
-        Completion::new(std::mem::take(&mut self.answer.text))
-            .usage(self.answer.usage.plausible())
-            .head(head)
-            .timing(timing)
     }
 }
 

@@ -1,9 +1,16 @@
 //! Fields of events, read without copies: an answer has thousands of events, and most have one short text that
 //! matters.
+//!
+//! Text of the answer is read strictly, and everything else leniently: no odd id, count or name may lose an answer that was
+//! paid for.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use antiphon_llm::Usage;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A JSON string, which borrows from the event where it has no escapes.
@@ -24,6 +31,128 @@ impl Text<'_> {
     }
 }
 
+/// A text that does not decide about the answer, such as an id: any other JSON in its place counts as missing.
+#[derive(Debug, Default)]
+pub(crate) struct Label<'a>(Option<Cow<'a, str>>);
+
+impl<'a> Label<'a> {
+    /// Creates a label.
+    pub(crate) fn of(text: Cow<'a, str>) -> Self {
+        Self(Some(text))
+    }
+
+    /// Returns the text, if there is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Label<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyLabel).map(Self)
+    }
+}
+
+/// The visitor of a [`Label`], which accepts any JSON.
+struct AnyLabel;
+
+impl<'de> Visitor<'de> for AnyLabel {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+/// Returns the word in a field that names the end of an answer. JSON of another type is its own word, which no list has: an
+/// end that cannot be understood is no natural one.
+pub(crate) fn word_of(field: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let json = field?.get();
+    match serde_json::from_str::<Text<'_>>(json) {
+        Ok(text) => Some(text.0),
+        Err(_) => Some(Cow::Borrowed(json)).filter(|json| json != "null"),
+    }
+}
+
+/// Returns whether a field is true; any JSON but `true`, `"true"` and `1` is not.
+pub(crate) fn is_true(field: Option<&RawValue>) -> bool {
+    field.is_some_and(|field| matches!(field.get(), "true" | "\"true\"" | "1"))
+}
+
+/// Returns the number in a field with the position of an alternative or an item; `None` for any other JSON.
+pub(crate) fn index_of(field: Option<&RawValue>) -> Option<u64> {
+    let json = field?.get();
+    json.parse().ok().or_else(|| count(&serde_json::from_str(json.trim_matches('"')).ok()?))
+}
+
+/// Returns a field as any JSON; `None` where it is missing or null.
+pub(crate) fn value_of(field: Option<&RawValue>) -> Option<Value> {
+    serde_json::from_str(field?.get()).ok().filter(|value: &Value| !value.is_null())
+}
+
+/// Returns a number of tokens. A negative one, a fraction, a text or any other JSON is unknown; `5.0` is 5.
+pub(crate) fn count(value: &Value) -> Option<u64> {
+    let number = value.as_number()?;
+    number.as_u64().or_else(|| {
+        // Above 2^53 a float is no exact count.
+        let float = number.as_f64().filter(|float| (0.0..9.0e15).contains(float) && float.fract() == 0.0)?;
+        format!("{float:.0}").parse().ok()
+    })
+}
+
+/// Returns the count under the first of `keys` that the object has, so that a second name does not replace an unknown count;
+/// each key is a JSON pointer (RFC 6901).
+pub(crate) fn count_at(object: &Value, keys: &[&str]) -> Option<u64> {
+    keys.iter().find_map(|key| object.pointer(key)).and_then(count)
+}
+
+/// Fills in the counts that are unknown with those of another report of the same call.
+pub(crate) fn fill_in(usage: &mut Usage, other: Usage) {
+    usage.input = usage.input.or(other.input);
+    usage.cached = usage.cached.or(other.cached);
+    usage.cache_write = usage.cache_write.or(other.cache_write);
+    usage.output = usage.output.or(other.output);
+    usage.reasoning = usage.reasoning.or(other.reasoning);
+}
+
 /// Returns the size in bytes of a field's JSON: 0 where it is missing, null, `false` or empty.
 ///
 /// Only the size of hidden output matters, for the watchdog, so the field is never parsed.
@@ -32,4 +161,60 @@ pub(crate) fn size_of(field: Option<&RawValue>) -> usize {
         "null" | "\"\"" | "[]" | "{}" | "false" => 0,
         text => text.len(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Label, count, count_at, index_of, word_of};
+
+    #[test]
+    fn a_count_that_is_not_a_whole_number_is_unknown() {
+        let check = |json: &str, expected: Option<u64>| {
+            assert_eq!(count(&serde_json::from_str::<Value>(json).unwrap()), expected, "{json}");
+        };
+        check("5", Some(5));
+        check("5.0", Some(5));
+        check("5e2", Some(500));
+        for odd in ["-35", "5.5", "\"10\"", "[1]", "null", "{}", "true", "1e300", "-0.5"] {
+            check(odd, None);
+        }
+        let usage = json!({"prompt_tokens": -1, "input_tokens": 7});
+        assert_eq!(count_at(&usage, &["/prompt_tokens", "/input_tokens"]), None);
+        assert_eq!(count_at(&usage, &["/none", "/input_tokens"]), Some(7));
+    }
+
+    #[test]
+    fn a_label_of_any_type_is_read() {
+        for (json, expected) in [
+            ("\"a\"", Some("a")),
+            ("\"a\\nb\"", Some("a\nb")),
+            ("5", None),
+            ("-5", None),
+            ("5.5", None),
+            ("true", None),
+            ("null", None),
+            ("[1, {}]", None),
+            ("{\"a\": {\"b\": []}}", None),
+        ] {
+            assert_eq!(serde_json::from_str::<Label<'_>>(json).unwrap().as_str(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_end_of_another_type_is_its_own_word() {
+        let word = |json: &str| {
+            let raw = serde_json::from_str(json).unwrap();
+            word_of(raw).map(|word| word.into_owned())
+        };
+        assert_eq!(word("\"stop\"").as_deref(), Some("stop"));
+        assert_eq!(word("null"), None);
+        assert_eq!(word("7").as_deref(), Some("7"));
+        let index = |json: &str| index_of(Some(serde_json::from_str(json).unwrap()));
+        assert_eq!(
+            [index("1"), index("1.0"), index("\"1\""), index("[]")],
+            [Some(1), Some(1), Some(1), None]
+        );
+    }
 }

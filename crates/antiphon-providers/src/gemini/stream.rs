@@ -13,8 +13,8 @@ use antiphon_llm::{ErrorKind, FinishReason};
 use serde_json::Value;
 
 use super::errors::fault;
-use super::wire::{Candidate, Chunk, finish_reason};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+use super::wire::{Candidate, Chunk, blocked, categories, usage};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text, value_of, word_of};
 
 /// The maximum size in bytes of an error inside a stream.
 ///
@@ -70,18 +70,25 @@ impl GenerateDecoder {
 /// The error in the chunk, `Filtered` for a blocked prompt, or `InvalidResponse` for text that is not JSON of this
 /// shape. Unknown fields are ignored.
 fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
-    let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
+    let chunk: Chunk<'_> = match serde_json::from_str(data) {
+        Ok(chunk) => chunk,
+        Err(_) if data.is_empty() || serde_json::from_str::<Value>(data).is_ok_and(|it| it.is_null()) => {
+            return Ok(());
+        }
+        Err(err) => return Err(Fault::malformed(&err)),
+    };
     if let Some(fault) = chunk.error.and_then(|_| Fault::within(data, fault)) {
         return Err(fault);
     }
-    answer.identify(Text::option(chunk.response_id.as_ref()), Text::option(chunk.model_version.as_ref()));
-    if let Some(usage) = chunk.usage_metadata {
-        answer.usage = usage.into();
+    answer.identify(chunk.response_id.as_str(), chunk.model_version.as_str());
+    if let Some(metadata) = value_of(chunk.usage_metadata).filter(Value::is_object) {
+        answer.usage = usage(&metadata);
     }
-    if let Some(reason) = chunk.prompt_feedback.and_then(|feedback| feedback.block_reason) {
-        return Err(Fault::new(ErrorKind::Filtered, format!("the prompt is blocked: {}", reason.0)));
+    if let Some(reason) = blocked(chunk.prompt_feedback) {
+        return Err(Fault::new(ErrorKind::Filtered, format!("the prompt is blocked: {reason}")));
     }
-    if let Some(candidate) = chunk.candidates.into_iter().flatten().next() {
+    let candidates = chunk.candidates.into_iter().flatten().flatten().enumerate();
+    for (_, candidate) in candidates.filter(|(position, candidate)| candidate.is_first(*position)).take(1) {
         add_candidate(candidate, answer);
     }
     Ok(())
@@ -92,14 +99,20 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
 /// A filter or a failure ends the answer immediately; after other reasons the last chunk with token counts may
 /// follow.
 fn add_candidate(candidate: Candidate<'_>, answer: &mut Answer) {
-    for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+    for part in candidate.content.and_then(|content| content.parts).into_iter().flatten().flatten() {
         answer.hidden_bytes += part.hidden_bytes();
-        if !part.thought {
-            answer.text.push_str(Text::of(part.text.as_ref()));
+        let text = if part.is_thought() { &mut answer.reasoning } else { &mut answer.text };
+        text.push_str(Text::of(part.text.as_ref()));
+        if let Some(tool) = part.tool() {
+            answer.calls_tool(Some(&tool));
         }
     }
-    if let Some(reason) = candidate.finish_reason.filter(|reason| reason.0 != "FINISH_REASON_UNSPECIFIED") {
-        answer.finish = Some(finish_reason(&reason.0));
+    if let Some(reason) = word_of(candidate.finish_reason) {
+        answer.ends(&reason);
+        if answer.finish != Some(FinishReason::Stop) {
+            answer.explain(candidate.finish_message.as_str().unwrap_or_default().to_owned());
+        }
+        answer.explain(value_of(candidate.safety_ratings).as_ref().map(categories).unwrap_or_default());
         answer.is_over = matches!(answer.finish, Some(FinishReason::Filtered | FinishReason::Failed));
     }
 }

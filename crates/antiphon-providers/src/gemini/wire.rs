@@ -14,13 +14,15 @@
 //! The model is in the path and not in the body. Fields without a value are left out, and so is an empty
 //! `generationConfig`.
 
-use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
+use antiphon_llm::{Error, ErrorKind, Model, Prompt, Role, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
+use crate::exchange::{
+    Label, StructuredMode, Text, count, index_of, is_true, size_of, system_of, turns, value_of, why_blocked,
+};
 
 /// Returns the path of a model, `models/NAME`.
 ///
@@ -85,25 +87,25 @@ fn role(name: &str) -> &str {
     if name == Role::Assistant.name() { "model" } else { name }
 }
 
-/// A chunk of an answer, or the complete answer.
+/// A chunk of a stream, or a complete response. Only the text is read strictly.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Chunk<'a> {
     /// The alternatives, of which one is requested.
     #[serde(borrow, default)]
-    pub(super) candidates: Option<Vec<Candidate<'a>>>,
-    /// The verdict of the safety filter on the prompt.
+    pub(super) candidates: Option<Vec<Option<Candidate<'a>>>>,
+    /// The raw verdict of the safety filter on the prompt.
     #[serde(borrow, default)]
-    pub(super) prompt_feedback: Option<PromptFeedback<'a>>,
+    pub(super) prompt_feedback: Option<&'a RawValue>,
     /// The token counts so far.
-    #[serde(default)]
-    pub(super) usage_metadata: Option<UsageMetadata>,
+    #[serde(borrow, default, alias = "usage_metadata")]
+    pub(super) usage_metadata: Option<&'a RawValue>,
     /// The model that serves the answer.
     #[serde(borrow, default)]
-    pub(super) model_version: Option<Text<'a>>,
+    pub(super) model_version: Label<'a>,
     /// The vendor's id of the answer.
     #[serde(borrow, default)]
-    pub(super) response_id: Option<Text<'a>>,
+    pub(super) response_id: Label<'a>,
     /// The presence of an error, which is then read from the whole chunk.
     #[serde(default)]
     pub(super) error: Option<serde::de::IgnoredAny>,
@@ -113,17 +115,34 @@ pub(super) struct Chunk<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Candidate<'a> {
+    /// The position of the alternative, which is left out where it is 0.
+    #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) content: Option<Content<'a>>,
+    /// The raw reason why the answer ended.
+    #[serde(borrow, default, alias = "finish_reason")]
+    pub(super) finish_reason: Option<&'a RawValue>,
+    /// The vendor's explanation of the reason.
     #[serde(borrow, default)]
-    pub(super) finish_reason: Option<Text<'a>>,
+    pub(super) finish_message: Label<'a>,
+    /// The verdict of the safety filter, by category.
+    #[serde(borrow, default)]
+    pub(super) safety_ratings: Option<&'a RawValue>,
+}
+
+impl Candidate<'_> {
+    /// Returns whether this is the first alternative, which alone is the answer; `position` counts the candidates of the chunk.
+    pub(super) fn is_first(&self, position: usize) -> bool {
+        index_of(self.index).map_or(position == 0, |index| index == 0)
+    }
 }
 
 /// The output of a candidate, as a list of parts.
 #[derive(Deserialize)]
 pub(super) struct Content<'a> {
     #[serde(borrow, default)]
-    pub(super) parts: Option<Vec<Part<'a>>>,
+    pub(super) parts: Option<Vec<Option<Part<'a>>>>,
 }
 
 /// A part of the output. Only `text` of a part without `thought` belongs to the answer.
@@ -133,8 +152,8 @@ pub(super) struct Part<'a> {
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
     /// Whether the part is reasoning and does not belong to the answer.
-    #[serde(default)]
-    pub(super) thought: bool,
+    #[serde(borrow, default)]
+    thought: Option<&'a RawValue>,
     /// The encrypted state of the reasoning.
     #[serde(borrow, default)]
     thought_signature: Option<&'a RawValue>,
@@ -150,73 +169,70 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Returns whether the part is reasoning.
+    pub(super) fn is_thought(&self) -> bool {
+        is_true(self.thought)
+    }
+
     /// Returns the bytes of output that is not text of the answer.
     pub(super) fn hidden_bytes(&self) -> usize {
-        let thought = if self.thought { Text::of(self.text.as_ref()).len() } else { 0 };
+        let thought = if self.is_thought() { Text::of(self.text.as_ref()).len() } else { 0 };
         let fields = [self.thought_signature, self.function_call, self.executable_code, self.inline_data];
         thought + fields.into_iter().map(size_of).sum::<usize>()
     }
-}
 
-/// The verdict on the prompt, with the reason such as `SAFETY` or `PROHIBITED_CONTENT` if it is blocked.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PromptFeedback<'a> {
-    #[serde(borrow, default)]
-    pub(super) block_reason: Option<Text<'a>>,
-}
-
-/// The token counts of a chunk; each is the total so far.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UsageMetadata {
-    /// Tokens of the prompt, cached ones included.
-    #[serde(default)]
-    prompt_token_count: Option<u64>,
-    /// Tokens of the prompt that were read from the cache.
-    #[serde(default)]
-    cached_content_token_count: Option<u64>,
-    /// Tokens of the answer, without reasoning.
-    #[serde(default)]
-    candidates_token_count: Option<u64>,
-    /// Tokens of reasoning.
-    #[serde(default)]
-    thoughts_token_count: Option<u64>,
-    /// Tokens of the results of tools, which are a part of the input but not of the first count.
-    #[serde(default)]
-    tool_use_prompt_token_count: Option<u64>,
-}
-
-impl From<UsageMetadata> for Usage {
-    /// Converts the counts. Reasoning is billed as output but not part of the candidates' tokens; a count of zero is left out
-    /// (<https://ai.google.dev/api/generate-content#UsageMetadata>).
-    fn from(usage: UsageMetadata) -> Self {
-        let thoughts = usage.thoughts_token_count.unwrap_or(0);
-        let tools = usage.tool_use_prompt_token_count.unwrap_or(0);
-        let input = usage.prompt_token_count.map(|input| input.saturating_add(tools));
-        Self::new(input, Some(usage.candidates_token_count.unwrap_or(0).saturating_add(thoughts)))
-            .cached(Some(usage.cached_content_token_count.unwrap_or(0)))
-            .reasoning(Some(thoughts))
+    /// Returns the name of the tool that the part calls, empty if it has none; `None` for another part.
+    pub(super) fn tool(&self) -> Option<String> {
+        let call = value_of(self.function_call)?;
+        Some(call["name"].as_str().unwrap_or_default().to_owned())
     }
 }
 
-/// Maps a finish reason: <https://ai.google.dev/api/generate-content#FinishReason>.
-pub(super) fn finish_reason(name: &str) -> FinishReason {
-    match name {
-        "STOP" => FinishReason::Stop,
-        "MAX_TOKENS" => FinishReason::Length,
-        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => FinishReason::Filtered,
-        // Reasons to stop in the middle.
-        "LANGUAGE"
-        | "OTHER"
-        | "MALFORMED_RESPONSE"
-        | "MISSING_THOUGHT_SIGNATURE"
-        | "ESCALATION"
-        | "MALFORMED_FUNCTION_CALL"
-        | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS" => FinishReason::Failed,
-        other => FinishReason::Unknown(other.to_owned()),
-    }
+/// Returns the reason for which a prompt was blocked, such as `SAFETY`, with its meaning, the vendor's message and the
+/// categories of the filter; `None` for a prompt that was not.
+pub(super) fn blocked(feedback: Option<&RawValue>) -> Option<String> {
+    let feedback = value_of(feedback)?;
+    let reason = match &feedback["blockReason"] {
+        Value::String(reason) if !reason.is_empty() && !reason.ends_with("UNSPECIFIED") => reason,
+        _ => return None,
+    };
+    let message = feedback["blockReasonMessage"].as_str().map(str::to_owned);
+    let categories = Some(categories(&feedback["safetyRatings"])).filter(|all| !all.is_empty());
+    let all = [Some(why_blocked(reason)), message, categories].into_iter().flatten();
+    Some(all.collect::<Vec<_>>().join("; "))
+}
+
+/// Returns the categories for which a filter blocked the content, such as `harassment (high)`
+/// (<https://ai.google.dev/api/generate-content#SafetyRating>).
+pub(super) fn categories(ratings: &Value) -> String {
+    let plain =
+        |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ");
+    let blocked = ratings.as_array().into_iter().flatten().filter(|rating| rating["blocked"] == true);
+    let named = blocked.filter_map(|rating| {
+        let category = plain(rating["category"].as_str()?, "HARM_CATEGORY_");
+        Some(match rating["probability"].as_str() {
+            Some(probability) => format!("{category} ({})", plain(probability, "")),
+            None => category,
+        })
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// Reads the token counts of a chunk; each is the total so far.
+///
+/// Reasoning is billed as output but not part of the candidates' tokens, and the results of tools are a part of the input but not
+/// of the prompt's tokens; a count of zero is left out (<https://ai.google.dev/api/generate-content#UsageMetadata>).
+pub(super) fn usage(metadata: &Value) -> Usage {
+    let reported = |keys: &[&str]| keys.iter().find_map(|key| metadata.get(*key));
+    let or_zero = |keys: &[&str]| reported(keys).map_or(Some(0), count);
+    let thoughts = or_zero(&["thoughtsTokenCount", "thoughts_token_count"]);
+    let tools = or_zero(&["toolUsePromptTokenCount", "tool_use_prompt_token_count"]);
+    let input = reported(&["promptTokenCount", "prompt_token_count"]).and_then(count);
+    let output = or_zero(&["candidatesTokenCount", "candidates_token_count"]);
+    let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+    Usage::new(sum(input, tools), sum(output, thoughts))
+        .cached(or_zero(&["cachedContentTokenCount", "cached_content_token_count"]))
+        .reasoning(thoughts)
 }
 
 /// Reads a page of the list,

@@ -9,12 +9,18 @@
 //! `cache_prompt` reuses the part of the prompt that the slot has processed before, as for rows with the same
 //! instructions.
 
+use std::borrow::Cow;
+
 use antiphon_llm::{FinishReason, Prompt, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Props;
-use crate::exchange::{StructuredMode, Text, grammar_dialect, system_of, turns};
+use crate::exchange::{
+    Answer, Content, Label, StructuredMode, count_at, grammar_dialect, index_of, is_true, system_of, turns,
+    word_of,
+};
 
 /// Builds the conversation to which the server applies the model's template. A server with several models needs the name.
 pub(super) fn messages(prompt: &Prompt, mode: StructuredMode) -> Value {
@@ -41,54 +47,70 @@ pub(super) fn completion(prompt: &Prompt, text: &str, mode: StructuredMode) -> V
     Value::Object(body)
 }
 
-/// An event of `/completion`, or its complete answer.
+/// An event of `/completion`, or its complete answer. Only the text is read strictly.
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
+    /// The position of the prompt, of which one is sent.
+    #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
     /// The next piece of the text; the whole text in an answer that is not streamed.
     #[serde(borrow, default)]
-    pub(super) content: Option<Text<'a>>,
+    pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]
-    pub(super) model: Option<Text<'a>>,
+    pub(super) model: Label<'a>,
     /// Whether the event is the last.
-    #[serde(default)]
-    pub(super) stop: bool,
-    /// The reason of the end: see `finish_reason`.
     #[serde(borrow, default)]
-    pub(super) stop_type: Option<Text<'a>>,
-    /// Tokens of the prompt, cached ones included.
-    #[serde(default)]
-    pub(super) tokens_evaluated: Option<u64>,
-    /// Tokens of the answer.
-    #[serde(default)]
-    pub(super) tokens_predicted: Option<u64>,
-    #[serde(default)]
-    pub(super) timings: Option<Timings>,
+    stop: Option<&'a RawValue>,
+    /// The raw reason of the end: see `ends`.
+    #[serde(borrow, default)]
+    stop_type: Option<&'a RawValue>,
+    /// The reasons of the end in older servers.
+    #[serde(borrow, default)]
+    stopped_eos: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stopped_word: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stopped_limit: Option<&'a RawValue>,
     /// The presence of an error, which is then read from the whole event.
     #[serde(default)]
     pub(super) error: Option<serde::de::IgnoredAny>,
 }
 
-/// The server's measurements, of which only the tokens from the cache are read.
-#[derive(Deserialize)]
-pub(super) struct Timings {
-    #[serde(default)]
-    pub(super) cache_n: Option<u64>,
+impl Event<'_> {
+    /// Returns whether the event is the last of the answer.
+    pub(super) fn is_last(&self) -> bool {
+        is_true(self.stop)
+    }
+
+    /// Returns whether the event belongs to the prompt, and not to another one of the same request.
+    pub(super) fn is_of_prompt(&self) -> bool {
+        index_of(self.index).is_none_or(|index| index == 0)
+    }
+
+    /// Returns the word for the end of the answer; empty where the event has none.
+    pub(super) fn reason(&self) -> Cow<'_, str> {
+        let older = || {
+            let flags = [self.stopped_eos, self.stopped_word, self.stopped_limit];
+            let names = ["eos", "word", "limit"];
+            flags.into_iter().zip(names).find(|(flag, _)| is_true(*flag)).map(|(_, name)| Cow::Borrowed(name))
+        };
+        word_of(self.stop_type).or_else(older).unwrap_or_default()
+    }
 }
 
-/// Returns the token counts of the last event.
-pub(super) fn usage(event: &Event<'_>) -> Usage {
-    let cached = event.timings.as_ref().and_then(|timings| timings.cache_n);
-    Usage::new(event.tokens_evaluated, event.tokens_predicted).cached(cached)
+/// Returns the token counts of the last event: `tokens_evaluated` includes those from the cache.
+pub(super) fn usage(event: &Value) -> Usage {
+    Usage::new(count_at(event, &["/tokens_evaluated"]), count_at(event, &["/tokens_predicted"]))
+        .cached(count_at(event, &["/timings/cache_n"]))
 }
 
-/// Maps `stop_type`: `eos` (the model ended) and `word` (a stop text) are `Stop`, `limit` is `Length`, and
-/// `none` in a last event is a failure.
-pub(super) fn finish_reason(name: &str) -> FinishReason {
-    match name {
-        "eos" | "word" => FinishReason::Stop,
-        "limit" => FinishReason::Length,
-        "none" | "" => FinishReason::Failed,
-        other => FinishReason::Unknown(other.to_owned()),
+/// Records the finish reason of the last event: `eos` (the model ended) and `word` (a stop text) are `Stop`, `limit` is `Length`,
+/// and `none` in a last event is a failure.
+pub(super) fn ends(reason: &str, answer: &mut Answer) {
+    match reason {
+        "word" => answer.ends_as(FinishReason::Stop, reason),
+        "none" | "" => answer.ends_as(FinishReason::Failed, reason),
+        reason => answer.ends(reason),
     }
 }
 

@@ -6,8 +6,8 @@
 //! ```
 
 use super::errors::fault;
-use super::wire::{Line, finish_reason, usage};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+use super::wire::{Line, ends, usage};
+use crate::exchange::{Answer, Decode, Fault, Framing, word_of};
 
 /// A decoder of the NDJSON lines of an answer, or of a complete answer: `/api/chat` has text in `message`, `/api/generate` in
 /// `response`.
@@ -28,22 +28,23 @@ impl Decode for OllamaDecoder {
         if let Some(fault) = line.error.and_then(|_| Fault::within(data, fault)) {
             return Err(fault);
         }
-        answer.identify(None, Text::option(line.model.as_ref()));
+        answer.identify(None, line.model.as_str());
         answer.hidden_bytes += line.hidden_bytes();
-        answer.text.push_str(Text::of(line.response.as_ref()));
-        answer.text.push_str(Text::of(line.message.as_ref().and_then(|message| message.content.as_ref())));
-        if line.done {
-            ends(&line, answer);
+        answer.reasoning.push_str(&line.reasoning());
+        if let Some(tool) = line.tool() {
+            answer.calls_tool(Some(&tool));
+        }
+        let message = line.message.as_ref().and_then(|message| message.content.as_ref());
+        for content in [line.response.as_ref(), message].into_iter().flatten() {
+            content.add_to(&mut answer.text, &mut answer.reasoning);
+        }
+        if line.is_last() {
+            answer.usage = usage(&serde_json::from_str(data).unwrap_or_default());
+            ends(&word_of(line.done_reason).unwrap_or_default(), answer);
+            answer.is_over = true;
         }
         Ok(())
     }
-}
-
-/// Ends the answer with its last line: the token counts and the finish reason.
-fn ends(line: &Line<'_>, answer: &mut Answer) {
-    answer.usage = usage(line);
-    answer.finish = Some(finish_reason(Text::of(line.done_reason.as_ref())));
-    answer.is_over = true;
 }
 
 #[cfg(test)]

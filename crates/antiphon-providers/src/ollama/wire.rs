@@ -16,7 +16,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Route;
-use crate::exchange::{StructuredMode, Text, grammar_dialect, size_of, system_of, turns};
+use crate::exchange::{
+    Answer, Content, Label, StructuredMode, count, grammar_dialect, is_true, reasoning_of, size_of,
+    system_of, turns, value_of,
+};
 
 /// Builds the request's body. `truncate` and `shift` keep the server from dropping a part of the prompt silently
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
@@ -85,31 +88,26 @@ fn capitalised(name: &str) -> String {
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
-/// A line of an answer, or the complete answer.
+/// A line of an answer, or the complete answer. Only the text is read strictly.
 #[derive(Deserialize)]
 pub(super) struct Line<'a> {
     #[serde(borrow, default)]
-    pub(super) model: Option<Text<'a>>,
+    pub(super) model: Label<'a>,
     /// The next piece of an answer of `/api/chat`.
     #[serde(borrow, default)]
     pub(super) message: Option<Message<'a>>,
     /// The next piece of an answer of `/api/generate`.
     #[serde(borrow, default)]
-    pub(super) response: Option<Text<'a>>,
+    pub(super) response: Option<Content<'a>>,
     /// Reasoning, on the route `/api/generate`.
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     /// Whether the line is the last.
-    #[serde(default)]
-    pub(super) done: bool,
     #[serde(borrow, default)]
-    pub(super) done_reason: Option<Text<'a>>,
-    /// Tokens of the prompt.
-    #[serde(default)]
-    pub(super) prompt_eval_count: Option<u64>,
-    /// Tokens of the answer, reasoning included.
-    #[serde(default)]
-    pub(super) eval_count: Option<u64>,
+    done: Option<&'a RawValue>,
+    /// The raw reason why the answer ended.
+    #[serde(borrow, default)]
+    pub(super) done_reason: Option<&'a RawValue>,
     /// The presence of an error, which is then read from the whole line.
     #[serde(default)]
     pub(super) error: Option<serde::de::IgnoredAny>,
@@ -119,7 +117,7 @@ pub(super) struct Line<'a> {
 #[derive(Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
-    pub(super) content: Option<Text<'a>>,
+    pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -127,29 +125,47 @@ pub(super) struct Message<'a> {
 }
 
 impl Line<'_> {
+    /// Returns whether the line is the last.
+    pub(super) fn is_last(&self) -> bool {
+        is_true(self.done)
+    }
+
     /// Returns the bytes of reasoning and tool calls.
     pub(super) fn hidden_bytes(&self) -> usize {
         let message = self.message.as_ref();
         let of_message = message.map_or(0, |it| size_of(it.thinking) + size_of(it.tool_calls));
         size_of(self.thinking) + of_message
     }
-}
 
-/// Maps a finish reason. A last line without one belongs to an answer that failed in the server
-/// (<https://github.com/ollama/ollama/blob/main/llm/server.go>).
-pub(super) fn finish_reason(name: &str) -> FinishReason {
-    match name {
-        "stop" => FinishReason::Stop,
-        "" => FinishReason::Failed,
-        "length" => FinishReason::Length,
-        other => FinishReason::Unknown(other.to_owned()),
+    /// Returns the text of the reasoning.
+    pub(super) fn reasoning(&self) -> String {
+        reasoning_of(self.thinking)
+            + &reasoning_of(self.message.as_ref().and_then(|message| message.thinking))
+    }
+
+    /// Returns the name of the tool that the model calls, empty if it has none; `None` for a line without such a call.
+    pub(super) fn tool(&self) -> Option<String> {
+        let calls = self.message.as_ref()?.tool_calls;
+        let call = value_of(calls).filter(|_| size_of(calls) > 0)?;
+        Some(call.pointer("/0/function/name").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 }
 
-/// Returns the token counts of a line; the server has no separate counts for its cache and for reasoning.
-pub(super) fn usage(line: &Line<'_>) -> Usage {
+/// Records the finish reason of the last line. One without a reason belongs to an answer that failed in the server
+/// (<https://github.com/ollama/ollama/blob/main/llm/server.go>); `load` and `unload` end the answer to an empty prompt.
+pub(super) fn ends(reason: &str, answer: &mut Answer) {
+    match reason {
+        "" => answer.ends_as(FinishReason::Failed, ""),
+        "load" | "unload" => answer.ends_as(FinishReason::Stop, reason),
+        reason => answer.ends(reason),
+    }
+}
+
+/// Returns the token counts of the last line; the server has no separate counts for its cache and for reasoning.
+pub(super) fn usage(line: &Value) -> Usage {
     // The server leaves out a count of zero.
-    Usage::new(line.prompt_eval_count, line.eval_count.or(line.done.then_some(0)))
+    let output = line.get("eval_count").map_or(Some(0), count);
+    Usage::new(line.get("prompt_eval_count").and_then(count), output)
 }
 
 /// Reads the list of installed models; newer servers report the capabilities of each.

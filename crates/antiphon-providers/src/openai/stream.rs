@@ -19,8 +19,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::errors::fault;
-use super::wire::{Event, ItemAdded, Response, ResponseEvent};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text, size_of};
+use super::wire::{Event, ends, is_commentary, parts, tool, usage};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text, index_of, reasoning_of, size_of, texts_in};
 
 /// A decoder of the server-sent events of a response, or of one complete response.
 ///
@@ -39,40 +39,54 @@ impl Decode for ResponsesDecoder {
         if data.starts_with("[DONE]") {
             return Ok(());
         }
-        let parsed: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
-        let kind = match Text::of(parsed.kind.as_ref()) {
-            "" => event,
-            kind => kind,
+        let parsed: Event<'_> = match serde_json::from_str(data) {
+            Ok(parsed) => parsed,
+            // Data that is no object belongs to an event that is not known here.
+            Err(_) if serde_json::from_str::<Value>(data).is_ok_and(|value| !value.is_object()) => {
+                return Ok(());
+            }
+            Err(err) => return Err(Fault::malformed(&err)),
         };
+        let kind = parsed.kind.as_str().filter(|kind| !kind.is_empty()).unwrap_or(event);
         match kind {
             "response.output_text.delta" if !self.is_commentary(&parsed) => {
                 answer.text.push_str(&words(&parsed)?);
             }
             "response.refusal.delta" => answer.refusal.push_str(&words(&parsed)?),
             "response.output_item.added" => {
-                let added: ItemAdded = of(data)?;
-                self.commentary.extend(parsed.output_index.filter(|_| added.item.is_commentary()));
+                let added: Value = of(data)?;
+                self.commentary
+                    .extend(index_of(parsed.output_index).filter(|_| is_commentary(&added["item"])));
             }
             "response.created" | "response.in_progress" => {
-                let event: ResponseEvent = of(data)?;
-                answer.identify(event.response.id.as_deref(), event.response.model.as_deref());
+                let event: Value = of(data)?;
+                answer.identify(event["response"]["id"].as_str(), event["response"]["model"].as_str());
             }
-            "response.completed" | "response.incomplete" => {
-                let ended: ResponseEvent = of(data)?;
-                ends(ended.response, answer);
+            "response.completed" | "response.incomplete" | "response.done" | "response.cancelled" => {
+                end(&of::<Value>(data)?["response"], answer);
             }
             "response.failed" | "error" => return Err(failed(data)),
             // A complete response of a server that does not stream.
             "" => {
                 let value: Value = of(data)?;
                 if value["object"] == "response" {
-                    ends(Response::deserialize(&value).map_err(|err| Fault::malformed(&err))?, answer);
+                    end(&value, answer);
                 }
             }
             // A complete item, for instance of reasoning that is not shown.
-            "response.output_item.done" => answer.hidden_bytes += 1,
+            "response.output_item.done" => {
+                answer.hidden_bytes += 1;
+                if let Some(name) = tool(&of::<Value>(data)?["item"]) {
+                    answer.calls_tool(Some(name));
+                }
+            }
             // Commentary, reasoning and its summary, or the arguments of tools.
-            kind if kind.ends_with(".delta") => answer.hidden_bytes += size_of(parsed.delta),
+            kind if kind.ends_with(".delta") => {
+                answer.hidden_bytes += size_of(parsed.delta);
+                if kind.starts_with("response.reasoning") {
+                    answer.reasoning.push_str(&reasoning_of(parsed.delta));
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -82,7 +96,7 @@ impl Decode for ResponsesDecoder {
 impl ResponsesDecoder {
     /// Returns whether an event belongs to an item that is commentary.
     fn is_commentary(&self, event: &Event<'_>) -> bool {
-        event.output_index.is_some_and(|index| self.commentary.contains(&index))
+        index_of(event.output_index).is_some_and(|index| self.commentary.contains(&index))
     }
 }
 
@@ -103,20 +117,28 @@ fn failed(data: &str) -> Fault {
 }
 
 /// Ends the answer with the complete response. Without a known status the answer is not finished.
-fn ends(response: Response, answer: &mut Answer) {
-    answer.identify(response.id.as_deref(), response.model.as_deref());
-    answer.finish = response.finish();
+fn end(response: &Value, answer: &mut Answer) {
+    answer.identify(response["id"].as_str(), response["model"].as_str());
+    ends(response, answer);
     answer.is_over = answer.finish.is_some();
-    let said = response.output.iter().filter(|item| !item.is_commentary());
+    let items = || response["output"].as_array().into_iter().flatten();
     // Output that was received in deltas is not added twice.
     if answer.text.is_empty() && answer.refusal.is_empty() {
-        for item in said {
-            answer.text.push_str(&item.text());
-            answer.refusal.push_str(&item.refusal());
+        for item in items().filter(|item| !is_commentary(item)) {
+            answer.text.push_str(&parts(item, "text"));
+            answer.refusal.push_str(&parts(item, "refusal"));
         }
     }
-    if let Some(usage) = response.usage {
-        answer.usage = usage.into();
+    if answer.reasoning.is_empty() {
+        items().filter(|item| item["type"] == "reasoning").for_each(|item| {
+            let content = texts_in(&item["content"]);
+            let text = if content.is_empty() { texts_in(&item["summary"]) } else { content };
+            answer.reasoning.push_str(&text);
+        });
+    }
+    items().filter_map(tool).for_each(|name| answer.calls_tool(Some(name)));
+    if response["usage"].is_object() {
+        answer.usage = usage(&response["usage"]);
     }
 }
 

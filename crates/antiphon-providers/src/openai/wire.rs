@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::exchange::{StructuredMode, Text, system_of, turns};
+use crate::exchange::{Answer, Label, StructuredMode, count_at, system_of, turns};
 
 /// Builds the request's body. It turns off storage: OpenAI's default is to keep answers for thirty days.
 ///
@@ -60,141 +60,68 @@ fn format(output: &Output, dialect: &Dialect, mode: StructuredMode) -> Option<Va
 pub(super) struct Event<'a> {
     /// The event's type; missing in a complete response, and in events of some compatible servers.
     #[serde(borrow, rename = "type", default)]
-    pub(super) kind: Option<Text<'a>>,
+    pub(super) kind: Label<'a>,
     /// The raw delta, parsed only where it is known to be text.
     #[serde(borrow, default)]
     pub(super) delta: Option<&'a RawValue>,
     /// The position of the event's item in the output.
-    #[serde(default)]
-    pub(super) output_index: Option<u64>,
+    #[serde(borrow, default)]
+    pub(super) output_index: Option<&'a RawValue>,
 }
 
-/// The data of a `response.output_item.added` event.
-#[derive(Deserialize)]
-pub(super) struct ItemAdded {
-    pub(super) item: Item,
+/// Returns whether an item of the output is commentary or reasoning and not part of the answer.
+pub(super) fn is_commentary(item: &Value) -> bool {
+    item["phase"] == "commentary" || item["type"] == "reasoning"
 }
 
-/// The data of events with the whole response.
-#[derive(Deserialize)]
-pub(super) struct ResponseEvent {
-    pub(super) response: Response,
+/// Returns the name of the tool that an item of the output calls, empty if it has none; `None` for another item.
+pub(super) fn tool(item: &Value) -> Option<&str> {
+    let kind = item["type"].as_str()?;
+    kind.ends_with("_call").then(|| item["name"].as_str().unwrap_or(kind))
 }
 
-/// The response itself: in events, and as the complete answer of a server that does not stream.
-#[derive(Deserialize)]
-pub(super) struct Response {
-    pub(super) id: Option<String>,
-    pub(super) model: Option<String>,
-    /// The state: `in_progress`, `completed`, `incomplete`, `failed`, `cancelled` or `queued`.
-    pub(super) status: Option<String>,
-    /// The reason of an incomplete response.
-    #[serde(default)]
-    pub(super) incomplete_details: Option<Incomplete>,
-    #[serde(default)]
-    pub(super) usage: Option<WireUsage>,
-    /// The items; complete only in the last event.
-    #[serde(default)]
-    pub(super) output: Vec<Item>,
-}
-
-/// The reason why a response is incomplete: `max_output_tokens` or `content_filter`.
-#[derive(Deserialize)]
-pub(super) struct Incomplete {
-    reason: Option<String>,
-}
-
-/// A message, or reasoning.
-#[derive(Deserialize)]
-pub(super) struct Item {
-    /// The type: `message`, `reasoning`, `function_call` and others.
-    #[serde(rename = "type", default)]
-    kind: Option<String>,
-    /// The phase of a message: `commentary` or `final_answer`.
-    #[serde(default)]
-    phase: Option<String>,
-    #[serde(default)]
-    content: Option<Vec<Content>>,
-}
-
-/// A part of a message: `output_text` has a text, `refusal` a refusal.
-#[derive(Deserialize)]
-struct Content {
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
-}
-
-/// The token counts of a response. `input_tokens` includes cached ones, and `output_tokens` includes reasoning.
-#[derive(Deserialize)]
-pub(super) struct WireUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    #[serde(default)]
-    input_tokens_details: Option<InputDetails>,
-    #[serde(default)]
-    output_tokens_details: Option<OutputDetails>,
-}
-
-/// Parts of the input tokens: read from the prompt cache, and written to it.
-#[derive(Deserialize)]
-struct InputDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-/// The part of the output tokens that is hidden reasoning.
-#[derive(Deserialize)]
-struct OutputDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl Item {
-    /// Returns whether the item is commentary or reasoning and not part of the answer.
-    pub(super) fn is_commentary(&self) -> bool {
-        self.phase.as_deref() == Some("commentary") || self.kind.as_deref() == Some("reasoning")
-    }
-
-    /// Returns the text of all parts.
-    pub(super) fn text(&self) -> String {
-        self.content.iter().flatten().filter_map(|content| content.text.as_deref()).collect()
-    }
-
-    /// Returns the refusal, if a part has one; else an empty text.
-    pub(super) fn refusal(&self) -> String {
-        self.content.iter().flatten().filter_map(|content| content.refusal.as_deref()).collect()
+/// Returns the texts of all parts of an item under one key: `text` or `refusal`.
+pub(super) fn parts(item: &Value, key: &str) -> String {
+    match &item["content"] {
+        Value::String(text) if key == "text" => text.clone(),
+        content => content.as_array().into_iter().flatten().filter_map(|part| part[key].as_str()).collect(),
     }
 }
 
-impl Response {
-    /// Returns the finish reason of the state; `None` for one in which the answer is not finished.
-    ///
-    /// | status | reason | finish |
-    /// |---|---|---|
-    /// | `completed` | - | `Stop` |
-    /// | `incomplete` | `max_output_tokens`, `max_tokens` | `Length` |
-    /// | `incomplete` | `content_filter` | `Filtered` |
-    /// | `incomplete`, `failed`, `cancelled` | any other | `Failed` |
-    pub(super) fn finish(&self) -> Option<FinishReason> {
-        let reason = self.incomplete_details.as_ref().and_then(|details| details.reason.as_deref());
-        Some(match (self.status.as_deref()?, reason) {
-            ("completed", _) => FinishReason::Stop,
-            ("incomplete", Some("max_output_tokens" | "max_tokens")) => FinishReason::Length,
-            ("incomplete", Some("content_filter")) => FinishReason::Filtered,
-            // The answer is incomplete, for any other reason.
-            ("incomplete" | "failed" | "cancelled", _) => FinishReason::Failed,
-            _ => return None,
-        })
+/// Records the end of a response by its state; a state in which the answer is not finished is no end.
+///
+/// | status | reason | finish |
+/// |---|---|---|
+/// | `completed` | - | `Stop` |
+/// | `incomplete` | `max_output_tokens`, `max_tokens` | `Length` |
+/// | `incomplete` | `content_filter` | `Filtered` |
+/// | `incomplete` | another one | as its word says, but never a natural end |
+/// | `failed`, `cancelled` | - | `Failed` |
+/// | `in_progress`, `queued` | - | none |
+/// | any other | - | `Unknown` |
+pub(super) fn ends(response: &Value, answer: &mut Answer) {
+    let status = match &response["status"] {
+        Value::Null => return,
+        Value::String(status) => status.clone(),
+        other => other.to_string(),
+    };
+    let reason = response["incomplete_details"]["reason"].as_str().filter(|reason| !reason.is_empty());
+    if !status.eq_ignore_ascii_case("incomplete") {
+        return answer.ends(&status);
+    }
+    answer.ends(reason.unwrap_or_default());
+    if matches!(answer.finish, None | Some(FinishReason::Stop)) {
+        answer.ends_as(FinishReason::Failed, reason.unwrap_or(&status));
     }
 }
 
-impl From<WireUsage> for Usage {
-    fn from(usage: WireUsage) -> Self {
-        let input = usage.input_tokens_details.as_ref();
-        Self::new(usage.input_tokens, usage.output_tokens)
-            .cached(input.and_then(|details| details.cached_tokens))
-            .cache_write(input.and_then(|details| details.cache_write_tokens))
-            .reasoning(usage.output_tokens_details.and_then(|details| details.reasoning_tokens))
-    }
+/// Reads the token counts of a response. `input_tokens` includes cached ones, and `output_tokens` includes reasoning.
+pub(super) fn usage(usage: &Value) -> Usage {
+    Usage::new(
+        count_at(usage, &["/input_tokens", "/prompt_tokens"]),
+        count_at(usage, &["/output_tokens", "/completion_tokens"]),
+    )
+    .cached(count_at(usage, &["/input_tokens_details/cached_tokens"]))
+    .cache_write(count_at(usage, &["/input_tokens_details/cache_write_tokens"]))
+    .reasoning(count_at(usage, &["/output_tokens_details/reasoning_tokens"]))
 }

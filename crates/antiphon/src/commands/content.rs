@@ -21,7 +21,7 @@ use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
 use super::output::{self, Talk};
-use super::progress::{Live, and_more, by_others, cost, counted, in_tokens};
+use super::progress::{Live, and_more, by_marks, by_others, cost, counted, in_tokens};
 use super::rows::{Ending, RowsRun, command_on};
 use super::summary::{self, without};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
@@ -105,7 +105,7 @@ fn taken(report: &MapReport) -> String {
     let tokens = in_tokens(report.input_tokens, report.output_tokens);
     let taken = format!("{tokens}, {}", cost(report.cost_usd_micros));
     let others = by_others(&report.served_models, &report.model);
-    std::iter::once(taken).chain(others).collect::<Vec<_>>().join(", ")
+    std::iter::once(taken).chain(others).chain(by_marks(&report.marked_answers)).collect::<Vec<_>>().join(", ")
 }
 
 /// Reports failures, removals and hints, and returns the exit code.

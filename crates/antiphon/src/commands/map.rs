@@ -20,7 +20,7 @@ use super::cli::{MapArgs, OrderArg};
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::front::{Front, fill, results, source, watch};
 use super::output::{self, Talk};
-use super::progress::{Live, Possible, by_others, counted, dollars, in_tokens};
+use super::progress::{Live, Possible, by_marks, by_others, counted, dollars, in_tokens};
 use super::rows::{Ending, RowsRun, command_on};
 use super::summary;
 use crate::operations::{MapResult, RunOutcome, RunRequest, RunResult};
@@ -155,6 +155,7 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     parts.push(in_tokens(made.report.input_tokens, made.report.output_tokens));
     parts.push(cost_of(&made.report));
     parts.extend(by_others(&made.report.served_models, &made.report.model));
+    parts.extend(by_marks(&made.report.marked_answers));
     if outcome.resumed_at > 0 && !outcome.reused {
         parts.push("total of all sessions".to_owned());
     }

@@ -368,6 +368,16 @@ pub(super) fn by_others(served: &BTreeMap<String, u64>, asked: &str) -> Vec<Stri
     others.map(|(model, results)| format!("{results} by {model}")).collect()
 }
 
+/// Formats the number of results whose answers have a mark.
+pub(super) fn by_marks(marked: &BTreeMap<String, u64>) -> Vec<String> {
+    let words = |name: &str| match name {
+        "complete_without_end" => "complete JSON without a natural end".to_owned(),
+        "from_reasoning" => "read from the reasoning".to_owned(),
+        name => name.replace('_', " "),
+    };
+    marked.iter().map(|(name, results)| format!("{results} {}", words(name))).collect()
+}
+
 /// Formats a count: `1 document`, `2 documents`.
 pub(super) fn counted<N: Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };

@@ -316,6 +316,14 @@ fn report_of(report: &Value, accepted: u64) -> String {
     if !served.is_empty() {
         text.push_str(&line("served by", &served.join(", ")));
     }
+    // One end for all answers is the rule.
+    for (title, key, least) in [("ended by", "finish_reasons", 2), ("marked", "marked_answers", 1)] {
+        let counts = report[key].as_object().into_iter().flatten();
+        let all: Vec<_> = counts.map(|(name, rows)| format!("{name} ({rows})")).collect();
+        if all.len() >= least {
+            text.push_str(&line(title, &all.join(", ")));
+        }
+    }
     text.extend(report["causes"].as_array().into_iter().flatten().map(failed_rows));
     // The bottleneck of a short run is not meaningful.
     if report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use antiphon_llm::{
-    Completion, Error, ErrorKind, FinishReason, Prompt, SchemaRetryPolicy, TruncationCause, json,
+    AnswerMark, Completion, Error, ErrorKind, FinishReason, Prompt, SchemaRetryPolicy, TruncationCause, json,
 };
 use antiphon_store::Answer;
 use serde_json::Value;
@@ -34,7 +34,9 @@ impl JobMachine {
         if answer.attempts > 0 {
             accounts.learn(&ask.question, &answer);
         }
-        let is_cut = answer.finish == FinishReason::Length;
+        // JSON that is complete is an answer, although the model went up to the limit.
+        let is_whole = answer.marks.contains(&AnswerMark::CompleteWithoutEnd);
+        let is_cut = answer.finish == FinishReason::Length && !is_whole;
         let billed = Billed { answer, bill, held_to };
         if is_cut && (held_to.is_some() || !cx.run.options.allow_cut) {
             return self.cut(cx, ask, billed);
@@ -254,11 +256,15 @@ fn does_not_fit(complaint: &str, answer: Completion) -> Error {
 /// Returns the error of a job whose answers end in the middle, with the last one as the partial answer.
 fn was_cut(answer: Completion) -> Error {
     let (cause, message) = match answer.finish {
+        FinishReason::Length if answer.finish_detail.is_some() => {
+            (TruncationCause::MaxTokens, "the answer was cut")
+        }
         FinishReason::Length => {
             (TruncationCause::MaxTokens, "the answer was cut at the token limit: raise max_tokens")
         }
         _ => (TruncationCause::Disconnected, "the JSON of the answer ends in the middle"),
     };
+    let message = format!("{message}{}", answer.end_in_words());
     Error::new(ErrorKind::Truncated { cause }, message).with_partial(answer)
 }
 

@@ -7,7 +7,7 @@
 //! | rate limit (429) without a bill | all jobs pause; no retry is used up |
 //! | circuit breaker open | all jobs pause until its trial; before the first answer of the run, it stops |
 //! | any other error after new elements | the rest is requested without a pause |
-//! | invalid response, timeout after the first token or of the whole call | the prompt is sent again, as often as after an invalid answer |
+//! | invalid response, an end that is not natural, timeout after the first token or of the whole call | the prompt is sent again, as often as after an invalid answer |
 //! | server error, overload, connection | a retry after a pause with jitter, as the retry policy allows |
 //! | refusal, filter, prompt too long | the job fails |
 //!
@@ -66,6 +66,7 @@ impl JobMachine {
             return Action::End(Ending::Left);
         }
         let held_to = reservation.held_to;
+        err.partial().into_iter().for_each(|partial| self.seen.see_end(partial));
         let bill = bill_of_failure(cx, &err, sent, reservation);
         let progress = self.keep_partial(cx, &mut ask, &err);
         if let Progress::Whole(whole) = progress {
@@ -179,7 +180,10 @@ impl JobMachine {
     /// Returns whether one more answer may be requested: as often as after an invalid one; and, if no answer came, no more often
     /// than failed calls are retried.
     fn may_ask_again(&self, cx: Context<'_>, kind: ErrorKind) -> bool {
-        let came = kind == ErrorKind::InvalidResponse;
+        let came = matches!(
+            kind,
+            ErrorKind::InvalidResponse | ErrorKind::Truncated { cause: TruncationCause::Stopped }
+        );
         self.invalid_answers + 1 < cx.run.attempts()
             && (came || self.invalid_answers < cx.run.options.retry.max_retries)
     }
