@@ -236,7 +236,7 @@ impl Mapping {
         let stop = stop
             .filter(|stop| !is_done || !matches!(stop, StopCause::Deadline { .. } | StopCause::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
-        report.served_models = served.into_models();
+        (report.served_models, report.elements_left_out) = served.into_counts();
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
         let results = beside.or(results);
         let mapped = Mapped {
@@ -331,6 +331,7 @@ impl Mapping {
             possibly_billed,
             causes,
             served_models: BTreeMap::new(),
+            elements_left_out: 0,
             time: MapTime::default(),
         })
     }

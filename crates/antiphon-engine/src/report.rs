@@ -93,6 +93,10 @@ pub struct MapReport {
     /// models are counted.
     #[serde(default)]
     pub served_models: BTreeMap<String, u64>,
+    /// Elements that were left out of the lists of results, counted as `served_models` are: those beyond `maxItems`, and copies
+    /// in a list with `uniqueItems`.
+    #[serde(default)]
+    pub elements_left_out: u64,
     /// The time of this part of the run, by phase.
     pub time: MapTime,
 }
