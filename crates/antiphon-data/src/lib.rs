@@ -53,7 +53,7 @@ pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure, FailureKind};
 pub use loader::{Loaded, Loader, Skipped};
 pub use options::ParseOptions;
-pub use rows::{RawRow, Row, RowFormat, Rows};
+pub use rows::{RawRow, Row, RowFormat, Rows, check_keys};
 pub use speakers::Speaker;
 
 /// The README's code.

@@ -8,7 +8,8 @@
 //! | folder | a document | `{"name": …, "text": …}` |
 //!
 //! Rows are texts and not parsed values, since most are only put into a prompt and written to a file. A line of JSON
-//! Lines is checked, but not written anew, so that its spelling of numbers and its order of keys are kept.
+//! Lines is checked, but not written anew, so that its spelling of numbers and its order of keys are kept. Those of an
+//! element of a JSON array are kept, too; only its white space is not.
 //!
 //! A bad row never ends the input (`bad`): it is reported with its source text, so that a user can correct it and run
 //! it again. Only an error of the file itself does. Batches bound the memory: 256 rows, or fewer once they have 16 MiB.
@@ -19,6 +20,7 @@ mod alike;
 mod bad;
 #[cfg(feature = "csv")]
 mod csv;
+mod keys;
 mod look;
 mod opening;
 mod refuse;
@@ -33,7 +35,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_fs::Encoding;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Failure, Malformed};
@@ -41,9 +42,10 @@ use crate::loader::{Loaded, Loader, Naming};
 pub use bad::RawRow;
 #[cfg(feature = "anonymise")]
 pub(crate) use bad::line_of_failure;
-use bad::{bad_line, row_of, row_of_line};
+use bad::{bad_line, row_of_line};
 #[cfg(feature = "csv")]
 use csv::Records;
+pub use keys::check_keys;
 use look::Lines;
 use opening::Opening;
 #[cfg(not(feature = "csv"))]
@@ -72,11 +74,11 @@ pub enum RowFormat {
     /// Extensions: `.csv`, `.tsv`. Read with the feature `csv` only, which is on by default; in a build without it,
     /// opening such a file is `NothingReadable`, with the name of the feature.
     Csv,
-    /// One JSON value on each line (NDJSON). Blank lines are skipped, and count for line numbers. Extensions: `.jsonl`,
-    /// `.ndjson`.
+    /// One JSON value on each line (NDJSON). Blank lines are skipped, and count for line numbers. A line with an object that
+    /// has a key twice is a failure. Extensions: `.jsonl`, `.ndjson`.
     Jsonl,
     /// One JSON array of values, which is read into memory as a whole, up to 256 MiB. A single object counts as one
-    /// row. Failures have no line. Extension: `.json`.
+    /// row. A failure has the line on which its element begins. Extension: `.json`.
     Json,
     /// A folder of documents. Each document becomes an object with `name` and `text`; see [`Loader`](crate::Loader) for
     /// the files that are left out.
@@ -138,7 +140,7 @@ enum Source {
     Csv(Box<Records>),
     /// The lines, and the number of those read so far.
     Lines(Lines, u32),
-    Values(std::vec::IntoIter<Value>),
+    Values(std::vec::IntoIter<Row>),
     Documents(Documents),
 }
 
@@ -341,9 +343,7 @@ impl Rows {
         match &mut self.source {
             Source::Csv(records) => records.next(&self.name).await,
             Source::Lines(lines, number) => next_lines(lines, number, &self.name).await,
-            Source::Values(values) => {
-                Ok(values.take(BATCH).map(|value| row_of(value, &self.name, None)).collect())
-            }
+            Source::Values(values) => Ok(values.take(BATCH).collect()),
             Source::Documents(documents) => documents.next().await,
         }
     }

@@ -15,14 +15,16 @@
 //! max = 5
 //! ```
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
+use crate::decimal::Decimal;
 use crate::work::Unique;
 
 /// A condition on an answer, in addition to its JSON schema. At least one of `regex`, `min`, `max` and `unique` has to be set.
@@ -195,7 +197,7 @@ fn digest(text: &str) -> [u8; 16] {
 }
 
 /// Returns the name of a path in messages.
-fn place(at: &str) -> &str {
+pub(crate) fn place(at: &str) -> &str {
     if at.is_empty() { "the whole answer" } else { at }
 }
 
@@ -204,12 +206,13 @@ fn breach(check: &Check, regex: Option<&Regex>, value: &Value) -> Option<String>
     if let Some(mismatch) = regex.and_then(|regex| mismatch(regex, value)) {
         return Some(mismatch);
     }
-    let (size, what) = measure(value)?;
-    match (check.min, check.max) {
-        (Some(min), _) if size < min => Some(format!("{what} {size}, and {min} is the least")),
-        (_, Some(max)) if size > max => Some(format!("{what} {size}, and {max} is the most")),
-        _ => None,
+    let measure = measure(value)?;
+    let is_beyond = |bound: &f64, beyond: Ordering| measure.compare(*bound) == Some(beyond);
+    if let Some(min) = check.min.filter(|min| is_beyond(min, Ordering::Less)) {
+        return Some(format!("{measure}, and {min} is the least"));
     }
+    let max = check.max.filter(|max| is_beyond(max, Ordering::Greater))?;
+    Some(format!("{measure}, and {max} is the most"))
 }
 
 /// Returns the reason why a value does not match a regular expression; only texts can match.
@@ -221,14 +224,40 @@ fn mismatch(regex: &Regex, value: &Value) -> Option<String> {
     }
 }
 
-/// Returns the number that `min` and `max` bound, with the beginning of a sentence about it; `None` for a value without
-/// a size: `null`, a Boolean or an object.
-#[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
-fn measure(value: &Value) -> Option<(f64, &'static str)> {
+/// The number that `min` and `max` bound. Its text is the beginning of a sentence about it.
+enum Measure<'v> {
+    /// A number, which may have more digits than a float.
+    Number(&'v Number),
+    /// The length of a text in characters, or of a list.
+    Length(usize),
+}
+
+impl Measure<'_> {
+    /// Compares with a bound. A number that is too large for any bound is beyond it.
+    fn compare(&self, bound: f64) -> Option<Ordering> {
+        match self {
+            Self::Number(number) => Decimal::compare(number, bound),
+            #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+            Self::Length(length) => (*length as f64).partial_cmp(&bound),
+        }
+    }
+}
+
+impl fmt::Display for Measure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "it is {number}"),
+            Self::Length(length) => write!(f, "its length is {length}"),
+        }
+    }
+}
+
+/// Returns the number that `min` and `max` bound; `None` for a value without a size: `null`, a Boolean or an object.
+fn measure(value: &Value) -> Option<Measure<'_>> {
     match value {
-        Value::Number(number) => Some((number.as_f64()?, "it is")),
-        Value::String(text) => Some((text.chars().count() as f64, "its length is")),
-        Value::Array(list) => Some((list.len() as f64, "its length is")),
+        Value::Number(number) => Some(Measure::Number(number)),
+        Value::String(text) => Some(Measure::Length(text.chars().count())),
+        Value::Array(list) => Some(Measure::Length(list.len())),
         _ => None,
     }
 }
@@ -261,6 +290,16 @@ mod tests {
         check(size(), &json!("a"), Some("the whole answer: its length is 1, and 2 is the least"));
         check(size(), &json!([1, 2, 3, 4]), Some("the whole answer: its length is 4, and 3 is the most"));
         check(size(), &json!(2.5), None);
+        let most = || Check { max: Some(9_007_199_254_740_992.0), ..at("") };
+        let long = "9007199254740993".parse::<Value>().unwrap();
+        let complaint = "the whole answer: it is 9007199254740993, and 9007199254740992 is the most";
+        check(most(), &long, Some(complaint));
+        check(
+            most(),
+            &"1e400".parse().unwrap(),
+            Some("the whole answer: it is 1e+400, and 9007199254740992 is the most"),
+        );
+        check(most(), &"-1e400".parse().unwrap(), None);
         check(size(), &json!(1.5), Some("the whole answer: it is 1.5, and 2 is the least"));
     }
 

@@ -333,6 +333,7 @@ impl Mapping {
             served_models: BTreeMap::new(),
             finish_reasons: BTreeMap::new(),
             marked_answers: BTreeMap::new(),
+            elements_left_out: 0,
             time: MapTime::default(),
         })
     }

@@ -16,6 +16,8 @@
 use antiphon_llm::{Message, Output, Prompt, Schema};
 use serde_json::Value;
 
+use crate::checks::place;
+
 /// The reason why elements of a list are missing. It decides the wording of the request in [`prompt_for_rest`].
 #[derive(Debug, Clone, Copy)]
 pub enum MissingElements<'a> {
@@ -28,7 +30,7 @@ pub enum MissingElements<'a> {
 
 /// Returns the prompt that requests the missing elements of a list; the kept ones are included as the model's earlier answer.
 /// `list` is the JSON pointer (RFC 6901) of the list. Returns `None` if the prompt's schema has no such list, or if the prompt
-/// has no schema.
+/// has no schema; and if elements were rejected, but the list can have no further ones.
 ///
 /// In the schema of the returned prompt, `minItems` and `maxItems` of the list are reduced by the number of kept
 /// elements, down to 0, and `uniqueItems` is removed, since the keyword could not see the kept elements anyway. The
@@ -56,17 +58,19 @@ pub fn prompt_for_rest(
 ) -> Option<Prompt> {
     let Output::Json(schema) = &question.output else { return None };
     let rest = schema_of_rest(schema, list, kept.len() as u64)?;
+    if matches!(why, MissingElements::Rejected(_)) && bound_of(rest.value(), list, "maxItems") == Some(0) {
+        return None;
+    }
     let there = Value::Array(kept.to_vec()).to_string();
+    let request = request_for_rest(why, list, kept.len(), &how_many(rest.value(), list));
     let prompt = question.clone().output(Output::Json(rest));
-    let request = request_for_rest(why, list, kept.len());
     Some(prompt.message(Message::assistant(there)).message(Message::user(request)))
 }
 
 /// Returns the schema of an answer without its first `kept` elements; `None` if the schema has no list at `list`.
 fn schema_of_rest(schema: &Schema, list: &str, kept: u64) -> Option<Schema> {
     let mut value = schema.value().clone();
-    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
-    let array = value.pointer_mut(&place)?.as_object_mut()?;
+    let array = value.pointer_mut(&place_of(list))?.as_object_mut()?;
     for bound in ["minItems", "maxItems"] {
         if let Some(count) = array.get(bound).and_then(Value::as_u64) {
             array.insert(bound.to_owned(), count.saturating_sub(kept).into());
@@ -76,16 +80,36 @@ fn schema_of_rest(schema: &Schema, list: &str, kept: u64) -> Option<Schema> {
     Schema::new(schema.name(), value).ok()
 }
 
+/// Returns the place of the list in a schema, as a JSON pointer.
+fn place_of(list: &str) -> String {
+    list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect()
+}
+
+/// Returns a bound on the number of elements of the list.
+fn bound_of(schema: &Value, list: &str, key: &str) -> Option<u64> {
+    schema.pointer(&place_of(list))?.get(key)?.as_u64()
+}
+
+/// Returns the number of missing elements in words: of a list with other bounds than one number, no number.
+fn how_many(schema: &Value, list: &str) -> String {
+    match (bound_of(schema, list, "minItems"), bound_of(schema, list, "maxItems")) {
+        (Some(1), Some(1)) => "the 1 element that is missing".to_owned(),
+        (Some(least), Some(most)) if least == most => format!("the {least} elements that are missing"),
+        _ => "the elements that are missing".to_owned(),
+    }
+}
+
 /// Returns the message that gives the reason and requests the elements behind the first `count`.
-fn request_for_rest(why: MissingElements<'_>, list: &str, count: usize) -> String {
+fn request_for_rest(why: MissingElements<'_>, list: &str, count: usize, missing: &str) -> String {
+    let list = place(list);
     match why {
         MissingElements::Truncated => format!(
             "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
-             only the elements that are missing behind them, and nothing else."
+             only {missing} behind them, and nothing else."
         ),
         MissingElements::Rejected(reasons) => format!(
             "These {count} elements of {list} are kept. Others were refused:\n{reasons}\nAnswer again in the same form, with \
-             only the elements that are missing, each clearly different from all that are kept, and nothing else."
+             only {missing}, each clearly different from all that are kept, and nothing else."
         ),
     }
 }
@@ -112,6 +136,15 @@ mod tests {
         let refused =
             prompt_for_rest(&question, "/items", &[json!(1)], MissingElements::Rejected("2 is like 1"))
                 .unwrap();
-        assert!(refused.messages[2].rendered().contains("refused:\n2 is like 1\n"));
+        let request = refused.messages[2].rendered();
+        assert!(
+            request.contains("refused:\n2 is like 1\n")
+                && request.contains("only the 4 elements that are missing")
+        );
+        let all: Vec<_> = (0..5).map(|n| json!(n)).collect();
+        assert!(
+            prompt_for_rest(&question, "/items", &all, MissingElements::Rejected("no")).is_none(),
+            "none is missing"
+        );
     }
 }

@@ -18,19 +18,25 @@ use crate::work::Invalid;
 /// The maximum number of violations in a schema retry's prompt; further ones tend to repeat the first.
 const MAX_VIOLATIONS: usize = 10;
 
-/// Parses an answer: as JSON where the prompt asks for structured output, else as the trimmed text.
+/// Parses an answer: as JSON where the prompt asks for structured output, else as the trimmed text. Of several JSON values, the
+/// one is taken that fits the schema of the prompt or `own`, the recipe's; a text, a number, a Boolean or `null` only if it fits.
 ///
 /// # Errors
 /// [`Invalid::Truncated`] for JSON that ends in the middle, or that cannot be parsed in an answer which reached the
 /// token limit. [`Invalid::Violations`] for other text without JSON, for an empty text, and for an output mode that is
 /// not known here.
-pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invalid> {
+pub(crate) fn read(own: Option<&Schema>, prompt: &Prompt, answer: &Completion) -> Result<Value, Invalid> {
     match &prompt.output {
-        Output::Json(_) => json::extract(&answer.text).map(|found| found.value).map_err(|err| {
-            let is_cut =
-                err.kind() == json::JsonErrorKind::Truncated || answer.finish == FinishReason::Length;
-            if is_cut { Invalid::Truncated } else { Invalid::Violations(err.to_string()) }
-        }),
+        Output::Json(schema) => {
+            let is_valid =
+                |value: &Value| schema.is_valid(value) || own.is_some_and(|own| own.is_valid(value));
+            let found = json::extract_for(&answer.text, json::Strictness::Lenient, is_valid);
+            found.map(|found| found.value).map_err(|err| {
+                let is_cut =
+                    err.kind() == json::JsonErrorKind::Truncated || answer.finish == FinishReason::Length;
+                if is_cut { Invalid::Truncated } else { Invalid::Violations(err.to_string()) }
+            })
+        }
         Output::Text => match answer.text.trim() {
             "" if answer.reasoning.is_some() => {
                 Err(Invalid::Violations("the answer is empty: it has only reasoning".to_owned()))
@@ -94,7 +100,8 @@ mod tests {
     #[track_caller]
     fn check(answer: Completion, expected: Result<Value, Invalid>) {
         let prompt = prompt();
-        let found = read(&prompt, &answer).and_then(|value| checked(None, &prompt, &value).map(|()| value));
+        let found =
+            read(None, &prompt, &answer).and_then(|value| checked(None, &prompt, &value).map(|()| value));
         match (found, expected) {
             (Err(Invalid::Violations(_)), Err(Invalid::Violations(_))) => {}
             (found, expected) => assert_eq!(found, expected),
@@ -109,8 +116,8 @@ mod tests {
         check(Completion::new("well"), Err(Invalid::Violations(String::new())));
         check(Completion::new("{\"items\": [\"a\"]}"), Err(Invalid::Violations(String::new())));
         let text = Prompt::new("m", [Message::user("?")]);
-        assert_eq!(read(&text, &Completion::new(" words \n")), Ok(json!("words")));
-        assert!(matches!(read(&text, &Completion::new(" \n")), Err(Invalid::Violations(_))));
+        assert_eq!(read(None, &text, &Completion::new(" words \n")), Ok(json!("words")));
+        assert!(matches!(read(None, &text, &Completion::new(" \n")), Err(Invalid::Violations(_))));
     }
 
     #[test]

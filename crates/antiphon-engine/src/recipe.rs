@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use antiphon_data::check_keys;
 use antiphon_llm::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Schema};
 use minijinja::{Environment, ErrorKind as TemplateErrorKind, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ use serde_json::Value;
 
 use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
+use crate::list_check::ListCheck;
+use crate::template_value;
 use crate::toml_file::read_toml;
 use crate::work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 
@@ -67,8 +70,8 @@ pub struct Recipe {
     pub parameters: RecipeParams,
     /// The JSON schema of an answer (structured output). Default: none, answers are text.
     pub schema: Option<Value>,
-    /// The list whose whole elements are kept from an answer that was cut, as a JSON pointer (RFC 6901) such as `/items`.
-    /// Default: the only list in the schema.
+    /// The list whose whole elements are kept from an answer that was cut, and whose valid ones are kept from one that has fewer
+    /// of them than `minItems` demands, as a JSON pointer (RFC 6901) such as `/items`. Default: the only list in the schema.
     pub list: Option<String>,
     /// The checks of an answer, beside its schema. In a file: `[[check]]`.
     #[serde(default, rename = "check")]
@@ -195,13 +198,15 @@ impl Recipe {
         let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
         let schema = schema.transpose().map_err(|err| self.invalid(&err.to_string()))?;
         let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
+        let list = schema.as_ref().and(list);
         Ok(Arc::new(Compiled {
             templates,
             model: model.to_owned(),
             has_system: self.system.is_some(),
             document: self.document.clone(),
             parameters: self.drawn(),
-            list: schema.as_ref().and(list),
+            elements: schema.as_ref().and_then(|schema| ListCheck::of(schema, list.as_deref()?)),
+            list,
             checks: Checks::new(&self.checks).map_err(|err| self.invalid(&err.to_string()))?,
             schema,
         }))
@@ -213,6 +218,7 @@ impl Recipe {
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         // The output is plain text for a model, not HTML.
         templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        template_value::keep_digits(&mut templates);
         for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
             let Some(source) = source else { continue };
             let added = templates.add_template_owned(name, source.clone());
@@ -280,6 +286,8 @@ struct Compiled {
     schema: Option<Schema>,
     /// The JSON pointer of the list that is salvaged; always `None` without a schema.
     list: Option<String>,
+    /// The check of that list's elements, one by one.
+    elements: Option<ListCheck>,
     checks: Checks,
 }
 
@@ -305,8 +313,9 @@ impl Compiled {
 
 /// Parses a row, and adds the whole row as its field `row`, for templates that need all fields.
 fn with_whole_row(row: &str) -> Result<Value, InvalidRow> {
-    let mut row: Value =
-        serde_json::from_str(row).map_err(|err| InvalidRow::new(format!("not valid JSON: {err}")))?;
+    let mut row: Value = check_keys(row)
+        .and_then(|()| serde_json::from_str(row))
+        .map_err(|err| InvalidRow::new(format!("not valid JSON: {err}")))?;
     if let Value::Object(fields) = &mut row {
         // A field with the name `row` has precedence.
         let whole = Value::Object(fields.clone());
@@ -328,7 +337,7 @@ fn document_of(row: &Value, field: &str) -> Result<DocumentPart, InvalidRow> {
 impl Work for Compiled {
     fn prompt(&self, row: &str) -> Result<Prompt, InvalidRow> {
         let row = with_whole_row(row)?;
-        let context = minijinja::Value::from(minijinja::value::Serde(&row));
+        let context = template_value::variables(&row);
         let mut parts = vec![Part::Text(self.render("prompt", &context, &row)?)];
         if let Some(field) = &self.document {
             parts.push(Part::Document(document_of(&row, field)?));
@@ -344,9 +353,17 @@ impl Work for Compiled {
         })
     }
 
+    fn schema(&self) -> Option<&Schema> {
+        self.elements.as_ref().map(ListCheck::schema)
+    }
+
     fn accept(&self, job: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
-        self.checks.hold(job.index, &value).map_err(|err| Invalid::Violations(err.to_string()))?;
-        Ok(Accepted::new(value))
+        let accepted = match &self.elements {
+            Some(elements) => elements.settle(value)?,
+            None => Accepted::new(value),
+        };
+        self.checks.hold(job.index, &accepted.value).map_err(|err| Invalid::Violations(err.to_string()))?;
+        Ok(accepted)
     }
 
     fn list(&self) -> Option<&str> {

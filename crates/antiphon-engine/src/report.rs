@@ -101,6 +101,10 @@ pub struct MapReport {
     /// although its answer has no natural end, or that was only in the model's reasoning.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub marked_answers: BTreeMap<String, u64>,
+    /// Elements that were left out of the lists of results, counted as `served_models` are: those beyond `maxItems`, and copies
+    /// in a list with `uniqueItems`.
+    #[serde(default)]
+    pub elements_left_out: u64,
     /// The time of this part of the run, by phase.
     pub time: MapTime,
 }

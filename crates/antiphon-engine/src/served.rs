@@ -1,4 +1,5 @@
-//! The counts of results by the model that gave them, of answers by their end, and of answers with a mark.
+//! The counts of results by the model that gave them, of answers by their end, of answers with a mark, and of elements that were
+//! left out of lists.
 //!
 //! The requested model may be an alias that the vendor resolves to a dated version, or a fallback may have answered. A
 //! report therefore names the models as the answers do, and the ends of answers as the vendor does.
@@ -6,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::JobOutcome;
+use crate::list_check::LEFT_OUT;
 use crate::report::MapReport;
 
 /// The maximum number of names that are counted: a server may report a new one with each answer.
@@ -17,6 +19,8 @@ pub(crate) struct Served {
     models: BTreeMap<String, u64>,
     ends: BTreeMap<String, u64>,
     marks: BTreeMap<String, u64>,
+    /// The number of elements that were left out of lists.
+    left_out: u64,
 }
 
 impl Served {
@@ -27,6 +31,7 @@ impl Served {
             models: report.served_models,
             ends: report.finish_reasons,
             marks: report.marked_answers,
+            left_out: report.elements_left_out,
         };
         report.map(before).unwrap_or_default()
     }
@@ -45,12 +50,14 @@ impl Served {
             add(&mut self.models, model);
         }
         seen.marks.iter().for_each(|mark| add(&mut self.marks, mark.name()));
+        let left_out = seen.notes.iter().filter_map(|note| note[LEFT_OUT].as_u64());
+        self.left_out += left_out.sum::<u64>();
     }
 
     /// Moves the counts into a report.
     pub(crate) fn report(self, report: &mut MapReport) {
-        (report.served_models, report.finish_reasons, report.marked_answers) =
-            (self.models, self.ends, self.marks);
+        (report.served_models, report.finish_reasons, report.marked_answers, report.elements_left_out) =
+            (self.models, self.ends, self.marks, self.left_out);
     }
 }
 

@@ -98,6 +98,12 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns the maximum number of answers of a job that may be partially valid or invalid before it fails, for a recipe with
+    /// this many attempts. Default: one less than the attempts, since the last one has to be valid.
+    fn max_invalid_answers(&self, attempts: u32) -> u32 {
+        attempts.saturating_sub(1)
+    }
+
     /// Returns the result to settle for if an answer was partially valid and no valid one followed, made from the kept elements.
     /// Default `None`: the job fails.
     fn settle_for(&self, _kept: &[Value]) -> Option<Value> {

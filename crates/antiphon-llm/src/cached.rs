@@ -13,7 +13,7 @@ use crate::context::CallContext;
 use crate::error::Error;
 use crate::finish::FinishReason;
 use crate::forward::forward;
-use crate::json;
+use crate::json::{self, Strictness};
 use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::{Delta, Streaming};
@@ -120,7 +120,10 @@ forward!(Cached);
 fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     let fits = match output {
         Output::Text => !answer.text.trim().is_empty(),
-        Output::Json(schema) => json::extract(&answer.text).is_ok_and(|found| schema.is_valid(&found.value)),
+        Output::Json(schema) => {
+            json::extract_for(&answer.text, Strictness::Lenient, |value| schema.is_valid(value))
+                .is_ok_and(|found| schema.is_valid(&found.value))
+        }
     };
     answer.finish == FinishReason::Stop && !answer.head.other_model && fits
 }

@@ -1,5 +1,8 @@
 use serde_json::{Map, Value};
 
+/// The key of the object around a schema whose root may be something else, for providers that accept objects only.
+pub(crate) const WRAPPER: &str = "value";
+
 /// A dialect: the subset of JSON Schema that a provider accepts for structured output.
 /// [`Schema::compile`](crate::Schema::compile) rewrites a schema into it. The default accepts everything.
 ///
@@ -34,7 +37,8 @@ pub struct Dialect {
     pub any_of: bool,
     /// Whether `const` is rewritten as an `enum` with one value. Default: no.
     pub enum_of_one: bool,
-    /// Whether the root must be an object. Default: no.
+    /// Whether the root must be an object. Any other schema is put into an object with the one key `value`, which
+    /// [`extract_for`](crate::json::extract_for) removes from the answer. Default: no.
     pub object_root: bool,
 }
 
@@ -110,7 +114,7 @@ impl Dialect {
         self
     }
 
-    /// Requires the root to be an object.
+    /// Requires the root to be an object: any other schema is put into one, with the key `value`.
     #[must_use]
     pub fn object_root(mut self) -> Self {
         self.object_root = true;
@@ -122,7 +126,13 @@ impl Dialect {
             Compiled { schema: schema.clone(), weakened: Vec::new(), inexpressible: Vec::new() };
         let mut schema = std::mem::take(&mut compiled.schema);
         if self.object_root && schema.get("type").is_none_or(|kind| kind != "object") {
-            compiled.inexpressible.push(String::new());
+            match wrapped(schema) {
+                Ok(object) => schema = object,
+                Err(whole) => {
+                    schema = whole;
+                    compiled.inexpressible.push(String::new());
+                }
+            }
         }
         self.visit(&mut schema, "", &mut compiled);
         compiled.schema = schema;
@@ -240,11 +250,68 @@ impl Dialect {
     }
 }
 
+/// Returns the schema of an object with the value of a schema. Definitions stay where references look for them.
+///
+/// # Errors
+/// The schema, if it refers to itself as a whole, or to a part of itself that is no definition.
+fn wrapped(schema: Value) -> Result<Value, Value> {
+    let Value::Object(mut inner) = schema else { return Err(schema) };
+    if refers_elsewhere(&inner) {
+        return Err(Value::Object(inner));
+    }
+    let mut object = Map::new();
+    let shared = ["$schema", "$defs", "definitions"].map(|key| inner.shift_remove_entry(key));
+    object.insert("type".to_owned(), "object".into());
+    object
+        .insert("properties".to_owned(), Value::Object(Map::from_iter([(WRAPPER.to_owned(), inner.into())])));
+    object.insert("required".to_owned(), Value::Array(vec![WRAPPER.into()]));
+    object.insert("additionalProperties".to_owned(), Value::Bool(false));
+    object.extend(shared.into_iter().flatten());
+    Ok(Value::Object(object))
+}
+
+/// Returns whether a schema has a reference within itself to anything but a definition, or another base for references.
+fn refers_elsewhere(schema: &Map<String, Value>) -> bool {
+    schema.iter().any(|(key, value)| match (key.as_str(), value) {
+        ("$ref" | "$dynamicRef", Value::String(place)) => {
+            !(place.starts_with("#/$defs/") || place.starts_with("#/definitions/"))
+        }
+        ("$id", _) => true,
+        (_, Value::Object(inner)) => refers_elsewhere(inner),
+        (_, Value::Array(all)) => all.iter().filter_map(Value::as_object).any(refers_elsewhere),
+        _ => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::{Compiled, Dialect};
+
+    #[test]
+    fn a_schema_that_is_no_object_is_put_into_one() {
+        let compile =
+            |schema: &Value| Dialect::default().object_root().closed().all_required().compile(schema);
+        for schema in [
+            json!({"type": "integer"}),
+            json!({"enum": ["a", "b"]}),
+            json!({"anyOf": [{"type": "null"}, {"type": "string"}]}),
+        ] {
+            let compiled = compile(&schema);
+            let object = json!({"type": "object", "properties": {"value": schema}, "required": ["value"], "additionalProperties": false});
+            assert_eq!((compiled.schema, compiled.inexpressible), (object, vec![]));
+        }
+        let list =
+            json!({"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}});
+        let compiled = compile(&list);
+        assert_eq!(compiled.schema["$defs"], json!({"n": {"type": "integer"}}));
+        assert_eq!(
+            compiled.schema["properties"]["value"],
+            json!({"type": "array", "items": {"$ref": "#/$defs/n"}})
+        );
+        assert_eq!(compile(&json!({"anyOf": [{"$ref": "#"}, {"type": "null"}]})).inexpressible, [""]);
+    }
 
     fn compiled(dialect: Dialect, schema: &Value) -> Compiled {
         dialect.compile(schema)
@@ -293,8 +360,8 @@ mod tests {
         let list = json!({"type": "array", "items": {"const": 1}});
         let compiled = Dialect::default().object_root().enum_of_one().compile(&list);
         assert_eq!(
-            (compiled.schema["items"].clone(), compiled.inexpressible),
-            (json!({"enum": [1]}), vec![String::new()])
+            (compiled.schema["properties"]["value"]["items"].clone(), compiled.inexpressible),
+            (json!({"enum": [1]}), vec![])
         );
     }
 

@@ -9,7 +9,7 @@ use crate::completion::Completion;
 use crate::context::CallContext;
 use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::finish::FinishReason;
-use crate::json::{self, Extracted, JsonErrorKind, Repair, Strictness};
+use crate::json::{self, Extracted, JsonError, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
@@ -176,7 +176,8 @@ impl SchemaRetryPolicy {
 
     /// Parses the JSON of an answer and checks it against `schema`. Returns the value and the repairs that its text needed.
     ///
-    /// The method is [`parse`](Self::parse) followed by [`Schema::check`].
+    /// Of several values the one that fits is taken, and a text, a number, a Boolean or `null` where the schema accepts it: see
+    /// [`extract_for`](json::extract_for).
     ///
     /// # Errors
     /// [`InvalidAnswer::Truncated`] for an answer that was cut, [`InvalidAnswer::Invalid`] with the violations otherwise.
@@ -185,7 +186,12 @@ impl SchemaRetryPolicy {
         completion: &Completion,
         schema: &Schema,
     ) -> Result<(Value, Vec<Repair>), InvalidAnswer> {
-        let found = self.parse(completion)?;
+        let found = json::extract_for(&completion.text, self.strictness, |value| schema.is_valid(value));
+        let found = found.map_err(|err| invalid(completion, &err))?;
+        // The digits behind the limit may be missing.
+        if found.value.is_number() && completion.finish == FinishReason::Length {
+            return Err(InvalidAnswer::Truncated);
+        }
         schema.check(&found.value)?;
         Ok((found.value, found.repairs))
     }
@@ -208,12 +214,14 @@ impl SchemaRetryPolicy {
     /// # Errors
     /// [`InvalidAnswer::Truncated`] for an answer that was cut, [`InvalidAnswer::Invalid`] for one without usable JSON.
     pub fn parse(self, completion: &Completion) -> Result<Extracted, InvalidAnswer> {
-        json::extract_with(&completion.text, self.strictness).map_err(|err| {
-            let is_truncated =
-                err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length;
-            if is_truncated { InvalidAnswer::Truncated } else { InvalidAnswer::Invalid(err.to_string()) }
-        })
+        json::extract_with(&completion.text, self.strictness).map_err(|err| invalid(completion, &err))
     }
+}
+
+/// Returns the reason why an answer without usable JSON cannot be used.
+fn invalid(completion: &Completion, err: &JsonError) -> InvalidAnswer {
+    let is_truncated = err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length;
+    if is_truncated { InvalidAnswer::Truncated } else { InvalidAnswer::Invalid(err.to_string()) }
 }
 
 /// The reason why an answer cannot be used.

@@ -123,6 +123,7 @@ impl Pipeline {
             }),
             distilled: prepared.distilled.clone(),
             duplicates: Vec::new(),
+            left_out: 0,
             coverage: Coverage::default(),
             validation: Validation::default(),
         }
@@ -151,9 +152,12 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
     report.validation = validate(personas, recipe, &rules);
     let (made, least) = (personas.len(), config.count.least());
     if made < least {
-        let missing = FailureReport::of_job(format!(
-            "asked for {least} personas, got {made}: the others were near duplicates"
-        ));
+        let why = if report.duplicates.is_empty() {
+            "no answer had more valid ones"
+        } else {
+            "the others were near duplicates"
+        };
+        let missing = FailureReport::of_job(format!("asked for {least} personas, got {made}: {why}"));
         if !report.failures.contains(&missing) {
             report.failures.push(missing);
         }

@@ -17,7 +17,7 @@ pub use self::coverage::{Coverage, DocumentCoverage, PersonaCoverage};
 pub use self::distinct::Duplicate;
 pub(crate) use self::distinct::deduplicate;
 pub use self::preset::PersonaRecipe;
-pub(crate) use self::recipe::unbounded;
+pub(crate) use self::recipe::separated;
 pub(crate) use self::recipe::{NAME, prompt, schema};
 pub use self::types::{Evidence, Match, Persona, Personas, Quote, SourcePlace, Unverified};
 pub use self::validation::{Finding, Level, Rule, Validation};

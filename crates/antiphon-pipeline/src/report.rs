@@ -79,6 +79,9 @@ pub struct Report {
     /// Personas that were rejected as near duplicates.
     #[serde(default, rename = "refused")]
     pub duplicates: Vec<Duplicate>,
+    /// Number of personas that were left out, since the answer had more than were asked for.
+    #[serde(default)]
+    pub left_out: usize,
     /// The evidence of the personas, and the documents that it covers.
     #[serde(default)]
     pub coverage: Coverage,

@@ -24,7 +24,7 @@ use crate::call_summary::{CallSummary, Expense};
 use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::Duplicate;
-use crate::persona_work::{PersonaWork, duplicates};
+use crate::persona_work::{PersonaWork, duplicates, left_out};
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::prepare::loaded_event;
 use crate::report::{FailureReport, Report};
@@ -175,9 +175,9 @@ impl Pipeline {
                 if let Some(most) = &mut options.limits.max_cost {
                     *most = most.saturating_sub(spent.most());
                 }
-                let JobResult { answer, took, duplicates } =
+                let JobResult { answer, took, duplicates, left_out } =
                     self.run_job(&prepared, store, run.clone(), options).await?;
-                report.duplicates = duplicates;
+                (report.duplicates, report.left_out) = (duplicates, left_out);
                 self.emit_report(&mut report, took.with(&spent), answer.as_ref().err());
                 answer
             }
@@ -263,7 +263,8 @@ impl Pipeline {
             (None, None) => (Self::result_of_other_worker(&run).await?, JobDetails::default()),
         };
         let tally = run.tally().await.map_err(Error::store)?;
-        Ok(JobResult { answer, took: CallSummary::of(&tally, &seen), duplicates: duplicates(seen.notes) })
+        let (duplicates, left_out) = (duplicates(&seen.notes), left_out(&seen.notes));
+        Ok(JobResult { answer, took: CallSummary::of(&tally, &seen), duplicates, left_out })
     }
 
     /// Returns the result, or the failure, that another worker of the run stored. The outer error is the store's.
@@ -286,6 +287,8 @@ struct JobResult {
     took: CallSummary,
     /// Personas that were rejected in this process.
     duplicates: Vec<Duplicate>,
+    /// The number of personas beyond the number that was asked for.
+    left_out: usize,
 }
 
 /// Returns the report that a finished run has in the store; `None` for a run that is not finished.

@@ -20,9 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Row;
-#[cfg(feature = "anonymise")]
-use crate::error::Failure;
-use crate::error::{Error, FailureKind, Malformed};
+use super::keys::check_keys;
+use crate::error::{Error, Failure, FailureKind, Malformed};
 
 /// The source text of a row that could not be read, unchanged, so that a user can correct it. A part of [`Failure`].
 ///
@@ -96,14 +95,28 @@ pub(super) fn too_long(limit: usize) -> Malformed {
 /// serialisation.
 pub(super) fn row_of_line(line: String, name: &str, number: u32) -> Row {
     match serde_json::from_str::<Value>(&line) {
-        Ok(Value::Object(row)) if !row.contains_key(NOTE) => Ok(line),
-        Ok(value) => row_of(value, name, Some(number)),
-        Err(err) => {
-            let reason = format!("not valid JSON: {err}");
-            let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
-            Err(Malformed::at(number, reason).of(name).with_raw(RawRow::whole(line)))
-        }
+        Err(err) => Err(bad_json(&err, name, number, line)),
+        Ok(value) => match check_keys(&line) {
+            Err(err) => Err(bad_json(&err, name, number, line)),
+            Ok(()) if value.as_object().is_some_and(|row| !row.contains_key(NOTE)) => Ok(line),
+            Ok(()) => row_of(value, name, Some(number)),
+        },
     }
+}
+
+/// Reads a row from an element of a JSON array, which may have several lines and becomes one.
+pub(super) fn row_of_element(element: &str, name: &str, number: u32) -> Row {
+    match check_keys(element).and_then(|()| serde_json::from_str(element)) {
+        Ok(value) => row_of(value, name, Some(number)),
+        Err(err) => Err(bad_json(&err, name, number, element.to_owned())),
+    }
+}
+
+/// Returns the failure of a row that is not valid JSON, or has a key twice. The position within the row is left out.
+fn bad_json(err: &serde_json::Error, name: &str, number: u32, row: String) -> Failure {
+    let reason = if err.is_data() { err.to_string() } else { format!("not valid JSON: {err}") };
+    let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+    Malformed::at(number, reason).of(name).with_raw(RawRow::whole(row))
 }
 
 /// Makes a row of a JSON value, without the note of an earlier run. The note of a bad line alone is not a row. A value

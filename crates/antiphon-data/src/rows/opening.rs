@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_fs::{Encoding, Reader};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::bad::row_of_element;
 use super::look::{self, Lines, Look};
-use super::{Documents, Records, RowFormat, Rows, Source, hex, refuse, unreadable};
+use super::{Documents, Records, Row, RowFormat, Rows, Source, hex, refuse, unreadable};
 use crate::error::{Error, ErrorKind, FailureKind, Malformed};
 use crate::loader::{Listing, Loader, name_of};
 use crate::options::ParseOptions;
@@ -79,12 +80,12 @@ impl Opening<'_> {
         let (lines, encoding) = match format {
             RowFormat::Json if is_decoded => {
                 let (text, encoding) = look::decoded(reader, self.encoding).await.map_err(failed)?;
-                let values = values(text.as_bytes()).map_err(failed)?;
+                let values = values(text.as_bytes(), &name).map_err(failed)?;
                 return Ok(Rows { name, format, encoding, source: Source::Values(values.into_iter()) });
             }
             RowFormat::Json => {
                 let bytes = reader.bytes().await.map_err(Error::from_fs)?;
-                let values = values(&bytes).map_err(failed)?;
+                let values = values(&bytes, &name).map_err(failed)?;
                 let source = Source::Values(values.into_iter());
                 return Ok(Rows { name, format, encoding: UTF_8, source });
             }
@@ -157,12 +158,30 @@ async fn add_files(hash: &mut Sha256, root: &Path, files: &[PathBuf]) -> Result<
     Ok(())
 }
 
-/// Parses a JSON array of values, or a single object, which counts as one.
-fn values(bytes: &[u8]) -> Result<Vec<Value>, Malformed> {
-    match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
-        Ok(Value::Array(values)) => Ok(values),
-        Ok(Value::Object(row)) => Ok(vec![Value::Object(row)]),
-        Ok(_) => Err(Malformed::whole("expected a list of objects")),
-        Err(err) => Err(Malformed::whole(format!("not valid JSON: {err}"))),
+/// Reads the rows of a JSON array, or of a single object, which counts as one.
+///
+/// # Errors
+/// The failure of a text that is neither. A bad element of an array is a failure of its own.
+fn values(bytes: &[u8], name: &str) -> Result<Vec<Row>, Malformed> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let invalid = |err: &dyn std::fmt::Display| Malformed::whole(format!("not valid JSON: {err}"));
+    let text = std::str::from_utf8(bytes).map_err(|err| invalid(&err))?;
+    let whole: &RawValue = serde_json::from_str(text).map_err(|err| invalid(&err))?;
+    match whole.get().as_bytes().first() {
+        Some(b'{') => Ok(vec![row_of_element(whole.get(), name, 1)]),
+        Some(b'[') => {
+            let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|err| invalid(&err))?;
+            let (mut at, mut line) = (0, 1_u32);
+            let row = |element: &RawValue| {
+                // Raw values borrow from the text, so their address is their offset in it.
+                let start = element.get().as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+                let ends = text.get(at..start).map_or(0, |between| between.matches('\n').count());
+                line = line.saturating_add(u32::try_from(ends).unwrap_or(u32::MAX));
+                at = start;
+                row_of_element(element.get(), name, line)
+            };
+            Ok(elements.into_iter().map(row).collect())
+        }
+        _ => Err(Malformed::whole("expected a list of objects")),
     }
 }

@@ -65,7 +65,9 @@ pub(crate) struct JobMachine {
     /// The number of answers that used up an attempt: invalid ones, those that were cut at the recipe's own limit, and
     /// failures that were possibly billed.
     invalid_answers: u32,
-    /// The number of partially valid answers, which use up no attempt and are limited separately.
+    /// The number of those that were cut at the recipe's own limit.
+    cut_answers: u32,
+    /// The number of partially valid answers.
     partial_answers: u32,
     /// The number of answers that broke off after new elements.
     breaks: u32,
@@ -242,6 +244,7 @@ impl JobMachine {
             pauses,
             least_tokens: None,
             invalid_answers: 0,
+            cut_answers: 0,
             partial_answers: 0,
             breaks: 0,
             calls: 0,
@@ -338,7 +341,8 @@ impl JobMachine {
     fn start_cached(&mut self, cx: Context<'_>, asked: JobRequest, answer: Answer) -> Action {
         let mut cached = Completion::new(answer.text);
         cached.attempts = 0;
-        let valid = read(&asked.prompt, &cached).and_then(|value| self.check(cx, &asked.prompt, value));
+        let value = read(cx.run.work.schema(), &asked.prompt, &cached);
+        let valid = value.and_then(|value| self.check(cx, &asked.prompt, value));
         match valid {
             Ok(accepted) => {
                 Counters::add(&cx.run.accounts.counters.cached, 1);

@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::repair;
+use super::parse::{Fault, Parsed, is_invisible, parse, parse_whole};
+use super::scalar;
 
 /// A JSON value found in an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +15,7 @@ pub struct Extracted {
     pub repairs: Vec<Repair>,
 }
 
-/// A repair of an answer's text that was needed to parse its JSON. A repair never changes a value.
+/// A repair of an answer's text that was needed to parse its JSON. A repair never changes a value, and never completes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
@@ -30,6 +31,22 @@ pub enum Repair {
     ControlCharacters,
     /// Conversion of Python's `True`, `False` and `None` to JSON's literals.
     PythonLiterals,
+    /// Conversion of single or curly quotes around strings and keys, or of none around a text for a schema that names it.
+    Quotes,
+    /// Quotes around keys that are words.
+    BareKeys,
+    /// Commas between values that have only white space between them.
+    MissingCommas,
+    /// Backslashes before characters that need none, as in `"\d"`: they are part of the string.
+    Escapes,
+    /// Removal of byte order marks, characters without a width and white space that JSON does not have.
+    InvisibleCharacters,
+    /// Removal of the quotes and backslashes of a string that has the whole JSON.
+    DoubleEncoding,
+    /// Removal of an object with one key, such as `{"value": 3}`, around a value for a schema that accepts no such object.
+    Wrapper,
+    /// Removal of other values, which do not fit the schema.
+    OtherValues,
 }
 
 /// The strictness of the parser: its tolerance for text around the JSON and for small errors in it.
@@ -57,7 +74,7 @@ pub enum JsonErrorKind {
     Missing,
     /// JSON, or reasoning before it, that ends in the middle.
     Truncated,
-    /// Several different JSON values.
+    /// Several different JSON values, or an object that has a key twice.
     Ambiguous,
     /// Broken JSON, or an answer of more than 64 MiB.
     Malformed,
@@ -86,10 +103,14 @@ impl std::error::Error for JsonError {}
 /// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
+/// The test of whether a value is valid for the caller.
+pub(super) type IsValid<'a> = &'a dyn Fn(&Value) -> bool;
+
 /// Finds the one JSON object or array in an answer.
 ///
 /// Equal copies count as one value. An array of plain values, such as the `[1]` of a footnote, counts only if the answer has no
-/// other value. Values may be nested up to 127 levels deep. Use [`extract_with`] for strict parsing.
+/// other value. Values may be nested up to 127 levels deep, and an object with a key that occurs twice is refused. Use
+/// [`extract_with`] for strict parsing, and [`extract_for`] where a schema is known.
 ///
 /// # Errors
 /// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.
@@ -102,107 +123,224 @@ pub fn extract(answer: &str) -> Result<Extracted, JsonError> {
 /// # Errors
 /// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.
 pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, JsonError> {
+    found_in(answer, strictness, None)
+}
+
+/// Finds the one JSON value in an answer, as [`extract_with`] does, where the caller knows which values are valid, as by
+/// [`Schema::is_valid`](crate::Schema::is_valid).
+///
+/// This finds more than [`extract_with`] does: of several different values the only valid one; a text, a number, a Boolean
+/// or `null` that is valid; and a valid value within an object with the one key `value`, `answer`, `result`, `output` or
+/// `response`. An object or array that is not valid is returned as it is, so that the caller can say what is wrong with it.
+///
+/// ```
+/// use antiphon_llm::json::{Strictness, extract_for};
+/// let found = extract_for("The answer is 42.", Strictness::Lenient, |value| value.is_u64())?;
+/// assert_eq!(found.value, 42);
+/// let found = extract_for("{\"n\": 1} and {\"m\": 2}", Strictness::Lenient, |value| value.get("m").is_some())?;
+/// assert_eq!(found.value["m"], 2);
+/// # Ok::<(), antiphon_llm::json::JsonError>(())
+/// ```
+///
+/// # Errors
+/// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.
+pub fn extract_for(
+    answer: &str,
+    strictness: Strictness,
+    is_valid: impl Fn(&Value) -> bool,
+) -> Result<Extracted, JsonError> {
+    found_in(answer, strictness, Some(&is_valid))
+}
+
+fn found_in(
+    answer: &str,
+    strictness: Strictness,
+    is_valid: Option<IsValid<'_>>,
+) -> Result<Extracted, JsonError> {
     if answer.len() > MAX_ANSWER {
         let message = format!("the answer has more than {MAX_ANSWER} bytes");
         return Err(JsonError::new(JsonErrorKind::Malformed, message));
     }
     if strictness == Strictness::Strict {
-        return parse_strict(answer);
+        return strictly(answer, is_valid);
     }
+    let text = answer.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
+    let mut found = search(text, is_valid)?;
+    if !answer.trim().eq(text) {
+        found.repairs.insert(0, Repair::InvisibleCharacters);
+    }
+    Ok(unwrapped(found, is_valid))
+}
+
+/// Parses an answer that is JSON as a whole, without repairs.
+fn strictly(answer: &str, is_valid: Option<IsValid<'_>>) -> Result<Extracted, JsonError> {
+    let is_scalar = !answer.trim_start().starts_with(['{', '[']);
+    match parse_whole(answer, Strictness::Strict) {
+        Ok(Parsed { value, .. }) if !is_scalar || is_valid.is_some_and(|is_valid| is_valid(&value)) => {
+            Ok(Extracted { value, repairs: Vec::new() })
+        }
+        Err(fault) if !is_scalar => Err(error(&fault)),
+        _ => Err(JsonError::new(JsonErrorKind::Missing, "the answer is no JSON object or array")),
+    }
+}
+
+/// Finds the value of a trimmed answer: the whole text, a part of it behind the model's thoughts, or a scalar.
+fn search(text: &str, is_valid: Option<IsValid<'_>>) -> Result<Extracted, JsonError> {
     // An answer that is JSON as a whole may have any text in its strings.
-    if answer.trim_start().starts_with(['{', '['])
-        && let Ok(found) = parse_strict(answer)
-        && is_data(&found.value)
+    if let Some(found) = whole(text, is_valid) {
+        return found;
+    }
+    let spoken = without_thoughts(text)?.trim();
+    let mut found = if spoken.len() < text.len()
+        && let Some(found) = whole(spoken, is_valid)
     {
-        return Ok(found);
-    }
-    let mut repairs = Vec::new();
-    let spoken = without_thoughts(answer)?;
-    if spoken.len() < answer.len() {
-        repairs.push(Repair::Thoughts);
-    }
-    let text = spoken.trim();
-    let mut found = match values(text) {
-        Err(err) if err.kind == JsonErrorKind::Malformed => repaired(text, &mut repairs, err)?,
-        found => found?,
+        found?
+    } else {
+        within(spoken, is_valid)?
     };
-    if found.iter().any(|found| is_data(&found.value)) {
+    if spoken.len() < text.len() {
+        found.repairs.insert(0, Repair::Thoughts);
+    }
+    Ok(found)
+}
+
+/// Returns the value that a text is as a whole; `None` for a text that is no value, or more than one.
+fn whole(text: &str, is_valid: Option<IsValid<'_>>) -> Option<Result<Extracted, JsonError>> {
+    match parse_whole(text, Strictness::Lenient) {
+        Ok(Parsed { value, repairs, .. }) => {
+            let is_scalar = !(value.is_object() || value.is_array());
+            if !is_scalar || is_valid.is_some_and(|is_valid| is_valid(&value)) {
+                return Some(Ok(Extracted { value, repairs }));
+            }
+            encoded(value.as_str()?).map(Ok)
+        }
+        // Anything else within the text would be a part of this value.
+        Err(fault @ Fault::Duplicate(_)) => Some(Err(error(&fault))),
+        Err(fault @ Fault::Truncated) if is_valid.is_some() && text.starts_with('"') => {
+            Some(Err(error(&fault)))
+        }
+        Err(_) if text.starts_with(r#"{\""#) || text.starts_with(r#"[{\""#) => {
+            let text = serde_json::from_str::<String>(&format!("\"{text}\"")).ok()?;
+            encoded(&text).map(Ok)
+        }
+        Err(_) => None,
+    }
+}
+
+/// Returns the object or the array that a string has as its text.
+fn encoded(text: &str) -> Option<Extracted> {
+    let Parsed { value, repairs, .. } = parse_whole(text, Strictness::Lenient).ok()?;
+    let is_container = value.is_object() || value.is_array();
+    let repairs = [vec![Repair::DoubleEncoding], repairs].concat();
+    is_container.then_some(Extracted { value, repairs })
+}
+
+/// Finds the value within a text that has more than the value.
+fn within(text: &str, is_valid: Option<IsValid<'_>>) -> Result<Extracted, JsonError> {
+    let found = values(text)?;
+    if found.is_empty() {
+        let scalar = is_valid.and_then(|is_valid| scalar::find(text, is_valid));
+        let missing = || JsonError::new(JsonErrorKind::Missing, "there is no JSON in the answer");
+        return scalar.ok_or_else(missing);
+    }
+    let mut found = chosen(found, is_valid)?;
+    found.repairs.push(Repair::Surroundings);
+    Ok(found)
+}
+
+/// Returns the only one of several values: the only valid one, or one of which the others are copies.
+fn chosen(mut found: Vec<Extracted>, is_valid: Option<IsValid<'_>>) -> Result<Extracted, JsonError> {
+    let all = found.len();
+    let accepts = |found: &Extracted| is_valid.is_some_and(|is_valid| is_valid(&found.value));
+    if found.iter().any(accepts) {
+        found.retain(accepts);
+    } else if found.iter().any(|found| is_data(&found.value)) {
         found.retain(|found| is_data(&found.value));
     }
-    let Some(first) = found.first() else {
-        return Err(JsonError::new(JsonErrorKind::Missing, "there is no JSON in the answer"));
-    };
+    let is_rest = found.len() < all && found.iter().any(accepts);
+    let mut first = found.swap_remove(0);
     if found.iter().any(|other| other.value != first.value) {
-        let message = format!("the answer has {} different JSON values", found.len());
+        let message = format!("the answer has {all} JSON values, and more than one may be meant");
         return Err(JsonError::new(JsonErrorKind::Ambiguous, message));
     }
-    let first = found.swap_remove(0);
-    if !first.is_all {
-        repairs.push(Repair::Surroundings);
+    if is_rest {
+        first.repairs.push(Repair::OtherValues);
     }
-    Ok(Extracted { value: first.value, repairs })
+    Ok(first)
 }
 
-fn parse_strict(answer: &str) -> Result<Extracted, JsonError> {
-    let value = serde_json::from_str(answer).map_err(|err| {
-        let kind = if !answer.trim_start().starts_with(['{', '[']) {
-            JsonErrorKind::Missing
-        } else if err.is_eof() {
-            JsonErrorKind::Truncated
-        } else {
-            JsonErrorKind::Malformed
-        };
-        JsonError::new(kind, format!("the answer is no JSON: {err}"))
-    })?;
-    Ok(Extracted { value, repairs: Vec::new() })
-}
-
-/// Returns the values of a text that is JSON only after repairs; the error `broken` where repairs do not help.
-fn repaired(text: &str, repairs: &mut Vec<Repair>, broken: JsonError) -> Result<Vec<Found>, JsonError> {
-    let Some(start) = next_start(text) else { return Err(broken) };
-    let Some(repaired) = repair::repair(&text[start..]) else { return Err(broken) };
-    // A truncation shows only after the repairs before it.
-    let mut found = values(&repaired.text)
-        .map_err(|err| if err.kind == JsonErrorKind::Truncated { err } else { broken })?;
-    if start > 0 {
-        found.iter_mut().for_each(|found| found.is_all = false);
-    }
-    repairs.extend(repaired.repairs);
-    Ok(found)
-}
-
-struct Found {
-    value: Value,
-    /// Whether nothing else is in the text.
-    is_all: bool,
-}
-
-/// Returns every JSON value in the text, in order.
-fn values(text: &str) -> Result<Vec<Found>, JsonError> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(start) = next_start(rest) {
-        let candidate = &rest[start..];
-        match parse_prefix(candidate) {
-            Ok((value, len)) => {
-                rest = &candidate[len..];
-                found.push(Found { value, is_all: len == text.len() });
-            }
-            Err(err) if err.is_eof() => {
-                return Err(JsonError::new(
-                    JsonErrorKind::Truncated,
-                    "the JSON of the answer ends in the middle",
-                ));
-            }
-            // The "[1-3]" of "See [1-3]" is not a list.
-            Err(_) if is_reference(candidate) => rest = &candidate[1..],
-            Err(err) => {
-                let message = format!("the JSON of the answer is broken: {err}");
-                return Err(JsonError::new(JsonErrorKind::Malformed, message));
+/// Returns a valid value without the object with one key around it, for a caller that does not accept the object.
+fn unwrapped(found: Extracted, is_valid: Option<IsValid<'_>>) -> Extracted {
+    /// The key that this crate asks for, and those that models choose.
+    const KEYS: [&str; 5] = [crate::dialect::WRAPPER, "answer", "result", "output", "response"];
+    let Extracted { value, mut repairs } = found;
+    let is_around = |is_valid: IsValid<'_>| {
+        let object = value.as_object().filter(|object| object.len() == 1 && !is_valid(&value));
+        object
+            .and_then(|object| object.iter().next())
+            .is_some_and(|(key, inner)| KEYS.contains(&key.as_str()) && is_valid(inner))
+    };
+    let is_wrapped = is_valid.is_some_and(is_around);
+    match value {
+        Value::Object(object) if is_wrapped => {
+            repairs.push(Repair::Wrapper);
+            Extracted {
+                value: object.into_iter().next().map(|(_, inner)| inner).unwrap_or_default(),
+                repairs,
             }
         }
+        value => Extracted { value, repairs },
     }
-    Ok(found)
+}
+
+/// Returns the error for a value that could not be parsed.
+fn error(fault: &Fault) -> JsonError {
+    let (kind, message) = match fault {
+        Fault::Truncated => {
+            (JsonErrorKind::Truncated, "the JSON of the answer ends in the middle".to_owned())
+        }
+        Fault::Duplicate(key) => {
+            let key: String = key.chars().take(40).collect();
+            (JsonErrorKind::Ambiguous, format!("an object of the answer has the key {key:?} twice"))
+        }
+        Fault::Broken(at, what) => {
+            (JsonErrorKind::Malformed, format!("the JSON of the answer is broken: {what}, at its byte {at}"))
+        }
+    };
+    JsonError::new(kind, message)
+}
+
+/// Returns every JSON object and array in the text, in order.
+fn values(text: &str) -> Result<Vec<Extracted>, JsonError> {
+    let (mut found, mut rest, mut prose) = (Vec::new(), text, None);
+    while let Some(start) = next_start(rest) {
+        let candidate = &rest[start..];
+        match parse(candidate, Strictness::Lenient) {
+            Ok(Parsed { value, len, repairs }) => {
+                rest = &candidate[len..];
+                found.push(Extracted { value, repairs });
+            }
+            // The "[1-3]" of "See [1-3]" is not a list.
+            Err(Fault::Broken(..)) if is_reference(candidate) => rest = &candidate[1..],
+            // The "{x: x > 0}" of a set is no object, unless there is no other value.
+            Err(fault @ Fault::Broken(at, _)) if is_prose(candidate, at) => {
+                prose = prose.or(Some(fault));
+                rest = &candidate[1..];
+            }
+            Err(fault) => return Err(error(&fault)),
+        }
+    }
+    match prose {
+        Some(fault) if found.is_empty() => Err(error(&fault)),
+        _ => Ok(found),
+    }
+}
+
+/// Returns whether a text that is broken at this byte begins like JSON with repairs alone, and has no JSON before that byte.
+fn is_prose(text: &str, at: usize) -> bool {
+    let inside = text[1..].trim_start();
+    let is_plain = matches!(inside.bytes().next(), Some(b'"' | b'{' | b'[' | b']' | b'}' | b'/'));
+    !is_plain && next_start(&text[1..]).is_none_or(|next| next + 1 >= at)
 }
 
 /// Returns whether a text begins with a reference as in prose: brackets around a few digits and punctuation marks.
@@ -213,29 +351,43 @@ fn is_reference(text: &str) -> bool {
     })
 }
 
-/// Returns the value at the beginning of a text, and its length in bytes.
-pub(super) fn parse_prefix(text: &str) -> Result<(Value, usize), serde_json::Error> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    match values.next() {
-        Some(Ok(value)) => Ok((value, values.byte_offset())),
-        Some(Err(err)) => Err(err),
-        None => Ok((Value::Null, text.len())),
-    }
+/// Returns the value at the beginning of a text, and its length in bytes; `None` if there is none.
+pub(super) fn parse_prefix(text: &str) -> Option<(Value, usize)> {
+    parse(text, Strictness::Lenient).ok().map(|parsed| (parsed.value, parsed.len))
 }
 
 /// Returns the position where something that looks like JSON begins: prose has brackets, too, but seldom `{"` or `[{`.
 pub(super) fn next_start(text: &str) -> Option<usize> {
     let looks_like = |(at, open): &(usize, &str)| {
-        let inside = text[at + 1..].trim_start();
-        match (*open, inside.bytes().next()) {
+        let inside = text[at + 1..].trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c));
+        let is_comment = inside.starts_with("//") || inside.starts_with("/*");
+        match (*open, inside.chars().next()) {
             (_, None) => true,
-            ("{", Some(first)) => {
-                matches!(first, b'"' | b'}') || inside.starts_with("//") || inside.starts_with("/*")
+            ("{", Some('"' | '}' | '“' | '”' | '„' | '‘' | '\'')) => true,
+            ("{", Some(_)) => is_comment || begins_with_key(inside),
+            (_, Some(first)) => {
+                matches!(first, '{' | '[' | '"' | ']' | '-' | '0'..='9' | '“' | '\'')
+                    || ["true", "false", "null", "True", "False", "None"]
+                        .iter()
+                        .any(|literal| is_literal(inside, literal))
+                    || is_comment
             }
-            (_, Some(first)) => matches!(first, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9'),
         }
     };
     text.match_indices(['{', '[']).find(looks_like).map(|(at, _)| at)
+}
+
+/// Returns whether a text begins with a word and a colon, as an object whose keys have no quotes. At the end of the text, the
+/// colon may be missing.
+fn begins_with_key(inside: &str) -> bool {
+    let behind = inside.trim_start_matches(|c: char| c.is_alphanumeric() || "_$-".contains(c));
+    behind.len() < inside.len() && (behind.trim_start().starts_with(':') || behind.is_empty())
+}
+
+/// Returns whether a text begins with a literal in a list.
+fn is_literal(inside: &str, literal: &str) -> bool {
+    let behind = inside.strip_prefix(literal).map(str::trim_start);
+    behind.is_some_and(|behind| behind.is_empty() || behind.starts_with([',', ']']))
 }
 
 /// Returns whether a value is an object, or an array that is empty or holds more than plain values.
@@ -264,81 +416,6 @@ pub(super) fn without_thoughts(answer: &str) -> Result<&str, JsonError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::{JsonErrorKind, Repair, Strictness, Value, extract, extract_with};
-
-    #[track_caller]
-    fn check(answer: &str, expected: Value, repairs: &[Repair]) {
-        let found = extract(answer).unwrap();
-        assert_eq!((found.value, &found.repairs[..]), (expected, repairs), "{answer}");
-    }
-
-    #[test]
-    fn an_answer_that_is_json_as_a_whole_may_contain_any_text() {
-        check("{\"note\": \"ends with </think> ok\"}", json!({ "note": "ends with </think> ok" }), &[]);
-    }
-
-    #[test]
-    fn a_truncation_after_a_syntax_error_is_truncated() {
-        check_error("{\"p\": [1,], \"q\": \"ab", JsonErrorKind::Truncated);
-    }
-
-    #[track_caller]
-    fn check_error(answer: &str, expected: JsonErrorKind) {
-        assert_eq!(extract(answer).unwrap_err().kind(), expected, "{answer}");
-    }
-
-    #[test]
-    fn json_is_found_within_other_text() {
-        check(" {\"a\": 1}\n", json!({"a": 1}), &[]);
-        check("```json\n{\"a\": 1}\n```", json!({"a": 1}), &[Repair::Surroundings]);
-        check("Sure: [{\"name\":\"A\"}] ok", json!([{"name": "A"}]), &[Repair::Surroundings]);
-        check("As [1] and [2-4] say, {name}: {\"a\": [1]}", json!({"a": [1]}), &[Repair::Surroundings]);
-        check("<think>{\"no\": 1}</think>{\"a\": 1}", json!({"a": 1}), &[Repair::Thoughts]);
-        check("so it is</think> {\"a\": 1}", json!({"a": 1}), &[Repair::Thoughts]);
-        check("{\"a\": [1, 2,],\n}", json!({"a": [1, 2]}), &[Repair::TrailingCommas]);
-        check("{\"a\": \"b\nc\td\"}", json!({"a": "b\nc\td"}), &[Repair::ControlCharacters]);
-        check("x {\"a\": True, \"b\": [None,]}", json!({"a": true, "b": [null]}), {
-            &[Repair::PythonLiterals, Repair::TrailingCommas, Repair::Surroundings]
-        });
-        check("{\"a\": 1,} see http://x", json!({"a": 1}), &[Repair::TrailingCommas, Repair::Surroundings]);
-        check_error("{\"a\": 1,} see http://x {\"a\": 2}", JsonErrorKind::Ambiguous);
-        check_error("{\"a\": \"b\\\nc\"}", JsonErrorKind::Malformed);
-        check("{// why\n\"a\": \"// no\" /* b */}", json!({"a": "// no"}), &[Repair::Comments]);
-        check("{\"a\": \"x,}\\\",]\"}", json!({"a": "x,}\",]"}), &[]);
-        check("{\"a\":1} or again {\"a\":1}", json!({"a": 1}), &[Repair::Surroundings]);
-    }
-
-    #[test]
-    fn an_unusable_answer_has_its_error_kind() {
-        check_error("I cannot do that.", JsonErrorKind::Missing);
-        check_error("", JsonErrorKind::Missing);
-        check_error("{\"personas\": [{\"name\": \"A\"}, {\"na", JsonErrorKind::Truncated);
-        check_error("Here: {", JsonErrorKind::Truncated);
-        check_error("<think>let me see", JsonErrorKind::Truncated);
-        check_error("{\"a\": 1} {\"a\": 2}", JsonErrorKind::Ambiguous);
-        check_error("{\"a\": {\"b\": 1}, c: 2}", JsonErrorKind::Malformed);
-        check_error(&"[".repeat(100_000), JsonErrorKind::Malformed);
-    }
-
-    #[test]
-    fn strict_accepts_only_plain_json() {
-        let kind = |answer| extract_with(answer, Strictness::Strict).map_err(|err| err.kind());
-        assert_eq!(kind(" {\"a\": 1} ").unwrap().value, json!({"a": 1}));
-        assert_eq!(kind("Sure: {}").unwrap_err(), JsonErrorKind::Missing);
-        assert_eq!(kind("{\"a\": 1,}").unwrap_err(), JsonErrorKind::Malformed);
-        assert_eq!(kind("{\"a\": ").unwrap_err(), JsonErrorKind::Truncated);
-    }
-
-    proptest! {
-        #[test]
-        fn every_truncation_of_an_answer_is_an_error(cut in 1_usize..58) {
-            let whole = "{\"personas\":[{\"name\":\"Ada, [x]\",\"goals\":[\"a\",\"}\"]}],\"n\":1}";
-            prop_assert!(extract(whole).is_ok());
-            prop_assert!(extract(&whole[..cut]).is_err());
-        }
-    }
-}
+mod damage_tests;
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
                 return Some(list);
             }
             found => match parse_prefix(rest) {
-                Ok((_, len)) if next_start(&rest[len..]).is_some() => rest = &rest[len..],
+                Some((_, len)) if next_start(&rest[len..]).is_some() => rest = &rest[len..],
                 _ => return found,
             },
         }
@@ -63,7 +63,7 @@ fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
         if rest.starts_with(']') {
             return Some(Salvaged { is_complete: true, ..salvaged });
         }
-        let Ok((value, len)) = parse_prefix(rest) else { return Some(salvaged) };
+        let Some((value, len)) = parse_prefix(rest) else { return Some(salvaged) };
         rest = rest[len..].trim_start();
         if !rest.starts_with([',', ']']) {
             return Some(salvaged);
@@ -77,12 +77,12 @@ fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
 fn value_of<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
     let mut rest = text.strip_prefix('{')?;
     loop {
-        let (key, len) = parse_prefix(rest.trim_start()).ok()?;
+        let (key, len) = parse_prefix(rest.trim_start())?;
         rest = rest.trim_start()[len..].trim_start().strip_prefix(':')?.trim_start();
         if key.as_str()? == wanted {
             return Some(rest);
         }
-        let (_, len) = parse_prefix(rest).ok()?;
+        let (_, len) = parse_prefix(rest)?;
         rest = rest[len..].trim_start().strip_prefix(',')?;
     }
 }

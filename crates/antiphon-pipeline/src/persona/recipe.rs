@@ -194,13 +194,14 @@ pub(super) fn document_id() -> Value {
     json!({ "type": "string", "pattern": "^d[0-9]{1,6}$" })
 }
 
-/// Returns the schema without bounds on the number of personas. Answers are checked against it: whether their number is
-/// right depends on near duplicates and on earlier partial answers, which `PersonaWork` takes into account.
-pub(crate) fn unbounded(schema: &Schema) -> Schema {
+/// Returns the schema of a list of any elements, and that of a persona. Personas are checked one by one, and whether their
+/// number is right depends on near duplicates and on earlier partial answers, which `PersonaWork` takes into account.
+pub(crate) fn separated(schema: &Schema) -> (Schema, Schema) {
     let mut value = schema.value().clone();
-    if let Some(list) = value.pointer_mut("/properties/personas").and_then(Value::as_object_mut) {
-        list.shift_remove("minItems");
-        list.shift_remove("maxItems");
-    }
-    Schema::new(schema.name(), value).unwrap_or_else(|_| schema.clone())
+    let list = value.pointer_mut("/properties/personas").and_then(Value::as_object_mut);
+    let [element, ..] = list
+        .map(|list| ["items", "minItems", "maxItems"].map(|key| list.shift_remove(key)))
+        .unwrap_or_default();
+    let of = |value: Value| Schema::new(schema.name(), value).unwrap_or_else(|_| schema.clone());
+    (of(value), of(element.unwrap_or(Value::Bool(true))))
 }

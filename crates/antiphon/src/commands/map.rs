@@ -152,6 +152,8 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     parts.extend((*left > 0).then(|| format!("{left} left")));
     parts.push(counted(*calls, "call"));
     parts.extend((*cached > 0).then(|| format!("{cached} from the cache")));
+    let left_out = made.report.elements_left_out;
+    parts.extend((left_out > 0).then(|| format!("{} left out of lists", counted(left_out, "element"))));
     parts.push(in_tokens(made.report.input_tokens, made.report.output_tokens));
     parts.push(cost_of(&made.report));
     parts.extend(by_others(&made.report.served_models, &made.report.model));

@@ -3,7 +3,7 @@
 //! An answer passes through three steps: it is billed, whatever it contains; read as JSON or text; and checked against
 //! the schema and by the recipe. Of a list that is cut or partially valid, the good elements are kept over several
 //! answers and joined with those of the next one, so that no element is paid for twice. Limits end the exchange:
-//! invalid answers use up the attempts, and of cut or partially valid ones there may be up to three more than attempts.
+//! invalid and partially valid answers use up the attempts, and of cut ones there may be up to three more than attempts.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,7 +47,7 @@ impl JobMachine {
     /// Checks an answer, and accepts it, keeps a part of it, or rejects it.
     fn judge(&mut self, cx: Context<'_>, ask: Ask, billed: Billed) -> Action {
         // The answer is parsed once, also where the recipe has its own schema.
-        let value = read(&ask.question, &billed.answer);
+        let value = read(cx.run.work.schema(), &ask.next, &billed.answer);
         let valid = value.and_then(|value| self.check(cx, &ask.question, value));
         match valid {
             Ok(accepted) => {
@@ -113,13 +113,16 @@ impl JobMachine {
     fn invalid(&mut self, cx: Context<'_>, mut ask: Ask, complaint: &str, billed: Billed) -> Action {
         let Billed { answer, bill, .. } = billed;
         self.invalid_answers += 1;
-        if self.invalid_answers >= cx.run.attempts() {
+        if self.invalid_answers >= cx.run.attempts() || self.are_attempts_used_up(cx) {
             return self.fail(cx, does_not_fit(complaint, answer), bill);
         }
         self.notice = Some(format!("invalid answer: {}", first_line(complaint)));
         // The retry is for a whole answer, unless earlier answers were partially valid.
         self.forget_cut();
         let rest = self.rest_after_partial(cx, &ask.question, complaint);
+        if rest.is_none() {
+            self.kept.clear();
+        }
         let again = || SchemaRetryPolicy::again(Prompt::clone(&ask.question), answer.text, complaint);
         ask.next = Arc::new(rest.unwrap_or_else(again));
         self.ask_again(bill, ask)
@@ -132,7 +135,10 @@ impl JobMachine {
         match billed.held_to {
             // The budget lowered the limit: the next call gets twice as many tokens, or is not sent.
             Some(tokens) => self.least_tokens = Some(tokens.max(16) * 2),
-            None => self.invalid_answers += 1,
+            None => {
+                self.invalid_answers += 1;
+                self.cut_answers += 1;
+            }
         }
         let (new, whole) = self.keep(cx, &ask.question, &billed.answer.text);
         if let Some(whole) = whole {
@@ -187,8 +193,8 @@ impl JobMachine {
         let Billed { answer, bill, .. } = billed;
         self.partial_answers += 1;
         let rest = self.rest_after_partial(cx, &ask.question, reasons);
-        let Some(rest) = rest.filter(|_| self.partial_answers <= cx.run.attempts() + 3) else {
-            return self.fail(cx, does_not_fit(first_line(reasons), answer), bill);
+        let Some(rest) = rest.filter(|_| !self.are_attempts_used_up(cx)) else {
+            return self.fail(cx, does_not_fit(reasons, answer), bill);
         };
         self.notice = Some(format!("partially valid answer: {}", first_line(reasons)));
         ask.next = Arc::new(rest);
@@ -226,6 +232,12 @@ impl JobMachine {
     ) -> Option<Prompt> {
         let list = cx.run.work.list().filter(|_| self.partial_answers > 0)?;
         prompt_for_rest(question, list, &self.kept, MissingElements::Rejected(reasons))
+    }
+
+    /// Returns whether as many answers were invalid or partially valid as the recipe accepts. Cut ones are limited separately.
+    fn are_attempts_used_up(&self, cx: Context<'_>) -> bool {
+        let used = self.partial_answers + self.invalid_answers - self.cut_answers;
+        used > cx.run.work.max_invalid_answers(cx.run.attempts())
     }
 
     /// Drops the kept elements of a cut answer; those of a partially valid one were checked, and are kept.

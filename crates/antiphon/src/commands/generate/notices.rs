@@ -21,6 +21,10 @@ pub(super) fn print_validation(report: &Report, talk: Talk) {
         let (Duplicate { name, like, .. }, alike) = (refused, refused.similarity * 100.0);
         talk.line(&format!("rejected {name}: near duplicate of {like}, {alike:.0} % similar"));
     }
+    if report.left_out > 0 {
+        let personas = counted(report.left_out, "persona");
+        talk.line(&format!("left out {personas}: {} is the most that was asked for", report.count.most()));
+    }
     print_unquoted(report, talk);
     print_findings(&report.validation, talk);
 }
