@@ -13,7 +13,7 @@
 //! P1: I bake.      offset 8: line 3, with a turn of P1 from offset 12 to 19
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::document::{LineStart, SpeakerRole, Turn};
@@ -64,13 +64,19 @@ pub(crate) struct Voice<'a> {
     pub(crate) time: Option<&'a str>,
 }
 
+/// The number of turns among which a speaker's name is looked for.
+const RECENT: usize = 16;
+
 /// The byte offset before which a label has to begin for words to count as a dialogue.
 const DIALOGUE_START: usize = 48;
 
 impl Body {
     /// Marks the end of the text so far: what is pushed next comes from `line` of the source.
     pub(crate) fn mark(&mut self, line: u32) {
-        self.lines.push(LineStart { offset: self.text.len(), line });
+        // A line is found from its first byte on.
+        if self.lines.last().is_none_or(|last| last.line != line) {
+            self.lines.push(LineStart { offset: self.text.len(), line });
+        }
     }
 
     /// Adds a line that no one said, such as an age or a date, after a label. Such lines are in the text but in no
@@ -96,7 +102,7 @@ impl Body {
         self.push_lines(words);
         let inner = dialogue_in(words.text, voice);
         if inner.is_empty() {
-            let speaker = Arc::from(voice.speaker);
+            let speaker = self.shared(voice.speaker);
             let time = voice.time.map(Arc::from);
             self.turns.push(Turn { speaker, role: voice.role, time, span: start..self.text.len() });
         }
@@ -111,7 +117,8 @@ impl Body {
         // A space replaces the line end of the turn.
         self.text.truncate(turn.span.end);
         self.text.push(' ');
-        self.lines.push(LineStart { offset: self.text.len(), line });
+        let is_other = self.lines.last().is_none_or(|last| last.line != line);
+        self.lines.extend(is_other.then(|| LineStart { offset: self.text.len(), line }));
         self.text.push_str(words.trim());
         turn.span.end = self.text.len();
         self.text.push('\n');
@@ -119,7 +126,7 @@ impl Body {
 
     /// Makes interviewers of the speakers with these names: whole names, or first names. Called at the end, since a
     /// file may name its interviewer behind the turns.
-    pub(crate) fn asked_by(&mut self, names: &[&str]) {
+    pub(crate) fn asked_by(&mut self, names: &BTreeSet<&str>) {
         // One look-up for each turn: a file may name its interviewer in each of its rows.
         let whole: HashSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let first_of = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
@@ -151,6 +158,12 @@ impl Body {
         self
     }
 
+    /// Returns the name of a speaker, shared with the last turns: a few people speak thousands of them.
+    fn shared(&self, speaker: &str) -> Arc<str> {
+        let last = self.turns.iter().rev().take(RECENT).map(|turn| &turn.speaker);
+        last.into_iter().find(|name| &***name == speaker).map_or_else(|| Arc::from(speaker), Arc::clone)
+    }
+
     /// Begins a line of the text with a label and a colon; an empty label adds neither.
     fn lead(&mut self, label: &str, line: u32) {
         self.mark(line);
@@ -177,8 +190,11 @@ impl Body {
 /// Labels in words that an interviewer reads out, or far behind the words' beginning, are no speakers.
 fn dialogue_in(words: &str, voice: Voice<'_>) -> Vec<Turn> {
     let turns = match voice.role {
-        SpeakerRole::Participant | SpeakerRole::Unclear => speakers::turns(words, voice.speaker),
-        SpeakerRole::Interviewer => Vec::new(),
+        // A label begins a line.
+        SpeakerRole::Participant | SpeakerRole::Unclear if words.contains('\n') => {
+            speakers::turns(words, voice.speaker)
+        }
+        _ => Vec::new(),
     };
     let is_dialogue = turns.len() > 1 && turns.first().is_some_and(|turn| turn.span.start < DIALOGUE_START);
     if is_dialogue { turns } else { Vec::new() }

@@ -308,6 +308,9 @@ impl Document {
         options.settle(&mut body.turns);
         speakers::settle(&mut body.turns, &body.text, person);
         check_turns(&body.turns).map_err(|err| err.of(name))?;
+        // Documents stay in memory for a whole run.
+        body.turns.shrink_to_fit();
+        body.lines.shrink_to_fit();
         Ok(Self {
             name: name.to_owned(),
             format,

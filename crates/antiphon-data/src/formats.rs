@@ -32,6 +32,7 @@ mod plain;
 mod record;
 #[cfg(feature = "csv")]
 pub(crate) mod table;
+mod texts;
 mod tree;
 #[cfg(not(all(feature = "csv", feature = "docx", feature = "html", feature = "yaml")))]
 mod unbuilt;

@@ -95,8 +95,8 @@ fn fields<'a>(names: &'a [String], row: &'a StringRecord, mut line: u32) -> Vec<
     let mut fields = Vec::with_capacity(row.len());
     for (name, value) in names.iter().zip(row) {
         let is_text = value.trim().parse::<f64>().is_err();
-        let (key, text) = (Cow::Borrowed(name.as_str()), Cow::Borrowed(value));
-        fields.push(Field { key, text, line, lines_count: true, is_text });
+        let text = Cow::Borrowed(value);
+        fields.push(Field { key: name, text, line, lines_count: true, is_text });
         line = line.saturating_add(number(value.matches('\n').count() as u64));
     }
     fields

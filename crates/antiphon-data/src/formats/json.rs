@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 
 use crate::builder::Body;
 use crate::error::Malformed;
-use crate::formats::tree::{self, Node, Value};
+use crate::formats::texts::Texts;
+use crate::formats::tree::{self, Tree};
 
 /// Reads one JSON value.
 ///
@@ -22,7 +23,10 @@ use crate::formats::tree::{self, Node, Value};
 /// The line of a syntax error, or of a value that is nested too deep.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
-    Ok(tree::body_of(person, &[Source::new(text).node(root, 0)?]))
+    let texts = Texts::default();
+    let mut source = Source::new(text, &texts);
+    source.add(root, 0)?;
+    Ok(tree::body_of(person, source.tree))
 }
 
 /// Reads one JSON value on each line; empty lines are skipped.
@@ -30,13 +34,13 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
 /// # Errors
 /// As [`read`], for the first bad line: one bad line rejects the file.
 pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
-    let mut source = Source::new(text);
-    let mut rows = Vec::new();
+    let texts = Texts::default();
+    let mut source = Source::new(text, &texts);
     for (number, line) in (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty()) {
         let row: &RawValue = serde_json::from_str(line).map_err(|err| malformed(&err, number))?;
-        rows.push(source.node(row, 0)?);
+        source.add(row, 0)?;
     }
-    Ok(tree::body_of(person, &rows))
+    Ok(tree::body_of(person, source.tree))
 }
 
 /// Converts an error in a text that begins on `first_line`. The position in the message counts from there, so it is
@@ -51,6 +55,10 @@ fn malformed(err: &serde_json::Error, first_line: u32) -> Malformed {
 /// A walk over one source that counts lines on its way: values come in the order of the text.
 struct Source<'a> {
     text: &'a str,
+    /// The strings with escapes.
+    texts: &'a Texts,
+    /// The values so far.
+    tree: Tree<'a>,
     /// The byte offset up to which line ends were counted.
     offset: usize,
     /// The line of that offset, from 1.
@@ -59,36 +67,40 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Begins at the first line of a text.
-    fn new(text: &'a str) -> Self {
-        Self { text, offset: 0, line: 1 }
+    fn new(text: &'a str, texts: &'a Texts) -> Self {
+        Self { text, texts, tree: Tree::default(), offset: 0, line: 1 }
     }
 
-    /// Converts a raw value, and the values in it, to a tree.
-    fn node(&mut self, raw: &'a RawValue, depth: usize) -> Result<Node<'a>, Malformed> {
+    /// Adds a raw value, which is at this depth, and the values in it to the tree.
+    fn add(&mut self, raw: &'a RawValue, depth: usize) -> Result<(), Malformed> {
         let line = self.line_of(raw);
         if depth > tree::MAX_DEPTH {
             return Err(tree::too_deep(line));
         }
-        let value = match raw.get().as_bytes().first() {
-            Some(b'{') => self.map(parse(raw, line)?, depth + 1)?,
-            Some(b'[') => self.list(parse(raw, line)?, depth + 1)?,
-            Some(b'"') => Value::Text(parse::<Borrowed<'a>>(raw, line)?.0, false),
-            _ if raw.get() == "null" => Value::Plain("".into()),
-            _ => Value::Plain(raw.get().into()),
-        };
-        Ok(Node { line, value })
-    }
-
-    /// Converts the entries of an object, whose values are at this depth.
-    fn map(&mut self, entries: Entries<'a>, depth: usize) -> Result<Value<'a>, Malformed> {
-        let node = |(key, raw): (Borrowed<'a>, &'a RawValue)| Ok((key.0, self.node(raw, depth)?));
-        Ok(Value::Map(entries.0.into_iter().map(node).collect::<Result<_, Malformed>>()?))
-    }
-
-    /// Converts the items of an array, which are at this depth.
-    fn list(&mut self, items: Vec<&'a RawValue>, depth: usize) -> Result<Value<'a>, Malformed> {
-        let node = |item| self.node(item, depth);
-        Ok(Value::List(items.into_iter().map(node).collect::<Result<_, Malformed>>()?))
+        match raw.get().as_bytes().first() {
+            Some(b'{') => {
+                let place = self.tree.open_map(line);
+                for (Borrowed(key), value) in parse::<Entries<'a>>(raw, line)?.0 {
+                    self.tree.text(line, self.texts.keep(key), false);
+                    self.add(value, depth + 1)?;
+                }
+                self.tree.close(place);
+            }
+            Some(b'[') => {
+                let place = self.tree.open_list(line);
+                for item in parse::<Vec<&'a RawValue>>(raw, line)? {
+                    self.add(item, depth + 1)?;
+                }
+                self.tree.close(place);
+            }
+            Some(b'"') => {
+                let Borrowed(text) = parse(raw, line)?;
+                self.tree.text(line, self.texts.keep(text), false);
+            }
+            _ if raw.get() == "null" => self.tree.plain(line, ""),
+            _ => self.tree.plain(line, raw.get()),
+        }
+        Ok(())
     }
 
     /// Returns the line of a value. Raw values borrow from the text, so their address is their offset in it.

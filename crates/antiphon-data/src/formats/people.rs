@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
+use crate::formats::record::normal;
 use crate::speakers;
 
 /// The speakers of a file.
@@ -39,9 +40,14 @@ pub(crate) struct Census {
 }
 
 impl Census {
-    /// Notes the value of a field with a normalised key.
+    /// Notes the value of a field.
     pub(crate) fn see(&mut self, key: &str, value: &str) {
-        let value = value.trim();
+        // Most keys of a large file are none of these.
+        let first = key.chars().find(|c| c.is_alphanumeric());
+        if !first.is_some_and(|c| matches!(c.to_lowercase().next(), Some('c' | 's'))) {
+            return;
+        }
+        let (key, value) = (&*normal(key), value.trim());
         if matches!(key, "channel" | "channellabel" | "channeltag") && !value.is_empty() {
             let number = value.strip_prefix("ch_").unwrap_or(value);
             self.has_other_channels |= !number.bytes().all(|byte| byte.is_ascii_digit());

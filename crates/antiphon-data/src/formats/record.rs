@@ -113,7 +113,7 @@ const USERS: [&str; 2] = ["user", "human"];
 #[derive(Debug, Clone)]
 pub(crate) struct Field<'a> {
     /// The column's name, or the key of the object.
-    pub(crate) key: Cow<'a, str>,
+    pub(crate) key: &'a str,
     /// The value.
     pub(crate) text: Cow<'a, str>,
     /// The source line of the value.
@@ -206,7 +206,7 @@ enum Author {
 impl<'a> Row<'a> {
     /// Creates a row of fields, whose bare times are in this unit.
     pub(crate) fn new(fields: Vec<Field<'a>>, unit: Unit, people: &People<'_>) -> Self {
-        let keys: Vec<String> = fields.iter().map(|field| normal(&field.key)).collect();
+        let keys: Vec<String> = fields.iter().map(|field| normal(field.key)).collect();
         let columns = Columns::of(&fields, &keys, people);
         let time = columns.time.and_then(|at| clock::time_of(&keys[at], &fields[at].text, unit));
         let columns = Columns { time: columns.time.filter(|_| time.is_some()), ..columns };
@@ -222,8 +222,8 @@ impl<'a> Row<'a> {
     pub(crate) fn take_fields(&mut self) -> Vec<Field<'a>> {
         let mut fields = std::mem::take(&mut self.fields);
         let text = self.columns.text.and_then(|at| fields.get_mut(at));
-        if let Some(field) = text.filter(|field| TEXT_BESIDE.iter().any(|(key, _)| is_key(&field.key, key))) {
-            field.key = Cow::Borrowed("text");
+        if let Some(field) = text.filter(|field| TEXT_BESIDE.iter().any(|(key, _)| is_key(field.key, key))) {
+            field.key = "text";
         }
         fields
     }
@@ -257,13 +257,13 @@ impl<'a> Row<'a> {
     /// Returns the label of the row's speaker: the name, or the side of a speaker without a name.
     pub(crate) fn label(&self, people: &People<'_>) -> Option<Cow<'a, str>> {
         let at = self.columns.speaker.or(self.columns.role.filter(|_| self.around.is_none()));
-        let own = at.map(|at| people.label(&normal(&self.fields[at].key), &self.fields[at].text));
+        let own = at.map(|at| people.label(&normal(self.fields[at].key), &self.fields[at].text));
         own.or_else(|| self.around.clone())
     }
 
     /// Returns whether a field is another name or number of the speaker, in a row of a service.
     fn is_other_id(&self, at: usize) -> bool {
-        let key = normal(&self.fields[at].key);
+        let key = normal(self.fields[at].key);
         let is_id = key.starts_with("speaker") || CHANNEL_KEYS.contains(&&*key) || key == "userid";
         is_id && self.time.is_some() && self.is_named()
     }
@@ -271,8 +271,8 @@ impl<'a> Row<'a> {
     /// Returns who wrote the row, if it is a message.
     fn author(&self) -> Author {
         let named = self.columns.speaker.map(|at| &self.fields[at]);
-        let is_sender = |field: &&Field<'_>| matches!(&*normal(&field.key), "sender" | "from" | "author");
-        let is_content = self.text().is_some_and(|text| matches!(&*normal(&text.key), "content" | "parts"));
+        let is_sender = |field: &&Field<'_>| matches!(&*normal(field.key), "sender" | "from" | "author");
+        let is_content = self.text().is_some_and(|text| matches!(&*normal(text.key), "content" | "parts"));
         let role = self.columns.role.filter(|_| named.is_none() && is_content).map(|at| &self.fields[at]);
         match named.filter(is_sender).or(role).map(|field| field.text.trim()) {
             Some(name) if PROGRAMS.contains(&name) => Author::Program,
@@ -287,7 +287,7 @@ impl<'a> Row<'a> {
         let role = self.columns.role.map(|at| self.fields[at].text.trim());
         let sides = || [label, role].into_iter().flatten().map(speakers::role_of);
         let has = |wanted: SpeakerRole| sides().any(|side| side == wanted);
-        let is_answer = self.text().is_none_or(|text| ANSWER_KEYS.contains(&&*normal(&text.key)));
+        let is_answer = self.text().is_none_or(|text| ANSWER_KEYS.contains(&&*normal(text.key)));
         if has(SpeakerRole::Interviewer) {
             SpeakerRole::Interviewer
         } else if is_answer || has(SpeakerRole::Participant) || self.author() == Author::User {
@@ -321,9 +321,9 @@ pub(crate) fn add(body: &mut Body, row: &Row<'_>, people: &People<'_>) {
             _ if row.columns.time == Some(at) => {}
             Some(_) if row.columns.speaker == Some(at) || row.is_other_id(at) => {}
             None if row.columns.is_answer(at, field) => {
-                body.say(&field.key, voice_of(&field.key, voice), field.words());
+                body.say(field.key, voice_of(field.key, voice), field.words());
             }
-            _ => body.note(&field.key, field.words()),
+            _ => body.note(field.key, field.words()),
         }
     }
 }

@@ -19,13 +19,13 @@ pub(super) enum Syntax {
 pub(super) type NumberedLine<'a> = (u32, &'a str);
 
 /// A cue as it is in the file.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Cue<'a> {
     pub(super) times: Times,
     /// The name or number above the times; empty without one.
     pub(super) id: &'a str,
-    /// The lines of the text that are not empty.
-    pub(super) lines: Vec<NumberedLine<'a>>,
+    /// The index of the first line of the text among those of all cues.
+    first: usize,
 }
 
 /// The cues of a file, and the lines before the first one, which no one says.
@@ -33,6 +33,16 @@ pub(super) struct Cue<'a> {
 pub(super) struct Cues<'a> {
     pub(super) before: Vec<NumberedLine<'a>>,
     pub(super) cues: Vec<Cue<'a>>,
+    /// The lines of the texts of all cues that are not empty.
+    lines: Vec<NumberedLine<'a>>,
+}
+
+impl<'a> Cues<'a> {
+    /// Returns the cues, each with the lines of its text that are not empty.
+    pub(super) fn with_lines(&self) -> impl Iterator<Item = (Cue<'a>, &[NumberedLine<'a>])> {
+        let ends = self.cues.iter().skip(1).map(|cue| cue.first).chain([self.lines.len()]);
+        self.cues.iter().zip(ends).map(|(cue, end)| (*cue, &self.lines[cue.first..end]))
+    }
 }
 
 /// The number of lines with text within which captions without a header have to begin.
@@ -132,8 +142,8 @@ impl<'a> Splitter<'a> {
     fn id_in(&mut self, above: &[NumberedLine<'a>], is_place: bool) -> Option<&'a str> {
         let Some((_, line)) = above.last() else {
             // An empty line between the number and the times.
-            if let Some(cue) = self.found.cues.last_mut().filter(|_| self.has_lone_number) {
-                cue.lines.pop();
+            if self.has_lone_number && !self.found.cues.is_empty() {
+                self.found.lines.pop();
             }
             return None;
         };
@@ -152,7 +162,8 @@ impl<'a> Splitter<'a> {
     fn begin(&mut self, times: Times, id: Option<&'a str>) {
         self.number = id.and_then(number_of).or(self.number.map(|number| number + 1));
         self.has_lone_number = false;
-        self.found.cues.push(Cue { times, id: id.unwrap_or(""), lines: Vec::new() });
+        let first = self.found.lines.len();
+        self.found.cues.push(Cue { times, id: id.unwrap_or(""), first });
     }
 
     /// Adds a block without times: words behind an empty line of the last cue, unless its number shows that it is a cue
@@ -172,10 +183,8 @@ impl<'a> Splitter<'a> {
     /// Adds lines to the last cue, or before the first one.
     fn go_on(&mut self, lines: &[NumberedLine<'a>]) {
         self.has_lone_number = false;
-        match self.found.cues.last_mut() {
-            Some(cue) => cue.lines.extend(lines),
-            None => self.found.before.extend(lines),
-        }
+        let found = &mut self.found;
+        if found.cues.is_empty() { found.before.extend(lines) } else { found.lines.extend(lines) }
     }
 
     /// Returns whether a number is that of the next cue, or of the one behind a cue without a number.

@@ -10,6 +10,8 @@
 //!
 //! Any other `<` is text.
 
+use std::borrow::Cow;
+
 use crate::formats::captions::cues::{Cue, NumberedLine};
 use crate::formats::captions::times::Times;
 
@@ -17,69 +19,72 @@ use crate::formats::captions::times::Times;
 pub(super) struct Shown<'a> {
     pub(super) times: Times,
     pub(super) id: &'a str,
-    pub(super) lines: Vec<ShownLine>,
+    pub(super) lines: Vec<ShownLine<'a>>,
 }
 
 /// A line of a cue without markup.
-pub(super) struct ShownLine {
+pub(super) struct ShownLine<'a> {
     /// The line of the source, from 1.
     pub(super) number: u32,
     /// The words of each voice in the line.
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<Piece<'a>>,
     /// All words, separated by single spaces, to compare lines by.
-    pub(super) text: String,
+    pub(super) text: Cow<'a, str>,
     /// Whether words of the line have times.
     pub(super) is_timed: bool,
 }
 
 /// The words behind a voice tag, or those before the first one.
 #[derive(Default)]
-pub(super) struct Piece {
+pub(super) struct Piece<'a> {
     /// The name in the voice tag.
-    pub(super) voice: Option<String>,
-    pub(super) words: String,
+    pub(super) voice: Option<Cow<'a, str>>,
+    pub(super) words: Cow<'a, str>,
 }
 
 impl<'a> Shown<'a> {
-    /// Removes the markup of a cue, and lines without words.
-    pub(super) fn of(cue: &Cue<'a>) -> Self {
-        let lines = cue.lines.iter().map(ShownLine::of).filter(|line| !line.is_empty()).collect();
+    /// Removes the markup of a cue with these lines, and lines without words.
+    pub(super) fn of((cue, lines): (Cue<'a>, &[NumberedLine<'a>])) -> Self {
+        let lines = lines.iter().map(ShownLine::of).filter(|line| !line.is_empty()).collect();
         Self { times: cue.times, id: cue.id, lines }
     }
 }
 
-impl ShownLine {
+impl<'a> ShownLine<'a> {
     /// Removes the markup of a line.
-    fn of((number, line): &NumberedLine<'_>) -> Self {
-        let mut shown = Self { number: *number, pieces: Vec::new(), text: String::new(), is_timed: false };
+    pub(super) fn of((number, line): &NumberedLine<'a>) -> Self {
+        let mut shown =
+            Self { number: *number, pieces: Vec::new(), text: Cow::Borrowed(""), is_timed: false };
         let mut open = Piece::default();
         let mut rest = *line;
         while let Some(at) = rest.find(['<', '{']) {
-            open.words.push_str(&rest[..at]);
+            open.add(&rest[..at]);
             rest = &rest[at..];
             let Some(length) = tag_length(rest) else {
-                open.words.push_str(&rest[..1]);
+                open.add(&rest[..1]);
                 rest = &rest[1..];
                 continue;
             };
             let tag = &rest[1..length - 1];
             shown.is_timed |= is_timestamp(tag);
             if let Some(voice) = voice_of(tag) {
-                shown.push(std::mem::replace(&mut open, Piece { voice: Some(voice), words: String::new() }));
+                shown.push(std::mem::replace(
+                    &mut open,
+                    Piece { voice: Some(voice), words: Cow::Borrowed("") },
+                ));
             }
             rest = &rest[length..];
         }
-        open.words.push_str(rest);
+        open.add(rest);
         shown.push(open);
-        let words: Vec<&str> = shown.pieces.iter().flat_map(|piece| piece.words.split_whitespace()).collect();
-        shown.text = words.join(" ");
+        shown.text = words_of(&shown.pieces);
         shown
     }
 
     /// Adds a piece, with its character references decoded.
-    fn push(&mut self, mut piece: Piece) {
+    fn push(&mut self, mut piece: Piece<'a>) {
         if piece.words.contains('&') {
-            piece.words = htmlize::unescape(piece.words.as_str()).into_owned();
+            piece.words = Cow::Owned(htmlize::unescape(&*piece.words).into_owned());
         }
         if piece.voice.is_some() || !piece.words.trim().is_empty() {
             self.pieces.push(piece);
@@ -87,9 +92,33 @@ impl ShownLine {
     }
 
     /// Returns whether the line has neither words nor a voice.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
+}
+
+impl<'a> Piece<'a> {
+    /// Adds words, which are copied only if others precede them.
+    fn add(&mut self, words: &'a str) {
+        if self.words.is_empty() {
+            self.words = Cow::Borrowed(words);
+        } else if !words.is_empty() {
+            self.words.to_mut().push_str(words);
+        }
+    }
+}
+
+/// Returns all words of pieces, separated by single spaces.
+fn words_of<'a>(pieces: &[Piece<'a>]) -> Cow<'a, str> {
+    if let [Piece { words: Cow::Borrowed(words), .. }] = pieces {
+        let words = words.trim();
+        let is_other = |c: char| c.is_whitespace() && c != ' ';
+        if !words.contains("  ") && !words.contains(is_other) {
+            return Cow::Borrowed(words);
+        }
+    }
+    let words: Vec<&str> = pieces.iter().flat_map(|piece| piece.words.split_whitespace()).collect();
+    Cow::Owned(words.join(" "))
 }
 
 /// Returns the bytes of the tag at the beginning of a text; `None` if the character is text.
@@ -116,10 +145,10 @@ fn is_timestamp(tag: &str) -> bool {
 }
 
 /// Returns the name in a voice tag, as in `v.loud Anna`.
-fn voice_of(tag: &str) -> Option<String> {
+fn voice_of(tag: &str) -> Option<Cow<'_, str>> {
     let rest = tag.strip_prefix('v')?;
     let (_, name) =
         rest.split_once([' ', '\t']).filter(|(classes, _)| classes.is_empty() || classes.starts_with('.'))?;
-    let name = htmlize::unescape(name.trim()).into_owned();
+    let name = htmlize::unescape(name.trim());
     (!name.is_empty()).then_some(name)
 }

@@ -36,41 +36,40 @@ const TITLES: [&str; 11] = [
 ];
 
 /// The labels and marks that count as speakers in a file.
-pub(super) struct Names {
-    labels: BTreeSet<String>,
+pub(super) struct Names<'a> {
+    labels: BTreeSet<&'a str>,
     /// Whether dashes at the beginning of lines mark speakers.
     has_dashes: bool,
     /// Whether the file distinguishes speakers at all.
     pub(super) has_speakers: bool,
 }
 
-impl Names {
+impl<'a> Names<'a> {
     /// Chooses the labels of a file's segments.
-    pub(super) fn of(segments: &[Segment]) -> Self {
-        let counted: Vec<&str> = counted(segments);
+    pub(super) fn of(segments: &[Segment<'a>]) -> Self {
+        let counted: Vec<&'a str> = counted(segments);
         let mut labels = speakers::accepted_labels(counted.iter().copied());
         drop_wrapped(&mut labels, &counted);
         drop_only_one(&mut labels, &counted);
         add_certain(&mut labels, segments);
-        let labels: BTreeSet<String> = labels.into_iter().map(str::to_owned).collect();
         let has_dashes = segments.iter().filter(|segment| segment.mark == Mark::Dash).count() > 1
             || segments.iter().any(|segment| segment.mark == Mark::Dash && is_in(&labels, segment));
-        let is_marked = |segment: &Segment| segment.voice.is_some() || segment.mark == Mark::Arrows;
+        let is_marked = |segment: &Segment<'_>| segment.voice.is_some() || segment.mark == Mark::Arrows;
         let has_speakers = !labels.is_empty() || has_dashes || segments.iter().any(is_marked);
         Self { labels, has_dashes, has_speakers }
     }
 
     /// Returns the speaker whom a segment names, and the byte offset of the words.
-    pub(super) fn speaker_in<'s>(&self, segment: &'s Segment) -> Option<(&'s str, usize)> {
-        if let Some(voice) = &segment.voice {
+    pub(super) fn speaker_in<'s>(&self, segment: &Segment<'s>) -> Option<(&'s str, usize)> {
+        if let Some(voice) = segment.voice {
             return Some((voice, 0));
         }
         let label = segment.label.as_ref().filter(|_| is_in(&self.labels, segment))?;
-        Some((&label.name, label.end))
+        Some((label.name, label.end))
     }
 
     /// Returns whether a segment begins the words of another speaker, whether or not it names one.
-    pub(super) fn changes_in(&self, segment: &Segment) -> bool {
+    pub(super) fn changes_in(&self, segment: &Segment<'_>) -> bool {
         match segment.mark {
             Mark::None => false,
             Mark::Dash => self.has_dashes,
@@ -80,33 +79,34 @@ impl Names {
 }
 
 /// Returns whether a segment's label counts.
-fn is_in(labels: &BTreeSet<String>, segment: &Segment) -> bool {
-    segment.label.as_ref().is_some_and(|label| labels.contains(&label.name))
+fn is_in(labels: &BTreeSet<&str>, segment: &Segment<'_>) -> bool {
+    segment.label.is_some_and(|label| labels.contains(label.name))
 }
 
 /// Returns the labels that may be speakers, each as often as it occurs.
-fn counted(segments: &[Segment]) -> Vec<&str> {
+fn counted<'a>(segments: &[Segment<'a>]) -> Vec<&'a str> {
     let mut is_cue_in_small = false;
     let mut found = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
         let label =
             segment.label.as_ref().filter(|label| has_words(segments, index, label.end, label.is_bracketed));
-        let is_in_small = label.is_some_and(|label| is_small(&label.name));
+        let is_in_small = label.is_some_and(|label| is_small(label.name));
         if segment.is_first {
             is_cue_in_small = is_in_small;
         }
         let Some(label) = label else { continue };
         if segment.is_first || segment.mark != Mark::None || !is_in_small || is_cue_in_small {
-            found.push(label.name.as_str());
+            found.push(label.name);
         }
     }
     found
 }
 
 /// Returns whether words follow a label within its cue. A label with a colon needs none.
-fn has_words(segments: &[Segment], index: usize, end: usize, is_bracketed: bool) -> bool {
+fn has_words(segments: &[Segment<'_>], index: usize, end: usize, is_bracketed: bool) -> bool {
     let segment = &segments[index];
-    let follows = |next: &Segment| next.cue == segment.cue && next.mark == Mark::None && next.label.is_none();
+    let follows =
+        |next: &Segment<'_>| next.cue == segment.cue && next.mark == Mark::None && next.label.is_none();
     !is_bracketed || end < segment.words.len() || segments.get(index + 1).is_some_and(follows)
 }
 
@@ -135,10 +135,10 @@ fn drop_only_one(labels: &mut BTreeSet<&str>, counted: &[&str]) {
 }
 
 /// Adds labels that count although they occur once.
-fn add_certain<'s>(labels: &mut BTreeSet<&'s str>, segments: &'s [Segment]) {
-    let named = |segment: &'s Segment| {
-        let label = segment.label.as_ref().filter(|label| !is_title(&label.name))?;
-        (!label.is_bracketed || label.end < segment.words.len()).then_some(label.name.as_str())
+fn add_certain<'a>(labels: &mut BTreeSet<&'a str>, segments: &[Segment<'a>]) {
+    let named = |segment: &Segment<'a>| {
+        let label = segment.label.as_ref().filter(|label| !is_title(label.name))?;
+        (!label.is_bracketed || label.end < segment.words.len()).then_some(label.name)
     };
     let is_unknown = labels.is_empty();
     labels.extend(segments.iter().filter(|segment| segment.mark == Mark::Arrows).filter_map(named));

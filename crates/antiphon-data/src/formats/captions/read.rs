@@ -3,12 +3,11 @@
 use crate::builder::{Body, Voice, Words};
 use crate::document::SpeakerRole;
 use crate::error::Malformed;
-use crate::formats::captions::cues::{self, Cues, Syntax};
-use crate::formats::captions::markup::Shown;
+use crate::formats::captions::cues::{self, Syntax};
 use crate::formats::captions::names::Names;
-use crate::formats::captions::rolling;
 use crate::formats::captions::segments::{self, Segment};
 use crate::formats::captions::times::Times;
+use crate::formats::texts::Texts;
 use crate::speakers;
 
 /// The label in the text for words without a name.
@@ -33,11 +32,13 @@ pub(crate) fn srt(text: &str, person: &str) -> Result<Body, Malformed> {
 
 /// Reads cues. All segments are collected first, since the labels that count depend on all of them.
 fn read(text: &str, syntax: Syntax, person: &str) -> Result<Body, Malformed> {
-    let Cues { before, cues } = cues::split(text, syntax)?;
-    let mut shown: Vec<Shown<'_>> = cues.into_iter().map(|cue| Shown::of(&cue)).collect();
-    rolling::remove_repeated(&mut shown);
-    let times: Vec<Times> = shown.iter().map(|cue| cue.times).collect();
-    let segments = segments::segments(shown);
+    let texts = Texts::default();
+    let mut cues = cues::split(text, syntax)?;
+    let segments = segments::segments(&cues, &texts);
+    let times: Vec<Times> = cues.cues.iter().map(|cue| cue.times).collect();
+    let before = std::mem::take(&mut cues.before);
+    // The segments have all that the turns need: the lines of a long file do not stay beside them.
+    drop(cues);
     let names = Names::of(&segments);
     let mut spoken = segments.iter().filter_map(|segment| names.speaker_in(segment)).peekable();
     let only_ask = spoken.peek().is_some()
@@ -54,7 +55,7 @@ fn read(text: &str, syntax: Syntax, person: &str) -> Result<Body, Malformed> {
         captions.body.note("", Words { text: words, line, lines_count: false });
     }
     for segment in &segments {
-        captions.add(segment, &times[segment.cue].clock());
+        captions.add(segment, times[segment.cue]);
     }
     Ok(captions.body)
 }
@@ -76,7 +77,7 @@ struct Captions<'a> {
     body: Body,
     /// The speaker of a file that names no one.
     person: &'a str,
-    names: Names,
+    names: Names<'a>,
     speaker: Speaker<'a>,
     /// Whether all speakers with names are interviewers.
     only_ask: bool,
@@ -85,9 +86,9 @@ struct Captions<'a> {
 }
 
 impl<'a> Captions<'a> {
-    /// Adds a segment of a cue that begins at `time`: to the open turn if it has the same speaker, otherwise as another
+    /// Adds a segment of a cue with these times: to the open turn if it has the same speaker, otherwise as another
     /// turn.
-    fn add(&mut self, segment: &'a Segment, time: &str) {
+    fn add(&mut self, segment: &Segment<'a>, time: Times) {
         let named = self.names.speaker_in(segment);
         let (next, start) = match named {
             Some((name, start)) => (Some(Speaker::Named(name)), start),
@@ -107,7 +108,7 @@ impl<'a> Captions<'a> {
         if self.is_open {
             return self.body.go_on(words, segment.line);
         }
-        self.begin(Words { text: words, line: segment.line, lines_count: false }, time);
+        self.begin(Words { text: words, line: segment.line, lines_count: false }, &time.clock());
         self.is_open = true;
     }
 

@@ -6,6 +6,9 @@
 //! - words have times within a line, as in `we<00:00:01.400><c> plan</c>`, or
 //! - at least two cues, and half of all, begin with the line on which the cue before them ended, without a pause.
 
+use std::borrow::Cow;
+
+use crate::formats::captions::cues::Cues;
 use crate::formats::captions::markup::{Shown, ShownLine};
 
 /// The most lines that a cue repeats: no screen shows more captions.
@@ -17,41 +20,52 @@ const BRIEF: u64 = 50;
 
 /// The beginning of a cue that repeats the end of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Overlap {
+pub(super) struct Overlap {
     /// Lines that are repeated as a whole.
     lines: usize,
     /// Bytes of the next line that are repeated: in some files lines grow word by word.
     grown_from: usize,
 }
 
-/// Removes the lines that cues repeat, if the captions roll.
-pub(super) fn remove_repeated(cues: &mut [Shown<'_>]) {
-    let is_timed = cues.iter().flat_map(|cue| &cue.lines).any(|line| line.is_timed);
-    let overlaps: Vec<Option<Overlap>> =
-        cues.windows(2).map(|pair| overlap(&pair[0], &pair[1], is_timed)).collect();
-    if !is_timed && !is_rolling(cues, &overlaps) {
-        return;
+/// Returns what cues repeat, each with the index of its cue, in order; empty if the captions do not roll.
+///
+/// The markup of each cue is removed on the way and again when the cue is read: to keep all of them would take several
+/// times the memory of the file.
+pub(super) fn overlaps(cues: &Cues<'_>) -> Vec<(usize, Overlap)> {
+    let is_timed = is_timed(cues);
+    let (mut found, mut is_evident) = (Vec::new(), false);
+    let mut shown = cues.with_lines().map(Shown::of);
+    let Some(mut last) = shown.next() else { return found };
+    for (index, next) in (1..).zip(shown) {
+        if let Some(overlap) = overlap(&last, &next, is_timed) {
+            let Evidence { is_brief, has_more } = Evidence::of(&last, &next, overlap);
+            is_evident |= is_brief || has_more;
+            found.push((index, overlap));
+        }
+        last = next;
     }
-    for (cue, overlap) in cues.iter_mut().skip(1).zip(overlaps) {
-        let Some(overlap) = overlap else { continue };
-        cue.lines.drain(..overlap.lines);
-        if let Some(line) = cue.lines.first_mut().filter(|_| overlap.grown_from > 0) {
-            line.text.drain(..overlap.grown_from);
+    // Without times of words, the captions roll if two cues, and half of all, repeat the one before them.
+    let is_rolling = is_timed || (found.len() >= 2 && found.len() * 2 >= cues.cues.len() - 1 && is_evident);
+    if is_rolling { found } else { Vec::new() }
+}
+
+/// Returns whether words within a line have times.
+fn is_timed(cues: &Cues<'_>) -> bool {
+    let lines = cues.with_lines().flat_map(|(_, lines)| lines).filter(|(_, line)| line.contains('<'));
+    lines.map(ShownLine::of).any(|line| line.is_timed && !line.is_empty())
+}
+
+impl Overlap {
+    /// Removes what a cue repeats.
+    pub(super) fn remove(self, cue: &mut Shown<'_>) {
+        cue.lines.drain(..self.lines);
+        if let Some(line) = cue.lines.first_mut().filter(|_| self.grown_from > 0) {
+            line.text = Cow::Owned(line.text[self.grown_from..].to_owned());
             for piece in &mut line.pieces {
                 piece.words.clone_from(&line.text);
             }
         }
     }
-}
-
-/// Returns whether captions without times of words roll.
-fn is_rolling(cues: &[Shown<'_>], overlaps: &[Option<Overlap>]) -> bool {
-    let found = overlaps.iter().flatten().count();
-    let is_evident = cues.windows(2).zip(overlaps).any(|(pair, overlap)| {
-        let Evidence { is_brief, has_more } = Evidence::of(pair, *overlap);
-        overlap.is_some() && (is_brief || has_more)
-    });
-    found >= 2 && found * 2 >= overlaps.len() && is_evident
 }
 
 /// The evidence that a cue repeats the one before it, and is not said again.
@@ -64,10 +78,9 @@ struct Evidence {
 
 impl Evidence {
     /// Examines two consecutive cues.
-    fn of(pair: &[Shown<'_>], overlap: Option<Overlap>) -> Self {
-        let (last, next) = (&pair[0], &pair[1]);
+    fn of(last: &Shown<'_>, next: &Shown<'_>, overlap: Overlap) -> Self {
         let length = next.times.end.saturating_sub(next.times.start);
-        let has_more = overlap.is_some_and(|overlap| overlap.lines < next.lines.len());
+        let has_more = overlap.lines < next.lines.len();
         Self { is_brief: length <= BRIEF || next.times.start == last.times.start, has_more }
     }
 }
@@ -92,14 +105,14 @@ fn overlap(last: &Shown<'_>, next: &Shown<'_>, is_timed: bool) -> Option<Overlap
 }
 
 /// Returns whether lines are the same, and none of the later ones is spoken word by word.
-fn repeats(earlier: &[ShownLine], later: &[ShownLine]) -> bool {
+fn repeats(earlier: &[ShownLine<'_>], later: &[ShownLine<'_>]) -> bool {
     earlier.iter().zip(later).all(|(earlier, later)| earlier.text == later.text && !later.is_timed)
 }
 
 /// Returns the bytes of a line that repeat an earlier one and its space; 0 if it repeats it as a whole, and `None` if
 /// the lines differ.
-fn grown(earlier: &ShownLine, later: &ShownLine) -> Option<usize> {
-    let rest = later.text.strip_prefix(earlier.text.as_str()).filter(|_| !later.is_timed)?;
+fn grown(earlier: &ShownLine<'_>, later: &ShownLine<'_>) -> Option<usize> {
+    let rest = later.text.strip_prefix(&*earlier.text).filter(|_| !later.is_timed)?;
     let is_one_voice = later.pieces.len() == 1 && later.pieces[0].voice.is_none();
     match rest {
         "" => Some(0),

@@ -7,7 +7,10 @@
 //! | `- so`, `- Ana: so` | a change of speaker in a dialogue |
 //! | `[Music] so`, `(laughs) so` | words: sounds are no speakers |
 
+use crate::formats::captions::cues::Cues;
 use crate::formats::captions::markup::{Piece, Shown, ShownLine};
+use crate::formats::captions::rolling;
+use crate::formats::texts::Texts;
 use crate::speakers;
 
 /// Words in brackets that describe sounds, or what is missing.
@@ -53,7 +56,8 @@ const SOUNDS: [&str; 38] = [
 ];
 
 /// The words of one voice within a line.
-pub(super) struct Segment {
+#[derive(Debug)]
+pub(super) struct Segment<'a> {
     /// The line of the source, from 1.
     pub(super) line: u32,
     /// The index of the cue.
@@ -62,10 +66,10 @@ pub(super) struct Segment {
     pub(super) is_first: bool,
     pub(super) mark: Mark,
     /// The name in a voice tag.
-    pub(super) voice: Option<String>,
-    pub(super) label: Option<Label>,
+    pub(super) voice: Option<&'a str>,
+    pub(super) label: Option<Label<'a>>,
     /// The words, with the label and the dash, but without other marks.
-    pub(super) words: String,
+    pub(super) words: &'a str,
     /// The byte offset of the words behind the dash.
     pub(super) begin: usize,
 }
@@ -81,28 +85,33 @@ pub(super) enum Mark {
 }
 
 /// A label at the beginning of words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Label {
-    pub(super) name: String,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Label<'a> {
+    pub(super) name: &'a str,
     /// The byte offset of the words behind the label.
     pub(super) end: usize,
     /// Whether the name is in brackets, without a colon.
     pub(super) is_bracketed: bool,
 }
 
-/// Returns the segments of cues, in order. Each cue is dropped behind its last segment, since files of captions are long.
-pub(super) fn segments(cues: Vec<Shown<'_>>) -> Vec<Segment> {
+/// Returns the segments of cues, in order, without what rolling captions repeat. Words that are no part of the file, such
+/// as those with character references, are added to `texts`.
+pub(super) fn segments<'a>(cues: &Cues<'a>, texts: &'a Texts) -> Vec<Segment<'a>> {
     let mut found = Vec::new();
-    for (index, cue) in cues.into_iter().enumerate() {
-        let mut reader =
-            CueReader { cue: index, is_first: true, dashes: Dashes::of(&cue), found: &mut found };
+    let mut overlaps = rolling::overlaps(cues).into_iter().peekable();
+    for (index, mut cue) in cues.with_lines().map(Shown::of).enumerate() {
+        if let Some((_, overlap)) = overlaps.next_if(|(at, _)| *at == index) {
+            overlap.remove(&mut cue);
+        }
+        let dashes = Dashes::of(&cue);
+        let mut reader = CueReader { cue: index, is_first: true, dashes, found: &mut found, texts };
         // Webex writes the name into the cue's: `12 "Ana Berg" (123)`.
         let named =
             cue.id.split_once('"').and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name.trim());
         if let (Some(name), Some(line)) = (named.filter(|name| !name.is_empty()), cue.lines.first()) {
             reader.push(line.number, Mark::None, Some(name), "");
         }
-        cue.lines.iter().for_each(|line| reader.add(line));
+        cue.lines.into_iter().for_each(|line| reader.add(line));
     }
     found
 }
@@ -123,8 +132,8 @@ enum Dashes {
 impl Dashes {
     /// Examines the lines of a cue.
     fn of(cue: &Shown<'_>) -> Self {
-        let is_led = |line: &ShownLine, dashes| behind_dash(&line.text, dashes).is_some();
-        let is_long = |line: &&ShownLine| is_led(line, Self::All) && !is_led(line, Self::Hyphens);
+        let is_led = |line: &ShownLine<'_>, dashes| behind_dash(&line.text, dashes).is_some();
+        let is_long = |line: &&ShownLine<'_>| is_led(line, Self::All) && !is_led(line, Self::Hyphens);
         if cue.lines.iter().flat_map(|line| &line.pieces).any(|piece| piece.voice.is_some()) {
             Self::None
         } else if cue.lines.iter().filter(is_long).count() > 1 {
@@ -138,18 +147,21 @@ impl Dashes {
 }
 
 /// The segments of one cue.
-struct CueReader<'s> {
+struct CueReader<'s, 'a> {
     cue: usize,
     is_first: bool,
     dashes: Dashes,
-    found: &'s mut Vec<Segment>,
+    found: &'s mut Vec<Segment<'a>>,
+    texts: &'a Texts,
 }
 
-impl CueReader<'_> {
+impl<'a> CueReader<'_, 'a> {
     /// Adds the segments of a line.
-    fn add(&mut self, line: &ShownLine) {
-        for (index, Piece { voice, words }) in line.pieces.iter().enumerate() {
+    fn add(&mut self, line: ShownLine<'a>) {
+        for (index, Piece { voice, words }) in line.pieces.into_iter().enumerate() {
+            let words = self.texts.keep(words);
             if let Some(voice) = voice {
+                let voice = self.texts.keep(voice);
                 self.push(line.number, Mark::None, Some(voice), words);
                 continue;
             }
@@ -165,7 +177,7 @@ impl CueReader<'_> {
     }
 
     /// Adds a segment, unless it has neither a speaker nor words.
-    fn push(&mut self, line: u32, mark: Mark, voice: Option<&str>, words: &str) {
+    fn push(&mut self, line: u32, mark: Mark, voice: Option<&'a str>, words: &'a str) {
         let words = words.trim();
         if words.is_empty() && mark == Mark::None && voice.is_none() {
             return;
@@ -179,9 +191,9 @@ impl CueReader<'_> {
             cue: self.cue,
             is_first: self.is_first,
             mark,
-            voice: voice.map(str::to_owned),
+            voice,
             label: label.map(|label| Label { end: label.end + begin, ..label }),
-            words: words.to_owned(),
+            words,
             begin,
         });
         self.is_first = false;
@@ -220,7 +232,7 @@ fn behind_dash(words: &str, dashes: Dashes) -> Option<&str> {
 }
 
 /// Returns the label at the beginning of words.
-fn label_in(words: &str) -> Option<Label> {
+fn label_in(words: &str) -> Option<Label<'_>> {
     if let Some(close) = closing(words) {
         let end = words[1..].find(close)? + 1;
         let name = words[1..end].trim();
@@ -229,11 +241,7 @@ fn label_in(words: &str) -> Option<Label> {
         let is_bracketed = !rest.starts_with([':', '\u{ff1a}']);
         let rest = if is_bracketed { rest } else { rest.trim_start_matches([':', '\u{ff1a}']).trim_start() };
         let is_label = speakers::can_be_label(name) && !is_sound(name);
-        return is_label.then(|| Label {
-            name: name.to_owned(),
-            end: words.len() - rest.len(),
-            is_bracketed,
-        });
+        return is_label.then(|| Label { name, end: words.len() - rest.len(), is_bracketed });
     }
     let at = words.find([':', '\u{ff1a}'])?;
     let (name, behind) = (words[..at].trim(), &words[at..]);
@@ -241,7 +249,7 @@ fn label_in(words: &str) -> Option<Label> {
         behind.strip_prefix(':').filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
     })?;
     let end = words.len() - rest.trim_start().len();
-    speakers::can_be_label(name).then(|| Label { name: name.to_owned(), end, is_bracketed: false })
+    speakers::can_be_label(name).then(|| Label { name, end, is_bracketed: false })
 }
 
 /// Returns the closing bracket of words in brackets.

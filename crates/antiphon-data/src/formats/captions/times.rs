@@ -31,19 +31,19 @@ impl Times {
 
 impl LineKind {
     /// Returns the kind of a line. Settings behind the times are allowed.
-    pub(super) fn of(line: &str) -> Self {
-        let first = |text: &str| text.split_whitespace().next().unwrap_or("").to_owned();
+    pub(super) fn of<'t>(line: &'t str) -> Self {
+        let first = |text: &'t str| text.split_whitespace().next().unwrap_or("");
         let Some((from, to)) = line.split_once("-->") else {
             // `->` and other arrows between times.
-            let is_arrow = line.contains('>') && matches!(time(&first(line)), Some((_, true)));
+            let is_arrow = line.contains('>') && matches!(time(first(line)), Some((_, true)));
             return if is_arrow { Self::Invalid } else { Self::Words };
         };
         let (from, to) = (from.trim(), first(to));
-        match (time(from), time(&to)) {
+        match (time(from), time(to)) {
             (Some((start, true)), Some((end, true))) => Self::Times(Times { start, end }),
             (Some((start, _)), Some((end, _))) => Self::Rough(Times { start, end }),
             _ if is_like_time(from) => Self::Invalid,
-            _ if is_like_time(&to) && !from.contains(char::is_whitespace) => Self::Invalid,
+            _ if is_like_time(to) && !from.contains(char::is_whitespace) => Self::Invalid,
             _ => Self::Words,
         }
     }
@@ -64,13 +64,12 @@ fn time(text: &str) -> Option<(u64, bool)> {
         None => (text, None),
     };
     let millis = fraction.map_or(Some(0), millis)?;
-    let parts: Vec<&str> = clock.splitn(4, ':').collect();
-    let seconds = match parts[..] {
-        [minutes, seconds] => number(minutes)?.checked_mul(60)?.checked_add(sixty(seconds)?)?,
-        [hours, minutes, seconds] => {
-            number(hours)?.checked_mul(3600)?.checked_add(sixty(minutes)? * 60 + sixty(seconds)?)?
+    let (first, rest) = clock.split_once(':')?;
+    let seconds = match rest.split_once(':') {
+        None => number(first)?.checked_mul(60)?.checked_add(sixty(rest)?)?,
+        Some((minutes, seconds)) => {
+            number(first)?.checked_mul(3600)?.checked_add(sixty(minutes)? * 60 + sixty(seconds)?)?
         }
-        _ => return None,
     };
     Some((seconds.checked_mul(1000)?.checked_add(millis)?, fraction.is_some()))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Part;
+use super::{Part, joined};
 use crate::formats::record::Field;
 
 /// The part of a rendering's words that another one has to have, as a fraction: 4 of 5. Services write numbers and
@@ -73,7 +73,7 @@ pub(super) fn is_rendering(key: &str) -> bool {
 pub(super) fn pick(groups: Vec<Group<'_>>) -> Vec<Part<'_>> {
     let candidates: Vec<usize> = (0..groups.len()).filter(|at| groups[*at].is_rendering()).collect();
     if candidates.len() < 2 {
-        return groups.into_iter().flat_map(|group| group.parts).collect();
+        return joined(groups.into_iter().map(|group| group.parts));
     }
     let bags: Vec<Bag> = candidates.iter().map(|at| Bag::of(&groups[*at].parts)).collect();
     let named = bags.iter().any(Bag::is_named);
@@ -82,7 +82,7 @@ pub(super) fn pick(groups: Vec<Group<'_>>) -> Vec<Part<'_>> {
     let has_words = |at: usize| WORDS.contains(&&*groups[candidates[at]].key);
     let whole = bags.iter().enumerate().filter(|(_, bag)| is_whole(bag));
     let Some((at, best)) = whole.min_by_key(|(at, bag)| (has_words(*at), bag.rows)) else {
-        return groups.into_iter().flat_map(|group| group.parts).collect();
+        return joined(groups.into_iter().map(|group| group.parts));
     };
     let is_again = |(other, bag): (usize, &Bag)| other != at && (has_words(other) || best.covers(bag));
     let again: Vec<bool> = bags.iter().enumerate().map(is_again).collect();
@@ -91,9 +91,7 @@ pub(super) fn pick(groups: Vec<Group<'_>>) -> Vec<Part<'_>> {
         candidate.is_some_and(|candidate| again[candidate])
     };
     let parts = groups.into_iter().enumerate();
-    parts
-        .flat_map(|(number, group)| if is_again(number) { silent(group.parts) } else { group.parts })
-        .collect()
+    joined(parts.map(|(number, group)| if is_again(number) { silent(group.parts) } else { group.parts }))
 }
 
 /// Returns the parts of a list without the rows that have no speaker, if those with speakers have all their words.

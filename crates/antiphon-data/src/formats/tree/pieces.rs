@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use super::walk::Context;
-use super::{Node, Part, Value};
+use super::{Node, Nodes, Part};
 use crate::formats::clock::{self, Unit};
 use crate::formats::people::People;
 use crate::formats::record::{Field, Row};
@@ -44,12 +44,12 @@ struct Piece<'n> {
 
 /// Returns the turns of a list whose items are all pieces; `None` for any other list.
 pub(super) fn join<'n>(
-    items: &'n [Node<'_>],
+    items: &Nodes<'_, 'n>,
     context: &Context<'n>,
     people: &People<'_>,
 ) -> Option<Vec<Part<'n>>> {
-    let unit = super::walk::unit_of(items).unwrap_or(context.unit);
-    let pieces = items.iter().map(|item| piece(item, context, people, unit));
+    let unit = super::walk::unit_of(items.clone()).unwrap_or(context.unit);
+    let pieces = items.clone().map(|item| piece(item, context, people, unit));
     let pieces: Vec<Piece<'n>> = pieces.collect::<Option<_>>()?;
     let is_timed = |piece: &Piece<'_>| piece.time.is_some() || piece.speaker.is_some();
     if pieces.is_empty() || !pieces.iter().any(is_timed) {
@@ -101,7 +101,7 @@ fn turns<'n>(
 /// Returns the field for the words of a turn that begins on this line. The words are added at its end.
 fn field<'n>(line: u32) -> Field<'n> {
     // The placeholder makes the field one for words.
-    Field { key: "text".into(), text: "-".into(), line, lines_count: false, is_text: true }
+    Field { key: "text", text: "-".into(), line, lines_count: false, is_text: true }
 }
 
 /// Gives the last row its words.
@@ -124,15 +124,15 @@ fn is_spaced(text: &str, piece: &Piece<'_>) -> bool {
 
 /// Returns an item as a piece; `None` if it is something else.
 fn piece<'n>(
-    item: &'n Node<'_>,
+    item: Node<'_, 'n>,
     context: &Context<'n>,
     people: &People<'_>,
     unit: Unit,
 ) -> Option<Piece<'n>> {
-    if let (Value::List(parts), "timestamps") = (&item.value, &*context.key) {
-        return of_list(parts, context, people);
+    if item.is_list() && context.key == "timestamps" {
+        return of_list(item.items(), context, people);
     }
-    let alternative = item.first(&["alternatives"]).and_then(|list| list.items().first());
+    let alternative = item.first(&["alternatives"]).and_then(|list| list.items().next());
     let kind = item.first(&["type"]).map(Node::scalar).filter(|kind| TYPES.contains(kind));
     let is_listed = LISTS.contains(&&*context.key);
     let text = match (item.first(&WORD_KEYS), alternative) {
@@ -141,8 +141,8 @@ fn piece<'n>(
         _ if kind.is_some() || is_listed => item.first(&TEXT_KEYS)?,
         _ => return None,
     };
-    let Value::Text(words, _) = &text.value else { return None };
-    let start = item.entries().iter().map(|(key, node)| (super::normal(key), node));
+    let (words, _) = text.text()?;
+    let start = item.entries().map(|(key, node)| (super::normal(key), node));
     let start = start.filter(|(key, _)| START_KEYS.contains(&&**key)).min_by_key(|(key, _)| rank(key));
     let speaker = || label(item, people).or_else(|| label(alternative?, people));
     let by_start = || {
@@ -151,24 +151,23 @@ fn piece<'n>(
     };
     Some(Piece {
         text: words,
-        line: item.line,
+        line: item.line(),
         speaker: speaker().or_else(by_start),
-        time: start.as_ref().and_then(|(key, node)| time(key, node, unit)),
+        time: start.as_ref().and_then(|(key, node)| time(key, *node, unit)),
         is_mark: matches!(kind, Some("punctuation" | "punct")),
     })
 }
 
 /// Returns a piece of the form `["hi", 0.1, 0.3]`.
-fn of_list<'n>(parts: &'n [Node<'_>], context: &Context<'n>, people: &People<'_>) -> Option<Piece<'n>> {
-    let [Node { value: Value::Text(words, _), line }, start, Node { value: Value::Plain(_), .. }] = parts
-    else {
-        return None;
-    };
+fn of_list<'n>(mut parts: Nodes<'_, 'n>, context: &Context<'n>, people: &People<'_>) -> Option<Piece<'n>> {
+    let (first, start) = (parts.next()?, parts.next()?);
+    let (words, _) = first.text()?;
+    parts.next().filter(|end| end.is_plain() && parts.next().is_none())?;
     let found = context.labels.as_ref().and_then(|labels| labels.get(start.scalar()));
     let speaker = found.map(|label| people.label("speaker", label));
     Some(Piece {
         text: words,
-        line: *line,
+        line: first.line(),
         speaker,
         time: time("start", start, Unit::Seconds),
         is_mark: false,
@@ -181,7 +180,7 @@ fn rank(key: &str) -> Option<usize> {
 }
 
 /// Returns the time of a piece. All bare numbers are times of the recording.
-fn time(key: &str, node: &Node<'_>, unit: Unit) -> Option<String> {
+fn time(key: &str, node: Node<'_, '_>, unit: Unit) -> Option<String> {
     if let Some(seconds) = node.first(&["seconds"]) {
         return clock::time_of("start", seconds.scalar(), Unit::Seconds);
     }
@@ -190,7 +189,7 @@ fn time(key: &str, node: &Node<'_>, unit: Unit) -> Option<String> {
 }
 
 /// Returns the label of the speaker whom a piece names. A service's short code becomes a number of a speaker.
-fn label<'n>(item: &'n Node<'_>, people: &People<'_>) -> Option<Cow<'n, str>> {
+fn label<'n>(item: Node<'_, 'n>, people: &People<'_>) -> Option<Cow<'n, str>> {
     let mut found = SPEAKER_KEYS.iter().filter_map(|key| Some((*key, item.first(&[*key])?.scalar().trim())));
     let (key, value) = found
         .find(|(key, value)| !value.is_empty() && (people.has_channels || !key.starts_with("channel")))?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::once::{self, Group};
-use super::{Node, Part, Value, pieces};
+use super::{Node, Nodes, Part, joined, pieces};
 use crate::formats::clock::{self, Unit};
 use crate::formats::people::People;
 use crate::formats::record::{self, Field, Row, normal};
@@ -158,35 +158,35 @@ impl<'p> Walk<'p> {
     }
 
     /// Returns the parts of a file.
-    pub(super) fn roots<'n>(&self, roots: &'n [Node<'_>]) -> Vec<Part<'n>> {
-        let context = Context { unit: unit_of(roots).unwrap_or_default(), ..Context::default() };
-        roots.iter().flat_map(|root| self.node(root, &context)).collect()
+    pub(super) fn roots<'n>(&self, roots: Nodes<'_, 'n>) -> Vec<Part<'n>> {
+        let context = Context { unit: unit_of(roots.clone()).unwrap_or_default(), ..Context::default() };
+        joined(roots.map(|root| self.node(root, &context)))
     }
 
     /// Returns the parts of a value.
-    fn node<'n>(&self, node: &'n Node<'_>, context: &Context<'n>) -> Vec<Part<'n>> {
-        match &node.value {
-            Value::List(items) => self.list(items, context),
-            Value::Map(_) => self.map(node, context),
-            Value::Text(..) | Value::Plain(_) => {
-                note(node.field(context.shown), &context.key).into_iter().collect()
-            }
+    fn node<'n>(&self, node: Node<'_, 'n>, context: &Context<'n>) -> Vec<Part<'n>> {
+        if node.is_list() {
+            self.list(node.items(), context)
+        } else if node.is_map() {
+            self.map(node, context)
+        } else {
+            note(node.field(context.shown), &context.key).into_iter().collect()
         }
     }
 
     /// Returns the parts of a list.
-    fn list<'n>(&self, items: &'n [Node<'_>], context: &Context<'n>) -> Vec<Part<'n>> {
+    fn list<'n>(&self, mut items: Nodes<'_, 'n>, context: &Context<'n>) -> Vec<Part<'n>> {
         if ALTERNATIVES.contains(&&*context.key) {
-            return items.first().map(|first| self.node(first, context)).unwrap_or_default();
+            return items.next().map(|first| self.node(first, context)).unwrap_or_default();
         }
-        if let Some(turns) = pieces::join(items, context, self.people) {
+        if let Some(turns) = pieces::join(&items, context, self.people) {
             return turns;
         }
-        if let Some(rows) = self.dialogue(items, context) {
+        if let Some(rows) = self.dialogue(items.clone(), context) {
             return rows;
         }
-        let context = Context { unit: unit_of(items).unwrap_or(context.unit), ..context.clone() };
-        let parts: Vec<Part<'n>> = items.iter().flat_map(|item| self.node(item, &context)).collect();
+        let context = Context { unit: unit_of(items.clone()).unwrap_or(context.unit), ..context.clone() };
+        let parts = joined(items.map(|item| self.node(item, &context)));
         match &*context.key {
             "sentences" if context.speaker.is_some() => one_turn(parts),
             key if once::is_rendering(key) => once::prefer_named(parts),
@@ -196,27 +196,27 @@ impl<'p> Walk<'p> {
 
     /// Returns the rows of a list of maps of one entry whose keys are speakers, as in `- Ana: I bake.`; `None` for any other
     /// list.
-    fn dialogue<'n>(&self, items: &'n [Node<'_>], context: &Context<'n>) -> Option<Vec<Part<'n>>> {
-        let entry = |item: &'n Node<'_>| match item.entries() {
-            [(key, node)] if matches!(node.value, Value::Text(..)) => Some((&**key, node)),
-            _ => None,
+    fn dialogue<'n>(&self, items: Nodes<'_, 'n>, context: &Context<'n>) -> Option<Vec<Part<'n>>> {
+        let entry = |item: Node<'_, 'n>| {
+            let mut entries = item.entries();
+            let (key, node) = entries.next().filter(|(_, node)| node.text().is_some())?;
+            entries.next().is_none().then(|| (key, node.field("text")))
         };
-        let entries: Vec<(&'n str, &'n Node<'_>)> = items.iter().map(entry).collect::<Option<_>>()?;
+        let entries: Vec<(&'n str, Field<'n>)> = items.map(entry).collect::<Option<_>>()?;
         let keys = entries.iter().map(|(key, _)| *key).filter(|key| speakers::can_be_label(key));
         let labels = speakers::accepted_labels(keys);
         let is_dialogue = entries.len() > 1 && entries.iter().all(|(key, _)| labels.contains(key));
-        let row = |(key, node): (&'n str, &'n Node<'_>)| {
-            let words = node.field("text");
-            let name = Field { key: "speaker".into(), text: key.into(), is_text: true, ..words.clone() };
+        let row = |(key, words): (&'n str, Field<'n>)| {
+            let name = Field { key: "speaker", text: key.into(), is_text: true, ..words.clone() };
             Part::Row(Row::new(vec![name, words], context.unit, self.people))
         };
         is_dialogue.then(|| entries.into_iter().map(row).collect())
     }
 
     /// Returns the parts of a map: a row with what is nested in it, or a container.
-    fn map<'n>(&self, node: &'n Node<'_>, context: &Context<'n>) -> Vec<Part<'n>> {
+    fn map<'n>(&self, node: Node<'_, 'n>, context: &Context<'n>) -> Vec<Part<'n>> {
         let mut row = self.row(fields(node), node, context);
-        if row.text().is_none() && node.entries().iter().any(|(_, node)| node.is_nested()) {
+        if row.text().is_none() && node.entries().any(|(_, node)| node.is_nested()) {
             return self.container(node, row.time, context);
         }
         let is_timed = row.time.as_ref().is_some_and(|time| !time.contains(['-', '/']));
@@ -228,9 +228,9 @@ impl<'p> Walk<'p> {
         let label = row.label(self.people).filter(|_| row.is_named());
         let inner = Context { speaker: label, time: None, ..context.clone() };
         let has_speaker = row.names_speaker();
-        let key = row.text().map(|field| normal(&field.key)).unwrap_or_default();
+        let key = row.text().map(|field| normal(field.key)).unwrap_or_default();
         let mut groups = vec![Group { key, parts: vec![Part::Row(row)] }];
-        for (key, node) in node.entries().iter().filter(|(_, node)| node.is_nested()) {
+        for (key, node) in node.entries().filter(|(_, node)| node.is_nested()) {
             let normal = normal(key);
             let is_known = NEVER_READ.contains(&&*normal) || BESIDE_MESSAGES.contains(&&*normal);
             let is_again = has_speaker && matches!(&*normal, "words" | "tokens");
@@ -245,7 +245,7 @@ impl<'p> Walk<'p> {
     }
 
     /// Returns a row of fields within the values around it.
-    fn row<'n>(&self, fields: Vec<Field<'n>>, node: &Node<'_>, context: &Context<'n>) -> Row<'n> {
+    fn row<'n>(&self, fields: Vec<Field<'n>>, node: Node<'_, 'n>, context: &Context<'n>) -> Row<'n> {
         let mut row = Row::new(fields, context.unit, self.people);
         row.time = row.time.take().or_else(|| times_of(node)).or_else(|| context.time.clone());
         row.around.clone_from(&context.speaker);
@@ -253,7 +253,7 @@ impl<'p> Walk<'p> {
     }
 
     /// Returns what is nested beside the words of a row: what the same speaker says, and texts.
-    fn beside<'n>(&self, node: &'n Node<'_>, context: &Context<'n>, is_timed: bool) -> Vec<Part<'n>> {
+    fn beside<'n>(&self, node: Node<'_, 'n>, context: &Context<'n>, is_timed: bool) -> Vec<Part<'n>> {
         let parts = self.node(node, context);
         if ASIDES.contains(&&*context.key) {
             return aside(parts);
@@ -274,11 +274,11 @@ impl<'p> Walk<'p> {
     /// Returns the parts of a map without words; `time` is that of the map.
     fn container<'n>(
         &self,
-        node: &'n Node<'_>,
+        node: Node<'_, 'n>,
         time: Option<String>,
         context: &Context<'n>,
     ) -> Vec<Part<'n>> {
-        let around = fields(node).into_iter().filter(|field| record::is_speaker_around(&normal(&field.key)));
+        let around = fields(node).into_iter().filter(|field| record::is_speaker_around(&normal(field.key)));
         let around = Row::new(around.collect(), context.unit, self.people);
         let label = around.label(self.people).filter(|_| around.is_named());
         let mut inner = Context { speaker: label.or_else(|| context.speaker.clone()), ..context.clone() };
@@ -303,7 +303,7 @@ impl<'p> Walk<'p> {
 }
 
 /// Returns the fields of a map: its scalars, texts in parts, and the names of authors that are maps.
-fn fields<'n>(node: &'n Node<'_>) -> Vec<Field<'n>> {
+fn fields<'n>(node: Node<'_, 'n>) -> Vec<Field<'n>> {
     let mut fields = Vec::new();
     for (key, value) in node.entries() {
         if value.is_nested() {
@@ -316,12 +316,11 @@ fn fields<'n>(node: &'n Node<'_>) -> Vec<Field<'n>> {
 }
 
 /// Returns the fields that a nested value with a normalised key is read as; empty if it is nested for another reason.
-fn fields_of<'n>(normal: &str, key: &'n str, value: &'n Node<'_>) -> Vec<Field<'n>> {
+fn fields_of<'n>(normal: &str, key: &'n str, value: Node<'_, 'n>) -> Vec<Field<'n>> {
     match normal {
         "content" | "parts" | "text" | "message" => {
             let text = parts_of(value).map(Cow::Owned);
-            let field =
-                text.map(|text| Field { key: "content".into(), text, is_text: true, ..value.field(key) });
+            let field = text.map(|text| Field { key: "content", text, is_text: true, ..value.field(key) });
             field.into_iter().collect()
         }
         "author" | "user" | "sender" | "from" | "speaker" | "participant" => {
@@ -334,20 +333,11 @@ fn fields_of<'n>(normal: &str, key: &'n str, value: &'n Node<'_>) -> Vec<Field<'
 }
 
 /// Returns a text that is a list of its parts, as in `["Hi ", {"type": "link", "text": "x"}]`, or a map with one.
-fn parts_of(node: &Node<'_>) -> Option<String> {
+fn parts_of(node: Node<'_, '_>) -> Option<String> {
     if let Some(parts) = node.first(&["parts"]) {
         return parts_of(parts);
     }
-    let is_typed =
-        |item: &Node<'_>| item.first(&["type"]).is_some_and(|kind| !record::is_side(kind.scalar()));
-    let part = |item: &Node<'_>| match &item.value {
-        Value::Text(text, _) => Some(text.to_string()),
-        Value::Map(entries) if entries.len() <= 3 && is_typed(item) => {
-            Some(item.first(&["text"]).map(Node::scalar).unwrap_or_default().to_owned())
-        }
-        _ => None,
-    };
-    let parts: Vec<String> = node.items().iter().map(part).collect::<Option<_>>()?;
+    let parts: Vec<&str> = node.items().map(part_of).collect::<Option<_>>()?;
     let mut text = String::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
         let is_apart = text.ends_with(char::is_alphanumeric) && part.starts_with(char::is_alphanumeric);
@@ -357,10 +347,20 @@ fn parts_of(node: &Node<'_>) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
+/// Returns an item of a text in parts: a string, or the text of a small map with a type; `None` for any other value.
+fn part_of<'n>(item: Node<'_, 'n>) -> Option<&'n str> {
+    if let Some((text, _)) = item.text() {
+        return Some(text);
+    }
+    let is_typed = || item.first(&["type"]).is_some_and(|kind| !record::is_side(kind.scalar()));
+    let is_part = item.is_map() && item.entries().nth(3).is_none() && is_typed();
+    is_part.then(|| item.first(&["text"]).map(Node::scalar).unwrap_or_default())
+}
+
 /// Returns the time of a map whose times are a list or a map: `{"timestamp": [0.0, 3.2]}`.
-fn times_of(node: &Node<'_>) -> Option<String> {
+fn times_of(node: Node<'_, '_>) -> Option<String> {
     let times = node.first(&["timestamp", "timestamps", "starttime", "startoffset"])?;
-    let start = times.items().first().or_else(|| times.first(&["from", "start", "seconds"]))?;
+    let start = times.items().next().or_else(|| times.first(&["from", "start", "seconds"]))?;
     clock::time_of("start", start.scalar(), Unit::Seconds)
 }
 
@@ -373,7 +373,7 @@ fn note<'n>(field: Field<'n>, key: &str) -> Option<Part<'n>> {
 
 /// Returns whether a field of a row is for machines. A row with a time is one of a service: it has no other numbers.
 fn is_for_machines(field: &Field<'_>, is_timed: bool) -> bool {
-    let key = normal(&field.key);
+    let key = normal(field.key);
     if MACHINE_ALWAYS.contains(&&*key) {
         return true;
     }
@@ -416,7 +416,7 @@ fn one_turn(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
 }
 
 /// Returns the labels of speakers by the beginnings of words, from a list apart from the words.
-fn labels_by_start(node: &Node<'_>) -> HashMap<String, String> {
+fn labels_by_start(node: Node<'_, '_>) -> HashMap<String, String> {
     let mut found = HashMap::new();
     let mut open = vec![node];
     while let Some(node) = open.pop() {
@@ -426,7 +426,7 @@ fn labels_by_start(node: &Node<'_>) -> HashMap<String, String> {
             found.insert(start.to_owned(), label.to_owned());
         }
         open.extend(node.items());
-        open.extend(node.entries().iter().map(|(_, node)| node));
+        open.extend(node.entries().map(|(_, node)| node));
     }
     found
 }
@@ -436,7 +436,7 @@ fn labels_by_start(node: &Node<'_>) -> HashMap<String, String> {
 const UNITS_PER_WORD: u64 = 50;
 
 /// Returns the unit of the times of a list of rows or words; `None` if it has no bare times.
-pub(super) fn unit_of(items: &[Node<'_>]) -> Option<Unit> {
+pub(super) fn unit_of(items: Nodes<'_, '_>) -> Option<Unit> {
     let (mut span, mut words, mut ends) = (0_u64, 0_u64, Vec::new());
     for item in items {
         let Some(start) = item.first(&["start", "starttime", "startoffset"]).map(Node::scalar) else {
