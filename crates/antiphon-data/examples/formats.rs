@@ -1,5 +1,6 @@
 //! Time and memory of reading 200,000 turns in each text-based format, and the time of loading 10,000 small files beside
-//! that of reading them: `cargo run --release -p antiphon-data --example formats`.
+//! that of reading them: `cargo run --release -p antiphon-data --example formats`. Then, for hostile texts, how much longer
+//! one of four times the size takes: 4 where the time is linear, 16 where it is quadratic.
 //!
 //! Each format is read in a process of its own, whose peak of memory (Linux: `VmHWM`) is compared with the size of the
 //! file.
@@ -20,7 +21,37 @@ use tokio_util::sync::CancellationToken;
 
 const FILES: usize = 10_000;
 const TURNS: usize = 200_000;
-const FORMATS: [&str; 9] = ["txt", "md", "org", "html", "csv", "json", "jsonl", "vtt", "srt"];
+const FORMATS: [&str; 10] = ["txt", "md", "org", "html", "csv", "json", "jsonl", "yaml", "vtt", "srt"];
+/// The repetitions of the smaller one of two hostile texts.
+const REPEATED: usize = 50_000;
+
+/// Hostile texts: two beginnings, each with what is repeated behind it, and the end. `N` is the number of the repetition.
+const HOSTILE: [(&str, [&str; 5]); 24] = [
+    ("drawers.org", ["", ":open:\n", "", "", ""]),
+    ("labels.txt", ["", "Anna N: so\n", "", "", ""]),
+    ("asked.txt", ["Ana: Well.\nBo: Yes.\n", "Ana: Why is it so?\n", "", "", ""]),
+    ("answers.txt", ["Interviewer: Why?\nInterviewer:\n", "\n", "", "so\n", ""]),
+    ("line.txt", ["Ana: ", "we counted N, ", "\nBo: No.\n", "", ""]),
+    ("colons.txt", ["", "a: b ", "\n", "", ""]),
+    ("clocks.txt", ["", "Anna 0:03 ", "\n", "", ""]),
+    ("empty.txt", ["Ana: So.\n", "\n", "Bo: Yes.\n", "", ""]),
+    ("brackets.txt", ["Ana: ", "[(<{", "\n", "", ""]),
+    ("headings.md", ["", "## Ana\nso\n", "", "# Bo\n\n", ""]),
+    ("deep.html", ["", "<div>", "so", "</div>", ""]),
+    ("tables.html", ["", "<table><tr><td>", "so", "", ""]),
+    ("cells.html", ["<table><tr>", "<td>so", "</table>", "", ""]),
+    ("terms.html", ["<dl>", "<dt>Ana<dd>so", "</dl>", "", ""]),
+    ("columns.csv", ["who,text", ",a", "\nAna,so it is", ",b", "\n"]),
+    ("quotes.csv", ["who,text\n", "Ana,\"a\nb\"\n", "Bo,\"so", "\n", ""]),
+    ("lists.json", ["[", "[[[[[[\"so it is\"]]]]]],", "1]", "", ""]),
+    ("keys.json", ["{", "\"segments\": [{\"text\": \"so N\"}],", "\"a\": 1}", "", ""]),
+    ("escapes.jsonl", ["", "{\"who\": \"Ana\", \"text\": \"\\u0041 b\"}\n", "", "", ""]),
+    ("merges.yaml", ["text: so it is\n", "<<: {kN: 1}\n", "", "", ""]),
+    ("flow.yaml", ["", "- [a, N]\n", "- so it is", "", ""]),
+    ("tags.vtt", ["WEBVTT\n\n00:01.000 --> 00:02.000\nAna: ", "<{&", "\n", "", ""]),
+    ("changes.srt", ["1\n00:00:01,000 --> 00:00:02,000\n", ">> so ", "\n", "", ""]),
+    ("lines.srt", ["1\n00:00:01,000 --> 00:00:02,000\n", "N: so\n", "", "", ""]),
+];
 
 fn main() {
     if let Some(format) = std::env::args().nth(1) {
@@ -32,6 +63,25 @@ fn main() {
         assert!(Command::new(&program).arg(format).status().unwrap().success(), "{format}");
     }
     tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(measure_files());
+    println!("hostile text       seconds  ratio");
+    for (name, [before, first, between, second, behind]) in HOSTILE {
+        let seconds = [1, 4].map(|factor| {
+            let repeat = |part: &str| {
+                let numbers = 0..REPEATED * factor;
+                numbers.map(|number| part.replace('N', &number.to_string())).collect::<String>()
+            };
+            let text = [before, &repeat(first), between, &repeat(second), behind].concat();
+            read_in(name, text.as_bytes())
+        });
+        println!("{name:16} {:9.2} {:6.1}", seconds[1], seconds[1] / seconds[0]);
+    }
+}
+
+/// Returns the seconds that it takes to read a file, or to refuse it.
+fn read_in(name: &str, bytes: &[u8]) -> f64 {
+    let began = Instant::now();
+    let _ = std::hint::black_box(Document::parse(name, bytes));
+    began.elapsed().as_secs_f64()
 }
 
 /// Reads and loads many files of 4 KiB in turns, and prints the ratio of the times.
@@ -94,6 +144,7 @@ fn text(format: &str) -> String {
             "html" => writeln!(text, "<p><b>{speaker}:</b> {words}</p>"),
             "csv" => writeln!(text, "{speaker},\"{words}\""),
             "json" => writeln!(text, "{{\"speaker\": \"{speaker}\", \"text\": \"{words}\"}}{comma}"),
+            "yaml" => writeln!(text, "- speaker: {speaker}\n  text: {words}"),
             "jsonl" => {
                 writeln!(
                     text,

@@ -65,6 +65,9 @@ fn lines_of_turns(document: &crate::Document) -> Vec<(&str, &str, u32)> {
 #[cfg(all(feature = "csv", feature = "yaml"))]
 mod dialogues;
 #[cfg(test)]
+#[cfg(all(feature = "csv", feature = "yaml"))]
+mod hostile;
+#[cfg(test)]
 #[cfg(feature = "docx")]
 mod round_trip;
 #[cfg(test)]

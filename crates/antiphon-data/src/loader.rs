@@ -1,18 +1,19 @@
 //! Loading of documents from disk: a walk over a folder, batched reads, and parsing on the blocking threads.
 //!
 //! Loading is a pipeline of three stages, each of which is bounded (backpressure): the walk lists all files first, so
-//! that progress has a total; then at most two batches of files are read and two are parsed concurrently. Reading waits
-//! for the disk and parsing for the CPU, so that the two overlap. Results keep the order of the walk.
+//! that progress has a total; then at most two batches of files are read, and one batch for each CPU is parsed, concurrently.
+//! Reading waits for the disk and parsing for the CPU, so that the two overlap. Results keep the order of the walk.
 //!
 //! A file that cannot be used never ends the load: it becomes a [`Failure`] beside the documents. The folders of this
 //! program's own runs are left out, since their personas are output and not interviews.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_fs::{Entry, FileRead, ReadOptions, WalkOptions};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
@@ -194,6 +195,7 @@ impl Loader {
         let options = self.options.clone();
         antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone())
             .ready_chunks(FILES_PER_TRIP)
+            .flat_map(|files| stream::iter(trips(files)))
             .map(move |files| {
                 let (naming, options) = (naming.clone(), options.clone());
                 tokio::task::spawn_blocking(move || {
@@ -201,7 +203,7 @@ impl Loader {
                     files.into_iter().map(parse).collect::<Parsed>()
                 })
             })
-            .buffered(2)
+            .buffered(std::thread::available_parallelism().map_or(2, NonZero::get))
             .map(joined)
     }
 }
@@ -233,6 +235,25 @@ impl Naming {
 
 /// The most files that one blocking task parses: a switch of threads costs more than a small file.
 const FILES_PER_TRIP: usize = 64;
+
+/// The bytes after which a blocking task parses no further file, so that large files are parsed on all CPUs.
+const BYTES_PER_TRIP: usize = 1 << 20;
+
+/// Splits files into the batches that one blocking task each parses.
+fn trips(files: Vec<FileRead>) -> Vec<Vec<FileRead>> {
+    let (mut trips, mut bytes) = (vec![Vec::new()], 0);
+    for file in files {
+        if bytes >= BYTES_PER_TRIP {
+            trips.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += file.bytes.as_ref().map_or(0, Vec::len);
+        if let Some(trip) = trips.last_mut() {
+            trip.push(file);
+        }
+    }
+    trips
+}
 
 /// The results of a batch of files, in the order of their paths.
 type Parsed = Vec<Result<Document, Failure>>;
@@ -375,6 +396,16 @@ mod tests {
         assert_eq!(names, ["a/c.md", "b.txt"]);
         assert_eq!(loaded.failures[0].to_string(), "bad.json:1: not valid JSON: EOF while parsing an object");
         assert_eq!(loaded.skipped, [Skipped { file: "pic.png".to_owned() }]);
+    }
+
+    #[tokio::test]
+    async fn large_files_that_are_parsed_apart_keep_their_order() {
+        let words = "x ".repeat(700 << 10);
+        let names = ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"];
+        let files = names.map(|name| (name, if name == "d.txt" { "x" } else { &*words }));
+        let loaded = Loader::new().load_path(folder(&files).await.path()).await.unwrap();
+        let found: Vec<_> = loaded.documents.iter().map(|document| document.name.as_str()).collect();
+        assert_eq!(found, names);
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ mod tests;
 
 use head::Head;
 pub(crate) use label::can_be_label;
-use label::{in_brackets, mark_of, side_of};
+use label::{in_brackets, side_of};
 pub(crate) use settle::{UNNAMED, settle};
 use sides::{Side, is_code};
 pub use summary::Speaker;

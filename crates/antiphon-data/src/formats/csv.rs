@@ -43,10 +43,11 @@ impl Table<'_> {
         let (mut body, people) = (Body::default(), People::new(person));
         // At the end of the file the reader closes an open quoted field, which may contain all rows behind its quote.
         let is_open = self.text.matches('"').count() % 2 == 1;
+        let trimmed = self.text.trim_end();
         for row in reader.records() {
             let row = row.map_err(|err| self.malformed(&err))?;
             let line = row.position().map_or(1, |position| self.line_of(position));
-            if is_open && self.swallows_rest(&row) {
+            if is_open && swallows_rest(&row, trimmed) {
                 return Err(Malformed::at(line, "a quoted field of this row is never closed"));
             }
             if row.len() != names.len() {
@@ -63,12 +64,6 @@ impl Table<'_> {
             record::add(&mut body, &row, &people);
         }
         Ok(body)
-    }
-
-    /// Returns whether the last field of a row has several lines and reaches to the end of the file.
-    fn swallows_rest(&self, row: &StringRecord) -> bool {
-        let last = row.iter().next_back();
-        last.is_some_and(|last| last.contains('\n') && self.text.trim_end().ends_with(last.trim_end()))
     }
 
     /// Converts an error of the reader to a reason for users, at the line of its row.
@@ -88,6 +83,12 @@ impl Table<'_> {
         let empty = rest.bytes().take_while(|byte| *byte == b'\n').count();
         number(position.line()).saturating_add(number(empty as u64)).saturating_add(self.first_line - 1)
     }
+}
+
+/// Returns whether the last field of a row has several lines and reaches to the end of the file, without white space.
+fn swallows_rest(row: &StringRecord, file: &str) -> bool {
+    let last = row.iter().next_back();
+    last.is_some_and(|last| last.contains('\n') && file.ends_with(last.trim_end()))
 }
 
 /// Returns the fields of a row that begins on this line. A field begins behind the line ends of those before it.

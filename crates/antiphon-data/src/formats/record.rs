@@ -178,7 +178,26 @@ pub(crate) struct Row<'a> {
     pub(crate) around: Option<Cow<'a, str>>,
     /// The time, if the row or the values around it have one.
     pub(crate) time: Option<String>,
-    columns: Columns,
+    places: Places,
+}
+
+/// The positions of [`Columns`] as a large file has them in memory, for millions of rows; `u32::MAX` for none.
+#[derive(Debug, Clone, Copy)]
+struct Places([u32; 4]);
+
+impl From<Columns> for Places {
+    fn from(Columns { speaker, role, text, time }: Columns) -> Self {
+        let place = |at: Option<usize>| at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX);
+        Self([speaker, role, text, time].map(place))
+    }
+}
+
+impl From<Places> for Columns {
+    fn from(Places(places): Places) -> Self {
+        let at = |place: u32| usize::try_from(place).ok().filter(|_| place != u32::MAX);
+        let [speaker, role, text, time] = places.map(at);
+        Self { speaker, role, text, time }
+    }
 }
 
 /// The positions of a row's fields with a known key; `None` for a field that the row does not have, or that is empty.
@@ -210,18 +229,23 @@ impl<'a> Row<'a> {
         let columns = Columns::of(&fields, &keys, people);
         let time = columns.time.and_then(|at| clock::time_of(&keys[at], &fields[at].text, unit));
         let columns = Columns { time: columns.time.filter(|_| time.is_some()), ..columns };
-        Self { fields, around: None, time, columns }
+        Self { fields, around: None, time, places: columns.into() }
+    }
+
+    /// Returns the positions of the fields with a known key.
+    fn columns(&self) -> Columns {
+        self.places.into()
     }
 
     /// Returns the words of a row that has a field for them.
     pub(crate) fn text(&self) -> Option<&Field<'a>> {
-        self.columns.text.map(|at| &self.fields[at])
+        self.columns().text.map(|at| &self.fields[at])
     }
 
     /// Takes the fields out of the row. Words under a key that counts only beside another one get a key that always does.
     pub(crate) fn take_fields(&mut self) -> Vec<Field<'a>> {
         let mut fields = std::mem::take(&mut self.fields);
-        let text = self.columns.text.and_then(|at| fields.get_mut(at));
+        let text = self.columns().text.and_then(|at| fields.get_mut(at));
         if let Some(field) = text.filter(|field| TEXT_BESIDE.iter().any(|(key, _)| is_key(field.key, key))) {
             field.key = "text";
         }
@@ -231,7 +255,7 @@ impl<'a> Row<'a> {
     /// Returns what is left of a row whose words another one has: the fields that are neither the speaker nor the time.
     /// A row with a time is one of a service, whose other fields are about the words.
     pub(crate) fn notes(self) -> Vec<Field<'a>> {
-        let Columns { speaker, role, text, time } = self.columns;
+        let Columns { speaker, role, text, time } = self.columns();
         let is_used = |at: &usize| [speaker, role, text, time].contains(&Some(*at));
         let others =
             self.fields.into_iter().enumerate().filter(|(at, _)| self.time.is_none() && !is_used(at));
@@ -240,23 +264,23 @@ impl<'a> Row<'a> {
 
     /// Returns whether the row, or the values around it, name the speaker.
     pub(crate) fn is_named(&self) -> bool {
-        self.columns.speaker.is_some() || self.around.is_some()
+        self.columns().speaker.is_some() || self.around.is_some()
     }
 
     /// Returns whether the row itself names the speaker or the side.
     pub(crate) fn names_speaker(&self) -> bool {
-        self.columns.speaker.or(self.columns.role).is_some()
+        self.columns().speaker.or(self.columns().role).is_some()
     }
 
     /// Returns whether the row has words that someone said.
     pub(crate) fn is_speech(&self) -> bool {
         let mut fields = self.fields.iter().enumerate();
-        self.columns.text.is_some() || fields.any(|(at, field)| self.columns.is_answer(at, field))
+        self.columns().text.is_some() || fields.any(|(at, field)| self.columns().is_answer(at, field))
     }
 
     /// Returns the label of the row's speaker: the name, or the side of a speaker without a name.
     pub(crate) fn label(&self, people: &People<'_>) -> Option<Cow<'a, str>> {
-        let at = self.columns.speaker.or(self.columns.role.filter(|_| self.around.is_none()));
+        let at = self.columns().speaker.or(self.columns().role.filter(|_| self.around.is_none()));
         let own = at.map(|at| people.label(&normal(self.fields[at].key), &self.fields[at].text));
         own.or_else(|| self.around.clone())
     }
@@ -270,10 +294,10 @@ impl<'a> Row<'a> {
 
     /// Returns who wrote the row, if it is a message.
     fn author(&self) -> Author {
-        let named = self.columns.speaker.map(|at| &self.fields[at]);
+        let named = self.columns().speaker.map(|at| &self.fields[at]);
         let is_sender = |field: &&Field<'_>| matches!(&*normal(field.key), "sender" | "from" | "author");
         let is_content = self.text().is_some_and(|text| matches!(&*normal(text.key), "content" | "parts"));
-        let role = self.columns.role.filter(|_| named.is_none() && is_content).map(|at| &self.fields[at]);
+        let role = self.columns().role.filter(|_| named.is_none() && is_content).map(|at| &self.fields[at]);
         match named.filter(is_sender).or(role).map(|field| field.text.trim()) {
             Some(name) if PROGRAMS.contains(&name) => Author::Program,
             Some(name) if INSTRUCTIONS.contains(&name) => Author::Instruction,
@@ -284,7 +308,7 @@ impl<'a> Row<'a> {
 
     /// Returns the speaker's side. A name or a role decides; the field's key does so only for answers.
     fn side(&self, label: Option<&str>) -> SpeakerRole {
-        let role = self.columns.role.map(|at| self.fields[at].text.trim());
+        let role = self.columns().role.map(|at| self.fields[at].text.trim());
         let sides = || [label, role].into_iter().flatten().map(speakers::role_of);
         let has = |wanted: SpeakerRole| sides().any(|side| side == wanted);
         let is_answer = self.text().is_none_or(|text| ANSWER_KEYS.contains(&&*normal(text.key)));
@@ -316,11 +340,11 @@ pub(crate) fn add(body: &mut Body, row: &Row<'_>, people: &People<'_>) {
     let voice = Voice { speaker: &name, role: side, time: row.time.as_deref() };
     let label = label.as_deref().unwrap_or(people.person);
     for (at, field) in row.fields.iter().enumerate() {
-        match row.columns.text {
+        match row.columns().text {
             Some(text) if text == at => body.say(label, voice, field.words()),
-            _ if row.columns.time == Some(at) => {}
-            Some(_) if row.columns.speaker == Some(at) || row.is_other_id(at) => {}
-            None if row.columns.is_answer(at, field) => {
+            _ if row.columns().time == Some(at) => {}
+            Some(_) if row.columns().speaker == Some(at) || row.is_other_id(at) => {}
+            None if row.columns().is_answer(at, field) => {
                 body.say(field.key, voice_of(field.key, voice), field.words());
             }
             _ => body.note(field.key, field.words()),

@@ -34,8 +34,9 @@ impl<'a> Labels<'a> {
     pub(super) fn accept(lines: &[Line<'a>], head: &Head<'_>) -> Self {
         let marks = || lines.iter().filter_map(|line| line.mark.as_ref());
         let inline = || marks().filter(|mark| matches!(mark.kind, MarkKind::Colon | MarkKind::Time));
+        let kinds = kinds_of(marks());
         let labels = |wanted: &dyn Fn(&Mark<'a>) -> bool| {
-            marks().filter(|mark| wanted(mark)).map(|mark| mark.label).collect::<BTreeSet<_>>()
+            kinds.iter().filter(|mark| wanted(mark)).map(|mark| mark.label).collect::<BTreeSet<_>>()
         };
         let mut accepted = accepted_labels(inline().map(|mark| mark.label));
         let is_named = |mark: &Mark<'a>| head.side_of(mark.label).is_some();
@@ -54,7 +55,7 @@ impl<'a> Labels<'a> {
         if accepted.iter().all(asks) && !accepted.is_empty() {
             accepted.extend(inline().map(|mark| mark.label));
         }
-        if is_dense(lines) {
+        if is_dense(lines, &kinds) {
             // Beside names with capitals, "she said: no" is what one of them says.
             let has_strong = inline().next().is_some();
             let is_name = |mark: &Mark<'a>| {
@@ -88,6 +89,12 @@ impl<'a> Labels<'a> {
     }
 }
 
+/// Returns one mark of each label, kind, and with and without a time: a few people speak thousands of lines.
+fn kinds_of<'m, 'a>(marks: impl Iterator<Item = &'m Mark<'a>>) -> Vec<&'m Mark<'a>> {
+    let mut seen = BTreeSet::new();
+    marks.filter(|mark| seen.insert((mark.label, mark.kind, mark.time.is_some()))).collect()
+}
+
 /// Returns the labels of lines directly between two lines of the only accepted speaker, who talks with someone.
 fn answers_between<'a>(lines: &[Line<'a>], accepted: &BTreeSet<&str>) -> BTreeSet<&'a str> {
     let label = |line: &Line<'a>| {
@@ -105,16 +112,14 @@ fn is_asker(label: &str, head: &Head<'_>) -> bool {
 
 /// Returns whether nearly every line begins with a label, so that weak labels are ones, too: four lines at least, or all
 /// of two or three with a question among them. Two different labels at least.
-fn is_dense(lines: &[Line<'_>]) -> bool {
-    let marks = || lines.iter().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline());
-    let marked = marks().count();
-    let first = marks().next().map(|mark| mark.label);
-    let is_dialogue = marks().any(|mark| Some(mark.label) != first);
+fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>]) -> bool {
+    let is_marked = |line: &&Line<'_>| line.mark.as_ref().is_some_and(Mark::is_inline);
+    let marked = lines.iter().filter(is_marked).count();
+    let labels: BTreeSet<&str> =
+        kinds.iter().filter(|mark| mark.is_inline()).map(|mark| mark.label).collect();
+    let is_dialogue = labels.len() > 1;
     let asks = || lines.iter().any(|line| is_question(line.text));
-    let is_repeated = || {
-        let labels: BTreeSet<&str> = marks().map(|mark| mark.label).collect();
-        labels.len() * 2 <= marked
-    };
+    let is_repeated = || labels.len() * 2 <= marked;
     let is_full = match marked {
         0 | 1 => false,
         2 | 3 => marked == lines.len() && asks(),

@@ -34,7 +34,7 @@ pub(super) struct Mark<'a> {
 }
 
 /// The reason why a label is one, which decides how often it has to occur.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum MarkKind {
     /// A colon, or another separator that is as good.
     Colon,
@@ -79,8 +79,46 @@ const NO_NAME_KEYS: &str = "date time title note notes nb ps id url uri http htt
 /// The keys of notes as a set.
 static NO_NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| NO_NAME_KEYS.split_whitespace().collect());
 
+/// The number of labels whose kinds are kept.
+const KEPT: usize = 8;
+
+/// The kinds of the labels that were read last: a few people speak thousands of lines, and a look into the lists of words
+/// for each of them would take most of the time.
+#[derive(Debug, Default)]
+pub(super) struct RecentLabels<'a> {
+    kinds: [Option<(&'a str, Option<MarkKind>)>; KEPT],
+    next: usize,
+}
+
+impl<'a> RecentLabels<'a> {
+    /// Returns the mark of a line; see [`mark_of`].
+    pub(super) fn mark_of(&mut self, line: &'a str) -> Option<Mark<'a>> {
+        marked(line, self)
+    }
+
+    /// Returns the kind of a label before a colon; `None` if the text can be no label.
+    fn kind_of(&mut self, label: &'a str) -> Option<MarkKind> {
+        if let Some((_, kind)) = self.kinds.iter().flatten().find(|(known, _)| *known == label) {
+            return *kind;
+        }
+        let kind = if can_be_label(label) {
+            Some(MarkKind::Colon)
+        } else {
+            is_small_name(label).then_some(MarkKind::Weak)
+        };
+        self.kinds[self.next] = Some((label, kind));
+        self.next = (self.next + 1) % KEPT;
+        kind
+    }
+}
+
 /// Returns the mark of a line; `None` if it does not begin with a label.
 pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
+    marked(line, &mut RecentLabels::default())
+}
+
+/// Returns the mark of a line, whose label may be one of those that were read last.
+fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let rest = line.trim_start_matches([
         ' ', '\t', '>', '*', '_', '•', '\u{feff}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{202a}',
         '\u{202b}', '\u{202c}', '\u{a0}', '\u{3000}',
@@ -90,10 +128,10 @@ pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
         Some(stamp) => {
             let named = stamp.rest.trim_start_matches(['-', '–', '—', '|', ' ', '\t', '*', '_', ':']);
             let in_chat = || of_chat_line(named).filter(|_| stamp.is_dated);
-            let mark = after_label(named).or_else(in_chat).or_else(|| alone(named))?;
+            let mark = after_label(named, recent).or_else(in_chat).or_else(|| alone(named))?;
             Mark { time: Some(mark.time.unwrap_or(stamp.time)), ..mark }
         }
-        None => after_label(rest).or_else(|| after_label(without_number(rest)?))?,
+        None => after_label(rest, recent).or_else(|| after_label(without_number(rest)?, recent))?,
     };
     // So far the offset counts from the end of the line, whose beginning was stripped.
     mark.words = line.len() - mark.words;
@@ -110,17 +148,25 @@ fn without_number(text: &str) -> Option<&str> {
 }
 
 /// Returns the mark of a text that begins with a label. Its `words` are the number of bytes from the words to the end.
-fn after_label(text: &str) -> Option<Mark<'_>> {
-    let colon = text.find([':', '：', '﹕']);
-    let before_time = time_behind(text).filter(|(at, _)| colon.is_none_or(|colon| *at < colon));
+fn after_label<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
+    let colon = colon_in(text);
+    let before_time = time_behind(text, colon.unwrap_or(text.len()));
     match (before_time, colon) {
         (Some((at, stamp)), _) => label_with_time(&text[..at], stamp),
-        (None, Some(colon)) => label_with_colon(text, colon),
+        (None, Some(colon)) => label_with_colon(text, colon, recent),
         (None, None) => in_angles(text)
             .or_else(|| in_squares(text))
             .or_else(|| numbered(text))
             .or_else(|| with_dash(text)),
     }
+}
+
+/// Returns the byte offset of the first colon, also of a wide one.
+fn colon_in(text: &str) -> Option<usize> {
+    let is_colon = |at: &usize| text[*at..].starts_with([':', '：', '﹕']);
+    // Both wide ones begin with this byte, which only begins characters.
+    let starts = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b':' | 0xef));
+    starts.map(|(at, _)| at).find(is_colon)
 }
 
 /// Returns the mark of a label with a time behind it: `Anna (0:03): so`, or `Anna 0:03` alone.
@@ -138,27 +184,21 @@ fn label_with_time<'a>(label: &'a str, stamp: Stamp<'a>) -> Option<Mark<'a>> {
 }
 
 /// Returns the mark of a label before a colon at this offset.
-fn label_with_colon(text: &str, colon: usize) -> Option<Mark<'_>> {
+fn label_with_colon<'a>(text: &'a str, colon: usize, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let (label, rest) = text.split_at(colon);
     let is_wide = !rest.starts_with(':');
     let words = rest[if is_wide { '：'.len_utf8() } else { 1 }..].trim_start_matches(['*', '_']);
     let label = of_chat(bare(label));
     let is_unspaced = is_wide || label.ends_with(has_no_case) || words.starts_with(has_no_case);
-    let is_certain = side_of(label).is_some_and(|_| label.chars().count() > 2) || is_code(label);
-    let is_unspaced = is_unspaced || (is_certain && words.starts_with(char::is_alphabetic));
-    if !(is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}'])) {
+    let is_apart = is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}']);
+    let is_certain = || side_of(label).is_some_and(|_| label.chars().count() > 2) || is_code(label);
+    if !is_apart && !(words.starts_with(char::is_alphabetic) && is_certain()) {
         return None;
     }
     let words = words.trim_start();
     let stamp = Stamp::lead(words).filter(|stamp| stamp.is_bracketed);
     let (time, words) = stamp.map_or((None, words), |stamp| (Some(stamp.time), stamp.rest));
-    let kind = if can_be_label(label) {
-        MarkKind::Colon
-    } else if is_small_name(label) {
-        MarkKind::Weak
-    } else {
-        return None;
-    };
+    let kind = recent.kind_of(label)?;
     Some(Mark { label, time, words: words.len(), kind })
 }
 
@@ -236,15 +276,14 @@ fn alone(text: &str) -> Option<Mark<'_>> {
     Some(Mark { label, time: None, words: 0, kind: MarkKind::Time })
 }
 
-/// Returns the time behind a label, and the offset at which it begins.
-fn time_behind(text: &str) -> Option<(usize, Stamp<'_>)> {
-    let near = &text[..text.floor_char_boundary(LABEL_BYTES)];
-    let starts = near.char_indices().zip(near.chars().skip(1)).filter_map(|((at, c), next)| {
-        let is_edge = c.is_whitespace() || matches!(c, '*' | '_');
-        (is_edge && (next.is_ascii_digit() || matches!(next, '(' | '[' | '{'))).then_some(at + c.len_utf8())
-    });
+/// Returns the time behind a label that begins before a byte offset, and the offset at which it begins.
+fn time_behind(text: &str, end: usize) -> Option<(usize, Stamp<'_>)> {
+    let near = &text[..text.floor_char_boundary(LABEL_BYTES.min(end))];
+    let is_start = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'(' | b'[' | b'{');
+    let is_edge = |c: char| c.is_whitespace() || matches!(c, '*' | '_');
+    let starts = near.bytes().enumerate().filter(|(_, byte)| is_start(*byte)).map(|(at, _)| at);
     starts
-        .filter(|at| text[..*at].contains(char::is_alphabetic))
+        .filter(|at| near[..*at].ends_with(is_edge) && near[..*at].contains(char::is_alphabetic))
         .find_map(|at| Some((at, Stamp::lead(&text[at..])?)))
 }
 

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use super::accept::Labels;
 use super::boilerplate::{is_boilerplate, is_note, is_section};
 use super::head::Head;
-use super::label::{self, Mark, MarkKind};
+use super::label::{self, Mark, MarkKind, RecentLabels};
 use super::settle::UNNAMED;
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
-use super::{
-    in_brackets, is_heading, is_short, lines_of, mark_of, paragraphs_from, side_of, speaker_of, trimmed,
-};
+use super::{in_brackets, is_heading, is_short, lines_of, paragraphs_from, side_of, speaker_of, trimmed};
 use crate::document::{SpeakerRole, Turn};
 
 /// The number of words above the first label from which on they are speech, and not the file's title.
 const PREAMBLE_WORDS: usize = 25;
+
+/// The usual bytes of a line, from which the number of lines is estimated.
+const LINE_BYTES: usize = 48;
 
 /// Returns the turns of a text below its head; empty if no label is accepted.
 pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Vec<Turn> {
@@ -65,8 +66,8 @@ impl<'a> Line<'a> {
     /// Reads the marks of all lines but the empty ones. A name above a line with a time, or below one, is a mark as
     /// well.
     fn read(text: &'a str) -> Vec<Self> {
-        let mut lines: Vec<Self> = Vec::new();
-        let mut begins_block = true;
+        let mut lines: Vec<Self> = Vec::with_capacity(text.len() / LINE_BYTES);
+        let (mut begins_block, mut recent) = (true, RecentLabels::default());
         for (start, text) in lines_of(text) {
             if text.trim().is_empty() {
                 begins_block = true;
@@ -75,7 +76,7 @@ impl<'a> Line<'a> {
             if let Some(last) = lines.last_mut().filter(|_| !begins_block) {
                 last.is_alone = false;
             }
-            let (mark, time) = (mark(text), time_alone(text));
+            let (mark, time) = (mark(text, &mut recent), time_alone(text));
             lines.push(Self { start, text, mark, time, begins_block, is_alone: begins_block });
             begins_block = false;
         }
@@ -101,12 +102,12 @@ impl<'a> Line<'a> {
 }
 
 /// Returns the mark of a line, or of a heading.
-fn mark(line: &str) -> Option<Mark<'_>> {
+fn mark<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let heading = || {
         let label = label::heading_label(line)?;
         Some(Mark { label, time: None, words: line.len(), kind: MarkKind::Heading })
     };
-    mark_of(line).filter(|_| !is_heading(line)).or_else(heading)
+    recent.mark_of(line).filter(|_| !is_heading(line)).or_else(heading)
 }
 
 /// Returns the time of a line that has nothing else.
@@ -230,7 +231,8 @@ impl<'a> TurnReader<'a> {
     /// has ended.
     fn is_answered(&self, line: &Line<'_>, start: usize) -> bool {
         let asked = self.open.as_ref().filter(|open| open.role == SpeakerRole::Interviewer);
-        let words = asked.map(|open| self.text[open.span.start.min(start)..start].trim());
+        // Only the end is trimmed: white space at the beginning would be passed again for each line.
+        let words = asked.map(|open| self.text[open.span.start.min(start)..start].trim_end());
         words.is_some_and(|words| {
             !words.is_empty() && (line.begins_block || words.ends_with(['?', '？', '؟']))
         })

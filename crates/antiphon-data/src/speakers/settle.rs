@@ -118,7 +118,7 @@ pub(crate) fn is_question(words: &str) -> bool {
         c.is_whitespace() || matches!(c, '"' | '”' | '»' | '」' | ')' | '*' | '_')
     });
     // Greek asks with a semicolon.
-    let is_greek = words.contains(|c: char| ('\u{370}'..='\u{3ff}').contains(&c));
+    let is_greek = !words.is_ascii() && words.contains(|c: char| ('\u{370}'..='\u{3ff}').contains(&c));
     let is_mark = |c: char| matches!(c, '?' | '？' | '؟' | '՞' | '\u{37e}') || (is_greek && c == ';');
     words.ends_with(is_mark)
         || (words.contains(is_mark)
@@ -200,15 +200,20 @@ const BEGINNINGS: [&str; 62] = [
     "perché",
 ];
 
+/// The most characters of a beginning, with a filler before it.
+const BEGINNING: usize = 40;
+
 /// Returns whether words without punctuation begin as a question does.
 fn begins_as_question(words: &str) -> bool {
-    if words.chars().count() > SHORT * 6 {
+    if words.contains('.') || words.chars().nth(SHORT * 6).is_some() {
         return false;
     }
-    let words = words.trim_start().to_lowercase();
+    let words = words.trim_start();
+    let end = words.char_indices().nth(BEGINNING).map_or(words.len(), |(at, _)| at);
+    let words = words[..end].to_lowercase();
     let words = ["so ", "and ", "okay ", "ok ", "well ", "und ", "et "]
         .iter()
         .find_map(|filler| words.strip_prefix(filler))
         .unwrap_or(&words);
-    BEGINNINGS.iter().any(|start| words.starts_with(start)) && !words.contains('.')
+    BEGINNINGS.iter().any(|start| words.starts_with(start))
 }

@@ -64,6 +64,10 @@ struct Moment<'a> {
 impl<'a> Moment<'a> {
     /// Returns the time at the beginning of a text, with its date if it has one.
     fn lead(text: &'a str) -> Option<Self> {
+        // Most lines begin with a letter.
+        if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ',')) {
+            return None;
+        }
         if let Some(spoken) = Self::in_words(text) {
             return Some(spoken);
         }

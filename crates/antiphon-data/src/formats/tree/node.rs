@@ -70,6 +70,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns the number of items so far, which is the place of the next one.
+    #[cfg(feature = "yaml")]
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

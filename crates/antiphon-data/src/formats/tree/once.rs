@@ -85,13 +85,12 @@ pub(super) fn pick(groups: Vec<Group<'_>>) -> Vec<Part<'_>> {
         return joined(groups.into_iter().map(|group| group.parts));
     };
     let is_again = |(other, bag): (usize, &Bag)| other != at && (has_words(other) || best.covers(bag));
-    let again: Vec<bool> = bags.iter().enumerate().map(is_again).collect();
-    let is_again = |group: usize| {
-        let candidate = candidates.iter().position(|candidate| *candidate == group);
-        candidate.is_some_and(|candidate| again[candidate])
-    };
+    let mut again = vec![false; groups.len()];
+    for (candidate, bag) in candidates.iter().zip(bags.iter().enumerate()) {
+        again[*candidate] = is_again(bag);
+    }
     let parts = groups.into_iter().enumerate();
-    joined(parts.map(|(number, group)| if is_again(number) { silent(group.parts) } else { group.parts }))
+    joined(parts.map(|(number, group)| if again[number] { silent(group.parts) } else { group.parts }))
 }
 
 /// Returns the parts of a list without the rows that have no speaker, if those with speakers have all their words.

@@ -304,7 +304,7 @@ impl<'p> Walk<'p> {
 
 /// Returns the fields of a map: its scalars, texts in parts, and the names of authors that are maps.
 fn fields<'n>(node: Node<'_, 'n>) -> Vec<Field<'n>> {
-    let mut fields = Vec::new();
+    let mut fields = Vec::with_capacity(node.entries().count());
     for (key, value) in node.entries() {
         if value.is_nested() {
             fields.extend(fields_of(&normal(key), key, value));
