@@ -148,6 +148,22 @@ impl FromStr for ReasoningEffort {
 }
 
 impl SamplingParams {
+    /// The names of all parameters, in the order of [`set`](Self::set).
+    pub const NAMES: [&str; 12] = [
+        "temperature",
+        "max_tokens",
+        "seed",
+        "top_p",
+        "top_k",
+        "min_p",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+        "reasoning_effort",
+        "reasoning_budget",
+        "service_tier",
+    ];
+
     /// The parameters that are always serialised, and hashed in a way of their own.
     pub(crate) const FIRST: [&str; 3] = ["temperature", "max_tokens", "seed"];
 
@@ -269,21 +285,21 @@ impl SamplingParams {
         let Self { temperature, max_tokens, seed, top_p, top_k, min_p, .. } = self;
         let Self { stop, presence_penalty, frequency_penalty, .. } = self;
         let Self { reasoning_effort, reasoning_budget, service_tier, .. } = self;
-        let all = [
-            ("temperature", json!(temperature)),
-            ("max_tokens", json!(max_tokens)),
-            ("seed", json!(seed)),
-            ("top_p", json!(top_p)),
-            ("top_k", json!(top_k)),
-            ("min_p", json!(min_p)),
-            ("stop", json!(stop)),
-            ("presence_penalty", json!(presence_penalty)),
-            ("frequency_penalty", json!(frequency_penalty)),
-            ("reasoning_effort", json!(reasoning_effort)),
-            ("reasoning_budget", json!(reasoning_budget)),
-            ("service_tier", json!(service_tier)),
+        let values = [
+            json!(temperature),
+            json!(max_tokens),
+            json!(seed),
+            json!(top_p),
+            json!(top_k),
+            json!(min_p),
+            json!(stop),
+            json!(presence_penalty),
+            json!(frequency_penalty),
+            json!(reasoning_effort),
+            json!(reasoning_budget),
+            json!(service_tier),
         ];
-        all.into_iter().filter(|(_, value)| !value.is_null())
+        Self::NAMES.into_iter().zip(values).filter(|(_, value)| !value.is_null())
     }
 
     /// Checks the values, whichever provider they are for.
