@@ -76,7 +76,7 @@ fn check_additions(
     entry: &ProviderEntry,
     files: &[ConfigFile],
 ) -> Result<(), ConfigError> {
-    for (option, key, alone) in additions(entry) {
+    for (option, key, alone) in entry.additions() {
         if let Some(err) = wrong_option(name, kind, &alone, |entry, options| {
             entry.set(options);
             let secret = entry.headers_env.keys();
@@ -87,39 +87,6 @@ fn check_additions(
         }
     }
     Ok(())
-}
-
-/// Returns the additions of an entry, each in an entry of its own with what it is judged by: with its option and its key.
-fn additions(entry: &ProviderEntry) -> Vec<(&'static str, String, ProviderEntry)> {
-    let alone = || ProviderEntry {
-        key_header: entry.key_header.clone(),
-        route: entry.route.clone(),
-        context: entry.context,
-        ..ProviderEntry::default()
-    };
-    let mut all = Vec::new();
-    for (key, value) in &entry.headers {
-        let headers = [(key.clone(), value.clone())].into();
-        all.push(("headers", key.clone(), ProviderEntry { headers, ..alone() }));
-    }
-    for (key, value) in &entry.headers_env {
-        let headers_env = [(key.clone(), value.clone())].into();
-        // Of a header that is in both, the second one is reported.
-        all.push((
-            "headers_env",
-            key.clone(),
-            ProviderEntry { headers_env, headers: entry.headers.clone(), ..alone() },
-        ));
-    }
-    for (key, value) in &entry.query {
-        let query = [(key.clone(), value.clone())].into();
-        all.push(("query", key.clone(), ProviderEntry { query, ..alone() }));
-    }
-    for (key, value) in &entry.extra_body {
-        let extra_body = toml::Table::from_iter([(key.clone(), value.clone())]);
-        all.push(("extra_body", key.clone(), ProviderEntry { extra_body, ..alone() }));
-    }
-    all
 }
 
 /// Checks the sampling parameters of an entry: that the provider has them, on its route.

@@ -101,6 +101,40 @@ impl ProviderEntry {
         options.extra_body = json_fields(&self.extra_body);
     }
 
+    /// Returns the additions of this entry, each in an entry of its own with what it is judged by: with its option and its key.
+    pub(crate) fn additions(&self) -> Vec<(&'static str, String, Self)> {
+        let entry = self;
+        let alone = || Self {
+            key_header: entry.key_header.clone(),
+            route: entry.route.clone(),
+            context: entry.context,
+            ..Self::default()
+        };
+        let mut all = Vec::new();
+        for (key, value) in &entry.headers {
+            let headers = [(key.clone(), value.clone())].into();
+            all.push(("headers", key.clone(), Self { headers, ..alone() }));
+        }
+        for (key, value) in &entry.headers_env {
+            let headers_env = [(key.clone(), value.clone())].into();
+            // Of a header that is in both, the second one is reported.
+            all.push((
+                "headers_env",
+                key.clone(),
+                Self { headers_env, headers: entry.headers.clone(), ..alone() },
+            ));
+        }
+        for (key, value) in &entry.query {
+            let query = [(key.clone(), value.clone())].into();
+            all.push(("query", key.clone(), Self { query, ..alone() }));
+        }
+        for (key, value) in &entry.extra_body {
+            let extra_body = toml::Table::from_iter([(key.clone(), value.clone())]);
+            all.push(("extra_body", key.clone(), Self { extra_body, ..alone() }));
+        }
+        all
+    }
+
     /// Returns the name of an extra field that JSON cannot represent: a date, or a number that is not finite; `None` if there is
     /// none.
     pub(crate) fn field_without_json(&self) -> Option<&str> {
@@ -120,7 +154,7 @@ impl ProviderEntry {
 
     /// Returns this entry, with the options that it leaves open from another one.
     /// Maps are merged by key, so that a project can add one header to those of the user's file.
-    fn over(self, below: &Self) -> Self {
+    pub(crate) fn over(self, below: &Self) -> Self {
         let sampling = self.sampling().or(below.sampling());
         let over = |nearer: BTreeMap<String, String>, below: &BTreeMap<String, String>| {
             let mut all = below.clone();
