@@ -17,6 +17,7 @@ mod pipeline;
 mod providers;
 mod quotes;
 mod sample;
+mod sampling;
 mod secrets;
 mod spans;
 mod stored;

@@ -26,6 +26,7 @@ pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> Pr
 /// provider, a wrong setting is an error of the configuration and names the entry.
 pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Built, ConnectError> {
     check_key(named)?;
+    check_headers(named)?;
     let built = named.kind.build(&options(settings, named)).map_err(ConnectError::from);
     built.map_err(|err| match err {
         ConnectError::Setting(message) if named.is_entered => {
@@ -54,8 +55,20 @@ pub(crate) fn check_key(named: &ProviderSettings) -> Result<(), ConnectError> {
     )))
 }
 
+/// Checks that the variables of secret headers are set.
+///
+/// # Errors
+/// `MissingKey` with the first variable that is not.
+pub(crate) fn check_headers(named: &ProviderSettings) -> Result<(), ConnectError> {
+    let unset = named.secret_headers.iter().find(|(_, value)| value.is_none());
+    match unset.and_then(|(name, _)| named.entry.headers_env.get(name)) {
+        Some(variable) => Err(ConnectError::MissingKey(vec![variable.clone()])),
+        None => Ok(()),
+    }
+}
+
 /// Returns the settings of one provider as options of the registry.
-fn options(settings: &Settings, named: &ProviderSettings) -> Options {
+pub(crate) fn options(settings: &Settings, named: &ProviderSettings) -> Options {
     let mut options = Options::new(&named.name);
     options.base_url.clone_from(&named.base_url);
     options.key.clone_from(&named.key);
@@ -64,6 +77,9 @@ fn options(settings: &Settings, named: &ProviderSettings) -> Options {
     options.token_timeout = settings.timeout_of(named);
     options.max_connections = Some(settings.connections_to_models());
     named.entry.set(&mut options);
+    let secret = named.secret_headers.iter();
+    options.secret_headers =
+        secret.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
     options
 }
 

@@ -3,14 +3,17 @@
 //! The options of an entry are checked by the registry, which constructs the provider with one option at a time: so the rules are
 //! those of a run, and the message has the line of the option that breaks one. Nothing is sent and no key is needed.
 
+use antiphon_llm::{InvalidParam, SamplingParams};
 use antiphon_providers::SecretString;
 use antiphon_providers::registry::{self, BuildError, Kind, Options};
 
-use crate::config_file::ConfigFile;
+use crate::config_file::{ConfigFile, origin_of};
+use crate::entry::{ProviderEntry, json_fields};
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::fallback::fallback;
-use crate::provider::{ProviderEntry, entry_of, known_names, named_provider, place_of, similar};
+use crate::origin::Origin;
+use crate::provider::{ProviderSettings, entry_of, known_names, named_provider, place_in, place_of, similar};
 
 /// Checks all entries, fallbacks and prices of the files, also of providers that are not used.
 ///
@@ -30,9 +33,11 @@ fn check_entry(name: &str, files: &[ConfigFile]) -> Result<(), ConfigError> {
     let Some(entry) = entry_of(name, files) else { return Ok(()) };
     if let Some(field) = entry.field_without_json() {
         let message = "a date, or a number that is not finite, has no form in JSON. Write it in quotes";
-        let place = place_of(name, "extra", files);
-        return Err(place.error(format!("the extra field {field} cannot be sent: {message}")));
+        let place = place_in(name, "extra_body", Some(field), files);
+        return Err(place.error(format!("the field {field} of extra_body cannot be sent: {message}")));
     }
+    check_additions(name, kind, &entry, files)?;
+    check_parameters(name, kind, &entry, files)?;
     for (option, set) in OPTIONS {
         if let Some(err) = wrong_option(name, kind, &entry, set) {
             let near = entry
@@ -50,7 +55,7 @@ fn check_entry(name: &str, files: &[ConfigFile]) -> Result<(), ConfigError> {
 type CopyOption = fn(&ProviderEntry, &mut Options);
 
 /// The options of an entry that a kind may reject, by their names in configuration.
-const OPTIONS: [(&str, CopyOption); 8] = [
+const OPTIONS: [(&str, CopyOption); 7] = [
     ("base_url", |entry, options| {
         if entry.base_url.is_some() {
             options.base_url.clone_from(&entry.base_url);
@@ -59,23 +64,88 @@ const OPTIONS: [(&str, CopyOption); 8] = [
     ("route", |entry, options| options.route.clone_from(&entry.route)),
     ("context", |entry, options| options.context = entry.context),
     ("auth", |entry, options| options.auth.clone_from(&entry.auth)),
-    ("headers", |entry, options| options.headers.clone_from(&entry.headers)),
+    ("key_header", |entry, options| options.key_header.clone_from(&entry.key_header)),
     ("schema", |entry, options| options.schema.clone_from(&entry.schema)),
     ("token_limit", |entry, options| options.token_limit.clone_from(&entry.token_limit)),
-    ("extra", |entry, options| {
-        let mut all = Options::default();
-        entry.set(&mut all);
-        options.extra = all.extra;
-    }),
 ];
 
-/// Constructs a provider with one option of an entry, and returns the error; `None` if the option is right.
-fn wrong_option(name: &str, kind: &Kind, entry: &ProviderEntry, set: CopyOption) -> Option<BuildError> {
-    // What the other options lack is no mistake of this one.
+/// Checks each header, parameter of the query and additional field of an entry.
+fn check_additions(
+    name: &str,
+    kind: &Kind,
+    entry: &ProviderEntry,
+    files: &[ConfigFile],
+) -> Result<(), ConfigError> {
+    for (option, key, alone) in entry.additions() {
+        if let Some(err) = wrong_option(name, kind, &alone, |entry, options| {
+            entry.set(options);
+            let secret = entry.headers_env.keys();
+            options.secret_headers =
+                secret.map(|name| (name.clone(), SecretString::from("no-key"))).collect();
+        }) {
+            return Err(place_in(name, option, Some(&key), files).error(err));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the sampling parameters of an entry: that the provider has them, on its route.
+fn check_parameters(
+    name: &str,
+    kind: &Kind,
+    entry: &ProviderEntry,
+    files: &[ConfigFile],
+) -> Result<(), ConfigError> {
+    match wrong_parameter(name, kind, entry, &entry.sampling()) {
+        Some(err) => Err(place_of(name, err.name, files).error(&err)),
+        None => Ok(()),
+    }
+}
+
+/// Checks the sampling parameters of the files for the provider that is used: those of its entry, and of the defaults.
+///
+/// # Errors
+/// A parameter that the provider does not have, with file and line.
+pub(crate) fn check_sampling(
+    named: &ProviderSettings,
+    parameters: &SamplingParams,
+    files: &[ConfigFile],
+) -> Result<(), ConfigError> {
+    let Some(err) = wrong_parameter(&named.name, named.kind, &named.entry, parameters) else { return Ok(()) };
+    let place = match origin_of(files, &["providers", &named.name, err.name]) {
+        Origin::Default => origin_of(files, &["defaults", err.name]),
+        exact => exact,
+    };
+    Err(place.error(&err))
+}
+
+/// Returns the first sampling parameter that a provider does not have, or that its additional fields override.
+fn wrong_parameter(
+    name: &str,
+    kind: &Kind,
+    entry: &ProviderEntry,
+    parameters: &SamplingParams,
+) -> Option<InvalidParam> {
+    let mut options = minimal(name, kind);
+    (options.route, options.context) = (entry.route.clone(), entry.context);
+    options.extra_body = json_fields(&entry.extra_body);
+    // What else is wrong with the options is reported elsewhere.
+    kind.build(&options).ok()?.check(parameters).err()
+}
+
+/// Returns the least options with which a provider is built.
+fn minimal(name: &str, kind: &Kind) -> Options {
     let mut options = Options::new(name).key(SecretString::from("no-key"));
     if kind.base_url.is_none() && !kind.is_offline {
         options.base_url = Some("http://127.0.0.1".to_owned());
     }
+    options
+}
+
+/// Constructs a provider with one option of an entry, and returns the error; `None` if the option is right.
+fn wrong_option(name: &str, kind: &Kind, entry: &ProviderEntry, set: CopyOption) -> Option<BuildError> {
+    // What the other options lack is no mistake of this one.
+    let mut options = minimal(name, kind);
     set(entry, &mut options);
     match kind.build(&options) {
         Ok(_) | Err(BuildError::NotBuilt { .. } | BuildError::MissingKey { .. }) => None,
@@ -163,7 +233,7 @@ mod tests {
         let lab = |value: &str| error_of(&format!("{LAB}[providers.lab.extra]\na = {value}\n"));
         for value in ["inf", "nan", "[1, -inf]", "{ b = nan }", "2026-11-21"] {
             let err = lab(value);
-            assert!(err.starts_with("a.toml:4: the extra field a cannot be sent"), "{value}: {err}");
+            assert!(err.starts_with("a.toml:5: the field a of extra_body cannot be sent"), "{value}: {err}");
         }
         let fine = format!("{LAB}[providers.lab.extra]\na = {{ b = [1, 2.5, true, \"x\"] }}\n");
         check(&[ConfigFile::parse("a.toml", &fine).unwrap()]).unwrap();

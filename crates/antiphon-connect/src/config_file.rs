@@ -28,14 +28,16 @@ use std::path::PathBuf;
 
 use antiphon_engine::read_toml;
 use antiphon_fs::ErrorKind;
+use antiphon_llm::with_sampling_params;
 use antiphon_providers::prices::Prices;
 use serde::Deserialize;
 
+use crate::entry::ProviderEntry;
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::lines::Lines;
 use crate::origin::Origin;
-use crate::provider::{ProviderEntry, similar};
+use crate::provider::similar;
 
 /// A parsed `antiphon.toml`.
 ///
@@ -75,6 +77,7 @@ pub(crate) struct Content {
     pub(crate) output: Output,
 }
 
+with_sampling_params! {
 /// `[defaults]`: the values of runs that set none themselves.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,6 +92,7 @@ pub(crate) struct Defaults {
     pub(crate) max_concurrency: Option<usize>,
     /// The most that a run may cost. US dollars.
     pub(crate) max_cost: Option<f64>,
+}
 }
 
 /// `[retry]`: the retries of failed calls.
@@ -155,8 +159,30 @@ impl ConfigFile {
             let message = "key_env is the name of an environment variable, as in \"LAB_API_KEY\": a key does not belong here";
             return Err(file.origin(&["providers", name, "key_env"]).error(message));
         }
+        if let Some((name, header)) = file
+            .content
+            .providers
+            .iter()
+            .find_map(|(name, entry)| Some((name, entry.header_without_variable()?)))
+        {
+            let message = format!(
+                "headers_env has for {header} no name of an environment variable, as in \"LAB_TOKEN\": a secret does not belong here"
+            );
+            return Err(file.origin(&["providers", name, "headers_env", header]).error(message));
+        }
+        file.check_sampling()?;
         file.prices = file.checked_prices()?;
         Ok(file)
+    }
+
+    /// Checks the values of the sampling parameters, so that a mistake is reported with its line.
+    fn check_sampling(&self) -> Result<(), ConfigError> {
+        let defaults = self.content.defaults.sampling().check();
+        defaults.map_err(|err| self.origin(&["defaults", err.name]).error(&err))?;
+        self.content.providers.iter().try_for_each(|(name, entry)| {
+            let checked = entry.sampling().check();
+            checked.map_err(|err| self.origin(&["providers", name, err.name]).error(&err))
+        })
     }
 
     /// Returns whether the file has a key.
@@ -353,7 +379,7 @@ mod tests {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
-            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, call_timeout, route, context, auth, headers, schema, token_limit, extra",
+            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, call_timeout, route, context, auth, key_header, headers, headers_env, query, schema, token_limit, extra_body, extra, temperature, max_tokens, seed, top_p, top_k, min_p, stop, presence_penalty, frequency_penalty, reasoning_effort, reasoning_budget, service_tier",
         );
         check(
             "[defaults]\nmax_concurrency = \"sk-secret\"\n",

@@ -13,7 +13,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use crate::build::{build, check_key, located};
+use crate::build::{build, check_headers, check_key, located};
 use crate::connect::ConnectError;
 use crate::environment::Environment;
 use crate::provider::ProviderSettings;
@@ -203,6 +203,9 @@ impl Subject<'_> {
             let placeholder = || SecretString::from("no-key");
             named.key = named.key.filter(|_| check_key(self.named).is_ok()).or_else(|| Some(placeholder()));
         }
+        for value in named.secret_headers.values_mut() {
+            value.get_or_insert_with(|| SecretString::from("no-key"));
+        }
         build(self.settings, &named).map_err(|err| {
             let advice = match &err {
                 ConnectError::NotBuilt(_) => "use a build that has this provider",
@@ -228,8 +231,17 @@ impl Subject<'_> {
                 "set the variable again",
             );
         }
+        if let Err(ConnectError::MissingKey(variables)) = check_headers(self.named) {
+            let variable = variables.join(" or ");
+            let (message, advice) = (format!("no value in {variable}"), format!("export {variable}=…"));
+            return ExaminedStep::failed(STEPS[1], ErrorKind::Auth, message, advice);
+        }
         match (&self.named.key_variable, &self.named.key_env[..]) {
             (Some(variable), _) => ExaminedStep::ok(STEPS[1], format!("in {variable}")),
+            (None, _) if !self.named.secret_headers.is_empty() => {
+                let headers: Vec<&str> = self.named.secret_headers.keys().map(String::as_str).collect();
+                ExaminedStep::ok(STEPS[1], format!("in the headers {}", headers.join(", ")))
+            }
             (None, []) => ExaminedStep::ok(STEPS[1], "none is needed"),
             (None, [first, ..]) => {
                 let message = format!("no key in {}", self.named.key_env.join(" or "));

@@ -29,6 +29,7 @@ mod check;
 mod config_file;
 mod connect;
 mod edit;
+mod entry;
 mod environment;
 mod error;
 mod examination;

@@ -1,22 +1,23 @@
 //! The list of all settings in effect, each with its origin: for a person who wants to know why a run behaves as it does.
 //!
 //! Each setting has the name by which `antiphon.toml` sets it, including those that no one set, so that the list also shows what
-//! can be set. No value is a secret: of keys only the variables are named, of headers and extra fields only the names.
+//! can be set. No value is a secret: of keys and secret headers only the variables are named, of other additions only the names.
 
 use std::time::Duration;
 
+use antiphon_llm::SamplingParams;
 use antiphon_providers::prices::Prices;
 use antiphon_providers::registry;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::{Value, json};
 
-use crate::config_file::{ConfigFile, origin_of};
+use crate::config_file::ConfigFile;
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::fallback::FallbackSettings;
 use crate::flags::Flags;
-use crate::origin::{Origin, Sourced, in_entries};
-use crate::provider::{ProviderSettings, known_names, named_provider};
+use crate::origin::{Origin, Sourced, in_entries, in_files};
+use crate::provider::{ProviderSettings, known_names, named_provider, place_in};
 use crate::setting_key::SettingKey;
 use crate::settings::{Settings, resolve};
 
@@ -59,6 +60,7 @@ pub fn list_settings(
 ) -> Result<Vec<ListedSetting>, ConfigError> {
     let settings = resolve(flags, env, files)?;
     let mut all = general(&settings);
+    all.extend(sampling_defaults(files));
     for name in known_names(files) {
         let named = named_provider(&name, env, files)?;
         all.extend(OfProvider { named: &named, settings: &settings, flags, env, files }.list());
@@ -141,6 +143,19 @@ fn general(settings: &Settings) -> Vec<ListedSetting> {
     ]
 }
 
+/// Lists the sampling parameters of all providers.
+fn sampling_defaults(files: &[ConfigFile]) -> Vec<ListedSetting> {
+    let listed = SamplingParams::NAMES.into_iter().map(|name| {
+        let key = ["defaults", name];
+        let value = in_files(files, &key, |file| {
+            let parameters = file.content.defaults.sampling();
+            parameters.set().find(|(known, _)| *known == name).map(|(_, value)| value)
+        });
+        ListedSetting::of(&key, value, "the recipe's, else the provider's")
+    });
+    listed.collect()
+}
+
 /// A provider whose settings are listed.
 struct OfProvider<'a> {
     named: &'a ProviderSettings,
@@ -155,6 +170,10 @@ impl OfProvider<'_> {
     fn list(&self) -> Vec<ListedSetting> {
         let mut all = self.common();
         all.extend(self.named.kind.options.iter().flat_map(|option| self.option(option)));
+        if !self.named.kind.is_offline {
+            all.extend(self.additions());
+            all.extend(self.sampling());
+        }
         all
     }
 
@@ -241,10 +260,9 @@ impl OfProvider<'_> {
         self.of("timeout", of_all.or(of_entry).or(Some(default)), "")
     }
 
-    /// Lists an option that only some kinds have; for headers and extra fields an entry for each name.
+    /// Lists an option that only some kinds have.
     fn option(&self, option: &str) -> Vec<ListedSetting> {
         let (files, name) = (self.files, self.named.name.as_str());
-        let entry = &self.named.entry;
         let one = match option {
             "route" => {
                 let default = self.named.kind.routes.first().map(|&route| route.to_owned());
@@ -263,11 +281,46 @@ impl OfProvider<'_> {
                 let field = in_entries(files, name, option, |entry| entry.token_limit.clone());
                 self.of(option, field, "max_tokens")
             }
-            "headers" => return self.names(option, entry.headers.keys()),
-            "extra" => return self.names(option, entry.extra.keys()),
             _ => return Vec::new(),
         };
         vec![one]
+    }
+
+    /// Lists the header of the key and what is added to each request: an entry for each name.
+    fn additions(&self) -> Vec<ListedSetting> {
+        let entry = &self.named.entry;
+        let header = in_entries(self.files, &self.named.name, "key_header", |entry| entry.key_header.clone());
+        let mut all = vec![self.of("key_header", header, "the vendor's")];
+        all.extend(self.names("headers", entry.headers.keys()));
+        all.extend(self.secret_headers());
+        all.extend(self.names("query", entry.query.keys()));
+        all.extend(self.names("extra_body", entry.extra_body.keys()));
+        all
+    }
+
+    /// Lists the variables of secret headers, and in words whether they are set.
+    fn secret_headers(&self) -> Vec<ListedSetting> {
+        let listed = self.named.secret_headers.iter().map(|(header, value)| {
+            let variable = self.named.entry.headers_env.get(header).cloned().unwrap_or_default();
+            let state = if value.is_some() { "it is set" } else { "it is not set" };
+            let origin = place_in(&self.named.name, "headers_env", Some(header), self.files);
+            let key = ["providers", &self.named.name, "headers_env", header];
+            let listed = ListedSetting::of(&key, Some(Sourced::new(json!(variable), origin)), "");
+            ListedSetting { note: Some(state.to_owned()), ..listed }
+        });
+        let listed: Vec<ListedSetting> = listed.collect();
+        if listed.is_empty() { vec![self.of("headers_env", None::<Sourced<Value>>, "none")] } else { listed }
+    }
+
+    /// Lists the sampling parameters that the entry sets. The defaults list all that there are.
+    fn sampling(&self) -> Vec<ListedSetting> {
+        let name = self.named.name.as_str();
+        let parameters = self.named.entry.sampling();
+        let listed = parameters.set().map(|(field, value)| {
+            let origin = place_in(name, field, None, self.files);
+            self.of(field, Some(Sourced::new(value, origin)), "")
+        });
+        listed.collect()
     }
 
     /// Lists the names in a table of the entry, without their values, which may be secret.
@@ -275,7 +328,7 @@ impl OfProvider<'_> {
         let listed: Vec<ListedSetting> = names
             .map(|name| {
                 let key = ["providers", &self.named.name, option, name];
-                let origin = origin_of(self.files, &key);
+                let origin = place_in(&self.named.name, option, Some(name), self.files);
                 ListedSetting { origin, ..ListedSetting::of(&key, None::<Sourced<Value>>, "set, not shown") }
             })
             .collect();

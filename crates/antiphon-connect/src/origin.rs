@@ -5,8 +5,8 @@ use std::fmt;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::config_file::ConfigFile;
+use crate::entry::ProviderEntry;
 use crate::error::ConfigError;
-use crate::provider::ProviderEntry;
 
 /// A value and its origin.
 ///

@@ -10,16 +10,15 @@
 //! | key | the variables of the entry, else of the registry, else of the kind |
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use antiphon_engine::near_name;
 use antiphon_providers::local::EngineAddress;
-use antiphon_providers::registry::{self, Kind, Options};
+use antiphon_providers::registry::{self, Kind};
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, de};
 
 use crate::config_file::{ConfigFile, origin_of};
+use crate::entry::ProviderEntry;
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::flags::Flags;
@@ -63,58 +62,10 @@ pub struct ProviderSettings {
     /// Whether a configuration file has an entry for the provider.
     /// If so, an error about the provider refers the user to that entry.
     pub is_entered: bool,
+    /// The values of the headers in `headers_env`; `None` for one whose variable is not set.
+    pub(crate) secret_headers: BTreeMap<String, Option<SecretString>>,
     /// The other options of the configuration.
     pub(crate) entry: ProviderEntry,
-}
-
-/// `[providers.NAME]` of a configuration file.
-///
-/// All fields are optional, so that entries of several files can be merged by [`over`](Self::over). An option that the kind does
-/// not have is found only when the provider is built, since the kind may be set in another file.
-///
-/// ```text
-/// [providers.lab]
-/// kind = "compatible"
-/// base_url = "http://lab:8080/v1"
-/// key_env = "LAB_KEY"
-/// timeout = 60
-/// headers = { x-team = "research" }
-/// ```
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ProviderEntry {
-    /// The kind: the format of the API. Default: the registry's, for a name that it has.
-    #[serde(default, deserialize_with = "kind_by_name")]
-    pub(crate) kind: Option<&'static Kind>,
-    /// The server's address. Default: the environment's, else the kind's usual one.
-    pub(crate) base_url: Option<String>,
-    /// The environment variable that has the key, in place of the usual ones. Never the key itself.
-    pub(crate) key_env: Option<String>,
-    /// The model to ask when no flag names one.
-    pub(crate) model: Option<String>,
-    /// The fallbacks, each as `provider/model`.
-    pub(crate) fallback: Option<Vec<String>>,
-    /// The timeout for the first token, and between two tokens. Seconds.
-    pub(crate) timeout: Option<f64>,
-    /// The timeout for a whole call. Seconds.
-    pub(crate) call_timeout: Option<f64>,
-    /// The route of a kind that has several: `chat` or `responses`, `chat` or `generate`, `chat` or `native`.
-    pub(crate) route: Option<String>,
-    /// The context size, prompt and answer together, for a server that takes it from its callers. Tokens.
-    pub(crate) context: Option<u64>,
-    /// The scheme in which the key is sent, for the kind `compatible`.
-    pub(crate) auth: Option<String>,
-    /// The headers that are added to each request.
-    #[serde(default)]
-    pub(crate) headers: BTreeMap<String, String>,
-    /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words`.
-    #[serde(default, deserialize_with = "schema_by_name")]
-    pub(crate) schema: Option<String>,
-    /// The name of the request's field for the maximum number of tokens of an answer.
-    pub(crate) token_limit: Option<String>,
-    /// The fields that are added to the body of each request.
-    #[serde(default)]
-    pub(crate) extra: BTreeMap<String, toml::Value>,
 }
 
 impl ProviderSettings {
@@ -129,6 +80,9 @@ impl ProviderSettings {
         let base_url = of_env.map(str::to_owned).or(entry.base_url.clone());
         let key_variable = key_env.iter().find(|variable| env.get(variable).is_some()).cloned();
         let key = key_variable.as_ref().and_then(|variable| env.secret(variable));
+        let secret_headers = entry.headers_env.iter();
+        let secret_headers =
+            secret_headers.map(|(name, variable)| (name.clone(), env.secret(variable))).collect();
         Self {
             name: name.to_owned(),
             kind,
@@ -139,6 +93,7 @@ impl ProviderSettings {
             key,
             key_variable,
             key_env,
+            secret_headers,
             entry,
         }
     }
@@ -159,113 +114,11 @@ impl ProviderSettings {
                 key_variable: None,
                 is_configured: false,
                 is_entered: false,
+                secret_headers: BTreeMap::new(),
                 entry: ProviderEntry::default(),
             },
         })
     }
-}
-
-impl fmt::Debug for ProviderEntry {
-    /// Formats the entry without its headers and extra fields, which may contain a key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, base_url, key_env, model, route, .. } = self;
-        f.debug_struct("ProviderEntry")
-            .field("kind", kind)
-            .field("base_url", base_url)
-            .field("key_env", key_env)
-            .field("model", model)
-            .field("route", route)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ProviderEntry {
-    /// Sets the timeout of a whole call, and the options that only some kinds take.
-    pub(crate) fn set(&self, options: &mut Options) {
-        let as_json = |(name, value): (&String, &toml::Value)| Some((name.clone(), json_of(value)?));
-        options.call_timeout = self.call_timeout.and_then(|time| Duration::try_from_secs_f64(time).ok());
-        options.route.clone_from(&self.route);
-        options.context = self.context;
-        options.auth.clone_from(&self.auth);
-        options.headers.clone_from(&self.headers);
-        options.schema.clone_from(&self.schema);
-        options.token_limit.clone_from(&self.token_limit);
-        options.extra = self.extra.iter().filter_map(as_json).collect();
-    }
-
-    /// Returns the name of an extra field that JSON cannot represent: a date, or a number that is not finite; `None` if there is
-    /// none.
-    pub(crate) fn field_without_json(&self) -> Option<&str> {
-        self.extra.iter().find(|(_, value)| json_of(value).is_none()).map(|(name, _)| name.as_str())
-    }
-
-    /// Returns whether `key_env`, if it is set, can be a variable's name: upper-case letters, digits and `_`, unlike a key.
-    pub(crate) fn names_a_variable(&self) -> bool {
-        let is_of_names = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        self.key_env.as_ref().is_none_or(|name| !name.is_empty() && name.bytes().all(is_of_names))
-    }
-
-    /// Returns this entry, with the options that it leaves open from another one.
-    /// Maps are merged by key, so that a project can add one header to those of the user's file.
-    fn over(self, below: &Self) -> Self {
-        let (mut headers, mut extra) = (below.headers.clone(), below.extra.clone());
-        headers.extend(self.headers);
-        extra.extend(self.extra);
-        Self {
-            kind: self.kind.or(below.kind),
-            base_url: self.base_url.or(below.base_url.clone()),
-            key_env: self.key_env.or(below.key_env.clone()),
-            model: self.model.or(below.model.clone()),
-            fallback: self.fallback.or(below.fallback.clone()),
-            timeout: self.timeout.or(below.timeout),
-            call_timeout: self.call_timeout.or(below.call_timeout),
-            route: self.route.or(below.route.clone()),
-            context: self.context.or(below.context),
-            auth: self.auth.or(below.auth.clone()),
-            schema: self.schema.or(below.schema.clone()),
-            token_limit: self.token_limit.or(below.token_limit.clone()),
-            headers,
-            extra,
-        }
-    }
-}
-
-/// Returns a value as JSON; `None` for one that has a date, which JSON does not know, or a number that is not finite, which would
-/// become `null`.
-fn json_of(value: &toml::Value) -> Option<serde_json::Value> {
-    use serde_json::Value as Json;
-    Some(match value {
-        toml::Value::String(text) => Json::String(text.clone()),
-        toml::Value::Integer(number) => Json::from(*number),
-        toml::Value::Float(number) => Json::Number(serde_json::Number::from_f64(*number)?),
-        toml::Value::Boolean(is_true) => Json::Bool(*is_true),
-        toml::Value::Datetime(_) => return None,
-        toml::Value::Array(values) => Json::Array(values.iter().map(json_of).collect::<Option<_>>()?),
-        toml::Value::Table(fields) => {
-            let field = |(name, value): (&String, &toml::Value)| Some((name.clone(), json_of(value)?));
-            Json::Object(fields.iter().map(field).collect::<Option<_>>()?)
-        }
-    })
-}
-
-/// The modes of structured output that an entry can name.
-pub(crate) const SCHEMA_MODES: [&str; 3] = ["json_schema", "json_object", "words"];
-
-/// Reads the name of a kind. The error does not repeat it, since a secret may be in the wrong line.
-fn kind_by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static Kind>, D::Error> {
-    let name = String::deserialize(from)?;
-    let known: Vec<&str> = registry::kinds().iter().map(|kind| kind.name).collect();
-    let unknown = || de::Error::custom(format!("unknown kind; {}", similar(&name, &known)));
-    Kind::find(&name).map(Some).ok_or_else(unknown)
-}
-
-/// Reads the name of a mode of structured output.
-fn schema_by_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(from)?;
-    if SCHEMA_MODES.contains(&name.as_str()) {
-        return Ok(Some(name));
-    }
-    Err(de::Error::custom(format!("unknown mode in schema; {}", similar(&name, &SCHEMA_MODES))))
 }
 
 /// Formats the advice for an unknown name: the known one that is similar, else all of them.
@@ -380,10 +233,18 @@ fn without_kind(name: &str, is_entered: bool, files: &[ConfigFile]) -> ConfigErr
 
 /// Returns the place of an option in the nearest file that has it, else that of the provider's entry.
 pub(crate) fn place_of(name: &str, option: &str, files: &[ConfigFile]) -> Origin {
-    match origin_of(files, &["providers", name, option]) {
-        Origin::Default => origin_of(files, &["providers", name]),
-        exact => exact,
-    }
+    place_in(name, option, None, files)
+}
+
+/// Returns the place of a key in a table of an entry, else that of the table, else that of the entry.
+pub(crate) fn place_in(name: &str, option: &str, key: Option<&str>, files: &[ConfigFile]) -> Origin {
+    // The earlier name of the option.
+    let names = if option == "extra_body" { vec![option, "extra"] } else { vec![option] };
+    let in_table =
+        key.into_iter().flat_map(|key| names.iter().map(move |option| vec!["providers", name, *option, key]));
+    let exact = in_table.chain(names.iter().map(|option| vec!["providers", name, *option]));
+    let places = exact.chain([vec!["providers", name]]).map(|key| origin_of(files, &key));
+    places.into_iter().find(|place| *place != Origin::Default).unwrap_or(Origin::Default)
 }
 
 /// Checks both timeouts of an entry: a number of seconds above 0 that a [`Duration`] can hold, so neither infinite nor NaN.

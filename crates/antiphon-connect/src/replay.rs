@@ -62,6 +62,8 @@ fn target(tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
         None => scope.base_url.is_none(),
     };
     Target {
+        // Parameters without an effect on a recording are harmless.
+        built: None,
         provider: Arc::new(tape.answers),
         price: if is_free { PriceOf::Nothing } else { PriceOf::Prepaid },
         limiters: scope.base_url.is_some().then(|| limiters.clone()),

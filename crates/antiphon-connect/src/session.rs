@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use antiphon_llm::{Calls, Price, Provider, Stack};
+use antiphon_llm::{Calls, InvalidParam, Price, Provider, SamplingParams, Stack};
+use antiphon_providers::registry::Built;
 use antiphon_resilience::RetryPolicy;
 
 use crate::settings::Settings;
@@ -58,6 +59,8 @@ pub struct Session {
     pub(crate) prices: Vec<(String, PriceOf)>,
     /// The addresses of those whose price is not known.
     pub(crate) unpriced_urls: Vec<String>,
+    /// The providers that may answer, with their names, for the check of sampling parameters.
+    pub(crate) built: Vec<(String, Built)>,
 }
 
 impl Session {
@@ -80,6 +83,10 @@ impl Session {
             chosen_by_default: false,
             is_replayed: false,
             prices: std::iter::once(&first).chain(&fallbacks).map(Target::priced_model).collect(),
+            built: std::iter::once(&first)
+                .chain(&fallbacks)
+                .filter_map(|target| Some((target.name(), target.built.clone()?)))
+                .collect(),
             unpriced_urls: std::iter::once(&first)
                 .chain(&fallbacks)
                 .filter_map(Target::unpriced_url)
@@ -92,6 +99,18 @@ impl Session {
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.provider.scope().base_url.is_none()
+    }
+
+    /// Checks sampling parameters before a run: that the provider has them, and each fallback as well, which receives the same
+    /// prompts.
+    ///
+    /// # Errors
+    /// The first parameter that cannot be sent. The message names the provider, the parameter, and what to do.
+    pub fn check_parameters(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.built.iter().enumerate().try_for_each(|(index, (name, built))| match built.check(parameters) {
+            Err(err) if index > 0 => Err(InvalidParam::new(err.name, format!("the fallback {name}: {err}"))),
+            checked => checked,
+        })
     }
 
     /// Returns the price for a prompt of `prompt_tokens` tokens; `None` if it is not known. With fallbacks it is, for each kind

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_engine::{MAX_RETRIES, usd_micros};
+use antiphon_llm::SamplingParams;
 use antiphon_providers::prices::Prices;
 use antiphon_providers::{SecretString, registry};
 
 use crate::cassette::Cassette;
-use crate::check::check;
+use crate::check::{check, check_sampling};
 use crate::config_file::{ConfigFile, origin_of};
 use crate::environment::Environment;
 use crate::error::ConfigError;
@@ -37,6 +38,7 @@ use crate::setting_key::SettingKey;
 /// | `max_retries` | | `ANTIPHON_RETRY_MAX` | `[retry] max_retries` | [`MAX_RETRIES`] |
 /// | `pool_size` | | `ANTIPHON_POOL_SIZE` | | 100 |
 /// | `out` | `--out` | | `[output] dir` | `antiphon-out` |
+/// | `parameters` | `--temperature` and others, by the request | | `[providers.NAME]`, `[defaults]` | the provider's |
 /// | `token_timeout` | | `ANTIPHON_TIMEOUT` | `[providers.NAME] timeout` | each provider's |
 /// | `prices` | | | `[prices]` | the shipped table |
 #[derive(Debug, Clone)]
@@ -64,6 +66,9 @@ pub struct Settings {
     pub out: Sourced<PathBuf>,
     /// The timeout for the first token and between two tokens, for all providers; `None` for each provider's default.
     pub token_timeout: Option<Sourced<Duration>>,
+    /// The sampling parameters of the files, for those that a recipe leaves open: each that of the provider's entry, else that of
+    /// the defaults. Default: the provider's.
+    pub parameters: SamplingParams,
     /// The prices of models: the shipped table, overridden by those of the files.
     pub prices: Prices,
     /// The settings of the engines that are discovered on this machine, from environment and files.
@@ -127,7 +132,9 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         .as_ref()
         .and_then(|named| in_entries(files, &named.value.name, "timeout", |entry| entry.timeout));
     let token_timeout = seconds.or(named).map(duration).transpose()?;
+    let parameters = parameters(provider.as_ref().map(|named| &named.value), files)?;
     Ok(Settings {
+        parameters,
         model: model(flags, files, provider.as_ref()),
         fallback: fallbacks(flags, env, files, provider.as_ref())?,
         cassette: flags.cassette.clone(),
@@ -178,6 +185,22 @@ fn model(
     let of_entry = || in_entries(files, &provider?.value.name, "model", |entry| entry.model.clone());
     let default = |file: &ConfigFile| file.content.defaults.model.clone().filter(|_| is_for_it(file));
     flag.or_else(of_entry).or_else(|| in_files(files, &["defaults", "model"], default))
+}
+
+/// Returns the sampling parameters: those of the provider's own entry, else those of the nearest file with defaults.
+///
+/// # Errors
+/// A parameter that the provider does not have, with file and line.
+fn parameters(
+    provider: Option<&ProviderSettings>,
+    files: &[ConfigFile],
+) -> Result<SamplingParams, ConfigError> {
+    let defaults = files.iter().map(|file| file.content.defaults.sampling());
+    let defaults = defaults.reduce(SamplingParams::or).unwrap_or_default();
+    let Some(named) = provider else { return Ok(defaults) };
+    let parameters = named.entry.sampling().or(defaults);
+    check_sampling(named, &parameters, files)?;
+    Ok(parameters)
 }
 
 /// Returns the folder for results: the flag's, else that of the nearest file, else the default.
@@ -300,6 +323,11 @@ impl Settings {
         for provider in named.chain(fallbacks).filter(|provider| !provider.key_env.is_empty()) {
             provider.key.get_or_insert_with(|| SecretString::from("no-key"));
         }
+        let named = self.provider.iter_mut().map(|provider| &mut provider.value);
+        let fallbacks = self.fallback.value.iter_mut().map(|fallback| &mut fallback.provider);
+        for value in named.chain(fallbacks).flat_map(|provider| provider.secret_headers.values_mut()) {
+            value.get_or_insert_with(|| SecretString::from("no-key"));
+        }
         self
     }
 }
@@ -374,9 +402,9 @@ mod tests {
         let openai = settings.provider.unwrap().value;
         assert_eq!((openai.base_url.as_deref(), openai.key.is_some()), (Some("https://proxy/v1"), true));
         assert_eq!(settings.model.unwrap().value, "gpt-6-luna");
-        let idle = [file("a.toml", "[providers.openai]\nheaders = { x-team = \"sk-not-to-be-shown\" }\n")];
+        let idle = [file("a.toml", "[providers.openai]\nauth = \"sk-not-to-be-shown\"\n")];
         let err = resolve(&Flags::default().provider("openai"), &env, &idle).unwrap_err().to_string();
-        assert_eq!(err, "a.toml:2: the provider openai is of the kind openai and has no headers");
+        assert_eq!(err, "a.toml:2: the provider openai is of the kind openai and has no auth");
         assert!(!format!("{idle:?}").contains("not-to-be-shown"));
     }
 

@@ -8,7 +8,7 @@ use antiphon_providers::checkup::{Checkup, LocalEngine, ProviderModels, Subject}
 use antiphon_providers::registry::{Options, PullProgress, puller};
 use futures_util::future::join_all;
 
-use crate::build::{build, local, located};
+use crate::build::{build, local, located, options};
 use crate::connect::ConnectError;
 use crate::error::ConfigError;
 use crate::provider::ProviderSettings;
@@ -111,10 +111,7 @@ pub async fn pull(
     let Some(kind) = puller() else {
         return Err(LlmError::new(ErrorKind::Unsupported, "no engine fetches models"));
     };
-    let mut options = Options::new(kind.name);
-    if let Some(named) = settings.engines.get(kind.name) {
-        options.base_url.clone_from(&named.base_url);
-        options.key.clone_from(&named.key);
-    }
+    let configured = settings.engines.get(kind.name).map(|named| options(settings, named));
+    let options = configured.unwrap_or_else(|| Options::new(kind.name));
     kind.pull(&options, model, on_progress).await
 }

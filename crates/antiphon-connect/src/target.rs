@@ -34,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) scope: Scope,
     /// The model to call.
     pub(crate) model: String,
+    /// The provider as it was constructed, which knows its sampling parameters; `None` for a cassette.
+    pub(crate) built: Option<Built>,
     /// The price of the model.
     pub(crate) price: PriceOf,
     /// The adaptive limiters; `None` for a provider without a server.
@@ -130,6 +132,7 @@ impl Target {
         let slots = slots(built, &model).await;
         let has_server = scope.base_url.is_some();
         Ok(Self {
+            built: Some(built.clone()),
             price: PriceOf::live(settings, built, is_remote),
             limiters: has_server.then(|| limiters_of(&scope, slots)),
             breaker: has_server.then(|| breaker_of(&scope, &model)),

@@ -7,11 +7,13 @@
 //! | part | message |
 //! |---|---|
 //! | recipe file | `recipe line 2 changed`, or `prompt of the recipe changed` |
+//! | sampling parameters, of the recipe or the configuration | `top_p was 0.5 and is 0.9` |
 //! | settings of the provider | `settings of the provider changed`: only their digest is stored |
 //! | model, provider, base URL, format, `--max-rows` | `model was small and is large` |
 //! | input | `input row 17 changed`, `input has 3 rows more`, `input ends behind row 1000` |
 
 use antiphon_data::Row;
+use antiphon_llm::SamplingParams;
 use antiphon_store::Run;
 use serde_json::{Map, Value, json};
 
@@ -58,12 +60,32 @@ impl Before {
                 return None;
             }
             Some(match key {
-                "recipe" => self.recipe_difference(was, is, text_of(&request)),
-                "variant" => format!("{name} changed"),
-                _ => format!("{name} was {} and is {}", shown(was), shown(is)),
+                "recipe" => self.recipe_differences(was, is, text_of(&request)),
+                "variant" => vec![format!("{name} changed")],
+                _ => vec![format!("{name} was {} and is {}", shown(was), shown(is))],
             })
         };
-        NAMES.into_iter().filter_map(differs).collect()
+        NAMES.into_iter().filter_map(differs).flatten().collect()
+    }
+
+    /// Names the sampling parameters that differ, and what else differs in the recipe.
+    fn recipe_differences(&self, was: &Value, is: &Value, text: Option<&str>) -> Vec<String> {
+        let parameters = |recipe: &Value| recipe["parameters"].as_object().cloned().unwrap_or_default();
+        let (before, now) = (parameters(was), parameters(is));
+        let named = SamplingParams::NAMES.into_iter().filter_map(|name| {
+            let (was, is) = (before.get(name).unwrap_or(&Value::Null), now.get(name).unwrap_or(&Value::Null));
+            (was != is).then(|| format!("{name} was {} and is {}", shown(was), shown(is)))
+        });
+        let mut found: Vec<String> = named.collect();
+        let rest = |recipe: &Value| {
+            let mut recipe = recipe.clone();
+            recipe["parameters"] = Value::Null;
+            recipe
+        };
+        if found.is_empty() || rest(was) != rest(is) {
+            found.insert(0, self.recipe_difference(was, is, text));
+        }
+        found
     }
 
     /// Names the first line of the recipe file that differs, or else the first key: for a recipe that was built in
@@ -242,6 +264,10 @@ mod tests {
         check("recipe", recipe.clone(), "one\ntwo\nthree\nfour", &["recipe line 4 changed"]);
         check("recipe", recipe, same, &["prompt of the recipe changed"]);
         check("recipe", identity()["recipe"].clone(), "one # a comment", &[]);
+        let drawn = |parameters: Value| json!({ "prompt": "a", "attempts": 2, "parameters": parameters });
+        check("recipe", drawn(json!({ "top_p": 0.5 })), same, &["top_p was not set and is 0.5"]);
+        let stop = drawn(json!({ "stop": ["END"], "seed": 7 }));
+        check("recipe", stop, same, &["seed was not set and is 7", "stop was not set and is [\"END\"]"]);
         check("model", json!("large"), same, &["model was small and is large"]);
         check("provider", json!("other"), same, &["provider was sim and is other"]);
         check("base_url", json!("http://b"), same, &["base URL was http://a and is http://b"]);

@@ -101,7 +101,7 @@ pub use limits::{RunLimits, usd_micros};
 pub use mapping::{Mapped, Mapping, OnEvent};
 pub use meter::{DocumentsReading, Meter, Reading, RowsReading};
 pub use missing_elements::{MissingElements, prompt_for_rest};
-pub use recipe::{Recipe, RecipeParams};
+pub use recipe::Recipe;
 pub use report::{Cause, LONG_RUN, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
 pub use results::{Destination, Lines, Order, export};
 pub use status::{ProviderLimits, Status, Waiting};
@@ -109,7 +109,7 @@ pub use stop::StopCause;
 pub use summary::{RowSummary, RunSummary};
 pub use text_writer::{TextWriter, each_result};
 pub use timings::Phase;
-pub use toml_file::{near_name, read_toml};
+pub use toml_file::{at_param, near_name, read_toml};
 pub use usage::{UsageMeans, UsageQuantiles};
 pub use work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 

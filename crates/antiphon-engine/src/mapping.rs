@@ -314,6 +314,7 @@ impl Mapping {
             provider: scope.vendor.clone(),
             base_url: scope.base_url.clone(),
             model: self.model.clone(),
+            parameters: self.recipe.parameters.clone(),
             input: self.input_name.clone(),
             fingerprint: run.record().fingerprint.clone(),
             ended_at: Timestamp::now().to_string(),

@@ -21,7 +21,7 @@ use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
 use crate::list_check::ListCheck;
 use crate::template_value;
-use crate::toml_file::read_toml;
+use crate::toml_file::{at_param, read_toml};
 use crate::work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 
 /// A recipe: the prompt template for each row, and the schema and checks of an answer. It is the content of a recipe file.
@@ -65,9 +65,10 @@ pub struct Recipe {
     // Omitted while empty: the fingerprint of a run is a digest of this struct as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
-    /// The sampling parameters.
+    /// The sampling parameters; one that is not set is that of the configuration, or left to the provider. `max_tokens` also
+    /// bounds the cost that a budget reserves for each call.
     #[serde(default)]
-    pub parameters: RecipeParams,
+    pub parameters: SamplingParams,
     /// The JSON schema of an answer (structured output). Default: none, answers are text.
     pub schema: Option<Value>,
     /// The list whose whole elements are kept from an answer that was cut, and whose valid ones are kept from one that has fewer
@@ -87,21 +88,6 @@ pub struct Recipe {
     pub allow_cut: bool,
 }
 
-/// The sampling parameters of a recipe; a parameter that is not set is left to the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct RecipeParams {
-    /// The temperature: 0 prefers the likeliest tokens, higher values vary more. The range is the vendor's, mostly 0 to
-    /// 1 or 2.
-    pub temperature: Option<f64>,
-    /// The maximum number of tokens of an answer, hidden reasoning included. This also bounds the cost that a budget
-    /// reserves for each call.
-    pub max_tokens: Option<u64>,
-    /// The seed, for repeatable answers where the provider supports it.
-    pub seed: Option<u64>,
-}
-
 /// The default of [`Recipe::attempts`].
 fn two() -> u32 {
     2
@@ -110,13 +96,6 @@ fn two() -> u32 {
 /// The default of [`Recipe::cache`].
 fn yes() -> bool {
     true
-}
-
-impl From<SamplingParams> for RecipeParams {
-    fn from(parameters: SamplingParams) -> Self {
-        let SamplingParams { temperature, max_tokens, seed, .. } = parameters;
-        Self { temperature, max_tokens, seed }
-    }
 }
 
 impl Recipe {
@@ -133,7 +112,7 @@ impl Recipe {
             document: None,
             model: None,
             fallback: Vec::new(),
-            parameters: RecipeParams::default(),
+            parameters: SamplingParams::default(),
             schema: None,
             list: None,
             checks: Vec::new(),
@@ -168,24 +147,22 @@ impl Recipe {
             let message = format!("{name}: attempts = 0 would send no call. Set at least 1.");
             return Err(Error::new(ErrorKind::Config, message));
         }
+        recipe.parameters.check().map_err(|err| Error::new(ErrorKind::Config, at_param(name, text, &err)))?;
         recipe.file = name.to_owned();
         Ok(recipe)
     }
 
-    /// Sets the sampling parameters. Those that a recipe has no field for are dropped.
+    /// Sets the sampling parameters.
     #[must_use]
     pub fn drawing(mut self, parameters: SamplingParams) -> Self {
-        self.parameters = parameters.into();
+        self.parameters = parameters;
         self
     }
 
     /// Returns the sampling parameters, as a prompt takes them.
     #[must_use]
     pub fn drawn(&self) -> SamplingParams {
-        let mut parameters = SamplingParams::default();
-        let RecipeParams { temperature, max_tokens, seed } = self.parameters;
-        (parameters.temperature, parameters.max_tokens, parameters.seed) = (temperature, max_tokens, seed);
-        parameters
+        self.parameters.clone()
     }
 
     /// Compiles the recipe for a model, into the [`Work`] that an [`Engine`](crate::Engine) processes.
@@ -194,6 +171,7 @@ impl Recipe {
     /// `Config` for a template, a schema or a check that is invalid, with the file. Of several, the first in this
     /// order.
     pub fn asking(&self, model: &str) -> Result<Arc<dyn Work>, Error> {
+        self.parameters.check().map_err(|err| self.invalid(&err.to_string()))?;
         let templates = self.templates()?;
         let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
         let schema = schema.transpose().map_err(|err| self.invalid(&err.to_string()))?;
@@ -343,7 +321,7 @@ impl Work for Compiled {
             parts.push(Part::Document(document_of(&row, field)?));
         }
         let message = Message::of(Role::User, parts);
-        let mut prompt = Prompt::new(&self.model, [message]).parameters(self.parameters);
+        let mut prompt = Prompt::new(&self.model, [message]).parameters(self.parameters.clone());
         if self.has_system {
             prompt = prompt.system(self.render("system", &context, &row)?);
         }
@@ -421,6 +399,32 @@ mod tests {
     }
 
     #[test]
+    fn sampling_parameters_are_checked_at_their_line() {
+        let check = |parameters: &str, expected: &str| {
+            assert_eq!(error(&format!("prompt = \"x\"\n[parameters]\nseed = 7\n{parameters}\n")), expected);
+        };
+        check("top_p = 3", "r.toml:4: top_p is 3: it must be a number from 0 to 1");
+        check("temperature = nan", "r.toml:4: temperature is NaN: it must be a number from 0");
+        check("tep_p = 0.5", "r.toml:4: unknown key tep_p; did you mean top_p?");
+        check(
+            "frequency_penalty = -3.0",
+            "r.toml:4: frequency_penalty is -3: it must be a number from -2 to 2",
+        );
+        check("top_k = -1", "r.toml:4: wrong value: expected a whole number");
+        check("stop = \"END\"", "r.toml:4: wrong value: expected a list in brackets");
+        assert!(
+            error("prompt = \"x\"\nparameters = { stop = [\"a\", \"\"] }")
+                .starts_with("r.toml:2: stop is empty")
+        );
+        let effort = error("prompt = \"x\"\n[parameters]\nreasoning_effort = \"hgih\"");
+        assert!(effort.starts_with("r.toml:3: ") && effort.contains("`minimal`"), "{effort}");
+        let text = "prompt = \"x\"\n[parameters]\ntop_k = 40\nstop = [\"END\"]\nreasoning_effort = \"low\"";
+        let prompt = Recipe::parse("r.toml", text).unwrap().asking("m").unwrap().prompt("{}").unwrap();
+        let names: Vec<_> = prompt.parameters.set().map(|(name, _)| name).collect();
+        assert_eq!(names, ["top_k", "stop", "reasoning_effort"]);
+    }
+
+    #[test]
     fn a_prompt_has_the_rows_fields_and_a_missing_field_is_an_error() {
         let recipe =
             Recipe::parse("r.toml", "prompt = \"{{ name }} <{{ row.age }}>\"\nsystem = \"{{ row|tojson }}\"")
@@ -446,6 +450,8 @@ mod tests {
     fn a_recipe_without_fallbacks_keeps_its_fingerprint() {
         let hashed = |text: &str| serde_json::to_value(Recipe::parse("r.toml", text).unwrap()).unwrap();
         assert_eq!(hashed("prompt = \"x\"").get("fallback"), None);
+        let unset = json!({ "temperature": null, "max_tokens": null, "seed": null });
+        assert_eq!(hashed("prompt = \"x\"")["parameters"], unset);
         assert_eq!(hashed("prompt = \"x\"\nfallback = [\"lab/m\"]")["fallback"], json!(["lab/m"]));
     }
 

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use antiphon_llm::SamplingParams;
 use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,9 @@ pub struct MapReport {
     pub base_url: Option<String>,
     /// The requested model.
     pub model: String,
+    /// The sampling parameters, of the recipe and of the configuration. All are `null` in reports of earlier versions.
+    #[serde(default)]
+    pub parameters: SamplingParams,
     /// The name of the input, such as its path.
     pub input: String,
     /// The run's fingerprint, which is the same for the same recipe, rows, model and provider.

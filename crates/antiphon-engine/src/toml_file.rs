@@ -10,7 +10,9 @@
 //! | `invalid type: string "sk-…", expected u64` | `wrong value: expected a whole number` |
 //! | a syntax error | its first line |
 
+use antiphon_llm::InvalidParam;
 use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, ErrorKind};
 
@@ -38,6 +40,39 @@ pub fn read_toml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Error
         let place = line.map_or_else(|| path.to_owned(), |line| format!("{path}:{line}"));
         Error::new(ErrorKind::Config, format!("{place}: {message}"))
     })
+}
+
+/// Returns the message of a sampling parameter that cannot be used, with the path of the recipe, and the line if the recipe's text
+/// has the parameter: in the table `parameters`, or beside the other keys.
+///
+/// ```
+/// use antiphon_engine::at_param;
+/// use antiphon_llm::SamplingParams;
+/// let err = SamplingParams::default().top_p(3.0).check().unwrap_err();
+/// let text = "prompt = \"x\"\n[parameters]\ntop_p = 3\n";
+/// assert_eq!(at_param("r.toml", text, &err), "r.toml:3: top_p is 3: it must be a number from 0 to 1");
+/// ```
+#[must_use]
+pub fn at_param(path: &str, text: &str, err: &InvalidParam) -> String {
+    let line = line_of(text, &["parameters", err.name]).or_else(|| line_of(text, &[err.name]));
+    match line {
+        Some(line) => format!("{path}:{line}: {err}"),
+        None => format!("{path}: {err}"),
+    }
+}
+
+/// Returns the line of a key in a TOML text, from 1; `None` if the text does not have the key.
+fn line_of(text: &str, key: &[&str]) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let (last, tables) = key.split_last()?;
+    let mut table = table.get_ref();
+    for name in tables {
+        let (_, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+        let DeValue::Table(inner) = value.get_ref() else { return None };
+        table = inner;
+    }
+    let (key, _) = table.iter().find(|(key, _)| key.get_ref() == last)?;
+    Some(text.get(..key.span().start)?.matches('\n').count() + 1)
 }
 
 /// Shortens the parser's message, and adds a similar key. Of other messages only the first line is kept, without values.

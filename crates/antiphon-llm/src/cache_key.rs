@@ -1,7 +1,8 @@
 use std::fmt;
 
-use crate::prompt::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Side, SpeakerTurn};
+use crate::prompt::{DocumentPart, Message, Output, Part, Prompt, Role, Side, SpeakerTurn};
 use crate::provider::Scope;
+use crate::sampling::SamplingParams;
 
 /// The cache key of a prompt at a provider: a BLAKE3 digest of the vendor, its address, its variant, and everything in the
 /// prompt that changes the answer. [`Cached`](crate::Cached) and the deduplication of [`SingleFlight`](crate::SingleFlight) use
@@ -38,7 +39,7 @@ impl CacheKey {
             hasher.number(role).number(parts.len() as u64);
             parts.iter().for_each(|part| hasher.part(part));
         }
-        let SamplingParams { temperature, max_tokens, seed } = *parameters;
+        let SamplingParams { temperature, max_tokens, seed, .. } = *parameters;
         for value in [temperature.map(f64::to_bits), max_tokens, seed] {
             hasher.number(u64::from(value.is_some())).number(value.unwrap_or(0));
         }
@@ -46,6 +47,10 @@ impl CacheKey {
             Output::Text => hasher.number(0),
             Output::Json(schema) => hasher.number(1).text(schema.name()).text(schema.text()),
         };
+        // Behind everything else, and only those that are set: a prompt without them keeps the key of earlier versions.
+        for (name, value) in parameters.set().filter(|(name, _)| !SamplingParams::FIRST.contains(name)) {
+            hasher.text(name).text(&value.to_string());
+        }
         Self(*hasher.0.finalize().as_bytes())
     }
 
@@ -107,7 +112,9 @@ mod tests {
     use serde_json::json;
 
     use super::{CacheKey, Prompt, Scope};
-    use crate::{DocumentPart, Message, Output, Part, Role, SamplingParams, Schema, Side, SpeakerTurn};
+    use crate::{
+        DocumentPart, Message, Output, Part, ReasoningEffort, Role, SamplingParams, Schema, Side, SpeakerTurn,
+    };
 
     #[test]
     fn keys_are_stable_across_versions() {
@@ -128,6 +135,7 @@ mod tests {
         let prompt = || Prompt::new("m", [Message::user("ab")]);
         let schema = |name, value| Output::Json(Schema::new(name, value).unwrap());
         let document = |name: &str| Part::Document(DocumentPart::new("d1", name, "text"));
+        let effort = |effort| SamplingParams::default().reasoning_effort(effort);
         let different = [
             CacheKey::of(&scope, &prompt()),
             CacheKey::of(&Scope::new("v", None), &prompt()),
@@ -142,6 +150,17 @@ mod tests {
             CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().temperature(0.0))),
             CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().max_tokens(0))),
             CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().seed(0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().top_p(0.0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().min_p(0.0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().top_k(0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().presence_penalty(0.0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().frequency_penalty(0.0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().stop(["a", "b"]))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().stop(["ab"]))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().reasoning_budget(0))),
+            CacheKey::of(&scope, &prompt().parameters(effort(ReasoningEffort::None))),
+            CacheKey::of(&scope, &prompt().parameters(effort(ReasoningEffort::Low))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().service_tier("low"))),
             CacheKey::of(&scope, &prompt().output(schema("s", json!({})))),
             CacheKey::of(&scope, &prompt().output(schema("t", json!({})))),
             CacheKey::of(&scope, &prompt().output(schema("s", json!({"type": "object"})))),

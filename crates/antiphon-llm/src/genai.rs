@@ -20,6 +20,16 @@ pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
 pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
 /// The seed of the sampling.
 pub const REQUEST_SEED: &str = "gen_ai.request.seed";
+/// The nucleus sampling (`top_p`).
+pub const REQUEST_TOP_P: &str = "gen_ai.request.top_p";
+/// The number of the likeliest tokens that are sampled from (`top_k`).
+pub const REQUEST_TOP_K: &str = "gen_ai.request.top_k";
+/// The presence penalty.
+pub const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+/// The frequency penalty.
+pub const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+/// The stop sequences, as a JSON array.
+pub const REQUEST_STOP_SEQUENCES: &str = "gen_ai.request.stop_sequences";
 /// The provider's id of the answer.
 pub const RESPONSE_ID: &str = "gen_ai.response.id";
 /// The model that served the call.

@@ -10,6 +10,7 @@ use crate::forward::forward;
 use crate::genai;
 use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
+use crate::sampling::SamplingParams;
 use crate::streaming::Streaming;
 
 /// A provider with a tracing span for each call, which records tokens and times. The span includes all attempts and ends with
@@ -100,6 +101,11 @@ impl Call {
             gen_ai.request.max_tokens = Empty,
             gen_ai.request.temperature = Empty,
             gen_ai.request.seed = Empty,
+            gen_ai.request.top_p = Empty,
+            gen_ai.request.top_k = Empty,
+            gen_ai.request.presence_penalty = Empty,
+            gen_ai.request.frequency_penalty = Empty,
+            gen_ai.request.stop_sequences = Empty,
             gen_ai.request.stream = true,
             gen_ai.output.type = match prompt.output {
                 Output::Text => "text",
@@ -123,12 +129,7 @@ impl Call {
             antiphon.attempts = Empty,
         );
         if !span.is_disabled() {
-            let parameters = &prompt.parameters;
-            record_number(&span, genai::REQUEST_MAX_TOKENS, parameters.max_tokens);
-            record_number(&span, genai::REQUEST_SEED, parameters.seed);
-            if let Some(temperature) = parameters.temperature {
-                span.record(genai::REQUEST_TEMPERATURE, temperature);
-            }
+            record_parameters(&span, &prompt.parameters);
             if content {
                 record_prompt(&span, prompt);
             }
@@ -253,6 +254,27 @@ impl Drop for Call {
 }
 
 /// Records a number as a signed one, as OpenTelemetry's integers are; its bridge for `tracing` writes others as text.
+/// Records the sampling parameters that the conventions have.
+fn record_parameters(span: &Span, parameters: &SamplingParams) {
+    record_number(span, genai::REQUEST_MAX_TOKENS, parameters.max_tokens);
+    record_number(span, genai::REQUEST_SEED, parameters.seed);
+    record_number(span, genai::REQUEST_TOP_K, parameters.top_k);
+    let numbers = [
+        (genai::REQUEST_TEMPERATURE, parameters.temperature),
+        (genai::REQUEST_TOP_P, parameters.top_p),
+        (genai::REQUEST_PRESENCE_PENALTY, parameters.presence_penalty),
+        (genai::REQUEST_FREQUENCY_PENALTY, parameters.frequency_penalty),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            span.record(name, number);
+        }
+    }
+    if let Some(stop) = &parameters.stop {
+        span.record(genai::REQUEST_STOP_SEQUENCES, serde_json::json!(stop).to_string());
+    }
+}
+
 fn record_number(span: &Span, field: &'static str, value: Option<u64>) {
     if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
         span.record(field, value);

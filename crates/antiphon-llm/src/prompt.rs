@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sampling::SamplingParams;
 use crate::schema::Schema;
 
 /// A prompt for a model: everything that changes the answer. Options that do not change it are in the
@@ -18,8 +19,8 @@ use crate::schema::Schema;
 /// assert_eq!(prompt.messages.len(), 1);
 /// ```
 ///
-/// Prompts are serialised with all their fields, by the names that they have here, and have no secrets: keys belong to the
-/// provider. Reading one requires `model` and `messages`, and refuses an unknown key at any depth: a field of a later version
+/// Prompts are serialised with all their fields, by the names that they have here, but for the sampling parameters that were
+/// added later and are not set. They have no secrets: keys belong to the provider. Reading one requires `model` and `messages`, and refuses an unknown key at any depth: a field of a later version
 /// would change the answer, and so must not be ignored.
 ///
 /// ```text
@@ -42,19 +43,6 @@ pub struct Prompt {
     /// The form of the answer: text, or JSON that fits a schema.
     #[serde(default)]
     pub output: Output,
-}
-
-/// The sampling parameters of an answer. `None` leaves the choice to the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct SamplingParams {
-    /// The sampling temperature, from 0 (the most likely token) upwards. Some models accept only their default.
-    pub temperature: Option<f64>,
-    /// The maximum number of tokens of the answer, hidden reasoning included.
-    pub max_tokens: Option<u64>,
-    /// The seed for repeatable answers, where the provider supports it.
-    pub seed: Option<u64>,
 }
 
 /// The end of a document's block, which is escaped within a document with one more byte.
@@ -194,39 +182,6 @@ impl Prompt {
             Part::Document(document) => Some(document),
             Part::Text(_) => None,
         })
-    }
-}
-
-impl SamplingParams {
-    /// Sets the sampling temperature.
-    #[must_use]
-    pub fn temperature(mut self, temperature: f64) -> Self {
-        self.temperature = Some(temperature);
-        self
-    }
-
-    /// Sets the maximum number of tokens of the answer, hidden reasoning included.
-    #[must_use]
-    pub fn max_tokens(mut self, max_tokens: u64) -> Self {
-        self.max_tokens = Some(max_tokens);
-        self
-    }
-
-    /// Sets the seed for repeatable answers.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Returns these parameters, in which each `None` is replaced by the value of `other`.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            temperature: self.temperature.or(other.temperature),
-            max_tokens: self.max_tokens.or(other.max_tokens),
-            seed: self.seed.or(other.seed),
-        }
     }
 }
 

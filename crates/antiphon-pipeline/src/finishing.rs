@@ -103,7 +103,7 @@ impl Pipeline {
             model: config.model.clone(),
             served_model: None,
             model_used: !capabilities.without_model,
-            parameters: report::parameters(config.recipe.parameters),
+            parameters: report::parameters(&config.recipe.parameters),
             count: config.count,
             preset: config.recipe.name.clone(),
             complexity: config.recipe.complexity,

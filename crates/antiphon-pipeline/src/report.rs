@@ -269,7 +269,7 @@ pub(crate) fn names(skipped: &[Skipped]) -> Vec<String> {
     skipped.iter().map(|skipped| skipped.file.clone()).collect()
 }
 
-pub(crate) fn parameters(parameters: SamplingParams) -> serde_json::Value {
+pub(crate) fn parameters(parameters: &SamplingParams) -> serde_json::Value {
     serde_json::to_value(parameters).unwrap_or_default()
 }
 

@@ -105,7 +105,7 @@ impl Fingerprint {
             "provider": scope.vendor,
             "base_url": scope.base_url,
             "model": prompt.model,
-            "parameters": report::parameters(prompt.parameters),
+            "parameters": report::parameters(&prompt.parameters),
             "variant": variant,
             "max_similarity": config.recipe.max_similarity,
             "reading": READING,

@@ -16,6 +16,7 @@ mod wire;
 
 pub(crate) use config::{Chat, Quirks};
 pub(crate) use errors::fault;
+pub(crate) use wire::PARAMS;
 
 #[cfg(feature = "_fuzz")]
 pub(crate) use stream::ChatDecoder;

@@ -12,6 +12,6 @@ mod vendor;
 #[cfg(feature = "compatible")]
 pub use config::Compatible;
 #[cfg(feature = "compatible")]
-pub use vendor::Vendor;
+pub use vendor::{ParamField, Vendor};
 
 pub(crate) use kind::KIND;

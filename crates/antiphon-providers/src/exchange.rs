@@ -6,8 +6,9 @@
 //!
 //! | step | module | does |
 //! |---|---|---|
-//! | reject | `sendable` | rejects a prompt that no format of this crate can express |
+//! | reject | `sendable`, `parameters` | rejects a prompt that no format of this crate can express, and parameters that this one does not have |
 //! | build | `conversation`, `structured_mode` | turns, system instructions, the structured output mode |
+//! | add | `additions` | merges the fields that the user adds to each body |
 //! | send | `endpoint`, `link`, `exhaustion` | address, key, headers, connection pool; errors with a status |
 //! | frame | `framing` | splits the body into events or lines |
 //! | decode | `answer`, `text`, `content`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
@@ -17,7 +18,9 @@
 //! Nothing here retries a failed call, except in a weaker structured output mode (`structured_mode`): retries are
 //! the task of `antiphon_llm::Stack`.
 
+mod additions;
 mod answer;
+mod calls;
 #[cfg(feature = "_cloud")]
 mod cloud;
 mod content;
@@ -32,6 +35,7 @@ mod grammar;
 mod link;
 #[cfg(feature = "_own")]
 mod local_server;
+mod parameters;
 mod reader;
 mod sendable;
 mod settings;
@@ -40,6 +44,8 @@ mod text;
 mod thoughts;
 mod watchdog;
 
+#[cfg(feature = "compatible")]
+pub(crate) use additions::Additions;
 pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
 pub(crate) use cloud::{at_address, cloud, key_of};
@@ -60,6 +66,7 @@ pub(crate) use grammar::grammar_dialect;
 pub(crate) use link::{CallRequest, Link, Page};
 #[cfg(feature = "_own")]
 pub(crate) use local_server::local_server;
+pub(crate) use parameters::{Budget, ParamTable, SentEffort, field};
 pub(crate) use settings::connection_settings;
 pub(crate) use structured_mode::{ModeFallback, StructuredMode, weakened};
 pub(crate) use text::{Label, Text, count, count_at, fill_in, index_of, is_true, size_of, value_of, word_of};

@@ -52,7 +52,7 @@ pub mod registry;
 #[cfg(feature = "anthropic")]
 pub use anthropic::Anthropic;
 #[cfg(feature = "compatible")]
-pub use compatible::{Compatible, Vendor};
+pub use compatible::{Compatible, ParamField, Vendor};
 #[cfg(feature = "gemini")]
 pub use gemini::Gemini;
 #[cfg(feature = "llamacpp")]

@@ -17,6 +17,9 @@ mod server;
 mod table;
 
 pub use built::Built;
+pub(crate) use built::CheckParams;
+#[cfg(feature = "offline")]
+pub(crate) use built::NoParams;
 pub use entry::RegistryEntry;
 pub use error::BuildError;
 pub use kind::{Kind, Variable};

@@ -24,6 +24,7 @@
 //! processes.
 
 mod anonymising;
+mod completed;
 mod content;
 mod deletion;
 mod error;

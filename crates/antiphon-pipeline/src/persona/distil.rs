@@ -186,7 +186,7 @@ impl Portion {
         let parts = std::iter::once(Part::Text(task)).chain(self.pieces.iter().enumerate().map(piece));
         Prompt::new(&config.model, [Message::of(Role::User, parts)])
             .system(recipe::SYSTEM)
-            .parameters(config.recipe.parameters)
+            .parameters(config.recipe.parameters.clone())
     }
 
     /// Returns the claims of an answer about this part, each with the words to look for.

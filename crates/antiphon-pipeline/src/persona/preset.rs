@@ -8,8 +8,7 @@
 //! | `detail` | `brief`, `standard` or `detailed` | `standard` |
 //! | `evidence` | `strict`, `mark` or `off` | `mark` |
 //! | `instructions` | text | none |
-//! | `temperature` | number from 0 | the provider's |
-//! | `max_tokens`, `seed` | whole number | the provider's |
+//! | `temperature`, `top_p` and the other fields of [`SamplingParams`] | see there | the configuration's, else the provider's |
 //! | `fallback` | list of `provider/model` | that of the configuration |
 //! | `max_similarity` | number from 0 to 1 | 0.6 |
 //! | `interviewers`, `participants` | lists of names, see [`PersonaRecipe::interviewers`] | none |
@@ -20,15 +19,14 @@
 //! [`PersonaRecipe`], except that `grounding` is `evidence`, `rules` is `rule`, and the sampling parameters are not
 //! in a table of their own.
 
-use antiphon_llm::SamplingParams;
+use antiphon_llm::{SamplingParams, with_sampling_params};
 use serde::{Deserialize, Serialize};
 
 use super::count::Count;
 use super::validation::{Rule, Rules};
 use crate::config::{Complexity, Detail, Grounding};
 use crate::error::Error;
-use antiphon_engine::ErrorKind;
-use antiphon_engine::{near_name, read_toml};
+use antiphon_engine::{ErrorKind, at_param, near_name, read_toml};
 
 /// A recipe for personas: the content of a recipe file, or a built-in one.
 ///
@@ -103,8 +101,9 @@ impl Default for PersonaRecipe {
 /// The default of [`PersonaRecipe::max_similarity`].
 const MAX_SIMILARITY: f64 = 0.6;
 
+with_sampling_params! {
 /// The content of a recipe file: see the table of the module.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,12 +118,6 @@ struct File {
     evidence: Grounding,
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     fallback: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +130,7 @@ struct File {
     strict_speakers: bool,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
+}
 }
 
 /// Returns whether a setting is off, so that a recipe file leaves it out.
@@ -201,15 +195,13 @@ impl PersonaRecipe {
             detail,
             evidence: grounding,
             instructions,
-            temperature: parameters.temperature,
-            max_tokens: parameters.max_tokens,
-            seed: parameters.seed,
             fallback,
             max_similarity: Some(max_similarity),
             interviewers,
             participants,
             strict_speakers,
             rules,
+            ..File::from(parameters)
         };
         toml::to_string(&file).map_err(|err| Error::internal(err.to_string()))
     }
@@ -221,6 +213,7 @@ impl PersonaRecipe {
     /// `Config` for a text that cannot be parsed or a value out of range, with the file and, if known, the line.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let file: File = read_toml(name, text)?;
+        file.sampling().check().map_err(|err| Error::new(ErrorKind::Config, at_param(name, text, &err)))?;
         file.check().map_err(|err| Error::new(err.kind(), format!("{name}: {err}")))?;
         let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str());
         Ok(file.into_recipe(stem.unwrap_or("recipe")))
@@ -231,9 +224,6 @@ impl File {
     /// Checks the ranges of numbers and the rules, which the types do not. Returns the first mistake.
     fn check(&self) -> Result<(), Error> {
         let wrong = |why: &str| Err(Error::new(ErrorKind::Config, why));
-        if self.temperature.is_some_and(|value| !value.is_finite() || value < 0.0) {
-            return wrong("a temperature is a number from 0");
-        }
         if self.max_similarity.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
             return wrong("max_similarity is a number from 0 to 1");
         }
@@ -242,9 +232,7 @@ impl File {
 
     /// Returns the recipe, called `stem` if the file does not name it.
     fn into_recipe(self, stem: &str) -> PersonaRecipe {
-        let mut parameters = SamplingParams::default();
-        (parameters.temperature, parameters.max_tokens, parameters.seed) =
-            (self.temperature, self.max_tokens, self.seed);
+        let parameters = self.sampling();
         PersonaRecipe {
             name: self.name.unwrap_or_else(|| stem.to_owned()),
             count: self.count,
@@ -291,7 +279,7 @@ mod tests {
 
     #[test]
     fn recipes_round_trip_through_toml() {
-        let text = "count = \"3-5\"\nevidence = \"strict\"\nseed = 7\nfallback = [\"lab/small\"]\ninstructions = \"Short.\"\n[[rule]]\nname = \"x\"\nat = \"/name\"\nmin = 3\n";
+        let text = "count = \"3-5\"\nevidence = \"strict\"\nseed = 7\ntop_p = 0.5\nstop = [\"END\"]\nreasoning_effort = \"low\"\nfallback = [\"lab/small\"]\ninstructions = \"Short.\"\n[[rule]]\nname = \"x\"\nat = \"/name\"\nmin = 3\n";
         for recipe in
             [PersonaRecipe::parse("own.toml", text).unwrap(), PersonaRecipe::built_in("quick").unwrap()]
         {
@@ -305,6 +293,13 @@ mod tests {
         let error = |text: &str| PersonaRecipe::parse("r.toml", text).unwrap_err().to_string();
         assert_eq!(error("detial = \"brief\""), "r.toml:1: unknown key detial; did you mean detail?");
         assert!(error("max_similarity = 2").contains("from 0 to 1"));
+        assert_eq!(error("name = \"n\"\ntop_p = 3"), "r.toml:2: top_p is 3: it must be a number from 0 to 1");
+        assert_eq!(
+            error("name = \"n\"\n\ntemperature = nan"),
+            "r.toml:3: temperature is NaN: it must be a number from 0"
+        );
+        assert!(error("stop = []").starts_with("r.toml:1: stop is empty"));
+        assert_eq!(error("tp_k = 3"), "r.toml:1: unknown key tp_k; did you mean top_k?");
         assert!(error("[[rule]]\nname = \"x\"\nat = \"/name\"").contains("none of regex"));
         assert!(error("count = \"5-3\"").contains("r.toml:1"), "{}", error("count = \"5-3\""));
         let recipe = PersonaRecipe::parse("my/own.toml", "count = \"3-5\"\nevidence = \"off\"").unwrap();

@@ -36,7 +36,9 @@ pub(super) fn prompt_over(
 ) -> Prompt {
     let recipe = &config.recipe;
     let parts = std::iter::once(Part::Text(task(intro, config.count, recipe))).chain(documents);
-    Prompt::new(&config.model, [Message::of(Role::User, parts)]).system(SYSTEM).parameters(recipe.parameters)
+    Prompt::new(&config.model, [Message::of(Role::User, parts)])
+        .system(SYSTEM)
+        .parameters(recipe.parameters.clone())
 }
 
 /// Returns the text of the task: the number of personas, the parts of each, the form of a claim, and the recipe's

@@ -2,7 +2,8 @@
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Error, Health, Model, Prompt, Provider, Scope, Streaming, async_trait,
+    CallContext, Capabilities, Dialect, Error, Health, InvalidParam, Model, Prompt, Provider, SamplingParams,
+    Scope, Streaming, async_trait,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,12 +16,12 @@ use crate::exchange::{
     connection_settings, key_of, weakened,
 };
 use crate::prices;
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// A provider for Anthropic's models, by the Messages API.
 ///
-/// The key is sent only in the `x-api-key` header. Anthropic's models of 2026 reject any temperature. The API has no seed, so a
-/// prompt's seed is not sent. The API requires a maximum number of tokens: if the prompt sets none, the model's own limit is
+/// The key is sent only in the `x-api-key` header. Anthropic's models of 2026 reject any temperature. The API has no seed and no
+/// penalties: a prompt with one of them is rejected. The API requires a maximum number of tokens: if the prompt sets none, the model's own limit is
 /// sent, or 8,192 if that is not known.
 ///
 /// Structured output: schemas are sent without the keywords that Anthropic does not support; this crate checks answers against
@@ -150,10 +151,11 @@ impl Provider for Anthropic {
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
+        self.link.check(prompt, &wire::PARAMS)?;
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, wire::expressible_mode(prompt, mode));
-            async move { self.link.post("/messages", &body, context).await }
+            async move { self.link.call("/messages", body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, wire::expressible_mode(prompt, mode), &dialect());
@@ -173,5 +175,14 @@ impl Provider for Anthropic {
     /// Returns the limits in this crate's table.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         prices::capabilities("anthropic", model)
+    }
+}
+
+impl CheckParams for Anthropic {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.link.check_params(parameters, &wire::PARAMS, |prompt| {
+            let modes = [StructuredMode::JsonSchema, StructuredMode::PromptOnly];
+            modes.map(|mode| wire::request(prompt, mode)).to_vec()
+        })
     }
 }

@@ -11,18 +11,21 @@
 //! | prompt | field | when absent |
 //! |---|---|---|
 //! | `parameters.max_tokens` | `max_tokens`, which is required | the model's limit in the shipped table, or 8,192 |
-//! | `parameters.temperature` | `temperature`, from 0 to 1 | not sent |
-//! | `parameters.seed` | none: the API has no seed | - |
+//! | other sampling parameters | see `PARAMS`; the API has no seed and no penalties | not sent |
 //! | `system` and instructions for the schema | `system` | not sent |
 //! | `output` | `output_config.format` | not sent |
 
-use antiphon_llm::{Model, Output, Prompt, Usage};
+use std::borrow::Cow;
+
+use antiphon_llm::{Model, Output, Prompt, ReasoningEffort, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Label, StructuredMode, Text, count, size_of, system_of, turns};
+use crate::exchange::{
+    Budget, Label, ParamTable, SentEffort, StructuredMode, Text, count, field, size_of, system_of, turns,
+};
 use crate::prices;
 
 /// The maximum number of tokens of an answer where neither the prompt nor the table of models has one.
@@ -40,20 +43,52 @@ pub(super) fn expressible_mode(prompt: &Prompt, mode: StructuredMode) -> Structu
 
 /// Builds the request's body.
 pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
-    let parameters = prompt.parameters;
+    let parameters = &prompt.parameters;
     let known = || prices::capabilities("anthropic", &prompt.model).max_output;
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("max_tokens".to_owned(), json!(parameters.max_tokens.or_else(known).unwrap_or(MAX_TOKENS)));
+    let most = parameters.max_tokens.or_else(known).unwrap_or(MAX_TOKENS);
+    body.insert("max_tokens".to_owned(), json!(most));
     body.insert("messages".to_owned(), json!(turns(prompt, None)));
     body.insert("stream".to_owned(), json!(true));
     let optional = [
         ("system", system_of(prompt, mode).map(Value::from)),
-        ("temperature", parameters.temperature.map(Value::from)),
         ("output_config", output_config(&prompt.output, mode)),
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    PARAMS.write(parameters, &mut body);
     Value::Object(body)
+}
+
+/// The sampling parameters of the Messages API: <https://platform.claude.com/docs/en/api/messages/create>.
+///
+/// A reasoning budget is that of extended thinking, at least 1,024 tokens and less than `max_tokens`
+/// (<https://platform.claude.com/docs/en/build-with-claude/extended-thinking>).
+pub(super) static PARAMS: ParamTable = ParamTable {
+    fields: Cow::Borrowed(&[
+        field("temperature", "temperature"),
+        field("max_tokens", "max_tokens"),
+        field("top_p", "top_p"),
+        field("top_k", "top_k"),
+        field("stop", "stop_sequences"),
+        field("reasoning_effort", "output_config.effort"),
+        field("reasoning_budget", "thinking.budget_tokens"),
+        field("service_tier", "service_tier"),
+    ]),
+    effort,
+    tiers: &["auto", "standard_only"],
+    budget: Budget { min: 1_024, is_below_max_tokens: true, beside: Some(("thinking.type", "enabled")) },
+    max_stops: None,
+};
+
+/// Returns the form of an effort: <https://platform.claude.com/docs/en/build-with-claude/effort>. Without reasoning, thinking is
+/// turned off; there is no `minimal`.
+fn effort(effort: ReasoningEffort) -> Option<SentEffort> {
+    use ReasoningEffort::{High, Low, Medium, None, Xhigh};
+    match effort {
+        None => Some(SentEffort::at("thinking.type", "disabled")),
+        other => SentEffort::one_of(other, &[Low, Medium, High, Xhigh]),
+    }
 }
 
 /// Returns the constraint on the answer; `None` unless the server is to enforce the schema.

@@ -4,30 +4,30 @@
 use std::sync::Arc;
 
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
-    Streaming, Usage, async_trait,
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, InvalidParam, Model, Prompt,
+    Provider, SamplingParams, Scope, Streaming, Usage, async_trait,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::ChatDecoder;
 use super::wire;
-use crate::exchange::{CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, weakened};
+use crate::exchange::{
+    CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, StructuredMode, weakened,
+};
+use crate::registry::CheckParams;
 
 /// The differences between servers of this format.
 #[derive(Debug, Clone)]
 pub(crate) struct Quirks {
-    /// The request's field for the maximum number of tokens of an answer.
-    pub(crate) token_limit: String,
+    /// The sampling parameters that the server has, with their fields in the request.
+    pub(crate) params: ParamTable,
     /// The dialect of JSON schema that the server supports.
     pub(crate) dialect: Dialect,
     /// The structured output modes to try, strictest first.
     pub(crate) modes: &'static [StructuredMode],
-    /// Additional fields of each request's body.
-    /// They are added last, so that they can replace a field of this crate.
-    pub(crate) extra: Map<String, Value>,
 }
 
 /// A server that speaks chat completions.
@@ -68,21 +68,16 @@ impl Chat {
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Chat {
     fn scope(&self) -> Scope {
-        let (extra, headers) = (&self.quirks.extra, &self.link.endpoint.headers);
-        if extra.is_empty() && headers.is_empty() {
-            self.link.scope()
-        } else {
-            // Additional fields and headers may change the answers. A header may be a key, hence a digest.
-            self.link.scope().variant_digest(&json!([extra, headers]).to_string())
-        }
+        self.link.scope()
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
+        self.link.check(prompt, &self.quirks.params)?;
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, &self.quirks, mode);
-            async move { self.link.post("/chat/completions", &body, context).await }
+            async move { self.link.call("/chat/completions", body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &self.quirks.dialect);
@@ -104,6 +99,15 @@ impl Provider for Chat {
         let models = self.models(context).await.unwrap_or_default();
         let known = models.iter().find(|known| known.id == model);
         Capabilities::default().context_window(known.and_then(|known| known.context_window))
+    }
+}
+
+impl CheckParams for Chat {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.link.check_params(parameters, &self.quirks.params, |prompt| {
+            let modes = self.quirks.modes.iter();
+            modes.map(|mode| wire::request(prompt, &self.quirks, *mode)).collect()
+        })
     }
 }
 

@@ -13,6 +13,8 @@
 //!
 //! `include_usage` makes the server send the token counts in a separate chunk, after the finish reason.
 
+use std::borrow::Cow;
+
 use antiphon_llm::{Embeddings, Error, ErrorKind, Model, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,32 +22,49 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Content, Label, StructuredMode, count_at, fill_in, index_of, reasoning_of, size_of, system_of, turns,
-    value_of,
+    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, fill_in, index_of,
+    reasoning_of, size_of, system_of, turns, value_of,
 };
 
 /// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops
 /// immediately when a stream is dropped, but computes an answer that is not streamed to its end.
 ///
-/// Fields without a value are left out. The name of the token limit and additional fields are the server's
-/// [`Quirks`].
+/// Fields without a value are left out. The names of the sampling parameters are the server's [`Quirks`].
 pub(super) fn request(prompt: &Prompt, quirks: &Quirks, mode: StructuredMode) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
     body.insert("messages".to_owned(), json!(turns(prompt, system_of(prompt, mode).as_deref())));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
-    let parameters = prompt.parameters;
-    let optional = [
-        ("temperature", parameters.temperature.map(Value::from)),
-        (&quirks.token_limit, parameters.max_tokens.map(Value::from)),
-        ("seed", parameters.seed.map(Value::from)),
-        ("response_format", response_format(&prompt.output, quirks, mode)),
-    ];
-    body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
-    body.extend(quirks.extra.clone());
+    let format = response_format(&prompt.output, quirks, mode);
+    body.extend(format.map(|format| ("response_format".to_owned(), format)));
+    quirks.params.write(&prompt.parameters, &mut body);
     Value::Object(body)
 }
+
+/// The sampling parameters of chat completions
+/// (<https://developers.openai.com/api/reference/resources/chat>), and `top_k` and `min_p`, which OpenAI does not have, under the
+/// names that vLLM, SGLang, LM Studio, OpenRouter and llama.cpp share
+/// (<https://docs.vllm.ai/en/latest/serving/openai_compatible_server/#extra-parameters>).
+pub(crate) static PARAMS: ParamTable = ParamTable {
+    fields: Cow::Borrowed(&[
+        field("temperature", "temperature"),
+        field("max_tokens", "max_tokens"),
+        field("seed", "seed"),
+        field("top_p", "top_p"),
+        field("top_k", "top_k"),
+        field("min_p", "min_p"),
+        field("stop", "stop"),
+        field("presence_penalty", "presence_penalty"),
+        field("frequency_penalty", "frequency_penalty"),
+        field("reasoning_effort", "reasoning_effort"),
+        field("service_tier", "service_tier"),
+    ]),
+    effort: SentEffort::named,
+    max_stops: None,
+    tiers: &[],
+    budget: Budget::ANY,
+};
 
 /// Returns the constraint on the answer; `None` for text, and for a schema that is only in the prompt.
 fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Option<Value> {

@@ -2,14 +2,14 @@
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
-    Scope, Streaming, async_trait,
+    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, InvalidParam, Model, Prompt,
+    Provider, SamplingParams, Scope, Streaming, async_trait,
 };
 
 use super::vendor::Vendor;
 use crate::chat::Chat;
 use crate::exchange::{Endpoint, connection_settings, local_server};
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// A provider for any server that speaks OpenAI's chat completions, such as LM Studio, vLLM or a hosted service. A [`Vendor`]
 /// describes the differences of one.
@@ -75,7 +75,7 @@ connection_settings!(Compatible, "/v1", 300);
 /// [`BuildError::Invalid`] for an invalid option, or without an address.
 pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     let vendor = located(options)?;
-    if options.key.is_none() && !options.key_env.is_empty() {
+    if options.key.is_none() && !options.key_env.is_empty() && !options.authenticates_by_header() {
         return Err(BuildError::MissingKey { variables: options.key_env.clone() });
     }
     let vendor = vendor.with(options)?;
@@ -129,6 +129,12 @@ impl Provider for Compatible {
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
         self.chat.capabilities(model, context).await
+    }
+}
+
+impl CheckParams for Compatible {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.chat.check_params(parameters)
     }
 }
 

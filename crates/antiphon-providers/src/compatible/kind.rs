@@ -6,7 +6,7 @@ use crate::registry::{Kind, LocalServer, Probe, if_built};
 pub(crate) static KIND: Kind = Kind {
     name: "compatible",
     help: "any server that speaks OpenAI's format, at --base-url",
-    options: &["auth", "headers", "schema", "token_limit", "extra"],
+    options: &["auth", "schema", "token_limit"],
     servers: &[
         LocalServer {
             name: "lmstudio",

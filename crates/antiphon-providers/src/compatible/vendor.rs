@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use antiphon_http::SecretString;
-use antiphon_llm::{Dialect, Error, ErrorKind, redact};
+use antiphon_llm::{Dialect, Error, ErrorKind, SamplingParams, redact};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::chat::{Quirks, fault};
-use crate::exchange::{Auth, Endpoint, OWN_TIMEOUT, StructuredMode, checked_base_url};
+use crate::chat::{PARAMS, Quirks, fault};
+use crate::exchange::{Additions, Auth, Endpoint, OWN_TIMEOUT, ParamTable, StructuredMode, checked_base_url};
 use crate::registry::{Options, RegistryEntry};
 
 /// The description of a server that speaks chat completions, as it is read from a TOML file.
@@ -72,12 +72,29 @@ pub struct Vendor {
     /// The default model, for a caller that names none.
     #[serde(default)]
     pub default_model: Option<String>,
-    /// Additional fields of each request's body.
+    /// Additional parameters of the query of each request.
     #[serde(default)]
-    pub extra: Map<String, Value>,
+    pub query: BTreeMap<String, String>,
+    /// Additional fields of the body of each call, merged into it at any depth. Earlier name: `extra`.
+    #[serde(default, alias = "extra")]
+    pub extra_body: Map<String, Value>,
+    /// The sampling parameters, as far as the server differs from others: `false` for one that it does not have, or the path of its
+    /// field in the request, such as `reasoning.effort`. Default: all but `reasoning_budget`, under their own names.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, ParamField>,
     /// Whether answers cost nothing, as on the user's own machine. Default: `false`.
     #[serde(default)]
     pub free: bool,
+}
+
+/// The field of a sampling parameter in a [`Vendor`]'s requests.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ParamField {
+    /// With `false`, the server does not have the parameter; with `true`, it has it under its own name.
+    Has(bool),
+    /// The path of the field, with dots between the fields.
+    Path(String),
 }
 
 /// The descriptions that are shipped with this crate.
@@ -106,7 +123,9 @@ impl Vendor {
             timeout: None,
             call_timeout: None,
             default_model: None,
-            extra: Map::new(),
+            query: BTreeMap::new(),
+            extra_body: Map::new(),
+            parameters: BTreeMap::new(),
             free: false,
         };
         vendor.checked()
@@ -160,7 +179,8 @@ impl Vendor {
         if let Some(url) = &self.base_url {
             self.base_url = Some(checked_base_url(url, "/v1")?);
         }
-        match self.auth_mistake().or_else(|| self.schema_mistake()).or_else(|| self.time_mistake()) {
+        let mistake = self.auth_mistake().or_else(|| self.schema_mistake()).or_else(|| self.time_mistake());
+        match mistake.or_else(|| self.parameter_mistake()) {
             Some(why) => Err(Error::new(ErrorKind::InvalidRequest, why)),
             None => Ok(self),
         }
@@ -180,6 +200,12 @@ impl Vendor {
         Some(format!("schema is {schema:?}, and must be \"json_schema\", \"json_object\" or \"words\""))
     }
 
+    /// Returns the mistake in the names of `parameters`, if there is one.
+    fn parameter_mistake(&self) -> Option<String> {
+        let unknown = self.parameters.keys().find(|name| param_name(name).is_none())?;
+        Some(format!("parameters has {unknown}, and must have names of sampling parameters, such as top_k"))
+    }
+
     /// Returns the mistake in `timeout` or `call_timeout`, if there is one.
     fn time_mistake(&self) -> Option<String> {
         let is_positive =
@@ -194,7 +220,7 @@ impl Vendor {
 
     /// Applies options over the description, and validates it.
     ///
-    /// Headers and extra fields are merged by name; any other option replaces the description's value.
+    /// The additions, such as headers, are applied to the endpoint; any other option replaces the description's value.
     ///
     /// # Errors
     /// Those of [`checked`](Self::checked).
@@ -202,8 +228,10 @@ impl Vendor {
         self.auth = options.auth.clone().or(self.auth);
         self.schema = options.schema.clone().or(self.schema);
         self.token_limit = options.token_limit.clone().or(self.token_limit);
-        self.headers.extend(options.headers.clone());
-        self.extra.extend(options.extra.clone());
+        if options.auth.is_some() && options.key_header.is_some() {
+            let message = "auth and key_header exclude each other: set one of them";
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
         self.checked()
     }
 
@@ -221,7 +249,12 @@ impl Vendor {
         let token_timeout = self.timeout.and_then(duration).unwrap_or(OWN_TIMEOUT);
         Ok(Endpoint {
             auth,
-            headers: self.headers.clone().into_iter().collect(),
+            additions: Additions {
+                body: self.extra_body.clone(),
+                headers: self.headers.clone().into_iter().collect(),
+                secret_headers: Vec::new(),
+                query: self.query.clone().into_iter().collect(),
+            },
             call_timeout: self.call_timeout.and_then(duration),
             ..Endpoint::new(&self.name, base_url, token_timeout, fault)
         })
@@ -231,11 +264,24 @@ impl Vendor {
     /// server is not known.
     pub(super) fn quirks(&self) -> Quirks {
         Quirks {
-            token_limit: self.token_limit.clone().unwrap_or_else(|| "max_tokens".to_owned()),
+            params: self.params(),
             dialect: Dialect::default(),
             modes: self.schema.as_deref().and_then(modes_of).unwrap_or(&ALL_MODES),
-            extra: self.extra.clone(),
         }
+    }
+
+    /// Returns the sampling parameters that the server has.
+    fn params(&self) -> ParamTable {
+        let mut params = PARAMS.clone();
+        if let Some(field) = &self.token_limit {
+            params = params.with("max_tokens", field.clone());
+        }
+        let named = self.parameters.iter().filter_map(|(name, field)| Some((param_name(name)?, field)));
+        named.fold(params, |params, (name, field)| match field {
+            ParamField::Has(false) => params.without(name),
+            ParamField::Has(true) => params.with(name, name),
+            ParamField::Path(path) => params.with(name, path.clone()),
+        })
     }
 }
 
@@ -263,6 +309,11 @@ fn modes_of(schema: &str) -> Option<&'static [StructuredMode]> {
         "words" => &ALL_MODES[2..],
         _ => return None,
     })
+}
+
+/// Returns the name of a sampling parameter; `None` for another name.
+fn param_name(name: &str) -> Option<&'static str> {
+    SamplingParams::NAMES.into_iter().find(|known| *known == name)
 }
 
 /// Returns the header that `header:NAME` in `auth` names.

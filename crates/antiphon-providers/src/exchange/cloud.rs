@@ -9,15 +9,19 @@ use std::sync::Arc;
 use antiphon_llm::{Error, Provider};
 use secrecy::SecretString;
 
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
-/// Returns the key, without which a cloud answers no call.
+/// Returns the key, without which a cloud answers no call; an empty one, which is not sent, where a secret header authenticates.
 ///
 /// # Errors
 /// [`BuildError::MissingKey`] with the environment variables that the caller looked up.
 pub(crate) fn key_of(options: &Options) -> Result<SecretString, BuildError> {
     let missing = || BuildError::MissingKey { variables: options.key_env.clone() };
-    options.key.clone().ok_or_else(missing)
+    match &options.key {
+        Some(key) => Ok(key.clone()),
+        None if options.authenticates_by_header() => Ok(SecretString::from("")),
+        None => Err(missing()),
+    }
 }
 
 /// Moves a provider to the address that options name, if they name one.
@@ -46,14 +50,16 @@ pub(crate) fn at_address<P>(
 /// | the vendor's | any | the vendor's |
 /// | custom | the kind's | none, so the cost of a run is unknown |
 /// | custom | another | those of a custom table under that name |
-pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider) -> Built {
+pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider + CheckParams) -> Built {
+    let provider = Arc::new(provider);
     let price_vendor = match &options.base_url {
         None => kind.price_vendor.map(str::to_owned),
         // Under a custom name the user's table may have prices for it; under the vendor's name it is another service.
         Some(_) => Some(options.name.clone()).filter(|name| name != kind.name),
     };
     Built {
-        provider: Arc::new(provider),
+        checked: provider.clone(),
+        provider,
         default_model: kind.default_model.map(str::to_owned),
         lists_what_it_has: false,
         is_local: false,

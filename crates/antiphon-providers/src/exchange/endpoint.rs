@@ -10,6 +10,7 @@ use antiphon_llm::{Error, ErrorKind, Scope};
 use secrecy::ExposeSecret;
 use url::Url;
 
+use super::additions::{Additions, merged_over};
 use super::fault::ReadFault;
 use crate::registry::Options;
 
@@ -34,8 +35,10 @@ pub(crate) struct Endpoint {
     pub(crate) auth: Auth,
     /// The environment variable from which the key was read, for the error of a rejected key.
     pub(crate) key_variable: Option<String>,
-    /// Headers of every request; none of them is a secret.
+    /// Headers of every request that the format itself needs; none of them is a secret.
     pub(crate) headers: Vec<(String, String)>,
+    /// What the user adds to each request.
+    pub(crate) additions: Additions,
     /// The maximum time to the first token and between two of them.
     pub(crate) token_timeout: Duration,
     /// The maximum time of a whole call; `None`: derived from the token time-out and the number of tokens.
@@ -70,6 +73,7 @@ impl Endpoint {
             auth: Auth::default(),
             key_variable: None,
             headers: Vec::new(),
+            additions: Additions::default(),
             token_timeout,
             call_timeout: None,
             max_connections: 100,
@@ -77,14 +81,33 @@ impl Endpoint {
         }
     }
 
-    /// Returns the scope of the calls: vendor, address and a digest of the key, by which rate limits and caches
-    /// are kept apart.
+    /// Returns the scope of the calls: vendor, address, a digest of the additions, and one of the account, by which rate limits
+    /// and caches are kept apart. Secret headers belong to the account, as the key does.
     pub(crate) fn scope(&self) -> Scope {
         let scope = Scope::new(&self.vendor, Some(self.base_url.clone()));
-        match &self.auth.key {
-            Some(key) => scope.key(key.expose_secret()),
+        let scope = match self.additions.identity(None) {
+            Some(additions) => scope.variant_digest(&additions),
             None => scope,
-        }
+        };
+        let of_headers = self.additions.secret_headers.iter().map(|(_, value)| value);
+        let secrets: Vec<&str> =
+            self.auth.key.iter().chain(of_headers).map(ExposeSecret::expose_secret).collect();
+        if secrets.is_empty() { scope } else { scope.key(&secrets.join("\n")) }
+    }
+
+    /// Returns the secrets of a request, which are removed from the server's texts: the key, and each secret header, also
+    /// without a scheme such as `Bearer` before it.
+    pub(crate) fn secrets(&self) -> Vec<SecretString> {
+        let of_headers = self.additions.secret_headers.iter().flat_map(|(_, value)| {
+            let last = value.expose_secret().rsplit_once(' ').map(|(_, last)| SecretString::from(last));
+            std::iter::once(value.clone()).chain(last)
+        });
+        self.auth.key.iter().cloned().chain(of_headers).collect()
+    }
+
+    /// Returns the address of a path, with the query of the additions.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{}", self.base_url, self.additions.with_query(path))
     }
 
     /// Applies the connection settings of options, except address and key.
@@ -97,17 +120,39 @@ impl Endpoint {
         self.token_timeout = options.token_timeout.unwrap_or(self.token_timeout);
         self.call_timeout = options.call_timeout.or(self.call_timeout);
         self.max_connections = options.max_connections.unwrap_or(self.max_connections);
+        self.add(options);
     }
 
-    /// Adds the key and the fixed headers to a request. The key is set first, so that a fixed header of the
-    /// same name replaces it.
+    /// Applies the additions of options, and the header of the key.
+    ///
+    /// A secret header that authenticates replaces the key: a proxy must not receive the vendor's key beside its own.
+    fn add(&mut self, options: &Options) {
+        if let Some(name) = &options.key_header {
+            self.auth.header = Some(name.clone()).filter(|name| !name.eq_ignore_ascii_case("authorization"));
+        }
+        if options.authenticates_by_header() {
+            self.auth.key = None;
+        }
+        let Additions { body, headers, secret_headers, query } = &mut self.additions;
+        *body = merged_over(options.extra_body.clone(), std::mem::take(body));
+        headers.retain(|(name, _)| !options.headers.keys().any(|own| own.eq_ignore_ascii_case(name)));
+        headers.extend(options.headers.clone());
+        headers.sort();
+        secret_headers.extend(options.secret_headers.clone());
+        query.extend(options.query.clone());
+    }
+
+    /// Adds the key, the fixed headers and the user's to a request. Of the same name, the last one counts.
     pub(crate) fn prepare(&self, request: Request) -> Request {
         let request = match (&self.auth.key, &self.auth.header) {
             (None, _) => request,
             (Some(key), None) => request.bearer(key),
             (Some(key), Some(name)) => request.header(name, key.expose_secret()),
         };
-        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+        let headers = self.headers.iter().chain(&self.additions.headers);
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+        let secret = self.additions.secret_headers.iter();
+        secret.fold(request, |request, (name, value)| request.header(name, value.expose_secret()))
     }
 }
 
@@ -164,7 +209,7 @@ fn unusable(url: &Url) -> Option<&'static str> {
         || url.password().is_some()
         || url.query().is_some()
         || url.fragment().is_some();
-    has_more.then_some("it must have no user, password, query or fragment: a key belongs in the environment")
+    has_more.then_some("it must have no user, password, query or fragment: a key belongs in the environment, and parameters into query")
 }
 
 #[cfg(test)]

@@ -155,8 +155,8 @@ const MAX_LENGTH: usize = 300;
 ///
 /// Line breaks and runs of spaces become one space, and control characters are removed, so that a message
 /// cannot forge lines in a log. An empty text becomes "no further details".
-pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
-    let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
+pub(crate) fn cleaned<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretString>) -> String {
+    let secrets: Vec<&str> = secrets.into_iter().map(ExposeSecret::expose_secret).collect();
     let text = redacted_beginning(text, &secrets);
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");

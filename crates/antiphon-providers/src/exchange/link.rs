@@ -114,7 +114,7 @@ impl Link {
         body: &(impl Serialize + Sync),
         context: &CallContext,
     ) -> Result<Response, Error> {
-        let url = format!("{}{path}", self.endpoint.base_url);
+        let url = self.endpoint.url(path);
         let first = self.send(Request::post(&url).json(body), context).await;
         match first {
             Err(err) if err.kind() == ErrorKind::Exhausted => {
@@ -182,7 +182,7 @@ impl Link {
         path: &str,
         context: &CallContext,
     ) -> Result<(Value, &'static str), Error> {
-        let url = format!("{}{path}", self.endpoint.base_url);
+        let url = self.endpoint.url(path);
         let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT), context).await?;
         let version = response.version();
         Ok((self.json(response, context).await?, version))
@@ -296,7 +296,7 @@ impl Link {
         let request_id = response.request_id().map(str::to_owned);
         Facts {
             place: response.endpoint(),
-            key: self.endpoint.auth.key.clone(),
+            secrets: self.endpoint.secrets(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
             head: Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened),
@@ -366,7 +366,7 @@ impl Link {
 
     /// Returns a server's text in a form that is safe in an error: see [`cleaned`].
     pub(crate) fn cleaned(&self, text: &str) -> String {
-        cleaned(text, self.endpoint.auth.key.as_ref())
+        cleaned(text, &self.endpoint.secrets())
     }
 
     /// Creates the error of a body that is not an answer, with its beginning. A proxy's login page is the usual

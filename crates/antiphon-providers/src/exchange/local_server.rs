@@ -10,16 +10,18 @@ use std::sync::Arc;
 use antiphon_http::is_loopback;
 use antiphon_llm::Provider;
 
-use crate::registry::{Built, Options};
+use crate::registry::{Built, CheckParams, Options};
 
 /// Wraps up the provider of a server that users run themselves, on this machine or on another.
 ///
 /// `is_local` is judged by the address alone. A server on another machine of the user is not local: it may be a
 /// paid service.
-pub(crate) fn local_server(options: &Options, provider: impl Provider) -> Built {
+pub(crate) fn local_server(options: &Options, provider: impl Provider + CheckParams) -> Built {
+    let provider = Arc::new(provider);
     Built {
         is_local: provider.scope().base_url.is_some_and(|url| is_loopback(&url)),
-        provider: Arc::new(provider),
+        checked: provider.clone(),
+        provider,
         default_model: None,
         lists_what_it_has: true,
         has_models: true,

@@ -95,8 +95,8 @@ pub(super) struct Reader<D> {
 pub(super) struct Facts {
     /// The method and the host of the request, for messages.
     pub(super) place: String,
-    /// The key, which is removed from the server's texts.
-    pub(super) key: Option<SecretString>,
+    /// The key and other secrets of the request, which are removed from the server's texts.
+    pub(super) secrets: Vec<SecretString>,
     /// The form of the answer: JSON that is cut off is an error, and text is not.
     pub(super) output: Output,
     /// The requested model, which is compared with the one that served the answer.

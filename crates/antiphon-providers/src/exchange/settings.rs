@@ -39,6 +39,39 @@ macro_rules! connection_settings {
                 self.with(|endpoint| endpoint.max_connections = max_connections)
             }
 
+            /// Sets the header in which the key is sent, such as `api-key`; `authorization` sends it as a bearer token. Default: the
+            /// vendor's.
+            #[must_use]
+            pub fn key_header(self, name: &str) -> Self {
+                let header = Some(name.to_owned()).filter(|name| !name.eq_ignore_ascii_case("authorization"));
+                self.with(|endpoint| endpoint.auth.header = header)
+            }
+
+            /// Adds a header to each request. Its value is not treated as a secret, and belongs to the scope as a digest.
+            #[must_use]
+            pub fn header(self, name: &str, value: &str) -> Self {
+                self.with(|endpoint| endpoint.additions.headers.push((name.to_owned(), value.to_owned())))
+            }
+
+            /// Adds a header to each request whose value is a secret. One of the key's name replaces the key.
+            #[must_use]
+            pub fn secret_header(self, name: &str, value: antiphon_http::SecretString) -> Self {
+                self.with(|endpoint| endpoint.additions.secret_headers.push((name.to_owned(), value)))
+            }
+
+            /// Adds a parameter to the query of each request, such as `api-version`.
+            #[must_use]
+            pub fn query(self, name: &str, value: &str) -> Self {
+                self.with(|endpoint| endpoint.additions.query.push((name.to_owned(), value.to_owned())))
+            }
+
+            /// Adds fields to the body of each call of a model, merged into it at any depth. A call with a field that this crate
+            /// sets itself fails with `InvalidRequest`, and is not sent.
+            #[must_use]
+            pub fn extra_body(self, fields: serde_json::Map<String, serde_json::Value>) -> Self {
+                self.with(|endpoint| endpoint.additions.body.extend(fields))
+            }
+
             /// Applies the connection settings of options, except address and key.
             pub(crate) fn configured(self, options: &$crate::registry::Options) -> Self {
                 self.with(|endpoint| endpoint.configure(options))

@@ -2,8 +2,8 @@
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
-    Streaming, async_trait,
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, InvalidParam, Model, Prompt,
+    Provider, SamplingParams, Scope, Streaming, async_trait,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::exchange::{
     connection_settings, key_of, weakened,
 };
 use crate::prices;
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// A provider for Google's Gemini models.
 ///
@@ -139,11 +139,12 @@ impl Provider for Gemini {
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
+        self.link.check(prompt, &wire::PARAMS)?;
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let path = format!("/{}:streamGenerateContent?alt=sse", wire::model_path(&prompt.model)?);
         let ask = |mode| {
             let (body, path) = (wire::request(prompt, mode), &path);
-            async move { self.link.post(path, &body, context).await }
+            async move { self.link.call(path, body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &dialect());
@@ -163,6 +164,15 @@ impl Provider for Gemini {
     /// Returns the limits in this crate's table.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         prices::capabilities("gemini", model)
+    }
+}
+
+impl CheckParams for Gemini {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.link.check_params(parameters, &wire::PARAMS, |prompt| {
+            let modes = [StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly];
+            modes.map(|mode| wire::request(prompt, mode)).to_vec()
+        })
     }
 }
 

@@ -14,14 +14,17 @@
 //! The model is in the path and not in the body. Fields without a value are left out, and so is an empty
 //! `generationConfig`.
 
-use antiphon_llm::{Error, ErrorKind, Model, Prompt, Role, Usage};
+use std::borrow::Cow;
+
+use antiphon_llm::{Error, ErrorKind, Model, Prompt, ReasoningEffort, Role, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
 use crate::exchange::{
-    Label, StructuredMode, Text, count, index_of, is_true, size_of, system_of, turns, value_of, why_blocked,
+    Budget, Label, ParamTable, SentEffort, StructuredMode, Text, count, field, index_of, is_true, size_of,
+    system_of, turns, value_of, why_blocked,
 };
 
 /// Returns the path of a model, `models/NAME`.
@@ -55,16 +58,49 @@ pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     if let Some(system) = system_of(prompt, mode) {
         body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": system }] }));
     }
-    let config = generation_config(prompt, mode);
+    let config = answer_form(prompt, mode);
     if !config.is_empty() {
         body.insert("generationConfig".to_owned(), Value::Object(config));
     }
+    PARAMS.write(&prompt.parameters, &mut body);
     Value::Object(body)
 }
 
-/// Builds the field `generationConfig`: sampling parameters and the form of the answer.
-fn generation_config(prompt: &Prompt, mode: StructuredMode) -> Map<String, Value> {
-    let parameters = prompt.parameters;
+/// The sampling parameters of `generateContent`: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
+///
+/// The budget of reasoning is that of the models up to 2.5; later ones take an effort
+/// (<https://ai.google.dev/gemini-api/docs/thinking>).
+pub(super) static PARAMS: ParamTable = ParamTable {
+    fields: Cow::Borrowed(&[
+        field("temperature", "generationConfig.temperature"),
+        field("max_tokens", "generationConfig.maxOutputTokens"),
+        field("seed", "generationConfig.seed"),
+        field("top_p", "generationConfig.topP"),
+        field("top_k", "generationConfig.topK"),
+        field("stop", "generationConfig.stopSequences"),
+        field("presence_penalty", "generationConfig.presencePenalty"),
+        field("frequency_penalty", "generationConfig.frequencyPenalty"),
+        field("reasoning_effort", "generationConfig.thinkingConfig.thinkingLevel"),
+        field("reasoning_budget", "generationConfig.thinkingConfig.thinkingBudget"),
+        field("service_tier", "serviceTier"),
+    ]),
+    effort,
+    max_stops: Some(5),
+    tiers: &["standard", "flex", "priority"],
+    budget: Budget::ANY,
+};
+
+/// Returns the form of an effort: a level, from `minimal` to `high`, or a budget of no tokens for none.
+fn effort(effort: ReasoningEffort) -> Option<SentEffort> {
+    use ReasoningEffort::{High, Low, Medium, Minimal, None};
+    match effort {
+        None => Some(SentEffort::at("generationConfig.thinkingConfig.thinkingBudget", 0)),
+        other => SentEffort::one_of(other, &[Minimal, Low, Medium, High]),
+    }
+}
+
+/// Builds the part of `generationConfig` that is the form of the answer.
+fn answer_form(prompt: &Prompt, mode: StructuredMode) -> Map<String, Value> {
     let (kind, schema) = match (prompt.output.schema(), mode) {
         (Some(schema), StructuredMode::JsonSchema) => {
             (Some("application/json"), Some(schema.compile(&dialect()).schema.clone()))
@@ -72,13 +108,7 @@ fn generation_config(prompt: &Prompt, mode: StructuredMode) -> Map<String, Value
         (Some(_), StructuredMode::JsonObject) => (Some("application/json"), None),
         (Some(_), StructuredMode::PromptOnly) | (None, _) => (None, None),
     };
-    let optional = [
-        ("temperature", parameters.temperature.map(Value::from)),
-        ("maxOutputTokens", parameters.max_tokens.map(Value::from)),
-        ("seed", parameters.seed.map(Value::from)),
-        ("responseMimeType", kind.map(Value::from)),
-        ("responseJsonSchema", schema),
-    ];
+    let optional = [("responseMimeType", kind.map(Value::from)), ("responseJsonSchema", schema)];
     optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
 use antiphon_llm::{
-    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
-    Scope, Streaming, async_trait,
+    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, InvalidParam, Model, Prompt,
+    Provider, SamplingParams, Scope, Streaming, async_trait,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -19,7 +19,7 @@ use crate::exchange::{
     CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, StructuredMode, checked_base_url,
     connection_settings, grammar_dialect, local_server, weakened,
 };
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// A provider for llama.cpp's server, usually on the user's own machine. It uses the server's chat completions, or its own
 /// `/completion` if [`native`](Self::native) is set.
@@ -83,10 +83,9 @@ impl LlamaCpp {
         let base_url = checked_base_url(url, "/v1")?;
         let endpoint = Endpoint::new("llamacpp", base_url, OWN_TIMEOUT, errors::fault);
         let quirks = Quirks {
-            token_limit: "max_tokens".to_owned(),
+            params: wire::chat_params(),
             dialect: grammar_dialect(),
             modes: &[StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly],
-            extra: Map::new(),
         };
         Ok(Self::over(Chat::new(endpoint, quirks), false))
     }
@@ -190,12 +189,13 @@ connection_settings!(LlamaCpp, "/v1", 300);
 /// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let url = options.base_url.as_deref().unwrap_or(kind::DEFAULT_URL);
-    let server = LlamaCpp::new(url)?.configured(options);
-    let server = if kind.route(options)? == Some("native") { server.native() } else { server };
+    let server = LlamaCpp::new(url)?;
     let server = match &options.key {
         Some(key) => server.key(key.clone()),
         None => server,
     };
+    let server = server.configured(options);
+    let server = if kind.route(options)? == Some("native") { server.native() } else { server };
     Ok(Built { reports_slots: true, ..local_server(options, server) })
 }
 
@@ -203,18 +203,19 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
 #[deny(clippy::missing_trait_methods)]
 impl Provider for LlamaCpp {
     fn scope(&self) -> Scope {
-        if self.native { self.chat.scope().variant("native") } else { self.chat.scope() }
+        if self.native { self.chat.link.scope_of("native") } else { self.chat.scope() }
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         if !self.native {
             return self.chat.stream(prompt, context).await;
         }
+        self.link.check(prompt, &wire::PARAMS)?;
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| async move {
             let text = self.templated(prompt, mode, context).await?;
-            self.link.post("/completion", &wire::completion(prompt, &text, mode), context).await
+            self.link.call("/completion", wire::completion(prompt, &text, mode), context).await
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &grammar_dialect());
@@ -227,7 +228,7 @@ impl Provider for LlamaCpp {
 
     async fn health(&self, context: &CallContext) -> Result<Health, Error> {
         let began = Instant::now();
-        let url = format!("{}/health", self.link.endpoint.base_url);
+        let url = self.link.endpoint.url("/health");
         let request = Request::get(&url).first_byte_timeout(Duration::from_secs(5));
         let response = self.link.send(request, context).await?;
         let (latency, version) = (began.elapsed(), response.version());
@@ -247,6 +248,18 @@ impl Provider for LlamaCpp {
             }
             Err(_) => Capabilities::default(),
         }
+    }
+}
+
+impl CheckParams for LlamaCpp {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        if !self.native {
+            return self.chat.check_params(parameters);
+        }
+        self.link.check_params(parameters, &wire::PARAMS, |prompt| {
+            let modes = [StructuredMode::JsonSchema, StructuredMode::PromptOnly];
+            modes.map(|mode| wire::completion(prompt, "", mode)).to_vec()
+        })
     }
 }
 

@@ -11,15 +11,16 @@
 
 use std::borrow::Cow;
 
-use antiphon_llm::{FinishReason, Prompt, Usage};
+use antiphon_llm::{FinishReason, Prompt, ReasoningEffort, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Props;
+use crate::chat;
 use crate::exchange::{
-    Answer, Content, Label, StructuredMode, count_at, grammar_dialect, index_of, is_true, system_of, turns,
-    word_of,
+    Answer, Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, grammar_dialect,
+    index_of, is_true, system_of, turns, word_of,
 };
 
 /// Builds the conversation to which the server applies the model's template. A server with several models needs the name.
@@ -29,22 +30,53 @@ pub(super) fn messages(prompt: &Prompt, mode: StructuredMode) -> Value {
 
 /// Builds the body of `/completion`.
 pub(super) fn completion(prompt: &Prompt, text: &str, mode: StructuredMode) -> Value {
-    let parameters = prompt.parameters;
     let schema = prompt.output.schema().filter(|_| mode == StructuredMode::JsonSchema);
     let schema = schema.map(|schema| schema.compile(&grammar_dialect()).schema.clone());
-    let optional = [
-        ("temperature", parameters.temperature.map(Value::from)),
-        ("n_predict", parameters.max_tokens.map(Value::from)),
-        ("seed", parameters.seed.map(Value::from)),
-        ("json_schema", schema),
-    ];
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
     body.insert("prompt".to_owned(), json!(text));
     body.insert("stream".to_owned(), json!(true));
     body.insert("cache_prompt".to_owned(), json!(true));
-    body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    body.extend(schema.map(|schema| ("json_schema".to_owned(), schema)));
+    PARAMS.write(&prompt.parameters, &mut body);
     Value::Object(body)
+}
+
+/// The sampling parameters of `/completion`: <https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md>. The
+/// template is applied beforehand, so that the effort of reasoning cannot be set here.
+pub(super) static PARAMS: ParamTable = ParamTable {
+    fields: Cow::Borrowed(&[
+        field("temperature", "temperature"),
+        field("max_tokens", "n_predict"),
+        field("seed", "seed"),
+        field("top_p", "top_p"),
+        field("top_k", "top_k"),
+        field("min_p", "min_p"),
+        field("stop", "stop"),
+        field("presence_penalty", "presence_penalty"),
+        field("frequency_penalty", "frequency_penalty"),
+    ]),
+    effort: SentEffort::named,
+    max_stops: None,
+    tiers: &[],
+    budget: Budget::ANY,
+};
+
+/// Returns the sampling parameters of the server's chat completions, of the same source. The effort of reasoning is an argument
+/// of the model's template, and the server has no service tiers.
+pub(super) fn chat_params() -> ParamTable {
+    let params = chat::PARAMS.clone().without("service_tier");
+    let params = params.with("reasoning_effort", "chat_template_kwargs.reasoning_effort");
+    ParamTable { effort, ..params.with("reasoning_budget", "reasoning_budget_tokens") }
+}
+
+/// Returns the form of an effort, as templates of reasoning models read it.
+fn effort(effort: ReasoningEffort) -> Option<SentEffort> {
+    use ReasoningEffort::{High, Low, Medium, None};
+    match effort {
+        None => Some(SentEffort::at("chat_template_kwargs.enable_thinking", false)),
+        other => SentEffort::one_of(other, &[Low, Medium, High]),
+    }
 }
 
 /// An event of `/completion`, or its complete answer. Only the text is read strictly.

@@ -2,8 +2,8 @@
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
-    Scope, Streaming, Usage, async_trait,
+    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, InvalidParam, Model, Prompt,
+    Provider, SamplingParams, Scope, Streaming, Usage, async_trait,
 };
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -18,7 +18,7 @@ use crate::exchange::{
     CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, Page, StructuredMode, checked_base_url,
     connection_settings, grammar_dialect, local_server, weakened,
 };
-use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options, PullProgress};
 
 /// A provider for an Ollama server, usually on the user's own machine, by its own API.
 ///
@@ -238,7 +238,7 @@ pub(super) fn pull<'a>(
     model: &'a str,
     on_progress: &'a mut (dyn FnMut(PullProgress) + Send),
 ) -> BoxFuture<'a, Result<(), Error>> {
-    Box::pin(async move { reached_by(options)?.pull(model, on_progress).await })
+    Box::pin(async move { reached_by(options)?.configured(options).pull(model, on_progress).await })
 }
 
 #[async_trait]
@@ -246,11 +246,12 @@ pub(super) fn pull<'a>(
 impl Provider for Ollama {
     fn scope(&self) -> Scope {
         let route = if self.route == Route::Generate { "generate" } else { "chat" };
-        self.link.scope().variant(format!("{route} {:?}", self.context))
+        self.link.scope_of(&format!("{route} {:?}", self.context))
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
+        self.link.check(prompt, &wire::PARAMS)?;
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let path = match self.route {
             Route::Chat => "/api/chat",
@@ -258,7 +259,7 @@ impl Provider for Ollama {
         };
         let ask = |mode| {
             let body = wire::request(prompt, self.route, self.context, mode);
-            async move { self.link.post(path, &body, context).await }
+            async move { self.link.call(path, body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &grammar_dialect());
@@ -286,6 +287,15 @@ impl Provider for Ollama {
             (context, _) => context,
         };
         Capabilities::default().context_window(window)
+    }
+}
+
+impl CheckParams for Ollama {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.link.check_params(parameters, &wire::PARAMS, |prompt| {
+            let modes = [StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly];
+            modes.map(|mode| wire::request(prompt, self.route, self.context, mode)).to_vec()
+        })
     }
 }
 

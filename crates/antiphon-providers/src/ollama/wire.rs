@@ -10,15 +10,17 @@
 //!
 //! All times in answers are in nanoseconds (<https://docs.ollama.com/api/usage>); none of them is read.
 
-use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
+use std::borrow::Cow;
+
+use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, ReasoningEffort, Role, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Route;
 use crate::exchange::{
-    Answer, Content, Label, StructuredMode, count, grammar_dialect, is_true, reasoning_of, size_of,
-    system_of, turns, value_of,
+    Answer, Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count, field, grammar_dialect,
+    is_true, reasoning_of, size_of, system_of, turns, value_of,
 };
 
 /// Builds the request's body. `truncate` and `shift` keep the server from dropping a part of the prompt silently
@@ -31,11 +33,39 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, mode:
     body.insert("truncate".to_owned(), json!(false));
     body.insert("shift".to_owned(), json!(false));
     body.extend(format(prompt, mode).map(|format| ("format".to_owned(), format)));
-    let options = options(prompt, context);
-    if !options.is_empty() {
-        body.insert("options".to_owned(), Value::Object(options));
-    }
+    body.extend(context.map(|tokens| ("options".to_owned(), json!({ "num_ctx": tokens }))));
+    PARAMS.write(&prompt.parameters, &mut body);
     Value::Object(body)
+}
+
+/// The sampling parameters of both routes: <https://docs.ollama.com/modelfile#parameter>, and `think`
+/// (<https://docs.ollama.com/capabilities/thinking>). The server has no budget for reasoning and no service tiers.
+pub(super) static PARAMS: ParamTable = ParamTable {
+    fields: Cow::Borrowed(&[
+        field("temperature", "options.temperature"),
+        field("max_tokens", "options.num_predict"),
+        field("seed", "options.seed"),
+        field("top_p", "options.top_p"),
+        field("top_k", "options.top_k"),
+        field("min_p", "options.min_p"),
+        field("stop", "options.stop"),
+        field("presence_penalty", "options.presence_penalty"),
+        field("frequency_penalty", "options.frequency_penalty"),
+        field("reasoning_effort", "think"),
+    ]),
+    effort,
+    max_stops: None,
+    tiers: &[],
+    budget: Budget::ANY,
+};
+
+/// Returns the form of an effort: a level for models that have some, or `false` for none.
+fn effort(effort: ReasoningEffort) -> Option<SentEffort> {
+    use ReasoningEffort::{High, Low, Medium, None};
+    match effort {
+        None => Some(SentEffort::at("think", false)),
+        other => SentEffort::one_of(other, &[Low, Medium, High]),
+    }
 }
 
 /// Returns the fields with the conversation and the system instructions: as messages, or as one text.
@@ -58,18 +88,6 @@ fn format(prompt: &Prompt, mode: StructuredMode) -> Option<Value> {
         (Some(_), StructuredMode::JsonObject) => Some(json!("json")),
         (Some(_), StructuredMode::PromptOnly) | (None, _) => None,
     }
-}
-
-/// Returns the model's options: sampling parameters and the context window.
-fn options(prompt: &Prompt, context: Option<u64>) -> Map<String, Value> {
-    let parameters = prompt.parameters;
-    let options = [
-        ("temperature", parameters.temperature.map(Value::from)),
-        ("num_predict", parameters.max_tokens.map(Value::from)),
-        ("seed", parameters.seed.map(Value::from)),
-        ("num_ctx", context.map(Value::from)),
-    ];
-    options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// Returns a conversation as one text; a single message has no role before it.

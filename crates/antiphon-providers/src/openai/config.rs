@@ -3,10 +3,9 @@
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
-    Streaming, async_trait,
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, InvalidParam, Model, Prompt,
+    Provider, SamplingParams, Scope, Streaming, async_trait,
 };
-use serde_json::Map;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -18,7 +17,7 @@ use crate::exchange::{
     connection_settings, key_of, weakened,
 };
 use crate::prices;
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// A provider for OpenAI's models, by chat completions or the Responses API.
 ///
@@ -118,17 +117,16 @@ impl OpenAi {
             ..Endpoint::new("openai", kind::BASE_URL, CLOUD_TIMEOUT, errors::fault)
         };
         let quirks = Quirks {
-            // OpenAI's reasoning models reject the older `max_tokens`.
-            token_limit: "max_completion_tokens".to_owned(),
+            params: wire::chat_params(),
             dialect: dialect(),
             modes: &[StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly],
-            extra: Map::new(),
         };
         let modes = ModeFallback::new(&[StructuredMode::JsonSchema, StructuredMode::PromptOnly]);
         Self { chat: Chat::new(endpoint, quirks), api: Api::Chat, modes }
     }
 
-    /// Uses the Responses API instead of chat completions. That API has no seed, so a prompt's seed is not sent.
+    /// Uses the Responses API instead of chat completions. That API has no seed, no stop sequences and no penalties: a prompt with
+    /// one of them is rejected.
     #[must_use]
     pub fn responses(mut self) -> Self {
         self.api = Api::Responses;
@@ -144,10 +142,11 @@ impl OpenAi {
     async fn respond(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         let link = &self.chat.link;
+        link.check(prompt, &wire::PARAMS)?;
         info!("asking {} for {}", link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, &self.chat.quirks.dialect, mode);
-            async move { link.post("/responses", &body, context).await }
+            async move { link.call("/responses", body, context).await }
         };
         let (response, mode) = link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &self.chat.quirks.dialect);
@@ -176,7 +175,7 @@ impl Provider for OpenAi {
     fn scope(&self) -> Scope {
         match self.api {
             Api::Chat => self.chat.scope(),
-            Api::Responses => self.chat.scope().variant("responses"),
+            Api::Responses => self.chat.link.scope_of("responses"),
         }
     }
 
@@ -199,6 +198,18 @@ impl Provider for OpenAi {
     /// Returns the limits in this crate's table, since OpenAI's API does not report them.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         prices::capabilities("openai", model)
+    }
+}
+
+impl CheckParams for OpenAi {
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        match self.api {
+            Api::Chat => self.chat.check_params(parameters),
+            Api::Responses => self.chat.link.check_params(parameters, &wire::PARAMS, |prompt| {
+                let modes = [StructuredMode::JsonSchema, StructuredMode::PromptOnly];
+                modes.map(|mode| wire::request(prompt, &self.chat.quirks.dialect, mode)).to_vec()
+            }),
+        }
     }
 }
 

@@ -8,14 +8,19 @@
 //! }
 //! ```
 //!
-//! `max_output_tokens` covers reasoning and answer together. The API has no seed.
+//! `max_output_tokens` covers reasoning and answer together. The API has no seed, no stop sequences and no penalties.
+
+use std::borrow::Cow;
 
 use antiphon_llm::{Dialect, FinishReason, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::exchange::{Answer, Label, StructuredMode, count_at, system_of, turns};
+use crate::chat;
+use crate::exchange::{
+    Answer, Budget, Label, ParamTable, SentEffort, StructuredMode, count_at, field, system_of, turns,
+};
 
 /// Builds the request's body. It turns off storage: OpenAI's default is to keep answers for thirty days.
 ///
@@ -26,15 +31,38 @@ pub(super) fn request(prompt: &Prompt, dialect: &Dialect, mode: StructuredMode) 
     body.insert("input".to_owned(), Value::Array(items(prompt)));
     body.insert("stream".to_owned(), json!(true));
     body.insert("store".to_owned(), json!(false));
-    let parameters = prompt.parameters;
     let optional = [
         ("instructions", system_of(prompt, mode).map(Value::from)),
-        ("temperature", parameters.temperature.map(Value::from)),
-        ("max_output_tokens", parameters.max_tokens.map(Value::from)),
         ("text", format(&prompt.output, dialect, mode)),
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    PARAMS.write(&prompt.parameters, &mut body);
     Value::Object(body)
+}
+
+/// The sampling parameters of the Responses API: <https://developers.openai.com/api/reference/resources/responses>.
+pub(super) static PARAMS: ParamTable = ParamTable {
+    fields: Cow::Borrowed(&[
+        field("temperature", "temperature"),
+        field("max_tokens", "max_output_tokens"),
+        field("top_p", "top_p"),
+        field("reasoning_effort", "reasoning.effort"),
+        field("service_tier", "service_tier"),
+    ]),
+    tiers: TIERS,
+    effort: SentEffort::named,
+    max_stops: None,
+    budget: Budget::ANY,
+};
+
+/// The service tiers of both APIs: <https://developers.openai.com/api/docs/guides/flex-processing>.
+pub(super) const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority"];
+
+/// Returns the sampling parameters of OpenAI's own chat completions
+/// (<https://developers.openai.com/api/reference/resources/chat>). Its reasoning models reject the older `max_tokens`.
+pub(super) fn chat_params() -> ParamTable {
+    let params = chat::PARAMS.clone().with("max_tokens", "max_completion_tokens");
+    ParamTable { tiers: TIERS, max_stops: Some(4), ..params.without("top_k").without("min_p") }
 }
 
 /// Returns the conversation as items. OpenAI lets their `type` be left out, llama.cpp does not.

@@ -1,6 +1,7 @@
+use std::fmt;
 use std::sync::Arc;
 
-use antiphon_llm::Provider;
+use antiphon_llm::{InvalidParam, Provider, SamplingParams};
 
 /// A provider that a [`Kind`](super::Kind) constructed, with the facts by which a caller chooses a model and a price.
 ///
@@ -25,4 +26,36 @@ pub struct Built {
     /// The vendor's name in the table of prices; `None` if the address is not the vendor's, where another service may have other
     /// prices.
     pub price_vendor: Option<String>,
+    /// The provider once more, for the check of sampling parameters.
+    pub(crate) checked: Arc<dyn CheckParams>,
+}
+
+/// A provider whose settings can be checked against sampling parameters before a run.
+pub(crate) trait CheckParams: fmt::Debug + Send + Sync {
+    /// Checks the parameters, and that the additions of the options override nothing of a request with them.
+    ///
+    /// # Errors
+    /// The first parameter, or `extra_body`, that cannot be sent.
+    fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam>;
+}
+
+/// A provider that calls no model, so that any parameters are without effect.
+#[derive(Debug)]
+pub(crate) struct NoParams;
+
+impl CheckParams for NoParams {
+    fn check_params(&self, _: &SamplingParams) -> Result<(), InvalidParam> {
+        Ok(())
+    }
+}
+
+impl Built {
+    /// Checks sampling parameters before a run: that the provider has them, and that the additional fields of its options do not
+    /// override them. A call checks the same, but when other calls may have been paid for.
+    ///
+    /// # Errors
+    /// The first parameter that cannot be sent. The message names the provider, the parameter, and what to do.
+    pub fn check(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        self.checked.check_params(parameters)
+    }
 }

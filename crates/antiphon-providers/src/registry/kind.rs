@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use antiphon_llm::{Error, ErrorKind};
+use antiphon_llm::{Error, ErrorKind, SamplingParams};
 use serde::{Deserialize, Deserializer, de};
 
 use super::built::Built;
 use super::entry::RegistryEntry;
 use super::error::BuildError;
-use super::options::{Options, SPECIAL};
+use super::options::{COMMON, Options, SPECIAL};
 use super::pull::{ModelPull, PullProgress};
 use super::server::LocalServer;
 use super::table::kinds;
@@ -131,7 +131,8 @@ impl Kind {
         named(name).or_else(|| named(self.name))
     }
 
-    /// Validates options: rejects an option that this kind does not support, and a route that it does not have.
+    /// Validates options: rejects an option that this kind does not support, a route that it does not have, and a header or a
+    /// parameter of the query that belongs to this crate, or carries a key.
     ///
     /// [`build`](Self::build) calls this, too; call it alone to validate a configuration without constructing a provider.
     ///
@@ -139,12 +140,16 @@ impl Kind {
     /// [`BuildError::UnusedOption`] names the option, without its value; [`BuildError::Invalid`] names the routes.
     pub fn check(&self, options: &Options) -> Result<(), BuildError> {
         let unused = SPECIAL.iter().find(|(name, is_set)| is_set(options) && !self.options.contains(name));
+        let unused = unused.or_else(|| COMMON.iter().find(|(_, is_set)| self.is_offline && is_set(options)));
         if let Some(&(option, _)) = unused {
             let provider = options.name.clone();
             return Err(BuildError::UnusedOption { provider, kind: self.name, option });
         }
         self.route(options)?;
-        Ok(())
+        match options.mistake() {
+            Some(why) => Err(Error::new(ErrorKind::InvalidRequest, why).into()),
+            None => Ok(()),
+        }
     }
 
     /// Returns the route that options name, else the default one; none where there is no choice.
@@ -167,7 +172,9 @@ impl Kind {
     pub fn build(&self, options: &Options) -> Result<Built, BuildError> {
         self.check(options)?;
         let build = self.build.ok_or(BuildError::NotBuilt { feature: self.name })?;
-        build(self, options)
+        let built = build(self, options)?;
+        built.check(&SamplingParams::default()).map_err(Error::from)?;
+        Ok(built)
     }
 
     /// Pulls a model: the server downloads it, and `on_progress` is called with each step.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 /// Options of one provider, from which [`Kind::build`](super::Kind::build) constructs it.
@@ -39,15 +39,22 @@ pub struct Options {
     pub context: Option<u64>,
     /// The way in which the key is sent: `bearer` or `header:NAME`. Default `bearer`.
     pub auth: Option<String>,
-    /// Additional headers of each request.
+    /// The header in which the key is sent, such as `api-key`; `authorization` sends it as a bearer token. Default: the vendor's.
+    pub key_header: Option<String>,
+    /// Additional headers of each request. They are not treated as secrets, and those that carry keys are rejected.
     pub headers: BTreeMap<String, String>,
+    /// Additional headers whose values are secrets. One that authenticates, such as `authorization`, replaces the key.
+    pub secret_headers: BTreeMap<String, SecretString>,
+    /// Additional parameters of the query of each request, such as `api-version`.
+    pub query: BTreeMap<String, String>,
     /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words` (the schema is only
     /// put into the prompt).
     pub schema: Option<String>,
     /// The name of the request's field for the maximum number of tokens of an answer.
     pub token_limit: Option<String>,
-    /// Additional fields of each request's body.
-    pub extra: Map<String, Value>,
+    /// Additional fields of the body of each call of a model, merged into it at any depth. They cannot override a field that this
+    /// crate sets.
+    pub extra_body: Map<String, Value>,
 }
 
 /// A predicate: whether one option is set.
@@ -55,15 +62,49 @@ type IsSet = fn(&Options) -> bool;
 
 /// The options that only some kinds take, by their names in configuration.
 /// [`Kind::check`](super::Kind::check) rejects those that are set and that the kind does not name.
-pub(super) const SPECIAL: [(&str, IsSet); 7] = [
+pub(super) const SPECIAL: [(&str, IsSet); 5] = [
     ("route", |options| options.route.is_some()),
     ("context", |options| options.context.is_some()),
     ("auth", |options| options.auth.is_some()),
-    ("headers", |options| !options.headers.is_empty()),
     ("schema", |options| options.schema.is_some()),
     ("token_limit", |options| options.token_limit.is_some()),
-    ("extra", |options| !options.extra.is_empty()),
 ];
+
+/// The options that all kinds with a server take, by their names in configuration.
+pub(super) const COMMON: [(&str, IsSet); 5] = [
+    ("key_header", |options| options.key_header.is_some()),
+    ("headers", |options| !options.headers.is_empty()),
+    ("headers_env", |options| !options.secret_headers.is_empty()),
+    ("query", |options| !options.query.is_empty()),
+    ("extra_body", |options| !options.extra_body.is_empty()),
+];
+
+/// The headers that carry a key, by their names in lower case.
+const OF_KEYS: [&str; 5] = ["authorization", "proxy-authorization", "x-api-key", "x-goog-api-key", "api-key"];
+/// The headers that belong to the HTTP client.
+const OF_CLIENT: [&str; 9] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+/// The parameters of a query that are this crate's own, or that services read a key from.
+const OF_QUERY: [(&str, &str); 8] = [
+    ("alt", "is set by this program"),
+    ("key", KEY_IN_ADDRESS),
+    ("api_key", KEY_IN_ADDRESS),
+    ("api-key", KEY_IN_ADDRESS),
+    ("apikey", KEY_IN_ADDRESS),
+    ("access_token", KEY_IN_ADDRESS),
+    ("token", KEY_IN_ADDRESS),
+    ("subscription-key", KEY_IN_ADDRESS),
+];
+const KEY_IN_ADDRESS: &str = "would put a key into an address. Use key_env, or headers_env";
 
 impl Options {
     /// Creates options with every default, for a provider of this name.
@@ -77,6 +118,71 @@ impl Options {
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
+    }
+
+    /// Returns whether a secret header authenticates, so that no key is needed, and none is sent.
+    pub(crate) fn authenticates_by_header(&self) -> bool {
+        self.secret_headers.keys().any(|name| self.carries_key(name))
+    }
+
+    /// Returns whether a header carries a key.
+    fn carries_key(&self, name: &str) -> bool {
+        let is_named = |known: &str| known.eq_ignore_ascii_case(name);
+        OF_KEYS.into_iter().any(is_named) || self.key_header.as_deref().is_some_and(is_named)
+    }
+
+    /// Returns the mistake in the additional headers and the query, if there is one. It names the header, and never its value.
+    pub(super) fn mistake(&self) -> Option<String> {
+        let key_header = self.key_header.iter().map(|name| ("key_header", name.as_str()));
+        let headers = self.headers.keys().map(|name| ("headers", name.as_str()));
+        let secret = self.secret_headers.keys().map(|name| ("headers_env", name.as_str()));
+        let named = key_header.chain(headers).chain(secret);
+        let of_name = named.into_iter().find_map(|(option, name)| self.name_mistake(option, name));
+        let is_text = |value: &str| value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
+        let of_value = || {
+            let plain = self.headers.iter().find(|(_, value)| !is_text(value));
+            let secret = self.secret_headers.iter().find(|(_, value)| !is_text(value.expose_secret()));
+            let (option, name) = plain
+                .map(|(name, _)| ("headers", name))
+                .or_else(|| secret.map(|(name, _)| ("headers_env", name)))?;
+            Some(format!(
+                "{option} cannot send {name}: its value has a line break, or a character that is not ASCII"
+            ))
+        };
+        of_name.or_else(of_value).or_else(|| self.query_mistake())
+    }
+
+    /// Returns the mistake in the name of a header, if there is one.
+    fn name_mistake(&self, option: &str, name: &str) -> Option<String> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Some(format!("{option} has a name that no header can have: use letters, digits and -"));
+        }
+        let lower = name.to_ascii_lowercase();
+        if OF_CLIENT.contains(&&*lower) {
+            return Some(format!("{option} cannot set {name}: this program sets it itself. Leave it out"));
+        }
+        if option == "headers" && self.carries_key(name) {
+            return Some(format!(
+                "headers cannot set {name}, which carries a key: use key_env, or headers_env = {{ {lower} = \"VARIABLE\" }}"
+            ));
+        }
+        let is_twice = |names: &mut dyn Iterator<Item = &String>| {
+            names.filter(|known| known.eq_ignore_ascii_case(name)).count() > 1
+        };
+        let all = || self.headers.keys().chain(self.secret_headers.keys());
+        is_twice(&mut all()).then(|| format!("{option} sets {name} twice: leave one of them out"))
+    }
+
+    /// Returns the mistake in the query, if there is one.
+    fn query_mistake(&self) -> Option<String> {
+        if self.query.contains_key("") {
+            return Some("query has a parameter without a name".to_owned());
+        }
+        let (name, why) = OF_QUERY
+            .into_iter()
+            .find(|(own, _)| self.query.keys().any(|name| name.eq_ignore_ascii_case(own)))?;
+        Some(format!("query cannot set {name}: it {why}"))
     }
 
     /// Sets the key.

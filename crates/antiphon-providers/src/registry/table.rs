@@ -84,7 +84,7 @@ mod tests {
         (options.route, options.auth, options.schema, options.token_limit) = (text(), text(), text(), text());
         options.context = Some(1);
         options.headers.insert("x-team".to_owned(), "sk-planted-header".to_owned());
-        options.extra.insert("field".to_owned(), json!("sk-planted-field"));
+        options.extra_body.insert("field".to_owned(), json!("sk-planted-field"));
         options
     }
 

@@ -125,7 +125,7 @@ async fn planned(
         check_one_file(&notes)?;
     }
     let mut recipe = recipe();
-    recipe.parameters = parameters;
+    recipe.parameters = request.over(parameters);
     let mut mapping = Mapping::new(input, recipe, &session.model);
     prepare(&mut mapping, workspace, connected, opening, watch)?;
     mapping.kind = "content".to_owned();

@@ -185,6 +185,7 @@ async fn located_inputs(request: &RunRequest, folder: &Path) -> Result<Vec<PathB
 fn recipe(request: &RunRequest) -> Result<PersonaRecipe, OperationError> {
     let mut recipe = PersonaRecipe::parse(&request.recipe.name, &request.recipe.text)?;
     recipe.grounding = request.grounding.unwrap_or(recipe.grounding);
+    recipe.parameters = request.over(recipe.parameters);
     Ok(recipe)
 }
 

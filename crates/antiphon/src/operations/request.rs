@@ -81,6 +81,9 @@ pub struct RunRequest {
     /// configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Vec<String>>,
+    /// The sampling parameters for those that the recipe leaves open. Default: the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<SamplingParams>,
     /// The limits of the run: budget, concurrency, attempts, deadline and number of rows. Default: the configuration's,
     /// else none.
     #[serde(default)]
@@ -180,7 +183,7 @@ pub struct OutputOptions {
 pub(super) struct ContentRecipe {
     /// The sampling parameters of all calls.
     #[serde(default)]
-    pub(super) parameters: antiphon_engine::RecipeParams,
+    pub(super) parameters: SamplingParams,
     /// The themes, each a `[[theme]]` in TOML.
     #[serde(rename = "theme")]
     pub(super) themes: Vec<ThemeSource>,
@@ -202,6 +205,7 @@ impl RunRequest {
             base_url: None,
             model: None,
             fallback: None,
+            parameters: None,
             limits: RunLimits::default(),
             grounding: None,
             distil: Distil::Auto,
@@ -244,7 +248,7 @@ impl RunRequest {
         let names: Vec<&str> = themes.iter().map(|theme| theme.name.as_str()).collect();
         let name = format!("portfolio in {}", names.join(", "));
         let themes = themes.iter().map(Theme::source).collect();
-        let recipe = ContentRecipe { parameters: antiphon_engine::RecipeParams::from(parameters), themes };
+        let recipe = ContentRecipe { parameters, themes };
         let text = toml::to_string(&recipe).map_err(|err| OperationError::internal(err.to_string()))?;
         Ok(Self::new(RunKind::Content, inputs, RecipeSource { name, text }))
     }
@@ -304,6 +308,18 @@ impl RunRequest {
     pub fn fallback(mut self, fallback: Vec<String>) -> Self {
         self.fallback = Some(fallback);
         self
+    }
+
+    /// Sets the sampling parameters for those that the recipe leaves open, in place of the configuration's.
+    #[must_use]
+    pub fn parameters(mut self, parameters: SamplingParams) -> Self {
+        self.parameters = Some(parameters);
+        self
+    }
+
+    /// Returns the sampling parameters of a run: those of its recipe, else those of this request.
+    pub(super) fn over(&self, recipe: SamplingParams) -> SamplingParams {
+        recipe.or(self.parameters.clone().unwrap_or_default())
     }
 
     /// Sets the limits of the run.

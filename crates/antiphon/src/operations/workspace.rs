@@ -8,6 +8,7 @@
 //! |---|---|
 //! | provider | configuration, a local engine, offline drafts |
 //! | model, fallbacks | recipe, configuration, provider |
+//! | sampling parameters | recipe, configuration |
 //! | budget, concurrency limit | configuration |
 
 use std::collections::HashMap;
@@ -16,14 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_engine::{Lines, OnEvent, Recipe, RunEvent, RunLimits};
-use antiphon_pipeline::{PersonaRecipe, RunLocks};
+use antiphon_engine::{Lines, OnEvent, Recipe, RunEvent};
+use antiphon_pipeline::RunLocks;
 use antiphon_runtime::CancellationToken;
 use antiphon_store::Store;
 use tokio::sync::OnceCell;
 
+use super::completed::{check_budget, check_parameters, complete_by_recipe, complete_by_session};
 use super::error::{Hint, OperationError, OperationErrorKind};
-use super::request::{RecipeSource, RunKind, RunRequest};
+use super::request::{RunKind, RunRequest};
 use crate::runtime::{Cassette, ConfigFile, Environment, Flags, Session, Settings, connect, resolve};
 
 /// The store's file in the folder of runs.
@@ -264,7 +266,7 @@ impl Workspace {
         purpose: Purpose,
     ) -> Result<Connected, OperationError> {
         let mut request = request.clone();
-        let recipe = complete_by_recipe(&mut request)?;
+        let (mut recipe, parameters) = complete_by_recipe(&mut request)?;
         let settings = self.settings(&request)?;
         let session = match purpose {
             Purpose::Run => {
@@ -274,28 +276,14 @@ impl Workspace {
         };
         watch.emit(connected_event(&session));
         complete_by_session(&mut request, &session, &settings);
+        let parameters = request.over(parameters);
+        check_parameters(&session, &request, &parameters)?;
+        if let Some(recipe) = &mut recipe {
+            recipe.parameters = parameters;
+        }
         check_budget(&session, &request.limits)?;
         Ok(Connected { session, request, recipe })
     }
-}
-
-/// Completes a request by the model and the fallbacks of its recipe where it has none. Returns the recipe of a map run.
-fn complete_by_recipe(request: &mut RunRequest) -> Result<Option<Recipe>, OperationError> {
-    let RecipeSource { name, text } = &request.recipe;
-    let (recipe, fallback) = match request.kind {
-        RunKind::Map => {
-            let recipe = Recipe::read(name, text)?;
-            let fallback = recipe.fallback.clone();
-            (Some(recipe), fallback)
-        }
-        RunKind::Personas => (None, PersonaRecipe::parse(name, text)?.fallback),
-        RunKind::Content => (None, Vec::new()),
-    };
-    request.model = request.model.take().or_else(|| recipe.as_ref()?.model.clone());
-    if request.fallback.is_none() && !fallback.is_empty() {
-        request.fallback = Some(fallback);
-    }
-    Ok(recipe)
 }
 
 /// Describes the connected provider for the observer of a run.
@@ -305,19 +293,6 @@ fn connected_event(session: &Session) -> RunEvent {
         by_default: session.chosen_by_default,
         offline: session.is_offline(),
     }
-}
-
-/// Completes a request by the provider that was chosen and by the limits of the configuration, so that a run that is
-/// resumed does not depend on defaults that have changed since.
-fn complete_by_session(request: &mut RunRequest, session: &Session, settings: &Settings) {
-    request.provider = Some(session.name.clone());
-    request.model = Some(session.model.clone());
-    // An empty list is stored, too: a resumed run does not use the fallbacks of another machine's configuration.
-    request.fallback = Some(session.fallbacks.clone());
-    let limits = RunLimits::default()
-        .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-        .max_concurrency(settings.max_concurrency.as_ref().map(|most| most.value));
-    request.limits = limits.overridden_by(&request.limits);
 }
 
 /// The purpose of connecting to a provider.
@@ -458,15 +433,4 @@ async fn has_store(_: &Path) -> bool {
 fn offline_instead(err: OperationError, kind: RunKind) -> OperationError {
     let lacks_key = err.hints().iter().any(|hint| matches!(hint, Hint::SetVariable { .. }));
     if lacks_key && kind != RunKind::Map { err.hint(Hint::TryOffline) } else { err }
-}
-
-/// Checks that the budget of a run, if it has one, can be kept: the prices of all models that may answer are known.
-fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
-    let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
-    let Some(model) = unpriced else { return Ok(()) };
-    let message = format!(
-        "a budget cannot be kept, since the price of {model} is not known. Set it in [prices] of antiphon.toml, or leave \
-         --max-cost out"
-    );
-    Err(OperationError::new(OperationErrorKind::Request, message))
 }

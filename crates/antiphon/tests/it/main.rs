@@ -41,6 +41,7 @@ mod report;
 #[cfg(unix)]
 mod results_file;
 mod resume;
+mod sampling;
 mod secrets;
 mod shown;
 mod speakers;

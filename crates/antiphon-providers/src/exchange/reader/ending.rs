@@ -89,7 +89,7 @@ impl<D: Decode> Reader<D> {
     ///
     /// A refusal that the vendor does not bill is reported as such.
     fn refuse(&mut self) -> PolledDelta {
-        let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
+        let said = cleaned(&self.answer.refusal, &self.facts.secrets);
         let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
         let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
         self.fail(err.with_billed(billed))
@@ -116,7 +116,7 @@ impl<D: Decode> Reader<D> {
     /// Limits in the error itself prevail over those of the headers. Once text has arrived, a model ran, and
     /// the call is possibly billed whatever the kind is.
     pub(in crate::exchange) fn of_fault(&self, fault: &Fault) -> Error {
-        let said = cleaned(&fault.message, self.facts.key.as_ref());
+        let said = cleaned(&fault.message, &self.facts.secrets);
         let message = match fault.kind {
             ErrorKind::InvalidResponse => format!("{}: {said}", self.facts.place),
             _ => format!("{}: the answer ended with an error: {said}", self.facts.place),
@@ -186,7 +186,7 @@ impl<D: Decode> Reader<D> {
         self.settle();
         let reasoning =
             std::mem::take(&mut self.answer.reasoning) + &std::mem::take(&mut self.spoken.reasoning);
-        let clean = |text: &String| cleaned(text, self.facts.key.as_ref());
+        let clean = |text: &String| cleaned(text, &self.facts.secrets);
         let mut completion = Completion::new(std::mem::take(&mut self.spoken.text))
             .usage(self.answer.usage.plausible())
             .head(self.head())

@@ -17,7 +17,7 @@ fn facts() -> Facts {
     let token_timeout = Duration::from_secs(60);
     Facts {
         place: "POST h".to_owned(),
-        key: None,
+        secrets: Vec::new(),
         output: Output::Text,
         model: "m".to_owned(),
         head: Head::default(),

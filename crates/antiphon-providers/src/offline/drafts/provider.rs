@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::personas::{self, Wanted};
 use super::portfolio;
 use crate::offline::kind::MODEL;
-use crate::registry::{BuildError, Built, Kind, Options};
+use crate::registry::{BuildError, Built, Kind, NoParams, Options};
 
 /// A provider that answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
 ///
@@ -76,6 +76,7 @@ pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
         has_models: false,
         reports_slots: false,
         price_vendor: None,
+        checked: Arc::new(NoParams),
     })
 }
 

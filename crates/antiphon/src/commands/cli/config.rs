@@ -16,9 +16,9 @@ pub(in crate::commands) struct ConfigArgs {
 pub(in crate::commands) enum ConfigCommand {
     /// Print all settings in effect, each with its origin
     ///
-    /// An origin is a flag, a variable, a file with a line, or the default. Keys are never printed, only their variables; of
-    /// headers and extra fields only the names. The command fails where a run would fail: for an unknown key, a wrong value, or an
-    /// option that the provider does not have.
+    /// An origin is a flag, a variable, a file with a line, or the default. Keys and secret headers are never printed, only their
+    /// variables; of other headers, query parameters and extra fields only the names. The command fails where a run would fail:
+    /// for an unknown key, a wrong value, or an option that the provider does not have.
     Show {
         /// List the settings of all providers, not only of those that are set up
         #[arg(short, long)]

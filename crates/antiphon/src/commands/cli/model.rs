@@ -6,8 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use antiphon_llm::SamplingParams;
+use antiphon_llm::{ReasoningEffort, SamplingParams};
 use clap::Args;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use super::help;
 use crate::runtime::{Cassette, Flags};
@@ -27,6 +28,42 @@ pub(in crate::commands) struct SamplingArgs {
     /// Sampling seed, for repeatable answers
     #[arg(long, value_name = "N", conflicts_with = "offline")]
     pub(in crate::commands) seed: Option<u64>,
+
+    /// Nucleus sampling: share of probability to sample from, from 0 to 1
+    #[arg(long, value_name = "X", value_parser = top_p, conflicts_with = "offline")]
+    top_p: Option<f64>,
+
+    /// Number of the likeliest tokens to sample from
+    #[arg(long, value_name = "N", conflicts_with = "offline")]
+    top_k: Option<u64>,
+
+    /// Least probability of a token, as a share of the likeliest one's, from 0 to 1
+    #[arg(long, value_name = "X", value_parser = min_p, conflicts_with = "offline")]
+    min_p: Option<f64>,
+
+    /// Stop sequence, at which an answer ends; repeat the flag for several
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "offline")]
+    stop: Vec<String>,
+
+    /// Penalty on tokens that have occurred, from -2 to 2
+    #[arg(long, value_name = "X", value_parser = penalty, allow_negative_numbers = true, conflicts_with = "offline")]
+    presence_penalty: Option<f64>,
+
+    /// Penalty on tokens by how often they have occurred, from -2 to 2
+    #[arg(long, value_name = "X", value_parser = penalty, allow_negative_numbers = true, conflicts_with = "offline")]
+    frequency_penalty: Option<f64>,
+
+    /// Effort of hidden reasoning: none, minimal, low, medium, high or xhigh
+    #[arg(long, value_name = "EFFORT", value_parser = efforts(), conflicts_with = "offline")]
+    reasoning_effort: Option<ReasoningEffort>,
+
+    /// Maximum number of tokens of hidden reasoning
+    #[arg(long, value_name = "N", conflicts_with_all = ["offline", "reasoning_effort"])]
+    reasoning_budget: Option<u64>,
+
+    /// Service tier of the vendor, such as flex or priority
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "offline")]
+    service_tier: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -85,6 +122,13 @@ impl SamplingArgs {
         let mut parameters = SamplingParams::default();
         (parameters.temperature, parameters.max_tokens, parameters.seed) =
             (self.temperature, self.max_tokens, self.seed);
+        (parameters.top_p, parameters.top_k, parameters.min_p) = (self.top_p, self.top_k, self.min_p);
+        parameters.stop = Some(self.stop.clone()).filter(|stop| !stop.is_empty());
+        parameters.presence_penalty = self.presence_penalty;
+        parameters.frequency_penalty = self.frequency_penalty;
+        parameters.reasoning_effort = self.reasoning_effort;
+        parameters.reasoning_budget = self.reasoning_budget;
+        parameters.service_tier.clone_from(&self.service_tier);
         parameters
     }
 }
@@ -114,6 +158,35 @@ impl ProviderArgs {
         (flags.base_url, flags.offline) = (self.base_url.clone(), self.offline);
         flags
     }
+}
+
+/// Returns the parser of an effort of reasoning, which lists all of them.
+fn efforts() -> impl TypedValueParser<Value = ReasoningEffort> {
+    PossibleValuesParser::new(ReasoningEffort::ALL.map(ReasoningEffort::name))
+        .try_map(|name| name.parse::<ReasoningEffort>())
+}
+
+/// Parses `top_p`, by the rules of the parameter.
+fn top_p(text: &str) -> Result<f64, String> {
+    checked(text, |value| SamplingParams::default().top_p(value))
+}
+
+/// Parses `min_p`, by the rules of the parameter.
+fn min_p(text: &str) -> Result<f64, String> {
+    checked(text, |value| SamplingParams::default().min_p(value))
+}
+
+/// Parses a penalty; both have the same rules.
+fn penalty(text: &str) -> Result<f64, String> {
+    checked(text, |value| SamplingParams::default().presence_penalty(value))
+        .map_err(|_| "expected a number from -2 to 2".to_owned())
+}
+
+/// Parses a number that the rules of its parameter allow.
+fn checked(text: &str, parameters: impl FnOnce(f64) -> SamplingParams) -> Result<f64, String> {
+    let value = text.parse().map_err(|_| "expected a number".to_owned())?;
+    parameters(value).check().map_err(|err| err.to_string())?;
+    Ok(value)
 }
 
 /// Parses a sampling temperature: finite and at least 0. The upper bound is the provider's.
