@@ -34,7 +34,8 @@ fn json_output() -> Output {
 
 /// Returns JSON that fits the schema of the conformance checks.
 fn paint() -> String {
-    let label = "a pot of paint for walls and ceilings that dries within an hour and smells of nothing at all";
+    let label =
+        "a pot of paint for walls and ceilings that dries within an hour and smells of nothing at all";
     json!({ "label": label, "colour": "red", "count": 3, "tags": ["matt"] }).to_string()
 }
 
@@ -52,7 +53,11 @@ async fn every_natural_end_of_every_format_is_whole() {
         for word in words(format) {
             for done in each_way(format, &Said::text("Blue.").ends(word), &Output::Text).await {
                 let done = done.unwrap_or_else(|err| panic!("{format}, {word}: {err}"));
-                assert_eq!((done.text.as_str(), &done.finish), ("Blue.", &FinishReason::Stop), "{format}, {word}");
+                assert_eq!(
+                    (done.text.as_str(), &done.finish),
+                    ("Blue.", &FinishReason::Stop),
+                    "{format}, {word}"
+                );
                 assert_eq!(done.raw_finish.as_deref(), Some(word), "{format}");
                 assert!(done.marks.is_empty(), "{format}");
             }
@@ -137,7 +142,8 @@ async fn filters_name_their_categories() {
     let err = ask("chat", Reply::events([&*chunk.to_string()]), &Output::Text).await.unwrap_err();
     assert!(err.to_string().contains("violence (medium)") && !err.to_string().contains("hate"), "{err}");
     let ratings = json!([{ "category": "HARM_CATEGORY_HARASSMENT", "probability": "HIGH", "blocked": true }]);
-    let candidate = json!({ "finishReason": "SAFETY", "finishMessage": "It insults.", "safetyRatings": ratings });
+    let candidate =
+        json!({ "finishReason": "SAFETY", "finishMessage": "It insults.", "safetyRatings": ratings });
     let reply = Reply::json(200, &json!({ "candidates": [candidate] }));
     let err = ask("gemini", reply, &Output::Text).await.unwrap_err().to_string();
     assert!(err.contains("harassment (high)") && err.contains("It insults."), "{err}");
@@ -156,10 +162,13 @@ async fn filters_name_their_categories() {
 
 #[tokio::test]
 async fn a_tool_call_without_text_is_no_success() {
-    for format in FORMATS.into_iter().filter(|format| !format.ends_with("generate") && !format.ends_with("native")) {
+    for format in
+        FORMATS.into_iter().filter(|format| !format.ends_with("generate") && !format.ends_with("native"))
+    {
         for word in [natural(format), "tool_calls"] {
             for output in [Output::Text, json_output()] {
-                for failed in each_way(format, &Said::text("").calls("get_weather").ends(word), &output).await {
+                for failed in each_way(format, &Said::text("").calls("get_weather").ends(word), &output).await
+                {
                     let err = failed.expect_err(&format!("{format}, {word}"));
                     let stopped = ErrorKind::Truncated { cause: TruncationCause::Stopped };
                     assert_eq!(err.kind(), stopped, "{format}, {word}: {err}");

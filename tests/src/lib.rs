@@ -165,7 +165,8 @@ impl Reply {
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         if let Some((_, head)) = self.pieces.first_mut() {
-            let text = String::from_utf8_lossy(head).replacen("HTTP/1.1 200", &format!("HTTP/1.1 {status}"), 1);
+            let text =
+                String::from_utf8_lossy(head).replacen("HTTP/1.1 200", &format!("HTTP/1.1 {status}"), 1);
             *head = text.into_bytes();
         }
         self

@@ -89,7 +89,8 @@ mod tests {
             served.count(&outcome(model, Ok("1".to_owned())));
         }
         served.count(&outcome(Some("large"), Err(JobFailure::bad_row("no".to_owned()))));
-        let models: Vec<_> = served.models.iter().map(|(model, results)| (model.as_str(), *results)).collect();
+        let models: Vec<_> =
+            served.models.iter().map(|(model, results)| (model.as_str(), *results)).collect();
         assert_eq!(models, [("large", 1), ("small", 2)]);
         for model in 0..1_000 {
             served.count(&outcome(Some(&model.to_string()), Ok("1".to_owned())));

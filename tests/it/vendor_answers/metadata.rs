@@ -68,7 +68,10 @@ fn with_metadata(format: &str, fields: &Value) -> Vec<Reply> {
             let whole = put(put(json!({ "choices": [choice] }), ""), "/choices/0");
             let delta = json!({ "delta": { "content": "Blue." }, "finish_reason": "stop" });
             let chunk = put(put(json!({ "choices": [delta] }), ""), "/choices/0");
-            vec![Reply::json(200, &put(whole, "/choices/0/message")), stream(format, &[put(chunk, "/choices/0/delta")])]
+            vec![
+                Reply::json(200, &put(whole, "/choices/0/message")),
+                stream(format, &[put(chunk, "/choices/0/delta")]),
+            ]
         }
     }
 }
@@ -90,11 +93,41 @@ async fn metadata_of_any_type_keeps_the_answer() {
         for odd in oddities() {
             let mut fields = json!({});
             for key in [
-                "id", "created", "created_at", "model", "modelVersion", "responseId", "system_fingerprint", "service_tier", "usage",
-                "usageMetadata", "usage_metadata", "timings", "x_groq", "logprobs", "stop_reason_detail", "index", "role",
-                "prompt_eval_count", "eval_count", "tokens_evaluated", "tokens_predicted", "total_duration", "context",
-                "safetyRatings", "citationMetadata", "finishMessage", "content_filter_results", "prompt_filter_results",
-                "annotations", "audio", "metadata", "stop_details", "incomplete_details", "promptFeedback", "weird",
+                "id",
+                "created",
+                "created_at",
+                "model",
+                "modelVersion",
+                "responseId",
+                "system_fingerprint",
+                "service_tier",
+                "usage",
+                "usageMetadata",
+                "usage_metadata",
+                "timings",
+                "x_groq",
+                "logprobs",
+                "stop_reason_detail",
+                "index",
+                "role",
+                "prompt_eval_count",
+                "eval_count",
+                "tokens_evaluated",
+                "tokens_predicted",
+                "total_duration",
+                "context",
+                "safetyRatings",
+                "citationMetadata",
+                "finishMessage",
+                "content_filter_results",
+                "prompt_filter_results",
+                "annotations",
+                "audio",
+                "metadata",
+                "stop_details",
+                "incomplete_details",
+                "promptFeedback",
+                "weird",
             ] {
                 fields[key] = odd.clone();
             }
@@ -121,10 +154,14 @@ async fn a_count_that_cannot_be_read_is_unknown() {
             let usage = json!({ "input_tokens": 9, "output_tokens": value });
             let fields = match format {
                 "responses" | "anthropic" => json!({ "usage": usage }),
-                "gemini" => json!({ "usageMetadata": { "promptTokenCount": 9, "candidatesTokenCount": value } }),
+                "gemini" => {
+                    json!({ "usageMetadata": { "promptTokenCount": 9, "candidatesTokenCount": value } })
+                }
                 "ollama" | "ollama-generate" => json!({ "prompt_eval_count": 9, "eval_count": value }),
                 "llamacpp-native" => json!({ "tokens_evaluated": 9, "tokens_predicted": value }),
-                _ => json!({ "usage": { "prompt_tokens": 9, "completion_tokens": value, "total_tokens": 14 } }),
+                _ => {
+                    json!({ "usage": { "prompt_tokens": 9, "completion_tokens": value, "total_tokens": 14 } })
+                }
             };
             for done in kept(format, &fields).await {
                 assert_eq!((done.usage.input, done.usage.output), (Some(9), expected), "{format}, {value}");
@@ -149,7 +186,9 @@ async fn token_counts_are_found_wherever_a_server_puts_them() {
         json!({ "choices": [], "timings": timings }),
         json!({ "choices": [{ "index": 0, "delta": { "content": null } }], "usage": usage }),
     ] {
-        let done = ask("compatible", stream("compatible", &[end.clone(), last.clone()]), &Output::Text).await.unwrap();
+        let done = ask("compatible", stream("compatible", &[end.clone(), last.clone()]), &Output::Text)
+            .await
+            .unwrap();
         assert_eq!((done.usage.input, done.usage.output), (Some(23), Some(19)), "{last}");
         // Later chunks without counts change nothing.
         let later = json!({ "choices": [], "usage": null });
@@ -171,7 +210,9 @@ async fn chunks_of_any_shape_are_tolerated() {
         json!({ "object": "something.new", "payload": [1] }),
         text(json!(null)),
         text(json!("Bl")),
-        text(json!([{ "type": "text", "text": "u" }, { "type": "image_url", "image_url": {} }, { "type": "text", "text": "e" }])),
+        text(
+            json!([{ "type": "text", "text": "u" }, { "type": "image_url", "image_url": {} }, { "type": "text", "text": "e" }]),
+        ),
         text(json!([])),
         json!({ "choices": [{ "delta": { "content": "." }, "finish_reason": "stop", "logprobs": [1] }] }),
         json!({ "choices": [{ "delta": { "content": "" }, "finish_reason": "stop" }], "error": [] }),
@@ -179,10 +220,16 @@ async fn chunks_of_any_shape_are_tolerated() {
     let done = ask("compatible", stream("compatible", &events), &Output::Text).await.unwrap();
     assert_eq!(done.text, "Blue.");
     let raw = [
-        "", "null", "[]", "7", "\"ping\"",
+        "",
+        "null",
+        "[]",
+        "7",
+        "\"ping\"",
         r#"{"choices":[{"delta":{"content":"Blue."},"finish_reason":"stop"}]}"#,
         // What cannot be read after the end says nothing about the answer.
-        "{\"usage\":", "garbage", "[DONE]",
+        "{\"usage\":",
+        "garbage",
+        "[DONE]",
     ];
     assert_eq!(ask("compatible", Reply::events(raw), &Output::Text).await.unwrap().text, "Blue.");
 }
@@ -237,7 +284,8 @@ async fn gateways_may_answer_with_another_status_of_success() {
             }
         }
     }
-    let part = Reply::with_headers(206, "content-type: application/json\r\ncontent-range: bytes 0-1/9\r\n", "{}");
+    let part =
+        Reply::with_headers(206, "content-type: application/json\r\ncontent-range: bytes 0-1/9\r\n", "{}");
     assert!(ask("chat", part, &Output::Text).await.is_err());
     for status in [204, 205, 302, 404] {
         assert!(ask("chat", Reply::json(status, &json!({})), &Output::Text).await.is_err(), "{status}");

@@ -110,7 +110,8 @@ fn completion(said: &Said) -> Value {
         message["reasoning_content"] = json!(said.reasoning);
     }
     if let Some(tool) = &said.tool {
-        message["tool_calls"] = json!([{ "id": "t-1", "type": "function", "function": { "name": tool, "arguments": "{}" } }]);
+        message["tool_calls"] =
+            json!([{ "id": "t-1", "type": "function", "function": { "name": tool, "arguments": "{}" } }]);
     }
     json!({ "id": "c-1", "object": "chat.completion", "choices": [{ "index": 0, "message": message, "finish_reason": said.finish }] })
 }
@@ -118,9 +119,12 @@ fn completion(said: &Said) -> Value {
 fn responses(said: &Said) -> Vec<Value> {
     let mut events = vec![json!({ "type": "response.created", "response": { "id": "r-1" } })];
     if !said.reasoning.is_empty() {
-        events.push(json!({ "type": "response.reasoning_text.delta", "output_index": 0, "delta": said.reasoning }));
+        events.push(
+            json!({ "type": "response.reasoning_text.delta", "output_index": 0, "delta": said.reasoning }),
+        );
     }
-    let delta = |piece: &String| json!({ "type": "response.output_text.delta", "output_index": 1, "delta": piece });
+    let delta =
+        |piece: &String| json!({ "type": "response.output_text.delta", "output_index": 1, "delta": piece });
     events.extend(said.pieces().iter().map(delta));
     if let Some(tool) = &said.tool {
         let item = json!({ "type": "function_call", "name": tool, "arguments": "{}" });
@@ -133,9 +137,13 @@ fn responses(said: &Said) -> Vec<Value> {
 }
 
 fn response(said: &Said) -> Value {
-    let mut output = vec![json!({ "type": "reasoning", "content": [{ "type": "reasoning_text", "text": said.reasoning }] })];
+    let mut output = vec![
+        json!({ "type": "reasoning", "content": [{ "type": "reasoning_text", "text": said.reasoning }] }),
+    ];
     output.push(json!({ "type": "message", "content": [{ "type": "output_text", "text": said.text }] }));
-    output.extend(said.tool.iter().map(|tool| json!({ "type": "function_call", "name": tool, "arguments": "{}" })));
+    output.extend(
+        said.tool.iter().map(|tool| json!({ "type": "function_call", "name": tool, "arguments": "{}" })),
+    );
     let mut response = json!({ "id": "r-1", "object": "response", "status": "completed", "output": output });
     if said.finish != "completed" {
         response["status"] = json!("incomplete");

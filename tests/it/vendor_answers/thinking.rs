@@ -15,7 +15,11 @@ async fn tagged_reasoning_is_no_text_in_any_format() {
         for (output, text, reasoning) in [
             ("<think>They ask.</think>\n\nBlue.", "Blue.", "They ask."),
             ("[THINK]They ask.[/THINK]Blue.", "Blue.", "They ask."),
-            ("<|channel|>analysis<|message|>They ask.<|end|><|start|>assistant<|channel|>final<|message|>Blue.", "Blue.", "They ask."),
+            (
+                "<|channel|>analysis<|message|>They ask.<|end|><|start|>assistant<|channel|>final<|message|>Blue.",
+                "Blue.",
+                "They ask.",
+            ),
             ("They ask.\n</think>\n\nBlue.", "Blue.", "They ask."),
             ("<think>They ask for one word.</think>", "", "They ask for one word."),
             ("<thinking>They ask for one word.", "", "They ask for one word."),
@@ -36,7 +40,8 @@ async fn tagged_reasoning_is_no_text_in_any_format() {
 #[tokio::test]
 async fn the_pieces_of_a_stream_have_no_reasoning() {
     for format in FORMATS {
-        let said = Said::text("<think>They ask.</think>\n\nBlue or green.").in_pieces_of(3).ends(natural(format));
+        let said =
+            Said::text("<think>They ask.</think>\n\nBlue or green.").in_pieces_of(3).ends(natural(format));
         let [reply, _] = replies(format, &said);
         let server = Server::start(shapes::script(format, reply));
         let target = Target::new(format, &server.url(""), "m");
@@ -59,7 +64,11 @@ async fn reasoning_that_is_sent_apart_is_kept_apart() {
         let said = Said::text("Blue.").reasoning("They ask.").ends(natural(format));
         for done in each_way(format, &said, &Output::Text).await {
             let done = done.unwrap();
-            assert_eq!((done.text.as_str(), done.reasoning.as_deref()), ("Blue.", Some("They ask.")), "{format}");
+            assert_eq!(
+                (done.text.as_str(), done.reasoning.as_deref()),
+                ("Blue.", Some("They ask.")),
+                "{format}"
+            );
         }
     }
     for delta in [
@@ -117,19 +126,26 @@ async fn tags_in_the_strings_of_json_are_content() {
 #[tokio::test]
 async fn reasoning_tokens_are_counted_apart() {
     let usage = json!({ "prompt_tokens": 9, "completion_tokens": 30, "completion_tokens_details": { "reasoning_tokens": 20 } });
-    let chat = json!({ "choices": [{ "message": { "content": "x" }, "finish_reason": "stop" }], "usage": usage });
+    let chat =
+        json!({ "choices": [{ "message": { "content": "x" }, "finish_reason": "stop" }], "usage": usage });
     let grok = json!({ "prompt_tokens": 9, "completion_tokens": 10, "total_tokens": 39, "completion_tokens_details": { "reasoning_tokens": 20 } });
-    let grok = json!({ "choices": [{ "message": { "content": "x" }, "finish_reason": "stop" }], "usage": grok });
+    let grok =
+        json!({ "choices": [{ "message": { "content": "x" }, "finish_reason": "stop" }], "usage": grok });
     let usage = json!({ "input_tokens": 9, "output_tokens": 30, "output_tokens_details": { "reasoning_tokens": 20 } });
     let output = json!([{ "type": "message", "content": [{ "type": "output_text", "text": "x" }] }]);
     let responses = json!({ "object": "response", "status": "completed", "output": output, "usage": usage });
-    let usage = json!({ "input_tokens": 9, "output_tokens": 30, "output_tokens_details": { "thinking_tokens": 20 } });
+    let usage =
+        json!({ "input_tokens": 9, "output_tokens": 30, "output_tokens_details": { "thinking_tokens": 20 } });
     let anthropic = json!({ "type": "message", "content": [{ "type": "text", "text": "x" }], "stop_reason": "end_turn", "usage": usage });
     let usage = json!({ "promptTokenCount": 9, "candidatesTokenCount": 10, "thoughtsTokenCount": 20 });
     let gemini = json!({ "candidates": [{ "content": { "parts": [{ "text": "x" }] }, "finishReason": "STOP" }], "usageMetadata": usage });
-    for (format, body) in
-        [("chat", chat), ("compatible", grok), ("responses", responses), ("anthropic", anthropic), ("gemini", gemini)]
-    {
+    for (format, body) in [
+        ("chat", chat),
+        ("compatible", grok),
+        ("responses", responses),
+        ("anthropic", anthropic),
+        ("gemini", gemini),
+    ] {
         let usage = ask(format, Reply::json(200, &body), &Output::Text).await.unwrap().usage;
         assert_eq!((usage.input, usage.output, usage.reasoning), (Some(9), Some(30), Some(20)), "{format}");
     }
@@ -141,6 +157,7 @@ async fn an_empty_answer_is_asked_for_again() {
     let server = Server::start([only("<think>They ask for one word.</think>"), only(&paint())]);
     let target = Target::new("compatible", &server.url(""), "m");
     let schema = antiphon_tests::conformance::schema();
-    let done = target.provider().complete_json(&target.prompt(), &schema, &CallContext::default()).await.unwrap();
+    let done =
+        target.provider().complete_json(&target.prompt(), &schema, &CallContext::default()).await.unwrap();
     assert_eq!((done.spent.calls, server.requests().len()), (2, 2));
 }

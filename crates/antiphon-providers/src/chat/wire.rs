@@ -85,8 +85,10 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     x_groq: Option<&'a RawValue>,
     /// The token counts under the name of Gemini.
-    #[serde(borrow, default, alias = "usageMetadata")]
+    #[serde(borrow, default)]
     usage_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "usageMetadata")]
+    usage_metadata_in_camel_case: Option<&'a RawValue>,
     /// llama.cpp's measurements, which have token counts, too.
     #[serde(borrow, default)]
     timings: Option<&'a RawValue>,
@@ -124,7 +126,8 @@ impl Chunk<'_> {
         let of_choice = choices.filter_map(|choice| value_of(choice.usage));
         let of_groq = value_of(self.x_groq).and_then(|fields| fields.get("usage").cloned());
         let others = of_choice.chain(of_groq).filter_map(|reported| usage_of(&reported));
-        let of_gemini = value_of(self.usage_metadata).map(|reported| usage_of_gemini(&reported));
+        let of_gemini = [self.usage_metadata, self.usage_metadata_in_camel_case].into_iter();
+        let of_gemini = of_gemini.filter_map(value_of).map(|reported| usage_of_gemini(&reported));
         let measured = value_of(self.timings).map(|timings| usage_of_timings(&timings));
         others.chain(of_gemini).chain(measured).for_each(|other| fill_in(usage, other));
     }

@@ -105,7 +105,11 @@ fn taken(report: &MapReport) -> String {
     let tokens = in_tokens(report.input_tokens, report.output_tokens);
     let taken = format!("{tokens}, {}", cost(report.cost_usd_micros));
     let others = by_others(&report.served_models, &report.model);
-    std::iter::once(taken).chain(others).chain(by_marks(&report.marked_answers)).collect::<Vec<_>>().join(", ")
+    std::iter::once(taken)
+        .chain(others)
+        .chain(by_marks(&report.marked_answers))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Reports failures, removals and hints, and returns the exit code.

@@ -485,7 +485,9 @@ pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
         LlmKind::Timeout { phase: TimeoutPhase::Call } => Hint::RaiseCallTimeout,
         LlmKind::Timeout { .. } => Hint::RaiseTokenTimeout,
         LlmKind::Truncated { cause: TruncationCause::MaxTokens } => Hint::AllowLongerAnswers,
-        LlmKind::Truncated { cause: TruncationCause::Disconnected | TruncationCause::Stopped } => Hint::RunAgain,
+        LlmKind::Truncated { cause: TruncationCause::Disconnected | TruncationCause::Stopped } => {
+            Hint::RunAgain
+        }
         LlmKind::RateLimited { .. } | LlmKind::Overloaded { .. } => Hint::RunAgainLater,
         LlmKind::SchemaMismatch => Hint::UseLargerModel,
         LlmKind::ContextTooLong => Hint::RaiseContext,
