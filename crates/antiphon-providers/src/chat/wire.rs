@@ -176,7 +176,7 @@ pub(super) fn filtered_categories(results: Option<&RawValue>) -> String {
     let lists = results.as_array().cloned().unwrap_or_else(|| vec![results]);
     let objects = lists.iter().map(|item| item.get("content_filter_results").unwrap_or(item));
     let entries = objects.filter_map(Value::as_object).flatten();
-    let withheld = entries.filter(|(_, verdict)| verdict["filtered"] == true || verdict["detected"] == true);
+    let withheld = entries.filter(|(_, verdict)| verdict["filtered"] == true);
     let named = withheld.map(|(name, verdict)| match verdict["severity"].as_str() {
         Some(severity) => format!("{name} ({severity})"),
         None => name.clone(),
