@@ -1,6 +1,7 @@
 //! Answers as vendors really send them, in every format, streamed and whole: their ends, their reasoning, their odd metadata.
 
 mod metadata;
+mod runs;
 mod shapes;
 mod thinking;
 

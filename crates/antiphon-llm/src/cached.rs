@@ -125,7 +125,8 @@ fn is_cacheable(answer: &Completion, output: &Output) -> bool {
                 .is_ok_and(|found| schema.is_valid(&found.value))
         }
     };
-    answer.finish == FinishReason::Stop && !answer.head.other_model && fits
+    let is_ordinary = answer.finish == FinishReason::Stop && answer.marks.is_empty();
+    is_ordinary && !answer.head.other_model && fits
 }
 
 /// An [`AnswerCache`] in memory. When it is full, the answer that was stored first is evicted. Clones are handles to the same

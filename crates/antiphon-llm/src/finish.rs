@@ -2,7 +2,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::completion::Completion;
 use crate::error::{Error, ErrorKind, TruncationCause};
-use crate::json;
+use crate::json::{self, Repair, Strictness};
 use crate::prompt::Output;
 
 /// The reason why a model stopped writing. Serialised by its [name](FinishReason::name).
@@ -189,8 +189,21 @@ impl Completion {
 }
 
 /// Returns whether a text has the JSON that was requested, complete and valid against the schema.
+///
+/// A number has no end of its own, so that a scalar counts only where something follows it or quotes enclose it.
 fn is_whole(text: &str, output: &Output) -> bool {
-    output.schema().is_some_and(|schema| json::extract(text).is_ok_and(|found| schema.is_valid(&found.value)))
+    let Some(schema) = output.schema() else { return false };
+    let Ok(found) = json::extract_for(text, Strictness::Lenient, |value| schema.is_valid(value)) else {
+        return false;
+    };
+    let is_enclosed = || {
+        let plain = text.trim_start();
+        let is_ended = plain.starts_with('"') || plain.ends_with(char::is_whitespace);
+        is_ended && json::extract_for(text, Strictness::Strict, |value| schema.is_valid(value)).is_ok()
+    };
+    let is_container = found.value.is_object() || found.value.is_array();
+    schema.is_valid(&found.value)
+        && (is_container || found.repairs.contains(&Repair::Wrapper) || is_enclosed())
 }
 
 #[cfg(test)]
@@ -248,6 +261,17 @@ mod tests {
             ended("{\"n\": \"one\"}", &FinishReason::Stop, &output).is_ok(),
             "the schema is checked later"
         );
+    }
+
+    #[test]
+    fn a_scalar_at_the_limit_may_be_cut() {
+        let output = |kind: &str| Output::Json(Schema::new("x", json!({ "type": kind })).unwrap());
+        let is_whole = |text: &str, kind: &str| ended(text, &FinishReason::Length, &output(kind)).is_ok();
+        assert!(is_whole("\"blue\"", "string") && is_whole("42 \n\n", "integer"));
+        assert!(is_whole("{\"value\": 42}", "integer"));
+        for (text, kind) in [("42", "integer"), ("The answer is 42", "integer"), ("\"blu", "string")] {
+            assert!(!is_whole(text, kind), "{text}");
+        }
     }
 
     #[test]

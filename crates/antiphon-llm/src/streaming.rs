@@ -16,6 +16,9 @@ use crate::spent::Spent;
 #[non_exhaustive]
 pub enum Delta {
     /// The next piece of text.
+    ///
+    /// Reasoning between tags is left out, with one exception: some models close reasoning that their chat template opened, and
+    /// what they wrote before turns out to be reasoning only then. The text of [`End`](Self::End) is without it.
     Text(String),
     /// The complete answer, with the whole text: the last item of the stream.
     End(Box<Completion>),

@@ -104,8 +104,10 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     x_groq: Option<&'a RawValue>,
     /// The token counts under the name of Gemini.
-    #[serde(borrow, default, alias = "usageMetadata")]
+    #[serde(borrow, default)]
     usage_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "usageMetadata")]
+    usage_metadata_in_camel_case: Option<&'a RawValue>,
     /// llama.cpp's measurements, which have token counts, too.
     #[serde(borrow, default)]
     timings: Option<&'a RawValue>,
@@ -143,7 +145,8 @@ impl Chunk<'_> {
         let of_choice = choices.filter_map(|choice| value_of(choice.usage));
         let of_groq = value_of(self.x_groq).and_then(|fields| fields.get("usage").cloned());
         let others = of_choice.chain(of_groq).filter_map(|reported| usage_of(&reported));
-        let of_gemini = value_of(self.usage_metadata).map(|reported| usage_of_gemini(&reported));
+        let of_gemini = [self.usage_metadata, self.usage_metadata_in_camel_case].into_iter();
+        let of_gemini = of_gemini.filter_map(value_of).map(|reported| usage_of_gemini(&reported));
         let measured = value_of(self.timings).map(|timings| usage_of_timings(&timings));
         others.chain(of_gemini).chain(measured).for_each(|other| fill_in(usage, other));
     }
@@ -192,7 +195,7 @@ pub(super) fn filtered_categories(results: Option<&RawValue>) -> String {
     let lists = results.as_array().cloned().unwrap_or_else(|| vec![results]);
     let objects = lists.iter().map(|item| item.get("content_filter_results").unwrap_or(item));
     let entries = objects.filter_map(Value::as_object).flatten();
-    let withheld = entries.filter(|(_, verdict)| verdict["filtered"] == true || verdict["detected"] == true);
+    let withheld = entries.filter(|(_, verdict)| verdict["filtered"] == true);
     let named = withheld.map(|(name, verdict)| match verdict["severity"].as_str() {
         Some(severity) => format!("{name} ({severity})"),
         None => name.clone(),

@@ -172,6 +172,10 @@ pub(crate) fn ending(word: &str) -> Ending {
         word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(64).collect();
     let plain = plain.as_str();
     let is_one_of = |words: &[&str]| words.contains(&plain);
+    if word.starts_with(['[', '{']) {
+        // JSON in place of a word, which no format has.
+        return Ending::Finish(FinishReason::Unknown(word.to_owned()), None);
+    }
     if is_one_of(&NOTHING) {
         return Ending::None;
     }

@@ -128,7 +128,7 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) prompt_feedback: Option<&'a RawValue>,
     /// The token counts so far.
-    #[serde(borrow, default, alias = "usage_metadata")]
+    #[serde(borrow, default)]
     pub(super) usage_metadata: Option<&'a RawValue>,
     /// The model that serves the answer.
     #[serde(borrow, default)]
@@ -151,7 +151,7 @@ pub(super) struct Candidate<'a> {
     #[serde(borrow, default)]
     pub(super) content: Option<Content<'a>>,
     /// The raw reason why the answer ended.
-    #[serde(borrow, default, alias = "finish_reason")]
+    #[serde(borrow, default)]
     pub(super) finish_reason: Option<&'a RawValue>,
     /// The vendor's explanation of the reason.
     #[serde(borrow, default)]

@@ -63,7 +63,8 @@ impl JobMachine {
     /// Returns whether a valid answer is cached for later calls with the same prompt: the requested model answered it
     /// in full, and no elements of earlier answers were needed.
     fn is_worth_caching(&self, cx: Context<'_>, answer: &Completion) -> bool {
-        let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
+        let is_whole =
+            answer.finish == FinishReason::Stop && answer.marks.is_empty() && !answer.head.other_model;
         cx.run.options.cache && is_whole && self.kept.is_empty()
     }
 

@@ -1,4 +1,5 @@
 mod broken;
+mod ends;
 mod paths;
 
 use std::sync::Arc;

@@ -7,6 +7,8 @@ use antiphon_llm::{
     json,
 };
 
+use serde_json::Value;
+
 use super::{PolledDelta, Reader};
 use crate::exchange::answer::Decode;
 use crate::exchange::fault::{Fault, cleaned};
@@ -31,6 +33,10 @@ impl<D: Decode> Reader<D> {
         };
         self.ended = true;
         let finish = self.real_finish(finish);
+        if finish == FinishReason::Stop {
+            // A filter may have found something and not intervened.
+            self.answer.details.clear();
+        }
         let completion = self.completion().finish(finish).into_complete(&self.facts.output);
         Poll::Ready(Some(match completion {
             Ok(answer) => Ok(Delta::End(Box::new(answer))),
@@ -60,8 +66,10 @@ impl<D: Decode> Reader<D> {
             return;
         }
         let fits = |reasoning: &String| {
-            let found = json::extract(reasoning).ok().filter(|found| schema.is_valid(&found.value));
-            found.map(|found| found.value.to_string())
+            let is_valid = |value: &Value| schema.is_valid(value);
+            let found = json::extract_for(reasoning, json::Strictness::Lenient, is_valid).ok()?.value;
+            // A word or a number of the prose is no answer.
+            ((found.is_object() || found.is_array()) && is_valid(&found)).then(|| found.to_string())
         };
         if let Some(found) = [&self.spoken.reasoning, &self.answer.reasoning].into_iter().find_map(fits) {
             self.spoken.text.push_str(&found);
