@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon::data::{Anonymiser, Strategy};
+use antiphon::store::Store;
 use antiphon_pipeline::experiment::{AddMode, Definition, Experiment};
 use antiphon_pipeline::{
     Complexity, Count, ErrorKind, GenerationConfig, PersonaGenerator, PersonaRecipe, Pipeline,
@@ -131,6 +132,47 @@ async fn a_generator_generates_batches_and_estimates() {
     assert!(estimate.input_tokens > 1_000 && estimate.output_tokens > 0);
     let recipe = PersonaRecipe::parse("r.toml", "count = \"1-2\"").unwrap();
     assert_eq!(GenerationConfig::new("", "m").recipe(recipe).count, Count::Between(1, 2));
+}
+
+#[tokio::test]
+async fn an_experiment_that_is_generated_again_has_one_run_and_one_folder() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let talk = folder.path().join("talk.txt");
+    let said = "Interviewer: Why?\nP1: I want to sleep for longer, every day.\n";
+    antiphon::fs::write(&talk, said).await.unwrap();
+    let experiment = Experiment::create(folder.path(), "one", "").await.unwrap();
+    experiment.add_data(&talk, AddMode::Copy).await.unwrap();
+    let pipeline = Pipeline::new(Arc::new(Offline::new())).store(Store::in_memory());
+    let generator = PersonaGenerator::new(pipeline, GenerationConfig::new("", Offline::MODEL).count(1));
+    let first = generator.generate_experiment(&experiment).await.unwrap();
+    let again = generator.generate_experiment(&experiment).await.unwrap();
+    assert_eq!(first.report.run_id, again.report.run_id);
+    let folders: Vec<_> = std::fs::read_dir(experiment.outputs_path()).unwrap().flatten().collect();
+    let names: Vec<_> =
+        folders.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names, [first.report.run_id]);
+}
+
+#[tokio::test]
+async fn documents_from_a_store_keep_the_number_of_what_was_replaced() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let talk = folder.path().join("talk.txt");
+    let said = "Interviewer: Hello Anna.\nAnna Lee: I want to sleep for longer, every day.\n";
+    antiphon::fs::write(&talk, said).await.unwrap();
+    let pipeline = Pipeline::new(Arc::new(Offline::new()));
+    let config = GenerationConfig::new(talk, Offline::MODEL).count(1);
+    let config = config.anonymiser(Anonymiser::new(Strategy::Replace));
+    let mut prepared = pipeline.prepare(&config).await.unwrap();
+    let (store, other) = (Store::in_memory(), Store::in_memory());
+    let run = prepared.open(&store, "null").await.unwrap();
+    let mut stored = pipeline.prepare_stored(&config, &run).await.unwrap().unwrap();
+    let copy = stored.open(&other, "null").await.unwrap();
+    let mut counts = Vec::new();
+    for run in [run, copy] {
+        let row = run.jobs(0, 1).await.unwrap().remove(0).row;
+        counts.push(serde_json::from_str::<serde_json::Value>(&row).unwrap()["replaced"].as_u64());
+    }
+    assert!(counts[0] > Some(0) && counts[0] == counts[1], "{counts:?}");
 }
 
 #[tokio::test]

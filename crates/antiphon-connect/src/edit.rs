@@ -73,11 +73,17 @@ impl<'a> ConfigEdit<'a> {
             }
             let text = changed.to_string();
             match self.check(&text) {
-                Ok(()) => return Ok(text),
+                Ok(()) => return Ok(self.with_line_ends(text)),
                 Err(err) => first = first.or(Some(err)),
             }
         }
         Err(first.map_or_else(|| self.invalid(), |err| self.refused(key, &err)))
+    }
+
+    /// Returns the changed text with the line ends of the file, which its editor may depend on.
+    fn with_line_ends(&self, text: String) -> String {
+        let (all, crlf) = (self.text.matches('\n').count(), self.text.matches("\r\n").count());
+        if crlf * 2 <= all { text } else { text.replace("\r\n", "\n").replace('\n', "\r\n") }
     }
 
     /// Checks the changed text together with the other files, as a run does.
@@ -228,6 +234,21 @@ mod tests {
         assert!(text.contains("[providers.openai]\nroute = \"responses\"\n"), "{text}");
         let text = set("defaults.fallback", "[\"lab/a\", \"openai/b\"]").unwrap();
         assert!(text.contains("fallback = [\"lab/a\", \"openai/b\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn line_ends_are_kept() {
+        let set = |text: &str| {
+            ConfigEdit::new("a.toml", text).set(&"retry.max_retries".parse().unwrap(), "2").unwrap()
+        };
+        let windows = TEXT.replace('\n', "\r\n");
+        let changed = set(&windows);
+        assert_eq!(changed, set(TEXT).replace('\n', "\r\n"));
+        assert_eq!(
+            ConfigEdit::new("a.toml", &windows).set(&"defaults.model".parse().unwrap(), "large").unwrap(),
+            windows.replace("small", "large")
+        );
+        assert!(!set("").contains('\r'));
     }
 
     #[test]

@@ -70,19 +70,18 @@ fn not_text(err: NotText, named: Option<Encoding>) -> Malformed {
             let name = named.map_or("UTF-8", Encoding::name);
             let advice = match named {
                 Some(_) => "",
-                None => ". If the file has another encoding, name it, as in --encoding windows-1252",
+                None => ". If the file has another encoding, name it",
             };
             Malformed::at(line, format!("this line has a byte that is not valid {name}{advice}"))
         }
         (None, _, Some(probably)) => {
             let name = probably.name();
-            Malformed::whole(format!(
-                "not UTF-8, and probably {name}. Name the encoding, as in --encoding {name}"
-            ))
+            let reason = format!("not UTF-8, and probably {name}. Name the encoding");
+            Malformed { encoding: Some(name), ..Malformed::whole(reason) }
         }
-        (None, _, None) if is_legacy => Malformed::whole(
-            "not UTF-8, and in an encoding that is not known. Name the encoding, as in --encoding windows-1251",
-        ),
+        (None, _, None) if is_legacy => {
+            Malformed::whole("not UTF-8, and in an encoding that is not known. Name the encoding")
+        }
         (None, ..) => return Malformed::whole("binary data, not text").of_kind(FailureKind::NotText),
     };
     malformed.of_kind(FailureKind::Encoding)
@@ -139,7 +138,7 @@ mod tests {
             b"\xc0\xed\xe0: \xdf \xef\xe8\xf8\xf3 \xed\xe0 \xf5\xee\xeb\xee\xe4\xe8\xeb\xfc\xed\xe8\xea\xe5.",
             "Ана: Я пишу на холодильнике.",
         );
-        let reason = "not UTF-8, and probably windows-1251. Name the encoding, as in --encoding windows-1251";
+        let reason = "not UTF-8, and probably windows-1251. Name the encoding";
         check(cyrillic, None, Format::Text, Err(reason));
         check(cyrillic, Some("cp1251"), Format::Text, Ok((text, "windows-1251")));
         check(text.as_bytes(), Some("cp1251"), Format::Text, Ok((text, "UTF-8")));

@@ -36,6 +36,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The reason, as a text for users: lower case, without the file's name and the line.
     pub reason: String,
+    /// The encoding that a file probably has, if its kind is [`FailureKind::Encoding`] and the bytes show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probable_encoding: Option<String>,
     /// The source text of a row that could not be read; `None` for a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawRow>,
@@ -83,7 +86,14 @@ pub enum FailureKind {
 impl Failure {
     /// Creates the failure of a whole file.
     pub(crate) fn new(document: &str, kind: FailureKind, reason: impl Into<String>) -> Self {
-        Self { document: document.to_owned(), line: None, kind, reason: reason.into(), raw: None }
+        Self {
+            document: document.to_owned(),
+            line: None,
+            kind,
+            reason: reason.into(),
+            probable_encoding: None,
+            raw: None,
+        }
     }
 
     /// Adds the source text of a row.
@@ -112,6 +122,8 @@ pub(crate) struct Malformed {
     pub(crate) kind: FailureKind,
     /// The reason, as in [`Failure::reason`].
     pub(crate) reason: String,
+    /// The encoding, as in [`Failure::probable_encoding`].
+    pub(crate) encoding: Option<&'static str>,
 }
 
 impl Malformed {
@@ -122,7 +134,7 @@ impl Malformed {
 
     /// Creates the failure of the whole file's syntax.
     pub(crate) fn whole(reason: impl Into<String>) -> Self {
-        Self { line: None, kind: FailureKind::Syntax, reason: reason.into() }
+        Self { line: None, kind: FailureKind::Syntax, reason: reason.into(), encoding: None }
     }
 
     /// Sets the kind.
@@ -151,7 +163,8 @@ impl Malformed {
 
     /// Adds the file's name.
     pub(crate) fn of(self, document: &str) -> Failure {
-        Failure { line: self.line, ..Failure::new(document, self.kind, self.reason) }
+        let probable_encoding = self.encoding.map(str::to_owned);
+        Failure { line: self.line, probable_encoding, ..Failure::new(document, self.kind, self.reason) }
     }
 }
 
@@ -182,6 +195,8 @@ struct Inner {
     message: String,
     /// The reasons for `NothingReadable`; empty for other kinds.
     failures: Vec<Failure>,
+    /// The failure of a file of rows.
+    failure: Option<Malformed>,
     /// The file error, kept only if it has a source.
     source: Option<antiphon_fs::Error>,
 }
@@ -209,13 +224,19 @@ pub enum ErrorKind {
 impl Error {
     /// Creates an error without failures and without a source.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), failures: Vec::new(), source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            failures: Vec::new(),
+            failure: None,
+            source: None,
+        }))
     }
 
     /// Creates the error of an input all of whose files failed.
     pub(crate) fn nothing_readable(message: impl Into<String>, failures: Vec<Failure>) -> Self {
         let kind = ErrorKind::NothingReadable;
-        Self(Box::new(Inner { kind, message: message.into(), failures, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), failures, failure: None, source: None }))
     }
 
     /// Converts a file error: `NotFound` and `Cancelled` keep their kinds, all others become `Io`.
@@ -227,13 +248,36 @@ impl Error {
         };
         let message = source.to_string();
         let source = std::error::Error::source(&source).is_some().then_some(source);
-        Self(Box::new(Inner { kind, message, failures: Vec::new(), source }))
+        Self(Box::new(Inner { kind, message, failures: Vec::new(), failure: None, source }))
+    }
+
+    /// Creates the error of a file of rows that is not one, with the kind of its failure.
+    pub(crate) fn of_rows(message: impl Into<String>, failure: Malformed) -> Self {
+        let mut error = Self::new(ErrorKind::NothingReadable, message);
+        error.0.failure = Some(failure);
+        error
     }
 
     /// Returns the kind, by which the caller decides how to react.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Returns whether a file could not be used since its encoding is not known, or is not the one that was named: another name
+    /// helps, as in [`ParseOptions::encoding`](crate::ParseOptions::encoding).
+    #[must_use]
+    pub fn is_about_encoding(&self) -> bool {
+        let of_rows = self.0.failure.iter().map(|failure| failure.kind);
+        let mut kinds = self.0.failures.iter().map(|failure| failure.kind).chain(of_rows);
+        kinds.any(|kind| kind == FailureKind::Encoding)
+    }
+
+    /// Returns the encoding that a file probably has which could not be used for its encoding.
+    #[must_use]
+    pub fn probable_encoding(&self) -> Option<&str> {
+        let of_rows = self.0.failure.as_ref().and_then(|failure| failure.encoding);
+        of_rows.or_else(|| self.0.failures.iter().find_map(|failure| failure.probable_encoding.as_deref()))
     }
 
     /// Returns the failures of the files, each with its reason; empty unless the kind is

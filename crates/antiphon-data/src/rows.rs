@@ -37,7 +37,7 @@ use std::sync::Arc;
 use antiphon_fs::Encoding;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, ErrorKind, Failure, Malformed};
+use crate::error::{Error, Failure, Malformed};
 use crate::loader::{Loaded, Loader, Naming};
 pub use bad::RawRow;
 #[cfg(feature = "anonymise")]
@@ -382,5 +382,5 @@ async fn next_lines(lines: &mut Lines, number: &mut u32, name: &str) -> Result<V
 /// Returns the error of a file that does not have the format, at the line if it is known.
 fn unreadable(name: &str, why: Malformed) -> Error {
     let place = why.line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-    Error::new(ErrorKind::NothingReadable, format!("cannot read rows from {place}: {}", why.reason))
+    Error::of_rows(format!("cannot read rows from {place}: {}", why.reason), why)
 }

@@ -59,13 +59,14 @@ impl JobBatch {
     /// `Config` for a row from which no prompt can be made; `Store` where the store cannot be used.
     ///
     /// # Cancel safety
-    /// A dropped call may leave a run without jobs; the next call of this method adds them.
+    /// A dropped call may leave a run without some of its jobs; the next call of this method adds them.
     pub async fn open(&self, store: &Store, calls: &Calls, work: &dyn Work) -> Result<Arc<Run>, Error> {
         let new = NewRun::new(self.fingerprint(&calls.provider().scope(), work)?);
         let new = new.request(&self.kind, &self.request).fresh(self.fresh);
         let run = store.open_run(new).await.map_err(Error::store)?;
         run.retry_failed().await.map_err(Error::store)?;
-        if run.tally().await.map_err(Error::store)?.jobs() == 0 {
+        // A call that was dropped may have left a run without some of its jobs, or without its total.
+        if run.record().total.is_none() {
             // Another worker may enqueue the same rows at the same time: `enqueue_from` adds each once.
             run.enqueue_from(0, self.rows.clone()).await.map_err(Error::store)?;
             run.seal().await.map_err(Error::store)?;
@@ -147,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     use antiphon_llm::Stack;
-    use antiphon_store::Store;
+    use antiphon_store::{NewRun, Store};
 
     use super::JobBatch;
     use crate::engine::{Engine, Journal};
@@ -179,5 +180,23 @@ mod tests {
         batch.rows.push("bad".to_owned());
         let err = batch.open(&store, &calls, &Numbers).await.unwrap_err();
         assert_eq!((err.kind(), err.to_string().as_str()), (ErrorKind::Config, "a bad row"));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_a_dropped_call_left_is_completed() {
+        let (store, rows) = (Store::in_memory(), vec!["a".to_owned(), "b".to_owned()]);
+        let calls = Stack::new(Scripted::new(Duration::ZERO, [])).calls();
+        let batch = JobBatch::new("numbers", rows.clone());
+        // A call that was dropped behind the first row, and one that was dropped before the run was sealed.
+        for enqueued in [1, 2] {
+            let fingerprint = batch.fingerprint(&calls.provider().scope(), &Numbers).unwrap();
+            let new = NewRun::new(fingerprint).request("numbers", "null").fresh(true);
+            let run = store.open_run(new).await.unwrap();
+            run.enqueue_from(0, rows[..enqueued].to_vec()).await.unwrap();
+            drop(run);
+            let run = batch.open(&store, &calls, &Numbers).await.unwrap();
+            let record = store.read_run(&run.record().id).await.unwrap().record().clone();
+            assert_eq!((run.tally().await.unwrap().jobs(), record.total), (2, Some(2)), "{enqueued}");
+        }
     }
 }

@@ -44,7 +44,7 @@ pub struct RunDiff {
 }
 
 /// A row whose results in the two runs differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
     /// The row's index in the second run, from 0; or in the first run, if the second does not have the row.

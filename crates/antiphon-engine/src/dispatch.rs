@@ -24,6 +24,7 @@ use antiphon_llm::CacheKey;
 use antiphon_store::{Job, RunStatus};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::Instrument;
 
 use crate::failed_rows::bad_row;
 use crate::job::{ClaimedJob, Ended, JobFailure, JobRequest, drive};
@@ -272,7 +273,7 @@ impl Dispatch {
             self.flights.insert(key, Vec::new());
         }
         let shared = self.shared.clone();
-        self.tasks.spawn(async move { (key, drive(shared, claimed).await) });
+        self.tasks.spawn(async move { (key, drive(shared, claimed).await) }.in_current_span());
     }
 
     /// Passes the answer or the failure of a job on to the rows with the same prompt, or lets them send it themselves.

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::dispatch::Dispatch;
 use crate::feed::{RowSource, feed};
@@ -131,6 +132,8 @@ pub struct JobOutcome {
     pub result: Result<String, JobFailure>,
     /// The details of the answers that the job got in this process.
     pub seen: JobDetails,
+    /// Whether the result is in the store. One that could not be stored, for example on a full disk, exists only here.
+    pub is_stored: bool,
 }
 
 /// The details of one job's answers beside their text.
@@ -308,10 +311,17 @@ impl Engine {
     /// # Cancel safety
     /// A dropped call aborts the calls in progress, which count as possibly billed when the run is opened again.
     pub async fn work(&self, rows: Option<RowSource>) -> Option<StopCause> {
+        // Of the level that is never filtered, so that each line of a log names its run.
+        let span = tracing::error_span!("run", run_id = %self.shared.run.record().id);
+        self.work_through(rows).instrument(span).await
+    }
+
+    /// Processes jobs until every row has ended or the run stops, as [`work`](Self::work) does.
+    async fn work_through(&self, rows: Option<RowSource>) -> Option<StopCause> {
         let shared = &self.shared;
         let mut feeding = JoinSet::new();
         match rows {
-            Some(rows) => drop(feeding.spawn(feed(shared.clone(), rows))),
+            Some(rows) => drop(feeding.spawn(feed(shared.clone(), rows).in_current_span())),
             None => shared.state.accounts.counters.seal(),
         }
         Dispatch::new(shared.clone()).run(&mut feeding).await;

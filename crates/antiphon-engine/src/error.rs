@@ -212,6 +212,15 @@ impl Error {
         }
     }
 
+    /// Returns the wrapped error of loading documents or rows; `None` if another error or none is wrapped.
+    #[must_use]
+    pub fn loading(&self) -> Option<&antiphon_data::Error> {
+        match &self.0.source {
+            Some(Source::Input(err)) => Some(err),
+            _ => None,
+        }
+    }
+
     /// Returns the files that could not be loaded, with the reasons; empty for kinds other than [`ErrorKind::Input`].
     #[must_use]
     pub fn failures(&self) -> &[Failure] {

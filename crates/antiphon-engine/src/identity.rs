@@ -57,7 +57,9 @@ impl Mapping {
         let input = match (&opened.input, &self.resume) {
             (Some(input), _) => Some(input.clone()),
             (None, Some(id)) => {
-                let note = store.note(input_name(id)).await.map_err(Error::store)?;
+                // The note has the whole id, and the run may be named by a prefix of it.
+                let run = store.read_run(id).await.map_err(Error::store)?;
+                let note = store.note(input_name(&run.record().id)).await.map_err(Error::store)?;
                 note.map(|note| InputIdentity::of_note(&note))
             }
             (None, None) => None,

@@ -88,6 +88,9 @@ pub struct Mapping {
     pub retry_failed: bool,
     /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
+    /// What was removed from the input as personal data (PII), as the report has it; it must not contain what was removed. Default:
+    /// none, so that a resumed run keeps that of its earlier report.
+    pub anonymised: Option<serde_json::Value>,
     /// The options of the engine. `cache` and `allow_cut` are always taken from the recipe; `limits.attempts` is taken from it if
     /// unset.
     pub options: Options,
@@ -157,6 +160,7 @@ impl Mapping {
             resume: None,
             retry_failed: false,
             request: "null".to_owned(),
+            anonymised: None,
             options: Options::default(),
             on_event: Arc::new(|_| ()),
         }
@@ -335,6 +339,7 @@ impl Mapping {
             finish_reasons: BTreeMap::new(),
             marked_answers: BTreeMap::new(),
             elements_left_out: 0,
+            anonymised: self.anonymised.clone().or_else(|| anonymised_before(run)),
             time: MapTime::default(),
         })
     }
@@ -354,6 +359,12 @@ impl Mapping {
         };
         written.await.map_err(|err| StopCause::Output(err.to_string()))
     }
+}
+
+/// Returns what the earlier report of a run says about personal data that was removed from its input.
+fn anonymised_before(run: &Run) -> Option<serde_json::Value> {
+    let earlier: MapReport = serde_json::from_str(run.record().report.as_deref()?).ok()?;
+    earlier.anonymised
 }
 
 /// Returns the status of a run by the cause of its stop, if any, and the number of rows that have not ended. Without a

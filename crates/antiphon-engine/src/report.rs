@@ -109,6 +109,10 @@ pub struct MapReport {
     /// in a list with `uniqueItems`.
     #[serde(default)]
     pub elements_left_out: u64,
+    /// The personal data (PII) that was removed from the input, with what was possibly missed, as the caller reported it in
+    /// [`Mapping::anonymised`](crate::Mapping::anonymised); left out if nothing was to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymised: Option<serde_json::Value>,
     /// The time of this part of the run, by phase.
     pub time: MapTime,
 }

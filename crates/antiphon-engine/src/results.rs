@@ -9,6 +9,9 @@
 //! {"index":1,"row":{"n":2},"result":"two"}
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
@@ -163,7 +166,7 @@ pub(super) struct Output {
     cursor: u64,
     /// The lines of rows behind the cursor, by index; `None` for a row without a result.
     waiting: BTreeMap<u64, Option<String>>,
-    /// The size of the lines in `waiting`, in bytes; at most [`MAX_WAITING`].
+    /// The size of the lines in `waiting`, in bytes; of those that are in the store at most [`MAX_WAITING`].
     bytes: usize,
     /// Rows that ended and whose results are in the store alone.
     stored: HashSet<u64>,
@@ -315,14 +318,15 @@ impl Output {
             self.cursor += 1;
             return self.advance().await;
         }
-        self.keep_waiting(index, line);
+        self.keep_waiting(index, line, row.is_stored);
         Ok(())
     }
 
-    /// Keeps a line that waits for earlier rows, in memory up to [`MAX_WAITING`], else in the store alone.
-    fn keep_waiting(&mut self, index: u64, line: Option<String>) {
+    /// Keeps a line that waits for earlier rows, in memory up to [`MAX_WAITING`], else in the store alone. A line that the store does
+    /// not have stays in memory, whatever its size: it was paid for, and exists nowhere else.
+    fn keep_waiting(&mut self, index: u64, line: Option<String>, is_stored: bool) {
         let size = line.as_ref().map_or(0, String::len);
-        if self.bytes + size > MAX_WAITING {
+        if is_stored && self.bytes + size > MAX_WAITING {
             self.stored.insert(index);
         } else {
             self.bytes += size;

@@ -79,7 +79,7 @@ mod tests {
     fn outcome(model: Option<&str>, result: Result<String, JobFailure>) -> JobOutcome {
         let mut seen = JobDetails { head: Head::default(), ..JobDetails::default() };
         seen.head.model = model.map(str::to_owned);
-        JobOutcome { index: 0, row: String::new(), result, seen }
+        JobOutcome { index: 0, row: String::new(), result, seen, is_stored: true }
     }
 
     #[test]

@@ -114,7 +114,8 @@ impl Shared {
     }
 
     /// Keeps an outcome that could not be stored. It was paid for, and exists only in memory.
-    pub(super) fn keep_unsaved(&self, outcome: JobOutcome) {
+    pub(super) fn keep_unsaved(&self, mut outcome: JobOutcome) {
+        outcome.is_stored = false;
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
     }
 

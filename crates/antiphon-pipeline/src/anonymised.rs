@@ -20,18 +20,44 @@ const FOLDER: &str = ".anonymised";
 /// # Cancel safety
 /// A dropped call may still write the salt.
 pub async fn salt(out: &Path) -> Result<String, Error> {
-    let folder = out.join(FOLDER);
-    let path = folder.join("salt");
-    match antiphon_fs::read_to_string(&path).await {
-        Ok(salt) => Ok(salt.text.into_owned()),
-        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => {
-            antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
-            let salt = Uuid::new_v4().simple().to_string();
-            antiphon_fs::write_private(&path, salt.clone()).await.map_err(Error::files)?;
-            Ok(salt)
-        }
+    if let Some(salt) = stored_salt(out).await? {
+        return Ok(salt);
+    }
+    antiphon_fs::create_dir(out.join(FOLDER)).await.map_err(Error::files)?;
+    let salt = random_salt();
+    antiphon_fs::write_private(salt_path(out), salt.clone()).await.map_err(Error::files)?;
+    Ok(salt)
+}
+
+/// Returns the salt of the runs below `out` as [`salt`] does, and where none is stored a random one, which is not stored: for an
+/// estimate, which creates no files.
+///
+/// # Errors
+/// `Files` if the salt cannot be read.
+///
+/// # Cancel safety
+/// A dropped call changes nothing.
+pub async fn salt_or_random(out: &Path) -> Result<String, Error> {
+    Ok(stored_salt(out).await?.unwrap_or_else(random_salt))
+}
+
+/// Reads the salt of the runs below `out`; `None` if there is none.
+async fn stored_salt(out: &Path) -> Result<Option<String>, Error> {
+    match antiphon_fs::read_to_string(salt_path(out)).await {
+        Ok(salt) => Ok(Some(salt.text.into_owned())),
+        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(Error::files(err)),
     }
+}
+
+/// Returns the file with the salt of the runs below `out`.
+fn salt_path(out: &Path) -> PathBuf {
+    out.join(FOLDER).join("salt")
+}
+
+/// Creates a salt.
+fn random_salt() -> String {
+    Uuid::new_v4().simple().to_string()
 }
 
 /// Writes the PII that was removed from the documents of a persona run: see [`keep_replacements`].

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::blocking::blocking;
+use crate::blocking::{blocking, shutting_down};
 use crate::call_summary::Expense;
 use crate::config::{Distil, GenerationConfig};
 use crate::error::Error;
@@ -112,7 +112,7 @@ impl Prepared {
         let condensing = self.condensing(parts, answers);
         let condensed = blocking(move || condensing.condense()).await;
         let Condensed { prompt, used, findings, unverified, failures, first_error } =
-            condensed.ok_or_else(|| Error::internal("the runtime is shutting down"))?;
+            condensed.ok_or_else(shutting_down)?;
         if used == 0 {
             return Err(Error::from_provider(first_error.unwrap_or_else(|| without_findings(count))));
         }

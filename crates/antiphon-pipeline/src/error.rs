@@ -29,6 +29,8 @@ use crate::report::Report;
 pub struct Error {
     inner: antiphon_engine::Error,
     report: Option<Box<Report>>,
+    /// Whether the sides of the speakers are the reason.
+    is_about_speakers: bool,
 }
 
 impl Error {
@@ -106,6 +108,25 @@ impl Error {
         self.inner.failures()
     }
 
+    /// Creates the error of documents whose speakers have no clear side, or not the names of the recipe.
+    pub(crate) fn speakers(message: impl Into<String>) -> Self {
+        Self { is_about_speakers: true, ..Self::new(ErrorKind::Input, message) }
+    }
+
+    /// Returns whether the sides of the speakers are the reason: names of
+    /// [`PersonaRecipe::interviewers`](crate::PersonaRecipe::interviewers) or
+    /// [`PersonaRecipe::participants`](crate::PersonaRecipe::participants) settle them.
+    #[must_use]
+    pub fn is_about_speakers(&self) -> bool {
+        self.is_about_speakers
+    }
+
+    /// Returns the error of loading documents or rows, if that is the reason.
+    #[must_use]
+    pub fn loading(&self) -> Option<&antiphon_data::Error> {
+        self.inner.loading()
+    }
+
     /// Attaches the report of the run; an earlier one is replaced.
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         self.report = Some(Box::new(report));
@@ -122,7 +143,7 @@ impl Error {
 
 impl From<antiphon_engine::Error> for Error {
     fn from(inner: antiphon_engine::Error) -> Self {
-        Self { inner, report: None }
+        Self { inner, report: None, is_about_speakers: false }
     }
 }
 

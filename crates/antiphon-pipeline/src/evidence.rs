@@ -7,14 +7,14 @@
 //! |---|---|
 //! | `Exact` | the same characters, but for white space and marks around the passage |
 //! | `Normalised` | the same words in compatibility composition (NFKC), ignoring case, apostrophes and punctuation |
-//! | `Fuzzy` | the same words in the same order, but for fillers ("um"), articles, and other forms or spellings of one word in five |
+//! | `Fuzzy` | the same words in the same order, but for fillers ("um"), articles, contractions of English ("don't" and "do not"), and other forms or spellings of one word in five in English, and plurals in French |
 //!
 //! Chinese, Japanese, Korean, Thai, Lao, Khmer and Burmese are compared by characters, whatever the spaces between them. In a
 //! fuzzy match, numbers, negations, limiting words ("rarely") and names are the same: see `words` and `languages` for the lists.
 //!
 //! These are never evidence, although the words are in the documents: a quote of one or two words, unless it is a whole turn; a
-//! passage that leaves out a negation, a limiting word or a part of a number right beside it, as "pay for it" in "I never pay
-//! for it"; and a passage of another document than the one that is cited. Quotes, not claims, are verified: whether a claim
+//! passage that leaves out a limiting word or a part of a number right beside it, or a negation of its clause, as "pay for it" in
+//! "I would never in my right mind pay for it"; and a passage of another document than the one that is cited. Quotes, not claims, are verified: whether a claim
 //! follows from its quote is left to the reader.
 //!
 //! # Examples
@@ -32,13 +32,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod characters;
+mod contractions;
 mod edges;
 mod languages;
 mod matcher;
+mod pauses;
 mod search;
 mod sense;
 mod skips;
 mod text;
+mod tongues;
 mod words;
 
 use antiphon_data::{Document, SpeakerRole};

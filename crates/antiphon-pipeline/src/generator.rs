@@ -159,9 +159,11 @@ impl PersonaGenerator {
     pub async fn generate_experiment(&self, experiment: &Experiment) -> Outcome {
         let config = self.config_of(experiment).await?;
         let prepared = self.pipeline.prepare(&config).await?;
-        // Created before any call is paid for: without the folder the answer could not be stored.
-        let folder = RunFolder::create(&experiment.outputs_path(), prepared.run_id).await?;
-        let mut outcome = self.pipeline.run(prepared).await;
+        // Created before any call is paid for: without the folder the answer could not be stored. An equal run that is resumed has
+        // its own id.
+        let outputs = experiment.outputs_path();
+        let in_folder = |id| RunFolder::create(&outputs, id);
+        let (folder, mut outcome) = Box::pin(self.pipeline.grouped().run_after(prepared, in_folder)).await?;
         if let Err(err) = write_outputs(experiment, &folder, &outcome).await {
             tracing::warn!("could not write all outputs of an experiment: {err}");
             // The answer was paid for: it is returned even if it could not be written.

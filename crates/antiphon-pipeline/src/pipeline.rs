@@ -234,8 +234,8 @@ impl Pipeline {
     /// and the result of a finished one is returned without a call.
     ///
     /// # Errors
-    /// The errors of [`prepare`](Self::prepare) and [`run_in`](Self::run_in). Once the documents are loaded, the error has a
-    /// [`Report`]; an error of the provider also has its partial answer.
+    /// The errors of [`prepare`](Self::prepare), [`open`](Self::open) and [`run_in`](Self::run_in). Once the documents are loaded, the
+    /// error has a [`Report`], but for one of the store outside the distillation; an error of the provider also has its partial answer.
     ///
     /// # Cancel safety
     /// A dropped call closes the connection to the provider; a call in flight may still be billed.
@@ -250,7 +250,7 @@ impl Pipeline {
     }
 
     /// Returns this pipeline with a new lock group, in which equal requests start fresh only once.
-    fn grouped(&self) -> Self {
+    pub(crate) fn grouped(&self) -> Self {
         Self { locks: self.locks.group(), ..self.clone() }
     }
 
@@ -283,13 +283,31 @@ impl Pipeline {
 
     /// Runs without a new lock group. The guard holds the lock until the end of the run is stored, so that an equal
     /// request that waits for it finds the result.
-    async fn run_once(&self, mut prepared: Prepared) -> Outcome {
+    async fn run_once(&self, prepared: Prepared) -> Outcome {
+        self.run_after(prepared, |_| ready(Ok(()))).await?.1
+    }
+
+    /// Runs as [`run`](Self::run) does, with a step before the first call that gets the id of the run: that of an earlier one if it is
+    /// resumed. Returns the result of the step beside the outcome.
+    ///
+    /// # Errors
+    /// That of the step, or of opening the run.
+    pub(crate) async fn run_after<T, F, Fut>(
+        &self,
+        mut prepared: Prepared,
+        step: F,
+    ) -> Result<(T, Outcome), Error>
+    where
+        F: FnOnce(RunId) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let request = plain_request(&prepared);
         let (run, _turn) = self.open(&mut prepared, &store, &request).await?;
+        let done = step(prepared.run_id).await?;
         let outcome = self.run_in(prepared, run.clone(), store).await;
         finish(&run, &outcome).await;
-        outcome
+        Ok((done, outcome))
     }
 
     /// Opens the run of prepared documents as [`Prepared::open`] does, after waiting for the lock on its fingerprint. Of equal

@@ -98,7 +98,8 @@ impl Prepared {
     async fn take(&mut self, run: Run) -> Result<Arc<Run>, Error> {
         self.run_id = run.record().id.parse().map_err(|_| unreadable(&run, "its id is not a UUID"))?;
         run.retry_failed().await.map_err(Error::store)?;
-        if run.tally().await.map_err(Error::store)?.jobs() == 0 {
+        // A call that was dropped may have left a run without its job, or without its total.
+        if run.record().total.is_none() {
             let row = serde_json::to_string(&self.sources());
             let row = row.map_err(|err| Error::internal(err.to_string()))?;
             run.enqueue_from(0, vec![row]).await.map_err(Error::store)?;
@@ -114,7 +115,7 @@ impl Prepared {
             documents: self.documents.to_vec(),
             failures: self.failures.clone(),
             skipped: self.skipped.clone(),
-            replaced: self.config.anonymiser.is_some().then_some(self.replaced.len()),
+            replaced: self.config.anonymiser.is_some().then_some(self.replaced_count),
             possible_misses: self.possible_misses.clone(),
         }
     }

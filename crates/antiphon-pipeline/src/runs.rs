@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::persona::{self, Personas};
 use crate::report::{self, Report};
 
-pub use crate::anonymised::{keep_replaced, keep_replacements, remove_replaced, salt};
+pub use crate::anonymised::{keep_replaced, keep_replacements, remove_replaced, salt, salt_or_random};
 
 /// The report, written last: a folder without it is left over from an interrupted run.
 const REPORT: &str = "run.json";

@@ -1,7 +1,6 @@
 //! The sides for which the speakers of documents were taken, for people to check before the personas are paid for.
 
 use antiphon_data::{Document, ParseOptions, SpeakerRole};
-use antiphon_engine::ErrorKind;
 
 use crate::config::GenerationConfig;
 use crate::error::Error;
@@ -42,10 +41,7 @@ impl Voices {
     /// Refuses documents whose speakers have no clear side, if the recipe demands it.
     pub(crate) fn check(&self, config: &GenerationConfig) -> Result<(), Error> {
         if let Some(name) = self.unknown.first().filter(|_| config.recipe.strict_speakers) {
-            let message = format!(
-                "no speaker of these documents is called {name}; check --interviewer and --participant"
-            );
-            return Err(Error::new(ErrorKind::Input, message));
+            return Err(Error::speakers(format!("no speaker of these documents is called {name}")));
         }
         let Some(first) = self.unclear.first().filter(|_| config.recipe.strict_speakers) else {
             return Ok(());
@@ -54,14 +50,9 @@ impl Voices {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let message = format!("{first}{more}: it is not clear who asks and who answers; {ADVICE}");
-        Err(Error::new(ErrorKind::Input, message))
+        Err(Error::speakers(format!("{first}{more}: it is not clear who asks and who answers")))
     }
 }
-
-/// The way out for documents whose speakers have no clear side.
-const ADVICE: &str =
-    "name a speaker who asks with --interviewer NAME, or one who answers with --participant NAME";
 
 /// Returns the options of reading that a recipe has.
 pub(crate) fn parse_options(recipe: &PersonaRecipe) -> ParseOptions {

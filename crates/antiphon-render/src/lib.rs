@@ -46,7 +46,7 @@ pub use markdown::{file_name, markdown};
 pub use page::page;
 pub use personas::write_personas;
 pub use report::{RunCause, RunPage, RunPageParts, RunRow};
-pub use site::{SiteBuilder, build_portfolio};
+pub use site::{PageName, SiteBuilder, build_portfolio, check_site_folder};
 pub use theme::{Theme, ThemeSource, ThemeText};
 
 /// The README's code.

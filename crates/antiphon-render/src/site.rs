@@ -123,7 +123,7 @@ impl SiteBuilder {
         let mut files = Vec::with_capacity(self.pages.len() + 1);
         let mut entries = Vec::with_capacity(self.pages.len());
         for page in &self.pages {
-            let file = page.file(&mut taken);
+            let file = file_name(&page.page_name(), &mut taken);
             files.push((file.clone(), page.render()?));
             entries.push(Entry::new(page, file));
         }
@@ -154,6 +154,45 @@ impl SiteBuilder {
         }
         Ok(written)
     }
+}
+
+/// The name and the theme of a page, from which the name of its file is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageName {
+    /// The name, such as that of the notes.
+    pub name: String,
+    /// The theme's name.
+    pub theme: String,
+}
+
+/// Checks, before the contents of pages exist, that [`SiteBuilder::write`] can write them into a folder: that files can be created
+/// in it, and that no file of theirs would replace one that is not a page of a site. The folder is created if necessary.
+///
+/// # Errors
+/// `Files` for a folder that cannot be written, or a file that must not be overwritten.
+///
+/// # Cancel safety
+/// A dropped call may still create the folder.
+pub async fn check_site_folder(folder: &Path, pages: &[PageName]) -> Result<(), RenderError> {
+    antiphon_fs::check_writable(folder).await.map_err(RenderError::files)?;
+    let mut taken = HashSet::from(["index.html".to_owned()]);
+    for page in pages {
+        file_name(page, &mut taken);
+    }
+    for name in taken {
+        is_ours_to_write(&folder.join(name)).await?;
+    }
+    Ok(())
+}
+
+/// Returns a file name for a page that is not yet taken, and takes it.
+fn file_name(page: &PageName, taken: &mut HashSet<String>) -> String {
+    let stem = format!("{}-{}", slug(&page.name), page.theme);
+    let names = std::iter::once(format!("{stem}.html")).chain((2..).map(|n| format!("{stem}-{n}.html")));
+    let mut free = names.skip_while(|name| taken.contains(name));
+    let name = free.next().unwrap_or(stem);
+    taken.insert(name.clone());
+    name
 }
 
 /// Writes one page; creates its folder if necessary.
@@ -192,14 +231,9 @@ pub async fn build_portfolio(content: Content, theme: Theme, output: &Path) -> R
 }
 
 impl Page {
-    /// Returns a file name for the page that is not yet taken.
-    fn file(&self, taken: &mut HashSet<String>) -> String {
-        let stem = format!("{}-{}", slug(&self.name), self.theme.name);
-        let names = std::iter::once(format!("{stem}.html")).chain((2..).map(|n| format!("{stem}-{n}.html")));
-        let mut free = names.skip_while(|name| taken.contains(name));
-        let name = free.next().unwrap_or(stem);
-        taken.insert(name.clone());
-        name
+    /// Returns the name and the theme of the page.
+    fn page_name(&self) -> PageName {
+        PageName { name: self.name.clone(), theme: self.theme.name.clone() }
     }
 
     /// Renders the page with the template of its theme, or with the built-in one. The style sheets are part of the

@@ -185,10 +185,15 @@ mod tests {
             Some(fields) => format!(r#"{{"messages":[{{}}],{fields}"#),
             None => body.to_owned(),
         };
+        ask_at(server, "/v1/chat/completions", &body).await
+    }
+
+    /// Sends a request to a path, as [`ask`] does.
+    async fn ask_at(server: &Server, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         let length = body.len();
         let request = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -221,6 +226,22 @@ mod tests {
         assert!(pieces.contains("data: [DONE]"), "{pieces}");
         let stats = server.stats();
         assert_eq!((stats.requests, stats.answered, stats.in_flight, stats.hung_up), (2, 2, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn events_of_responses_are_numbered_without_a_gap() {
+        for faults in [Faults::default(), Faults::default().refusal(1.0)] {
+            let server = server(Scenario::default().answer_tokens(3).faults(faults)).await;
+            let events =
+                ask_at(&server, "/v1/responses", r#"{"model":"m","input":"hi","stream":true}"#).await;
+            let behind = events.split("\"sequence_number\":").skip(1);
+            let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+            let numbers: Vec<usize> = behind.map(|text| digits(text).parse().unwrap()).collect();
+            assert!(
+                numbers.len() > 7 && numbers.iter().copied().eq(0..numbers.len()),
+                "{numbers:?} {events}"
+            );
+        }
     }
 
     #[tokio::test]

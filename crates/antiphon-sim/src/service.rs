@@ -28,7 +28,7 @@ use crate::limit::LimitSignal;
 use crate::limit_headers::{Levels, add_limit_headers};
 use crate::scenario::Scenario;
 use crate::shared::{Admission, Admitted, Arrival, Shared};
-use crate::verdict::Judge;
+use crate::verdict::{End, Judge};
 use crate::wire::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, auxiliary, wire_of};
 
 /// A response, or the error that makes hyper reset the connection.
@@ -146,7 +146,8 @@ async fn serve_prompt(shared: &Arc<Shared>, wire: &'static dyn Wire, head: &Part
     let Checked { asked, prompt_tokens, cost } = match check(shared, wire, head, body) {
         Ok(checked) => checked,
         Err(Hopeless(case, message)) => {
-            shared.hopeless(fingerprint, head.version);
+            let end = if case == ErrorCase::TooLong { End::TooLarge } else { End::Hopeless };
+            shared.hopeless(fingerprint, head.version, end);
             return Ok(error_response(shared, wire, case, message));
         }
     };

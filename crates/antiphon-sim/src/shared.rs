@@ -229,6 +229,7 @@ impl Shared {
                 (bucket, limit) => *bucket = limit.map(|limit| Bucket::new(limit, now)),
             }
         }
+        state.judge.limits_changed();
     }
 
     /// Changes the faults of requests that are admitted from now on.
@@ -299,14 +300,14 @@ impl Shared {
         state.judge.ended(request, end);
     }
 
-    /// Counts a request that can never succeed. It is never in flight, and takes nothing from the rate limits.
-    pub(crate) fn hopeless(&self, fingerprint: u64, version: Version) {
+    /// Counts a request that can never succeed, at least within these limits. It is never in flight, and takes nothing from the rate limits.
+    pub(crate) fn hopeless(&self, fingerprint: u64, version: Version, end: End) {
         let now = Instant::now();
         let mut state = self.lock();
         state.arrived(fingerprint, version, now);
         state.extend_wall(now);
         state.stats.errors += 1;
-        state.judge.ended(fingerprint, End::Hopeless);
+        state.judge.ended(fingerprint, end);
     }
 
     /// Returns whether the rate limit of tokens can ever admit a request of this cost.

@@ -8,7 +8,8 @@
 //! | complete answer | repeated |
 //! | refused with a reported wait that has not passed | too early |
 //! | refused otherwise, failed, cut or hung up | a fair retry |
-//! | hopeless: wrong key, invalid, unknown model, too long | hopeless |
+//! | hopeless: wrong key, invalid, unknown model | hopeless |
+//! | larger than the limits, which have not changed since | hopeless |
 //! | no credit, less than 10 s ago | hopeless |
 //!
 //! Requests in flight have no end yet: identical requests that are sent concurrently are not retries of each other.
@@ -85,6 +86,8 @@ pub(crate) enum End {
     Refused(Option<Instant>),
     /// An error that no retry changes.
     Hopeless,
+    /// A request that is larger than the burst of a rate limit: no retry changes that, but other limits do.
+    TooLarge,
     /// The account had no credit at that time.
     OutOfMoney(Instant),
     /// A fault, a truncated answer, or a client that closed the connection.
@@ -113,11 +116,17 @@ impl Judge {
     pub(crate) fn arrived(&mut self, request: u64, now: Instant) {
         match self.seen.get(&request) {
             Some(End::Answered) => self.repeated += 1,
-            Some(End::Hopeless) => self.hopeless += 1,
+            Some(End::Hopeless | End::TooLarge) => self.hopeless += 1,
             Some(End::OutOfMoney(at)) if now < *at + PAYMENT_TIME => self.hopeless += 1,
             Some(End::Refused(Some(until))) if now + CLOCK_SKEW < *until => self.too_early += 1,
             _ => {}
         }
+    }
+
+    /// Forgives requests that were larger than the limits, which have changed: the next retry is fair.
+    pub(crate) fn limits_changed(&mut self) {
+        let too_large = self.seen.values_mut().filter(|end| matches!(end, End::TooLarge));
+        too_large.for_each(|end| *end = End::Failed);
     }
 
     /// Remembers the end of a request, in place of its previous one.
@@ -133,5 +142,25 @@ impl Judge {
         let throttled = stats.throttled as f64 / stats.requests.max(1) as f64;
         let Self { too_early, hopeless, repeated, .. } = *self;
         ClientVerdict { clean: too_early + hopeless == 0, too_early, hopeless, repeated, throttled }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{End, Judge};
+    use crate::stats::Stats;
+
+    #[test]
+    fn a_request_that_was_too_large_may_be_retried_when_the_limits_have_changed() {
+        let (mut judge, now) = (Judge::default(), Instant::now());
+        judge.ended(1, End::TooLarge);
+        judge.ended(2, End::Hopeless);
+        judge.arrived(1, now);
+        judge.limits_changed();
+        judge.arrived(1, now);
+        judge.arrived(2, now);
+        assert_eq!(judge.verdict(&Stats::default()).hopeless, 2);
     }
 }

@@ -16,6 +16,7 @@ mod config;
 mod confirm;
 mod content;
 mod deletion;
+mod diff;
 mod doctor;
 mod error;
 mod experiment;
@@ -37,6 +38,7 @@ mod simulate;
 mod status_line;
 mod summary;
 
+use std::any::Any;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -71,11 +73,31 @@ pub fn main() -> ExitCode {
         Err(err) => return print_parse_error(&err),
     };
     let talk = Talk::new(cli.quiet, cli.command.form());
+    report_panics(talk);
     // Each call may need a connection, and each connection is a file descriptor.
     antiphon_fs::raise_open_file_limit();
     let code = execute(&cli, talk).unwrap_or_else(|err| report_error(&err, &cli.command, talk));
     summary::print(code, talk);
     ExitCode::from(code)
+}
+
+/// Reports panics as events where stderr has events: the text that the standard library prints is no JSON.
+fn report_panics(talk: Talk) {
+    if talk.sends_events() {
+        std::panic::set_hook(Box::new(move |panic| {
+            let place = panic.location().map(ToString::to_string);
+            talk.error(&CommandError::internal(panic_message(panic.payload(), place.as_deref())));
+        }));
+    }
+}
+
+/// Returns the message of a panic.
+fn panic_message(payload: &dyn Any, place: Option<&str>) -> String {
+    let texts =
+        [payload.downcast_ref::<&str>().copied(), payload.downcast_ref::<String>().map(String::as_str)];
+    let text = texts.into_iter().flatten().next().unwrap_or("a panic");
+    let place = place.map(|place| format!(", at {place}")).unwrap_or_default();
+    format!("a defect of this program: {text}{place}")
 }
 
 /// Prints what ended the parsing of the arguments, and returns the exit code: the help and the version are no errors.
@@ -166,5 +188,21 @@ async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
         Command::Config(args) => config::run(args, talk).await,
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::pages(dir.as_deref()).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::panic_message;
+
+    #[test]
+    fn a_panic_is_one_line_with_its_place() {
+        let place = Some("src/a.rs:1:2");
+        assert_eq!(
+            panic_message(&"no \"row\"", place),
+            "a defect of this program: no \"row\", at src/a.rs:1:2"
+        );
+        assert_eq!(panic_message(&"text".to_owned(), None), "a defect of this program: text");
+        assert_eq!(panic_message(&1, None), "a defect of this program: a panic");
     }
 }

@@ -30,6 +30,7 @@ mod deletion;
 mod error;
 mod experiments;
 mod export;
+mod hint;
 mod legacy;
 mod map;
 mod outcome;

@@ -120,7 +120,7 @@ impl Records {
             }
             Some(Ok(record)) => record,
             Some(Err(Failure { line, kind, reason, .. })) => {
-                return Err(unreadable(name, Malformed { line, kind, reason }));
+                return Err(unreadable(name, Malformed { line, ..Malformed::whole(reason).of_kind(kind) }));
             }
             None => {
                 return Err(unreadable(

@@ -15,7 +15,7 @@
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_llm::{CallContext, Completion, Error, ErrorKind, Prompt, ProviderExt};
@@ -74,6 +74,23 @@ fn first_event(request: Result<Box<JobRequest>, JobFailure>) -> Event {
     }
 }
 
+/// A call in flight, which is counted until this is dropped.
+struct InFlight<'c>(&'c AtomicU64);
+
+impl<'c> InFlight<'c> {
+    /// Counts a call.
+    fn begin(count: &'c AtomicU64) -> Self {
+        Counters::add(count, 1);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Driver {
     /// Creates the driver of a job that was claimed at `since`, and adds the time since then to the queue.
     fn begin(shared: Arc<Shared>, attempt: u32, since: Instant) -> Self {
@@ -125,10 +142,9 @@ impl Driver {
     async fn call(&mut self, prompt: &Prompt, intent: Intent) -> Event {
         let (shared, sent) = (self.shared.clone(), Sent::begin(self.attempt));
         let context = self.context(intent, &sent);
-        let in_flight = &shared.state.accounts.counters.in_flight;
-        Counters::add(in_flight, 1);
+        let in_flight = InFlight::begin(&shared.state.accounts.counters.in_flight);
         let answer = shared.calls.provider().complete(prompt, &context).await;
-        in_flight.fetch_sub(1, Ordering::Relaxed);
+        drop(in_flight);
         self.attempt = sent.attempt();
         match answer {
             Ok(answer) => {

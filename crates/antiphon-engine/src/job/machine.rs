@@ -318,7 +318,7 @@ impl JobMachine {
     /// Takes the outcome of the job for its caller.
     pub(crate) fn outcome(&mut self, result: Result<String, JobFailure>) -> JobOutcome {
         let (row, seen) = (mem::take(&mut self.job.row), mem::take(&mut self.seen));
-        JobOutcome { index: self.job.index, row, result, seen }
+        JobOutcome { index: self.job.index, row, result, seen, is_stored: true }
     }
 
     /// Starts with the row's prompt, or with one for the rest of an answer of which an earlier process kept elements.

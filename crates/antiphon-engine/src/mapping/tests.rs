@@ -135,6 +135,21 @@ async fn failed_rows_are_reported_and_retried() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_named_by_a_prefix_is_compared_as_well() {
+    let lab = Lab::new();
+    let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
+    let script = vec![Ok(answer("one")), Err(error(LlmKind::ModelRefusal)), Ok(answer("three"))];
+    let id = lab.run(&mapping, script).await.report.run_id;
+    (mapping.retry_failed, mapping.input) = (true, Input::Stored);
+    mapping.model = "another".to_owned();
+    for name in [id.clone(), id[..20].to_owned(), "latest".to_owned()] {
+        mapping.resume = Some(name.clone());
+        let (kind, message) = lab.fails(&mapping).await;
+        assert!(kind == ErrorKind::Changed && message.contains("model was model"), "{name}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn the_wait_for_a_row_that_an_earlier_process_put_back_is_shown() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));

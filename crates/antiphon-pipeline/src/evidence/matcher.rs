@@ -8,9 +8,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::edges::{ends_clause, is_cut};
+use super::contractions::{ENGLISH, written_out};
+use super::edges::is_cut;
 use super::languages::LANGUAGES;
-use super::sense::{are_alike, is_negation, languages_of};
+use super::pauses::pauses_agree;
+use super::sense::{are_alike, languages_of};
 use super::skips::Skips;
 use super::text::{Script, each_word, folded, widened, word};
 use crate::persona::Match;
@@ -24,6 +26,11 @@ pub(super) struct Vocabulary {
     skips: BTreeMap<usize, Skips>,
 }
 
+/// Returns the words as a language has them: in English with its contractions written out.
+fn in_language<'w>(tokens: &'w [Token], written: Option<&'w Vec<Token>>, language: usize) -> &'w [Token] {
+    written.filter(|_| language == ENGLISH).map_or(tokens, |written| written)
+}
+
 /// The number of a word that is in no needle.
 const OTHER: u32 = u32::MAX;
 /// Minimum length of a needle, in sixths of a word; a shorter needle matches only a whole turn.
@@ -34,7 +41,7 @@ const WORD: usize = 6;
 const WORDS_FOR_A_FORM: usize = 5;
 
 /// A word of a text: its number, and its byte range.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Token {
     pub(super) number: u32,
     pub(super) span: Range<usize>,
@@ -55,6 +62,8 @@ pub(super) struct Spoken<'t> {
     pub(super) turn: Range<usize>,
     /// The words of the turn.
     pub(super) tokens: Vec<Token>,
+    /// The words with the contractions of English written out, if there are any.
+    written: Option<Vec<Token>>,
 }
 
 /// A quote to find, as numbered words.
@@ -62,6 +71,8 @@ pub(super) struct Needle {
     /// The quote as it was given.
     quoted: String,
     tokens: Vec<Token>,
+    /// The words with the contractions of English written out, if there are any and the needle may be in English.
+    written: Option<Vec<Token>>,
     /// For each word, the length of the longest beginning of the needle that ends there, for the search word for word: D. Knuth,
     /// J. Morris, V. Pratt, "Fast Pattern Matching in Strings", SIAM Journal on Computing 6, 1977.
     borders: Vec<usize>,
@@ -83,6 +94,18 @@ struct Reading {
     mine: Vec<bool>,
     /// The length of the kept words in sixths of a word.
     length: usize,
+}
+
+/// A reading of a needle beside a window of a turn's words.
+struct Compared<'c> {
+    reading: &'c Reading,
+    skips: &'c Skips,
+    /// The text of the document.
+    text: &'c str,
+    /// The words of the turn, as the reading's language has them.
+    said: &'c [Token],
+    /// The indices of as many of these words as the reading has.
+    window: &'c [usize],
 }
 
 /// A passage that matches a needle, with the number of words that differ.
@@ -154,15 +177,22 @@ impl Vocabulary {
             tokens.push(Token { number: self.number(word), span });
             words.push(word.to_owned());
         });
-        let readings = languages_of(&words)
+        let languages = languages_of(&words);
+        let written = languages
+            .contains(&ENGLISH)
+            .then(|| written_out(text, &tokens, |word| self.number(word)))
+            .flatten();
+        let readings = languages
             .into_iter()
             .map(|language| {
-                let kept = self.skips(language).kept(text, &tokens);
-                let length = kept.iter().map(|index| length(&words[*index])).sum();
-                Reading { language, mine: mine(&tokens, &kept), kept, length }
+                let tokens = in_language(&tokens, written.as_ref(), language);
+                let kept = self.skips(language).kept(text, tokens);
+                let length = kept.iter().map(|index| length(&word(tokens[*index].text(text)))).sum();
+                Reading { language, mine: mine(tokens, &kept), kept, length }
             })
             .collect();
         Needle {
+            written,
             borders: borders(&tokens),
             bare: bare(text),
             length: words.iter().map(|word| length(word)).sum(),
@@ -199,7 +229,21 @@ impl Vocabulary {
             let span = span.start + offset..span.end + offset;
             tokens.push(Token { number: number.unwrap_or(OTHER), span });
         });
-        Spoken { text, turn, tokens }
+        let number = |word: &str| self.numbers.get(word).copied().unwrap_or(OTHER);
+        let is_english = self.skips.contains_key(&ENGLISH);
+        let written = is_english.then(|| written_out(text, &tokens, number)).flatten();
+        Spoken { text, turn, tokens, written }
+    }
+}
+
+impl Spoken<'_> {
+    /// Returns the range of the turn's words that these words in a language are of; `None` if it begins or ends within a
+    /// contraction.
+    fn whole(&self, tokens: &[Token], range: Range<usize>) -> Option<Range<usize>> {
+        let (start, end) = (tokens[range.start].span.start, tokens[range.end - 1].span.end);
+        let first = self.tokens.binary_search_by_key(&start, |token| token.span.start).ok()?;
+        let last = self.tokens.binary_search_by_key(&end, |token| token.span.end).ok()?;
+        Some(first..last + 1)
     }
 }
 
@@ -264,7 +308,8 @@ impl Needle {
             }
             same = self.borders[same - 1];
             let range = at + 1 - length..at + 1;
-            if self.pauses_agree(spoken, (0..length).zip(range.clone())) {
+            let texts = [&*self.quoted, spoken.text];
+            if pauses_agree(texts, [&self.tokens, &spoken.tokens], (0..length).zip(range.clone())) {
                 sought.add(spoken, range, |passage| self.hit(spoken, passage));
             }
             if sought.hit.as_ref().is_some_and(|hit| hit.matched == Match::Exact) {
@@ -280,47 +325,29 @@ impl Needle {
         Hit { start: span.start, end: span.end, matched, distance: 0 }
     }
 
-    /// Returns whether each negation of the needle ends a clause where that of the passage does: "No, money" is not "No money",
-    /// and whether numbers have the same sign between them: "1-5" and "3/4" are not "1.5" and "3.4".
-    /// `pairs` has the indices of words of the needle and of the turn.
-    fn pauses_agree(&self, spoken: &Spoken<'_>, pairs: impl Iterator<Item = (usize, usize)>) -> bool {
-        let pause = |text: &str, tokens: &[Token], at: usize| {
-            let between =
-                tokens.get(at).zip(tokens.get(at + 1)).map(|(one, next)| one.span.end..next.span.start);
-            between.map(|between| ends_clause(&text[between]))
-        };
-        for (mine, said) in pairs {
-            if sign_behind(&self.quoted, &self.tokens, mine) != sign_behind(spoken.text, &spoken.tokens, said)
-            {
-                return false;
-            }
-            let (mine, said) =
-                (pause(&self.quoted, &self.tokens, mine), (said, pause(spoken.text, &spoken.tokens, said)));
-            let differs = mine.is_some() && said.1.is_some() && mine != said.1;
-            if differs && is_negation(&word(spoken.tokens[said.0].text(spoken.text))) {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Looks for the passage with the same words but for fillers and articles, and for other forms and spellings of at most one
     /// word in five; of several passages the one with the fewest of those.
     fn fuzzy(&self, reading: &Reading, vocabulary: &Vocabulary, spoken: &Spoken<'_>, sought: &mut Sought) {
         let Some(skips) = vocabulary.skips.get(&reading.language) else { return };
-        let length = reading.kept.len();
-        if reading.length < MIN_LENGTH || !reading.may_be_in(&spoken.tokens) {
+        let (length, tokens) = (reading.kept.len(), self.in_language(reading));
+        let said = in_language(&spoken.tokens, spoken.written.as_ref(), reading.language);
+        if self.is_short() || reading.length < MIN_LENGTH || !reading.may_be_in(said) {
             return;
         }
-        let kept = skips.kept(spoken.text, &spoken.tokens);
+        let kept = skips.kept(spoken.text, said);
         for (position, window) in kept.windows(length).enumerate() {
             let before = position.checked_sub(1).map_or(0, |last| kept[last] + 1);
-            let before = &spoken.tokens[before..window[0]];
-            let Some(distance) = self.distance(reading, spoken, window, skips) else { continue };
-            if !skips.articles_agree(before, &self.tokens[..reading.kept[0]]) {
+            let before = &said[before..window[0]];
+            let compared = Compared { reading, skips, text: spoken.text, said, window };
+            let Some(distance) = self.distance(&compared) else { continue };
+            if !skips.articles_agree(before, &tokens[..reading.kept[0]]) {
                 continue;
             }
             let range = window[0] - self.lead(reading, before)..window[length - 1] + 1;
+            let Some(range) = spoken.whole(said, range) else {
+                sought.is_cut = true;
+                continue;
+            };
             sought.add(spoken, range, |span| Hit {
                 start: span.start,
                 end: span.end,
@@ -330,23 +357,24 @@ impl Needle {
         }
     }
 
+    /// Returns the needle's words as the language of a reading has them.
+    fn in_language(&self, reading: &Reading) -> &[Token] {
+        in_language(&self.tokens, self.written.as_ref(), reading.language)
+    }
+
     /// Returns how many of the words right before a passage are those before the needle's first kept word: its article.
     fn lead(&self, reading: &Reading, before: &[Token]) -> usize {
-        let mine = self.tokens[..reading.kept[0]].iter().rev();
+        let mine = self.in_language(reading)[..reading.kept[0]].iter().rev();
         before.iter().rev().zip(mine).take_while(|(said, mine)| said.number == mine.number).count()
     }
 
     /// Returns the number of words of a window that differ from the needle's; `None` if one is another word, if they are too many,
     /// or if the articles between them differ.
-    fn distance(
-        &self,
-        reading: &Reading,
-        spoken: &Spoken<'_>,
-        window: &[usize],
-        skips: &Skips,
-    ) -> Option<usize> {
+    fn distance(&self, compared: &Compared<'_>) -> Option<usize> {
+        let Compared { reading, skips, text, said: spoken, window } = compared;
+        let tokens = self.in_language(reading);
         let indices = || reading.kept.iter().copied().zip(window.iter().copied());
-        let pairs = || indices().map(|(mine, said)| (&self.tokens[mine], &spoken.tokens[said]));
+        let pairs = || indices().map(|(mine, said)| (&tokens[mine], &spoken[said]));
         let (most, mut different) = (reading.max_forms(), 0);
         for (mine, said) in pairs() {
             different += usize::from(mine.number != said.number);
@@ -355,18 +383,18 @@ impl Needle {
             }
         }
         let are_forms = |(mine, said): (&Token, &Token)| {
-            let (quoted, said) = (mine.text(&self.quoted), said.text(spoken.text));
+            let (quoted, said) = (mine.text(&self.quoted), said.text(text));
             let is_name = starts_with_capital(quoted) && starts_with_capital(said);
             !is_name && are_alike(&word(quoted), &word(said), &LANGUAGES[reading.language])
         };
         let gaps_agree = |(mine, said): (&[usize], &[usize])| {
             let (mine, said) = (mine[0] + 1..mine[1], said[0] + 1..said[1]);
-            skips.articles_agree(&spoken.tokens[said], &self.tokens[mine])
+            skips.articles_agree(&spoken[said], &tokens[mine])
         };
         let mut others = pairs().filter(|(mine, said)| mine.number != said.number);
         let agree = others.all(are_forms)
             && reading.kept.windows(2).zip(window.windows(2)).all(gaps_agree)
-            && self.pauses_agree(spoken, indices());
+            && pauses_agree([&self.quoted, text], [tokens, spoken], indices());
         agree.then_some(different)
     }
 }
@@ -415,17 +443,4 @@ fn starts_with_capital(word: &str) -> bool {
 /// Returns the words on one line without the punctuation around them, which is not spoken.
 fn bare(text: &str) -> String {
     folded(text).trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
-}
-
-/// Returns the dash or the slash between a number and the next one, as in "1-5"; `None` if there is none.
-fn sign_behind(text: &str, tokens: &[Token], at: usize) -> Option<char> {
-    let (one, next) = tokens.get(at).zip(tokens.get(at + 1))?;
-    let are_digits =
-        [one, next].iter().all(|token| token.text(text).starts_with(|c: char| c.is_ascii_digit()));
-    let sign = text[one.span.end..next.span.start].trim().chars().next().filter(|_| are_digits)?;
-    match sign {
-        '-' | '‐' | '‑' | '–' | '—' | '−' => Some('-'),
-        '/' | '⁄' => Some('/'),
-        _ => None,
-    }
 }

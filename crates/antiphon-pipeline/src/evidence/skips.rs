@@ -1,6 +1,6 @@
 //! The words that a fuzzy match passes over: fillers and, in languages that have them, articles.
 
-use super::languages::{CHARACTER_ASIDES, CHARACTER_FILLERS, HESITATIONS, LANGUAGES, OPENERS};
+use super::languages::{CHARACTER_ASIDES, CHARACTER_FILLERS, HESITATIONS, LANGUAGES, Language, OPENERS};
 use super::matcher::Token;
 use super::sense::{has, is_degree};
 use super::text::{Script, word};
@@ -12,8 +12,7 @@ pub(super) struct Skips {
     sequences: Vec<Sequence>,
     /// Whether a sequence begins with a word, by the word's number.
     begins: Vec<bool>,
-    /// Whether one article may replace another.
-    articles_are_alike: bool,
+    language: &'static Language,
 }
 
 /// Words that may be left out together.
@@ -33,6 +32,15 @@ enum Kind {
     Opener,
     /// An article: anywhere but before a degree.
     Article,
+    /// An article that says who does what to whom: behind a preposition.
+    CaseArticle,
+}
+
+impl Kind {
+    /// Returns whether this is an article of either kind.
+    fn is_article(self) -> bool {
+        matches!(self, Self::Article | Self::CaseArticle)
+    }
 }
 
 impl Skips {
@@ -42,7 +50,12 @@ impl Skips {
         let mut add = |list: &str, kind: Kind| {
             for phrase in list.split_whitespace() {
                 let is_opener = kind == Kind::Aside && has(OPENERS, phrase);
-                let kind = if is_opener { Kind::Opener } else { kind };
+                let is_case = kind == Kind::Article && has(LANGUAGES[language].case_articles, phrase);
+                let kind = match kind {
+                    _ if is_opener => Kind::Opener,
+                    _ if is_case => Kind::CaseArticle,
+                    kind => kind,
+                };
                 sequences.push(Sequence { numbers: number(&phrase.replace('_', " ")), kind });
             }
         };
@@ -51,7 +64,7 @@ impl Skips {
             add(CHARACTER_FILLERS, Kind::Filler);
             add(CHARACTER_ASIDES, Kind::Aside);
         }
-        let words = &LANGUAGES[language];
+        let words: &'static Language = &LANGUAGES[language];
         add(words.fillers, Kind::Filler);
         add(words.asides, Kind::Aside);
         add(words.articles, Kind::Article);
@@ -62,7 +75,7 @@ impl Skips {
             begins.resize(begins.len().max(first + 1), false);
             begins[first] = true;
         }
-        Self { sequences, begins, articles_are_alike: words.articles_are_alike }
+        Self { sequences, begins, language: words }
     }
 
     /// Returns the indices of the words that are neither fillers nor articles, in order.
@@ -85,11 +98,15 @@ impl Skips {
     fn skipped(&self, text: &str, tokens: &[Token], at: usize) -> usize {
         let Some(sequence) = self.sequence(text, tokens, at) else { return 0 };
         let length = sequence.numbers.len();
-        if sequence.kind != Kind::Article {
+        if !sequence.kind.is_article() {
             return length;
         }
+        let before = at.checked_sub(1).map(|before| word(tokens[before].text(text))).unwrap_or_default();
+        if sequence.kind == Kind::CaseArticle && !has(self.language.prepositions, &before) {
+            return 0;
+        }
         let mut next = at + length;
-        while let Some(filler) = self.sequence(text, tokens, next).filter(|next| next.kind != Kind::Article) {
+        while let Some(filler) = self.sequence(text, tokens, next).filter(|next| !next.kind.is_article()) {
             next += filler.numbers.len();
         }
         if tokens.get(next).is_some_and(|next| is_degree(&word(next.text(text)))) { 0 } else { length }
@@ -105,7 +122,7 @@ impl Skips {
             let said = tokens.get(at..at + sequence.numbers.len()).unwrap_or_default();
             said.iter().map(|token| &token.number).eq(&sequence.numbers)
                 && match sequence.kind {
-                    Kind::Filler | Kind::Article => true,
+                    Kind::Filler | Kind::Article | Kind::CaseArticle => true,
                     Kind::Aside => is_set_off(text, said),
                     Kind::Opener => is_set_off(text, said) || begins_sentence(text, said),
                 }
@@ -117,13 +134,13 @@ impl Skips {
         let (said, quoted) = (self.articles(said), self.articles(quoted));
         let (fewer, more) = if said.len() < quoted.len() { (&said, &quoted) } else { (&quoted, &said) };
         let mut rest = more.iter();
-        self.articles_are_alike || fewer.iter().all(|article| rest.any(|other| other == article))
+        self.language.articles_are_alike || fewer.iter().all(|article| rest.any(|other| other == article))
     }
 
     /// Returns the articles among words.
     fn articles(&self, words: &[Token]) -> Vec<u32> {
         let is_article = |number: &u32| {
-            let mut articles = self.sequences.iter().filter(|sequence| sequence.kind == Kind::Article);
+            let mut articles = self.sequences.iter().filter(|sequence| sequence.kind.is_article());
             articles.any(|sequence| sequence.numbers == [*number])
         };
         words.iter().map(|token| token.number).filter(is_article).collect()

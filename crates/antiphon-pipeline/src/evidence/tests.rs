@@ -5,7 +5,9 @@ use super::{Found, Missing, Wanted, passage, verify};
 use crate::persona::Match;
 
 mod cases;
+mod more_true;
 mod pairs;
+mod planted;
 mod reach;
 mod true_quotes;
 mod turned;

@@ -110,7 +110,7 @@ fn any_word(text: &str, start: usize, word: &mut String) -> (usize, usize) {
     let mut next = end;
     if is_sign(first) {
         word.push(first);
-    } else if !first.is_alphanumeric() {
+    } else if is_unseen(first) || !first.is_alphanumeric() {
         return (start, next);
     } else if Script::of(first).is_some() {
         let mut last = first;
@@ -152,7 +152,7 @@ fn is_part(last: char, c: char) -> bool {
 }
 
 /// Puts a word into lower case and compatibility composition (NFKC), in place if it is ASCII. Letters that are the same in
-/// capitals are the same: `ß` is `ss`, the dotless `ı` is `i`, and the final `ς` is `σ`.
+/// capitals are the same: `ß` is `ss`, the dotless `ı` is `i`, and the final `ς` is `σ`. Russian `ё` is `е`, as it is mostly printed.
 pub(super) fn normalise(word: &mut String) {
     if word.is_ascii() {
         word.make_ascii_lowercase();
@@ -165,6 +165,9 @@ pub(super) fn normalise(word: &mut String) {
             'ß' => folded.push_str("ss"),
             'ı' => folded.push('i'),
             'ς' => folded.push('σ'),
+            'ё' => folded.push('е'),
+            // Vowel signs of Arabic and points of Hebrew, which most texts leave out.
+            '\u{64B}'..='\u{652}' | '\u{591}'..='\u{5C7}' => {}
             // The dot of a Turkish capital İ.
             '\u{307}' if folded.ends_with('i') => {}
             c => folded.push(c),
@@ -187,18 +190,23 @@ pub(super) fn word(text: &str) -> String {
 
 /// Returns whether a character is an apostrophe: those of typewriters, of typography, of linguistics and of keyboards are the
 /// same.
-fn is_apostrophe(c: char) -> bool {
+pub(super) fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '’' | 'ʼ' | '‘' | '‛' | '`' | '´' | '′' | '＇')
 }
 
 /// Returns whether a character is a combining mark, which belongs to the letter before it.
-fn is_mark(c: char) -> bool {
+pub(super) fn is_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
 }
 
-/// Returns whether a character is never seen: soft hyphens, and marks of no width that only say where a line may end.
+/// Returns whether a character is never seen, or only lengthens a word: soft hyphens, marks of no width that only say where a
+/// line may end or which way a text runs, selectors of a glyph, and the tatweel of Arabic.
 pub(super) fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}')
+    matches!(
+        c,
+        '\u{AD}' | '\u{61C}' | '\u{640}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'
+            | '\u{2066}'..='\u{2069}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+    )
 }
 
 /// Returns whether a character is a sign that gives a number another meaning: a currency, or a share.

@@ -78,7 +78,9 @@ impl Wire for Responses {
     }
 
     fn end(&self, answer: &Answer) -> String {
-        let (part, number) = (content(answer), answer.tokens + 5);
+        // A refusal is a single delta.
+        let deltas = if answer.finish == Finish::Refused { 1 } else { answer.tokens };
+        let (part, number) = (content(answer), deltas + 4);
         let part = format!(r#"{PLACE},"part":{part},"sequence_number":{}"#, number + 1);
         let item = format!(r#""item":{},"output_index":0,"sequence_number":{}"#, item(answer), number + 2);
         let name = match answer.finish {

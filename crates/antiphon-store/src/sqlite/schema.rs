@@ -226,14 +226,17 @@ pub(super) fn open_read_only(path: &Path, place: &str) -> Result<Connection, Err
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let plain = Connection::open_with_flags(path, flags)
         .and_then(|connection| version(&connection).map(|version| (connection, version)));
-    let (connection, version) = plain
-        .or_else(|err| {
-            // Without a write-ahead log to read, the file is all there is: it need not be locked.
-            let uri = immutable(path).filter(|_| !has_log(path)).ok_or(err)?;
-            let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
-            version(&connection).map(|version| (connection, version))
-        })
-        .map_err(|err| Error::database(err, place))?;
+    let (connection, version) = plain.or_else(|err| {
+        if has_log(path) {
+            return Err(unread_log(err, place));
+        }
+        // Without a write-ahead log to read, the file has everything: it need not be locked.
+        let failed = |err| Error::database(err, place);
+        let uri = immutable(path).ok_or(err).map_err(failed)?;
+        let connection =
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(failed)?;
+        version(&connection).map(|version| (connection, version)).map_err(failed)
+    })?;
     check_application(&connection, place)?;
     check_version(version, place)?;
     if version < newest() {
@@ -267,6 +270,20 @@ fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     Path::new(&log).metadata().is_ok_and(|log| log.len() > 0)
+}
+
+/// Returns the error of a file whose write-ahead log cannot be read: SQLite needs an index of the log beside it, which it cannot
+/// create in a folder that cannot be written ("Read-Only WAL-Mode Databases", <https://www.sqlite.org/wal.html>).
+fn unread_log(err: rusqlite::Error, place: &str) -> Error {
+    let err = Error::database(err, place);
+    if !matches!(err.kind(), ErrorKind::PermissionDenied | ErrorKind::Io) {
+        return err;
+    }
+    let message = format!(
+        "{place}: the newest changes are in {place}-wal, which cannot be read in a folder without write permission: copy both \
+         files into a folder that can be written, and open them there"
+    );
+    Error::caused(ErrorKind::PermissionDenied, message, err)
 }
 
 /// Returns the version of the file's format.

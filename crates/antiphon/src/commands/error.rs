@@ -16,6 +16,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::json;
 
+use super::rows::command_on;
 use crate::operations::{Hint, OperationError, OperationErrorKind};
 use crate::runtime::{ConfigError, ConnectError};
 
@@ -181,7 +182,22 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::ResumesWhenFixed => {
             return format!("stored results are kept; fix the cause, then run {command} to resume");
         }
-        Hint::ResumeRun { run } => return format!("to resume, run antiphon runs resume {run}"),
+        Hint::ResumeRun { run, folder } => {
+            return format!("to resume, run {}", command_on("resume", &folder.join(run)));
+        }
+        Hint::NameSpeakers => {
+            "name a speaker who asks with --interviewer NAME, or one who answers with --participant NAME"
+        }
+        Hint::NameEncoding { probably } => {
+            let name = probably.as_deref().unwrap_or("windows-1252");
+            return format!("name the encoding of the file, as in --encoding {name}");
+        }
+        Hint::AllowWriting { folder } => {
+            return format!(
+                "allow writing to {0}, or copy it to a place that can be written and name that with --out",
+                folder.display()
+            );
+        }
         Hint::StartAgain => "run the same command again to start a new run",
         Hint::DidYouMean { name } => return format!("did you mean {name}?"),
         Hint::Unread { failure } => failure,

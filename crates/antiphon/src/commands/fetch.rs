@@ -8,7 +8,8 @@
 //! | Ctrl-C | partial files are kept, and resumed by the next run | ends the process |
 //!
 //! The document has the schema `antiphon.fetch/1`. One URL that fails does not stop the others. Exit codes: 0 if all
-//! were fetched, 4 if some were, 5 if none was; 2 for a folder that cannot be used; 130 or 143 for an interrupted
+//! were fetched, 4 if some were, 5 if none was; 2 for a folder that cannot be used, and for an argument that is no URL,
+//! before anything is fetched; 130 or 143 for an interrupted
 //! download to files. URLs are printed without the user name, password and query that may be secrets.
 
 use antiphon_http::{Client, ErrorKind};
@@ -27,6 +28,9 @@ use crate::runtime::{Flags, http_client};
 
 /// Fetches the URLs, to files or to stdout.
 pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandError> {
+    for url in &args.urls {
+        check_url(url)?;
+    }
     let flags = Flags::default().max_concurrency(args.max_concurrency);
     let settings = Front::new(&flags, talk).await?.settings;
     let client = http_client(&settings);
@@ -38,6 +42,20 @@ pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandErro
             to_files(&client, &request, args, *talk).await
         }
     }
+}
+
+/// Checks that an argument is a URL. Whether its scheme can be fetched is left to the client.
+///
+/// # Errors
+/// A usage error for an argument that is none.
+fn check_url(url: &str) -> Result<(), CommandError> {
+    let why = match url::Url::parse(url) {
+        Ok(parsed) if !parsed.cannot_be_a_base() => return Ok(()),
+        Err(err) if url.contains("://") => err.to_string(),
+        _ => "it does not begin with http:// or https://".to_owned(),
+    };
+    let message = format!("cannot fetch {}: the address is not valid: {why}", without_secrets(url));
+    Err(CommandError::new(USAGE, message))
 }
 
 /// Fetches to files, reports each as it ends, and lists them at the end.

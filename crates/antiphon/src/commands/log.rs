@@ -219,15 +219,19 @@ where
 fn document(mut event: Map<String, Value>) -> Value {
     let mut fields = event.remove("fields").unwrap_or_default();
     let message = fields.as_object_mut().and_then(|fields| fields.shift_remove("message"));
+    let spans = event.remove("spans").unwrap_or_else(|| json!([]));
+    // The span of a run names it; outside of one, the line is of the only run, if there is one.
+    let named = spans.as_array().into_iter().flatten().rev().find_map(|span| span["run_id"].as_str());
+    let run_id = named.map(str::to_owned).or_else(run_id);
     json!({
         "schema": "antiphon.log/1",
         "timestamp": event.get("timestamp"),
         "level": event.get("level"),
         "target": event.get("target"),
         "message": message,
-        "run_id": run_id(),
+        "run_id": run_id,
         "fields": fields,
-        "spans": event.remove("spans").unwrap_or_else(|| json!([])),
+        "spans": spans,
     })
 }
 
@@ -257,5 +261,8 @@ mod tests {
         run_started("r2");
         // The line may belong to either of them.
         line(Value::Null);
+        let of_run =
+            json!({ "fields": {}, "spans": [{ "name": "run", "run_id": "r2" }, { "name": "chat" }] });
+        assert_eq!(document(of_run.as_object().cloned().unwrap())["run_id"], "r2");
     }
 }

@@ -139,7 +139,10 @@ fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
     document["results"] = json!(path(&made.results));
     document["failed_rows"] = json!(path(&made.failed_rows));
     document["reused"] = json!(outcome.reused);
-    document["anonymised"] = json!(made.anonymised);
+    // The report has that of an earlier session.
+    if document["anonymised"].is_null() {
+        document["anonymised"] = json!(made.anonymised);
+    }
     document
 }
 
@@ -215,12 +218,21 @@ fn report_failed(made: &MapResult, folder: &Path, talk: Talk) {
         // The message of a row that cannot be read has its file and line.
         let row = match &*cause.error {
             "bad_row" => String::new(),
-            _ => format!("row {}: ", cause.first_row),
+            // Indices are from 0 in files for programs, and rows from 1 for people.
+            _ => format!("row {}: ", cause.first_row + 1),
         };
         talk.warning(&format!("{rows} failed: {}; {row}{}", cause.error, cause.message));
     }
     if let Some(path) = &made.failed_rows {
-        talk.hint(&format!("retry the failed rows: {}", command_on("retry-failed", folder)));
+        let causes = &made.report.causes;
+        let (unread, failed): (Vec<_>, Vec<_>) = causes.iter().partition(|cause| cause.error == "bad_row");
+        // A row that cannot be read fails again: retrying sends nothing.
+        if !failed.is_empty() || unread.is_empty() {
+            talk.hint(&format!("retry the failed rows: {}", command_on("retry-failed", folder)));
+        }
+        if !unread.is_empty() {
+            talk.hint("correct the rows that cannot be used in the input, and run the same command again, with cached answers for the others; antiphon runs retry-failed uses the rows as they were read");
+        }
         talk.line(&format!("failed rows: {}", path.display()));
     }
 }

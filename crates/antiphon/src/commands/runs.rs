@@ -33,8 +33,8 @@ use super::output::{self, Talk};
 use super::progress::{Live, Possible, counted, dollars, tokens};
 use super::rows::{Ending, command_on};
 use crate::operations::{
-    CurrentStatus, Experiments, ExportFormat, ListFilter, OperationError, Page, PruneFilter, RunDiff,
-    RunInfo, RunOutcome, RunResult, Watch, Workspace,
+    CurrentStatus, Experiments, ExportFormat, ListFilter, OperationError, Page, PruneFilter, RunInfo,
+    RunOutcome, RunResult, Watch, Workspace,
 };
 use crate::runtime::Flags;
 
@@ -79,8 +79,8 @@ async fn look(
         RunsCommand::Show { run, json } => show(workspace, run, *json).await,
         RunsCommand::Cancel { run } => cancel(workspace, run, talk).await,
         RunsCommand::Diff { first, second, all, json } => {
-            let most = if *all { usize::MAX } else { CHANGES };
-            print_diff(&workspace.diff(first, second, most).await?, *json)
+            let most = if *all { usize::MAX } else { super::diff::CHANGES };
+            super::diff::print(&workspace.diff(first, second, most).await?, *json)
         }
         RunsCommand::Report { run, existing, .. } => report(workspace, run, file, existing).await,
         RunsCommand::Export { run, format, existing, .. } => {
@@ -339,29 +339,6 @@ fn failed_rows(cause: &Value) -> String {
     let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
     let message = cause["message"].as_str().unwrap_or_default();
     line("failed", &format!("{rows} by {error}: {message}"))
-}
-
-/// The number of rows that differ which `diff` shows without `--all`.
-const CHANGES: usize = 20;
-
-/// Prints the rows whose results differ between two runs, and how many more there are.
-fn print_diff(diff: &RunDiff, as_json: bool) -> Result<(), CommandError> {
-    if as_json {
-        return output::result(&output::json(diff)?);
-    }
-    let mut text = format!(
-        "{} the same, {} changed, {} only in the first, {} only in the second, {} in neither\n",
-        diff.same, diff.changed, diff.only_first, diff.only_second, diff.neither
-    );
-    let shown = |result: &Option<String>| result.as_deref().unwrap_or("no result").to_owned();
-    for change in &diff.changes {
-        let (first, second) = (shown(&change.first), shown(&change.second));
-        text.push_str(&format!("\nrow {}: {}\n- {first}\n+ {second}\n", change.index, change.row));
-    }
-    if diff.left_out > 0 {
-        text.push_str(&format!("\nand {} more; use --all to show them\n", counted(diff.left_out, "row")));
-    }
-    output::result(&text)
 }
 
 /// A run to resume.

@@ -2,13 +2,13 @@
 //!
 //! Stdout has the base URL as soon as the server listens, so that a script can wait for that line; stderr has the
 //! addresses of all formats, and at the end the statistics. One Ctrl-C or SIGTERM stops the server. That is the normal
-//! end, so that the exit code is 0; a scenario that is wrong has 2, and a port that cannot be used 5.
+//! end, so that the exit code is 0; a scenario that is wrong has 2, and a port that cannot be used 3.
 
 use antiphon_sim::{ClientVerdict, Faults, Latency, Limit, LimitSignal, Scenario, Server, Stats};
 use tokio_util::sync::CancellationToken;
 
 use super::cli::{LimitSignalArg, SimulateArgs};
-use super::error::{ALL_FAILED, CommandError, OK, USAGE};
+use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::front::source;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
@@ -20,7 +20,7 @@ pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandE
     let scenario = scenario(args).await?;
     let server = Server::start(scenario, args.port).await.map_err(|err| {
         let message = format!("cannot listen on port {}: {err}", args.port);
-        CommandError::new(ALL_FAILED, message).hint("use another --port, or --port 0 for any free one")
+        CommandError::new(CONFIG, message).hint("use another --port, or --port 0 for any free one")
     })?;
     output::result(&format!("{}/v1\n", server.url()))?;
     print_addresses(&server, *talk);

@@ -11,11 +11,12 @@ use antiphon_data::{
 };
 use antiphon_fs::NamedTempFile;
 use antiphon_pipeline::Anonymised;
-use antiphon_pipeline::runs::salt;
+use antiphon_pipeline::runs::{salt, salt_or_random};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{Anonymise, RunRequest};
+use super::workspace::Purpose;
 
 /// Rows without personal data, in a file that is removed when this is dropped.
 pub(super) struct AnonymousRows {
@@ -27,17 +28,28 @@ pub(super) struct AnonymousRows {
     pub(super) report: Anonymised,
 }
 
-/// Creates the anonymiser of a request, if it has one, for runs below `out`, where the salt of the codes is stored.
+/// Creates the anonymiser of a request, if it has one, for runs below `out`, where the salt of the codes is stored. An estimate
+/// creates no file: without a stored salt its codes are random, and as long as those of the run.
 pub(super) async fn anonymiser(
     request: &RunRequest,
     out: &Path,
+    purpose: Purpose,
 ) -> Result<Option<Anonymiser>, OperationError> {
     let Some(Anonymise { mode, names, .. }) = &request.anonymise else { return Ok(None) };
     let anonymiser = Anonymiser::new(*mode).names(names.iter().map(String::as_str));
     Ok(Some(match mode {
+        Strategy::Hash if purpose == Purpose::Plan => anonymiser.salt(salt_or_random(out).await?),
         Strategy::Hash => anonymiser.salt(salt(out).await?),
         _ => anonymiser,
     }))
+}
+
+/// Returns what was removed, for the report of a run.
+pub(super) fn report_of(
+    anonymised: Option<&Anonymised>,
+) -> Result<Option<serde_json::Value>, OperationError> {
+    let report = anonymised.map(serde_json::to_value).transpose();
+    report.map_err(|err| OperationError::internal(err.to_string()))
 }
 
 /// The file of rows that are anonymised.

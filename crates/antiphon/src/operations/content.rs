@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use antiphon_data::{Loader, ParseOptions};
 use antiphon_engine::{Input, Mapped, Mapping, RunEvent};
+use antiphon_pipeline::Anonymised;
 use antiphon_pipeline::content::{Content, CopyOrigin, LoadedNotes, SitePage, Voice, recipe};
-use antiphon_pipeline::{Anonymised, RunLocks};
-use antiphon_render::{SiteBuilder, Theme};
-use serde_json::json;
+use antiphon_render::{PageName, SiteBuilder, Theme, check_site_folder};
+use serde_json::{Value, json};
 
-use super::anonymising::anonymiser;
+use super::anonymising::{anonymiser, report_of};
 use super::error::{OperationError, OperationErrorKind};
 use super::map::{estimate, prepare, work};
 use super::outcome::{ContentResult, Plan, RunOutcome, RunResult};
 use super::request::{ContentRecipe, RecipeSource, RunRequest};
 use super::start::Opening;
 use super::stop_notice::StopNotice;
-use super::workspace::{Connected, Watch, Workspace};
+use super::workspace::{Connected, Purpose, Watch, Workspace};
 
 /// A content request with its parsed recipe, and its notes if they are needed.
 struct Planned {
@@ -31,6 +31,10 @@ struct Planned {
     fallback: Option<Content>,
     /// The counts and failures of loading; the rows were moved into the mapping.
     notes: LoadedNotes,
+    /// What was removed from the notes; `None` without an anonymiser, and if the notes are in the store.
+    anonymised: Option<Anonymised>,
+    /// The names of the pages; empty if the notes are in the store.
+    pages: Vec<PageName>,
     /// The mapping that generates the copy.
     mapping: Mapping,
 }
@@ -41,7 +45,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let planned = planned(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
+    let planned = planned(workspace, connected, &Opening::Estimate, watch).await?;
     estimate(workspace, connected, &planned.mapping).await
 }
 
@@ -53,8 +57,13 @@ pub(super) async fn run(
     opening: Opening,
     watch: Watch,
 ) -> Result<RunOutcome, OperationError> {
-    let Planned { themes, fallback, notes, mapping } =
+    let Planned { themes, fallback, notes, anonymised, pages, mapping } =
         planned(workspace, &connected, &opening, &watch).await?;
+    if let Some(site) = &connected.request.output.site {
+        let site = connected.request.place_output(site, workspace.folder()).await;
+        let pages = if pages.is_empty() { stored_pages(workspace, &opening).await? } else { pages };
+        check_site_folder(&site, &pages).await.map_err(|err| OperationError::from(err).of_place())?;
+    }
     let mapped = work(workspace, &connected, mapping, &notes.replaced).await?;
     let Mapped { report, folder, failed, stop, reused, resumed_at, .. } = mapped;
     let run = workspace.store().await?.read_run(&report.run_id).await?;
@@ -67,12 +76,6 @@ pub(super) async fn run(
     let title = request.output.title.as_deref().unwrap_or("Portfolio");
     let builder = SiteBuilder::new(title).pages(&pages, &themes);
     let files = if builder.is_empty() { Vec::new() } else { builder.write(&site).await? };
-    // The notes of a resumed run are in the store, without what was replaced.
-    let anonymised = request
-        .anonymise
-        .as_ref()
-        .filter(|_| notes.files > 0)
-        .map(|anonymise| Anonymised::new(anonymise.mode, notes.replaced.len(), notes.possible_misses));
     let (failures, skipped) = (notes.failures, notes.skipped);
     Ok(RunOutcome {
         schema: "antiphon.outcome/1".to_owned(),
@@ -115,10 +118,12 @@ async fn planned(
     let themes = themes.iter().map(Theme::from_source).collect::<Result<Vec<_>, _>>()?;
     let fallback = request.output.fallback.as_ref();
     let fallback = fallback.map(|source| Content::parse(&source.name, &source.text)).transpose()?;
+    let mut pages = Vec::new();
     let (input, notes) = if opening.has_all_rows() {
         (Input::Stored, LoadedNotes::default())
     } else {
-        let mut notes = load_notes(workspace, request, &themes, watch).await?;
+        let mut notes = load_notes(workspace, request, &themes, watch, opening.purpose()).await?;
+        pages.extend(notes.rows.iter().filter_map(|row| page_of(row)));
         (Input::Rows(Arc::from(std::mem::take(&mut notes.rows))), notes)
     };
     if fallback.is_some() {
@@ -131,7 +136,34 @@ async fn planned(
     mapping.kind = "content".to_owned();
     // A fresh run asks the model for new words instead of reusing cached answers.
     mapping.ignores_answers = request.fresh;
-    Ok(Planned { themes, fallback, notes, mapping })
+    // The notes of a resumed run are in the store, without what was replaced.
+    let misses = || notes.possible_misses.clone();
+    let anonymise = request.anonymise.as_ref().filter(|_| notes.files > 0);
+    let anonymised =
+        anonymise.map(|anonymise| Anonymised::new(anonymise.mode, notes.replaced.len(), misses()));
+    mapping.anonymised = report_of(anonymised.as_ref())?;
+    Ok(Planned { themes, fallback, notes, anonymised, pages, mapping })
+}
+
+/// Returns the name of the page of a row.
+fn page_of(row: &str) -> Option<PageName> {
+    let row: Value = serde_json::from_str(row).ok()?;
+    let text = |name: &str| row[name].as_str().map(str::to_owned);
+    Some(PageName { name: text("name")?, theme: text("theme")? })
+}
+
+/// Returns the names of the pages of a run whose rows are in the store.
+async fn stored_pages(workspace: &Workspace, opening: &Opening) -> Result<Vec<PageName>, OperationError> {
+    let Some(id) = opening.id() else { return Ok(Vec::new()) };
+    let run = workspace.store().await?.read_run(&id).await?;
+    let (mut names, mut jobs) = (Vec::new(), run.pages());
+    loop {
+        let batch = jobs.next().await?;
+        if batch.is_empty() {
+            return Ok(names);
+        }
+        names.extend(batch.iter().filter_map(|job| page_of(&job.row)));
+    }
 }
 
 /// Loads the notes of a request, with one row for each file and theme.
@@ -140,6 +172,7 @@ async fn load_notes(
     request: &RunRequest,
     themes: &[Theme],
     watch: &Watch,
+    purpose: Purpose,
 ) -> Result<LoadedNotes, OperationError> {
     let mut paths = Vec::new();
     for input in &request.inputs {
@@ -148,7 +181,7 @@ async fn load_notes(
     let loader = Loader::new()
         .cancel(watch.cancel.clone())
         .options(ParseOptions::new().encoding(request.named_encoding()?));
-    let anonymiser = anonymiser(request, workspace.folder()).await?;
+    let anonymiser = anonymiser(request, workspace.folder(), purpose).await?;
     let notes = LoadedNotes::load_without(&loader, &paths, &voices(themes), anonymiser.as_ref()).await?;
     let guessed = notes.decoded.iter().filter(|_| request.encoding.is_none());
     for (file, encoding) in guessed {

@@ -163,7 +163,7 @@ impl Workspace {
         let store = self.existing().await?;
         let record = store.read_run(run).await?.record().clone();
         let kept = self.outputs_elsewhere(&record).await;
-        store.delete(&record.id).await?;
+        store.delete(&record.id).await.map_err(|err| self.unwritable(err))?;
         // From here on the run cannot be named again: each step is done, whether or not another one fails.
         let folder = self.delete_files(&record.id).await;
         let parts = unused_parts(store, &record).await;

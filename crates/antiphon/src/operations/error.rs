@@ -13,6 +13,7 @@ use antiphon_pipeline::{Persona, Report};
 use antiphon_render::{RenderError, RenderErrorKind};
 use serde::{Deserialize, Serialize};
 
+pub use super::hint::Hint;
 use crate::runtime::{ConfigError, ConnectError, ConnectErrorKind};
 
 /// The error of an operation, for every front end: its kind maps to an exit code or an HTTP status, and its hints are data that
@@ -92,126 +93,6 @@ pub enum OperationErrorKind {
     Cancelled,
     /// A defect of this program, or a store that cannot be used.
     Internal,
-}
-
-/// Advice about an error or a stop, as data that a front end phrases for its users.
-///
-/// A hint names an action and its subject, and no flag or button, since these differ between front ends. In JSON,
-/// `advice` is the name of the hint, and the other fields are its subject:
-///
-/// ```json
-/// { "advice": "similar_models", "models": ["gpt-4.1-mini", "gpt-4.1"] }
-/// ```
-///
-/// New variants may be added: a front end should ignore advice that it does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "advice", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Hint {
-    /// Check the key and its permissions.
-    CheckKey,
-    /// Set the environment variable for the key.
-    SetVariable {
-        /// The variable's name.
-        name: String,
-    },
-    /// Check the account's billing: it has no credit or quota left.
-    CheckBilling,
-    /// Name a model that the server has.
-    NameModel,
-    /// Name one of the provider's models with a similar name.
-    SimilarModels {
-        /// The models, the most similar first.
-        models: Vec<String>,
-    },
-    /// Name a provider: no local engine answers.
-    NameProvider,
-    /// Try the simulated vendor.
-    TrySimulator,
-    /// Draft personas or sites offline, which needs no key and no network.
-    TryOffline,
-    /// Check whether the server is running, and its address.
-    CheckServer,
-    /// Check whether the address is that of this provider's API.
-    CheckAddress,
-    /// Run the doctor, to see which providers answer.
-    RunDoctor,
-    /// Change the parameters that the provider does not accept.
-    ChangeParameters,
-    /// Allow more time with a later deadline.
-    RaiseDeadline,
-    /// Raise the limit of open files (each connection is one), or lower the concurrency.
-    RaiseOpenFiles,
-    /// Allow more time for one answer.
-    RaiseCallTimeout,
-    /// Allow more time between tokens.
-    RaiseTokenTimeout,
-    /// Allow longer answers, or ask for fewer personas.
-    AllowLongerAnswers,
-    /// Replace the existing file, or name another one.
-    Overwrite,
-    /// Start a fresh run with the changed input, since the earlier one cannot be resumed with it.
-    StartFresh,
-    /// Make the same request again.
-    RunAgain,
-    /// Make the same request again later, for example when the rate limit has reset.
-    RunAgainLater,
-    /// Use a larger model or a smaller task, for which the schema is easier to satisfy.
-    UseLargerModel,
-    /// Raise the model's context size, or use less input.
-    RaiseContext,
-    /// Wait, or use another provider: this one fails so often that its circuit breaker is open.
-    ProviderFailing,
-    /// Raise the budget: the same request then resumes.
-    RaiseMaxCost,
-    /// Set the budget of the run.
-    SetMaxCost,
-    /// Make the same request again: it resumes with the rows that are left.
-    Resumes,
-    /// Fix the cause, which is outside this program; then the same request resumes.
-    ResumesWhenFixed,
-    /// Make the same request again: it starts a new run, since this one was cancelled.
-    StartAgain,
-    /// Resume the run: no row has failed, so there is nothing to retry.
-    ResumeRun {
-        /// The run's id.
-        run: String,
-    },
-    /// Use a similar name that exists.
-    DidYouMean {
-        /// The name.
-        name: String,
-    },
-    /// A file that could not be used, and why.
-    Unread {
-        /// The file with the reason.
-        failure: String,
-    },
-    /// Name a folder or a file that can be written.
-    NamePlace,
-    /// Fetch the document first: the input is an address, and runs read files.
-    FetchFirst,
-    /// Allow plain HTTP and addresses of this machine.
-    AllowLocal,
-    /// The subject of the error, such as an experiment.
-    About {
-        /// The subject's name.
-        what: String,
-    },
-    /// List the experiments.
-    ListExperiments,
-    /// Add data to an experiment.
-    AddData {
-        /// The experiment's name.
-        experiment: String,
-    },
-    /// Repeat the whole command with its input, since the rows are not in the store.
-    GiveCommandAgain,
-    /// See the partial results in the run's folder.
-    SeeFolder {
-        /// The folder.
-        folder: PathBuf,
-    },
 }
 
 impl OperationError {
@@ -353,6 +234,11 @@ impl From<antiphon_pipeline::Error> for OperationError {
             ErrorKind::Exists => Some(Hint::Overwrite),
             ErrorKind::Place => Some(Hint::NamePlace),
             ErrorKind::Changed => Some(Hint::StartFresh),
+            ErrorKind::Input if err.is_about_speakers() => Some(Hint::NameSpeakers),
+            ErrorKind::Input => err
+                .loading()
+                .filter(|err| err.is_about_encoding())
+                .map(|err| Hint::NameEncoding { probably: err.probable_encoding().map(str::to_owned) }),
             _ => None,
         });
         error.0.source = Some(err);

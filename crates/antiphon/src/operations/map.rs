@@ -16,11 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_data::{Replacement, RowFormat};
 use antiphon_engine::{Destination, Input, Mapped, Mapping, RunEvent};
-use antiphon_pipeline::RunLocks;
 use antiphon_pipeline::runs::keep_replacements;
 use tokio::sync::oneshot;
 
-use super::anonymising::{AnonymousRows, RowFile, anonymiser, anonymous_rows};
+use super::anonymising::{AnonymousRows, RowFile, anonymiser, anonymous_rows, report_of};
 use super::error::{Hint, OperationError, OperationErrorKind};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
 use super::request::RunRequest;
@@ -35,7 +34,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let planned = planned(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
+    let planned = planned(workspace, connected, &Opening::Estimate, watch).await?;
     estimate(workspace, connected, &planned.mapping).await
 }
 
@@ -138,18 +137,20 @@ async fn planned(
         }
         _ => None,
     };
-    let rows = match (anonymiser(request, workspace.folder()).await?, &source, &input) {
+    let rows = match (anonymiser(request, workspace.folder(), opening.purpose()).await?, &source, &input) {
         (None, ..) | (Some(_), _, Input::Stored) => None,
         (Some(anonymiser), Some(source), _) => {
             Some(anonymous_rows(&anonymiser, source, &watch.cancel).await?)
         }
         (Some(_), None, _) => return Err(OperationError::internal("these rows cannot be anonymised")),
     };
+    let anonymised = report_of(rows.as_ref().map(|rows| &rows.report))?;
     if let Some(rows) = &rows {
         input = Input::Path(rows.file.path().to_owned(), Some(RowFormat::Jsonl));
     }
     let mut mapping = Mapping::new(input, recipe, &session.model);
     mapping.order = request.output.order;
+    mapping.anonymised = anonymised;
     mapping.results = destination(workspace, request, watch).await;
     prepare(&mut mapping, workspace, connected, opening, watch)?;
     Ok(Planned { mapping, rows })

@@ -21,7 +21,7 @@ use super::map::{fallbacks, pricing};
 use super::outcome::{PersonasResult, Plan, RunOutcome, RunResult};
 use super::request::RunRequest;
 use super::start::Opening;
-use super::workspace::{Connected, Watch, Workspace};
+use super::workspace::{Connected, Purpose, Watch, Workspace};
 
 /// The default number of personas, if neither the request nor the recipe sets it.
 const USUAL_COUNT: Count = Count::Exactly(3);
@@ -32,7 +32,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let config = config(workspace, connected, watch).await?;
+    let config = config(workspace, connected, watch, Purpose::Plan).await?;
     let store = workspace.read_only_store().await?;
     let mut estimate = pipeline(connected, watch).store(store).estimate(&config).await?;
     estimate.input = connected.request.input_name();
@@ -52,7 +52,7 @@ pub(super) async fn run(
     opening: Opening,
     watch: Watch,
 ) -> Result<RunOutcome, OperationError> {
-    let config = config(workspace, &connected, &watch).await?;
+    let config = config(workspace, &connected, &watch, Purpose::Run).await?;
     let store = workspace.store().await?.clone();
     let pipeline = pipeline(&connected, &watch).locks(opening.locks()).store(store.clone());
     let mut prepared = prepare(&pipeline, &config, &opening, &store).await?;
@@ -148,11 +148,12 @@ async fn config(
     workspace: &Workspace,
     connected: &Connected,
     watch: &Watch,
+    purpose: Purpose,
 ) -> Result<GenerationConfig, OperationError> {
     let Connected { session, request, .. } = connected;
     let paths = located_inputs(request, workspace.folder()).await?;
     let recipe = recipe(request)?;
-    let anonymiser = anonymiser(request, workspace.folder()).await?;
+    let anonymiser = anonymiser(request, workspace.folder(), purpose).await?;
     Ok(GenerationConfig::new("", &session.model)
         .data_paths(paths)
         .count(USUAL_COUNT)

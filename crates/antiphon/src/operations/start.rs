@@ -4,7 +4,7 @@
 //! generation from it, and the engine or the pipeline opens the run in the store. They differ in how the run is found:
 //! by the fingerprint of its rows, recipe and provider, or by its id.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use antiphon_engine::RunLimits;
 use antiphon_llm::Price;
@@ -23,6 +23,8 @@ use crate::runtime::Session;
 /// The way in which a run is opened.
 #[derive(Debug, Clone)]
 pub(super) enum Opening {
+    /// None: the request is estimated, and no file is created.
+    Estimate,
     /// By its fingerprint: the newest run with the same one, or a new run. The locks are shared by the requests of one call.
     New(RunLocks),
     /// By its id, to resume it.
@@ -44,7 +46,7 @@ impl Opening {
     /// Returns the id of the run to resume; `None` if the fingerprint decides.
     pub(super) fn id(&self) -> Option<String> {
         match self {
-            Self::New(_) => None,
+            Self::Estimate | Self::New(_) => None,
             Self::Resumed(resumed) => Some(resumed.record.id.clone()),
         }
     }
@@ -53,7 +55,15 @@ impl Opening {
     pub(super) fn locks(&self) -> RunLocks {
         match self {
             Self::New(locks) => locks.clone(),
-            Self::Resumed(_) => RunLocks::default(),
+            Self::Estimate | Self::Resumed(_) => RunLocks::default(),
+        }
+    }
+
+    /// Returns the purpose for which the run is opened.
+    pub(super) fn purpose(&self) -> Purpose {
+        match self {
+            Self::Estimate => Purpose::Plan,
+            Self::New(_) | Self::Resumed(_) => Purpose::Run,
         }
     }
 
@@ -216,7 +226,7 @@ impl Workspace {
         let store = self.existing().await?;
         let found = store.read_run(run).await?;
         if retry_failed {
-            check_has_failed(&found).await?;
+            check_has_failed(&found, self.folder()).await?;
         }
         let has_recipe = RunRequest::read(&found.record().request).is_ok();
         let mut request = self.request_of(&found).await?;
@@ -279,7 +289,7 @@ impl Workspace {
 ///
 /// # Errors
 /// `Conflict`, with the advice to resume the run.
-async fn check_has_failed(found: &Run) -> Result<(), OperationError> {
+async fn check_has_failed(found: &Run, folder: &Path) -> Result<(), OperationError> {
     let status = found.record().status;
     if status == RunStatus::Cancelled || found.tally().await?.failed > 0 {
         return Ok(());
@@ -287,7 +297,11 @@ async fn check_has_failed(found: &Run) -> Result<(), OperationError> {
     let run = found.record().id.clone();
     let message = format!("no row of run {run} has failed: there is nothing to retry");
     let error = OperationError::new(OperationErrorKind::Conflict, message);
-    Err(if status == RunStatus::Finished { error } else { error.hint(Hint::ResumeRun { run }) })
+    Err(if status == RunStatus::Finished {
+        error
+    } else {
+        error.hint(Hint::ResumeRun { run, folder: folder.to_owned() })
+    })
 }
 
 /// Adds the names of similar models to the error of an unknown one. Asks the provider for its list, which is not

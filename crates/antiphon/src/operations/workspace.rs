@@ -197,7 +197,7 @@ impl Workspace {
             Err(err) if err.kind() == OperationErrorKind::Configuration => {
                 let opened = self.store.get_or_try_init(|| open_read_only(&self.folder));
                 // The first error says that it cannot be written; the second one why it cannot be read either.
-                opened.await.map_err(unusable)
+                opened.await.map_err(unusable).map_err(|err| self.with_permission(err))
             }
             opened => opened,
         }
@@ -209,10 +209,24 @@ impl Workspace {
     /// `NotFound` if it does not.
     pub(super) async fn existing(&self) -> Result<&Store, OperationError> {
         if self.store.initialized() || has_store(&self.folder).await {
-            return self.store().await;
+            // Another place does not have the runs.
+            return self.store().await.map_err(|err| self.with_permission(err));
         }
         let message = format!("there are no runs in {}", self.folder.display());
         Err(OperationError::new(OperationErrorKind::NotFound, message))
+    }
+
+    /// Replaces the advice to name another place by that to allow writing in this one, which has the runs.
+    fn with_permission(&self, err: OperationError) -> OperationError {
+        if !err.hints().contains(&Hint::NamePlace) {
+            return err;
+        }
+        err.without_hint(&Hint::NamePlace).hint(Hint::AllowWriting { folder: self.folder.clone() })
+    }
+
+    /// Returns the error of a change to the store, with advice where it cannot be written.
+    pub(super) fn unwritable(&self, err: antiphon_store::Error) -> OperationError {
+        self.with_permission(unusable(err))
     }
 
     /// Returns the store, or an empty one in memory if it does not exist: an estimate creates no files.

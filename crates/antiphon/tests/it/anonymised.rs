@@ -40,9 +40,18 @@ fn rows_are_sent_stored_and_written_without_personal_data() {
     }
     assert!(results.contains("Person 1 lives at 1 Example Street. Call 01632 960001."), "{results}");
     let id = run.file_name().unwrap().to_str().unwrap().to_owned();
+    let report = json_file(&run.join("run.json"));
+    assert_eq!(
+        (&report["anonymised"]["replaced"], &report["anonymised"]["strategy"]),
+        (&5.into(), &"replace".into())
+    );
+    assert!(report["anonymised"]["possible_misses"].is_array(), "{report}");
     let originals = json_file(&lab.path(&format!("antiphon-out/.anonymised/{id}.json")));
     let is_kept = |one: &Value| one["original"] == "Ada Byron" && one["instead"] == "Person 1";
     assert!(originals["replaced"].as_array().unwrap().iter().any(is_kept), "{originals}");
+    // A retry reads the rows from the store, and keeps what the report says.
+    lab.run("runs retry-failed latest").ends_with(4, &["1 row failed"]);
+    assert_eq!(json_file(&run.join("run.json"))["anonymised"]["replaced"], 5);
     // The same command is the same run; with other names it is another one.
     lab.run(&command).ends_with(4, &["with 0 calls"]);
     lab.run(&map("--anonymise redact --yes")).ends_with(4, &["addresses and numbers: 4"]);
@@ -84,6 +93,22 @@ fn notes_are_drafted_without_personal_data() {
         (&made["pages"][0]["notes"], &made["anonymised"]["replaced"]),
         (&"document-001".into(), &2.into())
     );
+    let report = json_file(&lab.only_run().join("run.json"));
+    assert_eq!((&report["anonymised"], &report["schema"]), (&made["anonymised"], &"antiphon.map/1".into()));
+}
+
+#[test]
+fn a_dry_run_with_codes_creates_no_file() {
+    let server = Server::start([Reply::chat("fine", "stop")]);
+    let lab = towns(&server.url("/v1"), 0);
+    lab.file("r.toml", "prompt = \"{{ name }}\"\n");
+    lab.file("towns.csv", "name\nAda Byron\n");
+    lab.file("talks/p1.txt", "Interviewer: Why?\nAda Byron: I weave cloth by hand, and I am Ada.\n");
+    lab.file("ada.md", "# Looms\n\nMy name is Ada Byron. I weave cloth by hand.\n");
+    lab.run(&map("--anonymise hash --dry-run")).ends_with(0, &[]);
+    lab.run("generate talks --offline --anonymise hash --dry-run").ends_with(0, &[]);
+    lab.run("content ada.md --offline --anonymise hash --dry-run").ends_with(0, &[]);
+    assert!(!lab.path("antiphon-out").exists());
 }
 
 #[test]

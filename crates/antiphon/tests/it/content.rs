@@ -30,6 +30,23 @@ fn document(ran: &Ran) -> Value {
 }
 
 #[test]
+fn a_site_in_a_folder_of_other_files_is_refused_before_anything_is_paid() {
+    let server = Server::start([Reply::chat("{}", "stop")]);
+    let lab = Lab::new();
+    lab.file("ada.md", "# Looms\n\nI weave cloth by hand, and I sell it at the market.\n");
+    lab.file("mine/index.html", "<h1>mine</h1>");
+    lab.file("afile", "text");
+    let provider = format!("--provider compatible --base-url {} --model m --yes", server.url("/v1"));
+    lab.run(&format!("content ada.md --site mine {provider}"))
+        .ends_with(3, &["will not overwrite mine/index.html", "Use another folder"]);
+    lab.run(&format!("content ada.md --site afile {provider}")).ends_with(3, &["afile"]);
+    assert_eq!(
+        (server.requests().len(), fs::read_to_string(lab.path("mine/index.html")).unwrap()),
+        (0, "<h1>mine</h1>".to_owned())
+    );
+}
+
+#[test]
 fn notes_become_a_site_in_every_theme_without_a_model() {
     let lab = lab();
     let ran = lab.run("content ada.md --theme all --offline --site out");

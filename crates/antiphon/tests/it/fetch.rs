@@ -54,7 +54,8 @@ fn one_failure_ends_no_other_and_is_reported_with_its_host() {
     assert_eq!(ran.stdout, "got/y\n");
     assert!(!ran.stderr.contains("topsecret"), "{}", ran.stderr);
     lab.run(&format!("fetch {}", missing.url("/x"))).ends_with(5, &["status 404"]);
-    lab.run("fetch example.org/x").ends_with(5, &["it does not begin with http:// or https://"]);
+    lab.run("fetch example.org/x").ends_with(2, &["it does not begin with http:// or https://"]);
+    lab.run("fetch localhost:8000/x").ends_with(2, &["it does not begin with http:// or https://"]);
     lab.file("afile", "");
     lab.run("fetch http://127.0.0.1:1/x --out afile").ends_with(2, &["afile"]);
     let lab = Lab::new().with("SSL_CERT_FILE", "/nonexistent").with("SSL_CERT_DIR", "/nonexistent");
@@ -98,6 +99,9 @@ fn a_simulated_vendor_answers_generate_and_ends_on_ctrl_c() {
     let ended = simulate.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(ended.status.success() && said.contains("1 request, 1 answered, 0 throttled"), "{said}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    lab.run(&format!("simulate --port {port}")).ends_with(3, &["cannot listen on port", "--port 0"]);
     lab.run("simulate --errors 0.6 --resets 0.6").ends_with(2, &["add up to more than 1"]);
     lab.run("simulate --errors 2").ends_with(2, &["a number from 0 to 1"]);
 }

@@ -189,7 +189,18 @@ fn an_archive_is_read_and_a_folder_that_cannot_be_written_is_named() {
         ran.ends_with(0, &[]);
         assert!(!ran.stdout.is_empty(), "{line}: {ran:?}");
     }
-    run_without_rights(&lab, "runs delete latest --yes").ends_with(4, &["no permission to write"]);
+    let ran = run_without_rights(&lab, "runs delete latest --yes");
+    ran.ends_with(4, &["no permission to write", "allow writing to antiphon-out, or copy it", "--out"]);
+    // Changes in a log that cannot be read without an index beside it.
+    set("antiphon-out", 0o755);
+    std::fs::write(lab.path("antiphon-out/antiphon.db-wal"), [7; 4096]).unwrap();
+    set("antiphon-out/antiphon.db-wal", 0o444);
+    set("antiphon-out", 0o555);
+    let ran = run_without_rights(&lab, "runs list");
+    ran.ends_with(
+        3,
+        &["antiphon.db-wal, which cannot be read", "copy both files", "allow writing to antiphon-out"],
+    );
     let ran = run_without_rights(&lab, "generate in --offline --count 1 --out ro");
     ran.ends_with(
         3,

@@ -196,3 +196,25 @@ async fn a_run_waits_for_the_jobs_of_another_worker() {
     );
     assert_eq!((second.tally().await.unwrap().accepted, second.tally().await.unwrap().calls), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_is_no_longer_in_flight() {
+    let store = Store::in_memory();
+    let run = run_of(&store, &["a", "b"]).await;
+    let calls = Stack::new(Scripted::new(SECOND, [])).calls();
+    let (ended, _outcomes) = mpsc::channel(4);
+    let engine =
+        Engine::new(calls, Journal::new(store, run), Arc::new(Numbers), options(), ended).await.unwrap();
+    let mut most = 0;
+    {
+        let work = engine.work(None);
+        tokio::pin!(work);
+        for _ in 0..20 {
+            let ended = tokio::time::timeout(SECOND, &mut work).await;
+            assert!(ended.is_err());
+            most = most.max(engine.status().in_flight);
+        }
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!((most, engine.status().in_flight), (2, 0));
+}

@@ -187,15 +187,16 @@ fn apart(quote: &str) -> String {
     apart
 }
 
-#[test]
-fn a_hundred_true_quotes_are_found_in_each_language() {
-    for (language, sentences) in TEXTS {
+/// Looks up a hundred quotes for each language: its sentences and their last clauses, each in all ways.
+#[track_caller]
+pub(super) fn check(texts: &[(&str, [&str; 5])]) {
+    for (language, sentences) in texts {
         let text: String =
             sentences.iter().map(|said| format!("Interviewer: And then?\nP1: {said}\n")).collect();
         let document = Document::parse("a.txt", text.as_bytes()).unwrap();
         let pieces = sentences
             .iter()
-            .flat_map(|said| [said, said.split([',', '，', '、']).next_back().unwrap_or(said)]);
+            .flat_map(|said| [said, said.split([',', '，', '、', '،']).next_back().unwrap_or(said)]);
         let quotes: Vec<String> =
             pieces.flat_map(|piece| (0..WAYS).map(|way| changed(piece.trim(), way))).collect();
         assert_eq!(quotes.len(), 100);
@@ -204,4 +205,15 @@ fn a_hundred_true_quotes_are_found_in_each_language() {
         let missed: Vec<_> = quotes.iter().zip(&found).filter(|(_, found)| found.is_err()).collect();
         assert!(missed.len() <= 1, "{language}: {} missed: {missed:#?}", missed.len());
     }
+}
+
+/// Returns whether a quote is found in what a participant said.
+pub(super) fn is_found(said: &str, quote: &str) -> bool {
+    let document = Document::parse("a.txt", format!("Interviewer: Well?\nP1: {said}.\n").as_bytes()).unwrap();
+    verify(&[Wanted::new(quote)], &[document]).remove(0).is_ok()
+}
+
+#[test]
+fn a_hundred_true_quotes_are_found_in_each_language() {
+    check(&TEXTS);
 }
