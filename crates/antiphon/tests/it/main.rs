@@ -44,6 +44,7 @@ mod resume;
 mod secrets;
 mod shown;
 mod speakers;
+mod values;
 #[cfg(all(feature = "offline", feature = "otel"))]
 mod words;
 mod workspace;
