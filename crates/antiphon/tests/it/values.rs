@@ -181,6 +181,14 @@ fn a_bad_or_equal_element_costs_itself_alone() {
 }
 
 #[test]
+fn a_list_that_is_the_whole_answer_is_filled_up_in_the_same_way() {
+    let schema = "schema = { type = \"array\", minItems = 3, maxItems = 3, items = { type = \"integer\" } }";
+    let (lab, server) = bench(schema, &["[1, \"two\", 3]", "{\"value\": [4]}"]);
+    lab.run(&map("--results out.jsonl")).ends_with(0, &[]);
+    assert_eq!((first_result(&lab, "out.jsonl").as_str(), server.requests().len()), ("[1,3,4]", 2));
+}
+
+#[test]
 fn a_list_that_stays_too_short_fails_with_the_number_that_there_is() {
     let (lab, server) =
         bench(&names(3, "attempts = 2"), &["{\"names\": [\"Ada\", \"Bo\"]}", "{\"names\": [\"Ada\"]}"]);
