@@ -9,7 +9,7 @@ use antiphon_pipeline::{
 };
 use antiphon_providers::Compatible;
 use antiphon_tests::{Reply, Server};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::sample::{SAID, answer, interviews};
@@ -204,6 +204,10 @@ async fn progress_and_events_report_every_step() {
 
 /// Creates an answer with these personas, each a name and a goal.
 fn drafts(personas: &[(&str, &str)]) -> Reply {
+    Reply::chat(&drafts_of(personas).to_string(), "stop")
+}
+
+fn drafts_of(personas: &[(&str, &str)]) -> Value {
     let mut answer = answer(personas.len(), SAID);
     for (draft, (name, goal)) in answer["personas"].as_array_mut().unwrap().iter_mut().zip(personas) {
         draft["name"] = json!(name);
@@ -214,7 +218,7 @@ fn drafts(personas: &[(&str, &str)]) -> Reply {
             }
         }
     }
-    Reply::chat(&answer.to_string(), "stop")
+    answer
 }
 
 const SLEEP: &str = "wants to sleep longer in the morning";
@@ -230,6 +234,33 @@ async fn a_near_duplicate_persona_is_rejected_and_replaced() {
     assert_eq!((refused.len(), refused[0].name.as_str(), refused[0].like.as_str()), (1, "Bea", "Ada"));
     let asked = server.requests().pop().unwrap().body["messages"].to_string();
     assert!(asked.contains("Bea is too much like Ada: 100 % is the same"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_invalid_or_missing_persona_costs_itself_alone_and_further_ones_are_left_out() {
+    let text = |reply: &[(&str, &str)], spoilt: Option<usize>| {
+        let mut answer = drafts_of(reply);
+        if let Some(at) = spoilt {
+            answer["personas"][at]["title"] = json!("");
+        }
+        Reply::chat(&answer.to_string(), "stop")
+    };
+    let goats = "would rather feed goats than people";
+    let server = server([
+        text(&[("Ada", SLEEP), ("Bad", PRICES)], Some(1)),
+        text(&[("Cy", PRICES), ("Di", goats), ("Ed", "sings on Sundays in a choir")], None),
+    ]);
+    let made = pipeline(&server).generate(&config().count(3)).await.unwrap();
+    let names: Vec<_> = made.personas.iter().map(|persona| persona.name.as_str()).collect();
+    assert_eq!((names, made.report.calls, made.report.left_out), (vec!["Ada", "Cy", "Di"], 2, 1));
+    assert!(made.report.failures.is_empty(), "{:?}", made.report.failures);
+    let asked = server.requests().pop().unwrap().body;
+    let said = asked["messages"].to_string();
+    assert!(
+        said.contains("there are 1 valid and distinct ones") && said.contains("/personas/1/title: "),
+        "{said}"
+    );
+    assert!(said.contains("only the 2 elements that are missing") && said.contains("Ada"), "{said}");
 }
 
 #[tokio::test]

@@ -54,6 +54,18 @@ fn failed(result: Result<Completion, Error>) -> (ErrorKind, String) {
     (err.kind(), err.partial().map(|partial| partial.text.clone()).unwrap_or_default())
 }
 
+#[tokio::test]
+async fn a_scalar_is_wrapped_for_a_vendor_that_demands_an_object() {
+    let server = Server::start([Reply::chat("{\"value\": 12345678901234567890123}", "stop")]);
+    let provider = OpenAi::new(SecretString::from("key")).base_url(&server.url("/v1")).unwrap();
+    let schema = Schema::new("number", json!({ "type": "integer" })).unwrap();
+    let found = provider.complete_json(&prompt(), &schema, &CallContext::default()).await.unwrap();
+    assert_eq!(found.value.to_string(), "12345678901234567890123");
+    let sent = server.requests()[0].body["response_format"]["json_schema"].clone();
+    assert_eq!(sent["strict"], true);
+    assert_eq!(sent["schema"]["properties"], json!({ "value": { "type": "integer" } }));
+}
+
 const WORDS: &str = r#"{"choices":[{"delta":{"content":"half an"}}]}"#;
 
 #[tokio::test]

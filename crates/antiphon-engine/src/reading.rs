@@ -27,16 +27,11 @@ const MAX_VIOLATIONS: usize = 10;
 /// not known here.
 pub(crate) fn read(own: Option<&Schema>, prompt: &Prompt, answer: &Completion) -> Result<Value, Invalid> {
     match &prompt.output {
-        Output::Json(schema) => {
-            let is_valid =
-                |value: &Value| schema.is_valid(value) || own.is_some_and(|own| own.is_valid(value));
-            let found = json::extract_for(&answer.text, json::Strictness::Lenient, is_valid);
-            found.map(|found| found.value).map_err(|err| {
-                let is_cut =
-                    err.kind() == json::JsonErrorKind::Truncated || answer.finish == FinishReason::Length;
-                if is_cut { Invalid::Truncated } else { Invalid::Violations(err.to_string()) }
-            })
-        }
+        Output::Json(schema) => extracted(own, schema, &answer.text).map_err(|err| {
+            let is_cut =
+                err.kind() == json::JsonErrorKind::Truncated || answer.finish == FinishReason::Length;
+            if is_cut { Invalid::Truncated } else { Invalid::Violations(err.to_string()) }
+        }),
         Output::Text => match answer.text.trim() {
             "" if answer.reasoning.is_some() => {
                 Err(Invalid::Violations("the answer is empty: it has only reasoning".to_owned()))
@@ -46,6 +41,19 @@ pub(crate) fn read(own: Option<&Schema>, prompt: &Prompt, answer: &Completion) -
         },
         // An output mode that this version cannot check must not pass unchecked.
         other => Err(Invalid::Violations(format!("answers of the form {other:?} cannot be checked"))),
+    }
+}
+
+/// Finds the JSON value of an answer to `schema`; where no value fits it, to `own`, which may be looser.
+fn extracted(own: Option<&Schema>, schema: &Schema, text: &str) -> Result<Value, json::JsonError> {
+    let find = |schema: &Schema| {
+        let found = json::extract_for(text, json::Strictness::Lenient, |value| schema.is_valid(value));
+        found.map(|found| found.value)
+    };
+    match (find(schema), own) {
+        (Ok(value), Some(own)) if !schema.is_valid(&value) => find(own),
+        (Err(_), Some(own)) => find(own),
+        (found, _) => found,
     }
 }
 
@@ -118,6 +126,15 @@ mod tests {
         let text = Prompt::new("m", [Message::user("?")]);
         assert_eq!(read(None, &text, &Completion::new(" words \n")), Ok(json!("words")));
         assert!(matches!(read(None, &text, &Completion::new(" \n")), Err(Invalid::Violations(_))));
+    }
+
+    #[test]
+    fn the_value_that_fits_the_prompt_is_preferred_to_one_that_fits_the_recipe_alone() {
+        let own = Schema::new("own", json!({"type": "object", "required": ["items"]})).unwrap();
+        let read = |text: &str| read(Some(&own), &prompt(), &Completion::new(text));
+        assert_eq!(read("{\"items\": [\"a\"]} or {\"items\": [1]}"), Ok(json!({"items": [1]})));
+        assert_eq!(read("{\"items\": [\"a\"]} or {}"), Ok(json!({"items": ["a"]})));
+        assert!(matches!(read("{\"items\": [1], \"items\": [2]}"), Err(Invalid::Violations(_))));
     }
 
     #[test]

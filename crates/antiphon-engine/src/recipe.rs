@@ -396,6 +396,8 @@ mod tests {
                 .starts_with("r.toml: the check at the whole answer: ")
         );
         assert!(error("prompt = \"x\"\nattempts = 0").contains("Set at least 1"));
+        let twice = error("prompt = \"x\"\nschema = { type = \"integer\", type = \"string\" }");
+        assert!(twice.starts_with("r.toml:2: ") && twice.contains("duplicate key"), "{twice}");
     }
 
     #[test]

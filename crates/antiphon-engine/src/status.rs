@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_llm::LimiterSnapshot;
 use antiphon_store::{Bill, Tally};
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::time_spent::TimeSpent;
 use crate::timings::{Phase, Totals};
@@ -102,6 +104,22 @@ pub struct Status {
     pub waiting: Option<Waiting>,
 }
 
+/// Reads a float within an event, whose tag makes serde buffer the other fields: serde_json passes numbers with a point on as
+/// texts then, so that they keep their digits.
+fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    number.as_f64().ok_or_else(|| D::Error::custom(format_args!("{number} is no float")))
+}
+
+/// Reads a float as [`float`] does, or `null`.
+fn optional_float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let number = Option::<Number>::deserialize(deserializer)?;
+    let float = |number: Number| {
+        number.as_f64().ok_or_else(|| D::Error::custom(format_args!("{number} is no float")))
+    };
+    number.map(float).transpose()
+}
+
 /// The default of [`Status::processes`], for events of versions without the field.
 fn one() -> u64 {
     1
@@ -114,6 +132,7 @@ pub struct Waiting {
     /// The phase of the wait.
     pub phase: Phase,
     /// The seconds until it ends.
+    #[serde(deserialize_with = "float")]
     pub seconds: f64,
 }
 
@@ -122,15 +141,17 @@ pub struct Waiting {
 #[non_exhaustive]
 pub struct ProviderLimits {
     /// Requests that are allowed per second; `None` while no limit was met.
+    #[serde(default, deserialize_with = "optional_float")]
     pub requests_per_second: Option<f64>,
     /// The concurrency limit at present.
     pub max_concurrency: usize,
     /// Calls in flight.
     pub in_flight: usize,
     /// The seconds until the end of the pause that the server asked for; `None` without one.
+    #[serde(default, deserialize_with = "optional_float")]
     pub paused_seconds: Option<f64>,
     /// Tokens that are allowed per second; `None` while no limit was met.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_float")]
     pub tokens_per_second: Option<f64>,
     /// Calls that were throttled, of all runs of this process that use the model.
     #[serde(default)]
@@ -235,5 +256,23 @@ impl Counters {
             bottleneck: spent.bottleneck(),
             waiting,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::RunEvent;
+
+    #[test]
+    fn the_text_of_an_event_with_floats_is_read() {
+        let limits = r#"{"requests_per_second": 2.5, "max_concurrency": 4, "in_flight": 1, "tokens_per_second": null}"#;
+        let text = format!(
+            r#"{{"event": "progress", "rows": 1, "is_all": true, "accepted": 0, "failed": 0, "cached": 0, "calls": 1,
+            "in_flight": 1, "possible_usd_micros": 0, "limits": {limits}, "waiting": {{"phase": "queue", "seconds": 0.50}}}}"#
+        );
+        let RunEvent::Progress(status) = serde_json::from_str(&text).unwrap() else { unreachable!() };
+        let limits = status.limits.unwrap();
+        assert_eq!((limits.requests_per_second, limits.paused_seconds), (Some(2.5), None));
+        assert_eq!(status.waiting.unwrap().seconds, 0.5);
     }
 }

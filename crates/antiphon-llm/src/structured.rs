@@ -299,6 +299,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_scalar_keeps_its_digits_and_is_not_completed() {
+        let schema = Schema::new("number", json!({"type": "integer"})).unwrap();
+        let answer = |completion: Completion| {
+            let (schema, provider) = (schema.clone(), Scripted::new(vec![Ok(completion)]));
+            let prompt = Prompt::new("m", [Message::user("2 to the power of 100?")]);
+            async move { provider.complete_json(&prompt, &schema, &CallContext::default()).await }
+        };
+        let long = "1267650600228229401496703205376";
+        assert_eq!(answer(said(long)).await.unwrap().value.to_string(), long);
+        let cut = answer(said("12676506").finish(FinishReason::Length)).await.unwrap_err();
+        assert_eq!(cut.kind(), ErrorKind::Truncated { cause: TruncationCause::MaxTokens });
+    }
+
+    #[tokio::test]
     async fn calls_before_an_answer_are_counted_in_every_outcome() {
         let (lost, counted) = (Spent::call(Billed::Maybe), Billed::Yes(Usage::new(Some(1), Some(1))));
         let sum = Usage::new(Some(11), Some(6));

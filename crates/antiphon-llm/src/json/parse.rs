@@ -61,6 +61,13 @@ pub(super) fn parse(text: &str, strictness: Strictness) -> Result<Parsed, Fault>
     Ok(Parsed { value, len: parser.at, repairs: parser.repairs })
 }
 
+/// Parses the key at the beginning of a text; returns it with its length in bytes.
+pub(super) fn parse_key(text: &str) -> Option<(String, usize)> {
+    let mut parser = Parser { text, at: 0, depth: 0, is_lenient: true, repairs: Vec::new() };
+    let key = parser.key().ok()?;
+    Some((key, parser.at))
+}
+
 /// Parses a text that is one value and nothing else but white space and comments.
 pub(super) fn parse_whole(text: &str, strictness: Strictness) -> Result<Parsed, Fault> {
     let is_lenient = strictness == Strictness::Lenient;

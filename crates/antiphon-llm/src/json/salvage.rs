@@ -1,6 +1,8 @@
 use serde_json::Value;
 
 use super::extract::{next_start, parse_prefix, without_thoughts};
+use super::parse::parse_key;
+use crate::dialect::WRAPPER;
 
 /// The complete elements of a list in a truncated answer; the result of [`salvage`].
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +19,7 @@ pub struct Salvaged {
 ///
 /// The pointer is a JSON pointer (RFC 6901) with object keys only; an empty pointer means that the answer itself is a list.
 ///
-/// An element counts as complete only if a comma or the end of the list follows it, since a number at the end of the text may
+/// Errors of form are repaired as [`extract`](super::extract) does. An element counts as complete only if a comma or the end of the list follows it, since a number at the end of the text may
 /// have lost digits. A truncated element is left out, not repaired.
 ///
 /// ```
@@ -31,7 +33,7 @@ pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
     let mut rest = without_thoughts(answer).ok()?;
     loop {
         rest = &rest[next_start(rest)?..];
-        match list_at(rest, pointer) {
+        match list_at(rest, pointer).or_else(|| wrapped_list(rest, pointer)) {
             // A footnote's `[1]` is not the answer.
             Some(list)
                 if !list.is_complete || list.elements.is_empty() || list.elements.iter().any(is_data) =>
@@ -48,6 +50,11 @@ pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
 
 fn is_data(value: &Value) -> bool {
     value.is_object() || value.is_array()
+}
+
+/// Returns the list that an answer itself should be, in the object that a provider demands around it.
+fn wrapped_list(text: &str, pointer: &str) -> Option<Salvaged> {
+    if pointer.is_empty() { list_at(text, &format!("/{WRAPPER}")) } else { None }
 }
 
 /// Returns the list at `pointer` of the value that `text` begins with.
@@ -77,9 +84,9 @@ fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
 fn value_of<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
     let mut rest = text.strip_prefix('{')?;
     loop {
-        let (key, len) = parse_prefix(rest.trim_start())?;
+        let (key, len) = parse_key(rest.trim_start())?;
         rest = rest.trim_start()[len..].trim_start().strip_prefix(':')?.trim_start();
-        if key.as_str()? == wanted {
+        if key == wanted {
             return Some(rest);
         }
         let (_, len) = parse_prefix(rest)?;
@@ -113,6 +120,9 @@ mod tests {
         check("Based on [1] and [2]: [{\"a\": 1}, {\"b", "", Some((json!([{"a": 1}]), false)));
         check("As [1] says: {\"list\": [{}, 2", "/list", Some((json!([{}]), false)));
         check("nothing", "", None);
+        check("{items: [{'a': True}, {b", "/items", Some((json!([{"a": true}]), false)));
+        check("{\"value\": [1, 2, 3", "", Some((json!([1, 2]), false)));
+        check("[{\"a\": 1}, {\"a\": 1, \"a\": 2}, {\"a\": 3}]", "", Some((json!([{"a": 1}]), false)));
     }
 
     proptest! {

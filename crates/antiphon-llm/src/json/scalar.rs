@@ -71,6 +71,7 @@ fn labelled(text: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "schema")]
 mod tests {
     use serde_json::{Value, json};
 

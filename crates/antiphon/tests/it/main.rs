@@ -45,6 +45,7 @@ mod sampling;
 mod secrets;
 mod shown;
 mod speakers;
+mod values;
 #[cfg(all(feature = "offline", feature = "otel"))]
 mod words;
 mod workspace;
