@@ -118,7 +118,7 @@ impl Body {
         self.text.truncate(turn.span.end);
         self.text.push(' ');
         let is_other = self.lines.last().is_none_or(|last| last.line != line);
-        self.lines.extend(is_other.then(|| LineStart { offset: self.text.len(), line }));
+        self.lines.extend(is_other.then_some(LineStart { offset: self.text.len(), line }));
         self.text.push_str(words.trim());
         turn.span.end = self.text.len();
         self.text.push('\n');

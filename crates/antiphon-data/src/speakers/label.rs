@@ -190,9 +190,9 @@ fn label_with_colon<'a>(text: &'a str, colon: usize, recent: &mut RecentLabels<'
     let words = rest[if is_wide { '：'.len_utf8() } else { 1 }..].trim_start_matches(['*', '_']);
     let label = of_chat(bare(label));
     let is_unspaced = is_wide || label.ends_with(has_no_case) || words.starts_with(has_no_case);
-    let is_apart = is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}']);
+    let has_edge = is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}']);
     let is_certain = || side_of(label).is_some_and(|_| label.chars().count() > 2) || is_code(label);
-    if !is_apart && !(words.starts_with(char::is_alphabetic) && is_certain()) {
+    if !(has_edge || words.starts_with(char::is_alphabetic) && is_certain()) {
         return None;
     }
     let words = words.trim_start();

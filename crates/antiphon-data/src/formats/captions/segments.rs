@@ -249,7 +249,7 @@ fn label_in(words: &str) -> Option<Label<'_>> {
         behind.strip_prefix(':').filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
     })?;
     let end = words.len() - rest.trim_start().len();
-    speakers::can_be_label(name).then(|| Label { name, end, is_bracketed: false })
+    speakers::can_be_label(name).then_some(Label { name, end, is_bracketed: false })
 }
 
 /// Returns the closing bracket of words in brackets.
