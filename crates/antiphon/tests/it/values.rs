@@ -38,13 +38,9 @@ fn numbers_of_answers_keep_their_digits_to_the_last_file() {
             lab.run(&format!("runs export latest --results {name}")).ends_with(0, &[]);
             assert!(fs::read_to_string(lab.path(name)).unwrap().contains(number), "{name}: {number}");
         }
-        // A run of an equal prompt takes the answer from the cache.
-        lab.file(
-            "r.toml",
-            format!("prompt = \"{{{{ name }}}}\"\nattempts = 3\nschema = {{ type = \"{kind}\" }}"),
-        );
-        lab.run(&map("--results cached.jsonl")).ends_with(0, &[]);
-        assert_eq!((first_result(&lab, "cached.jsonl").as_str(), server.requests().len()), (number, 1));
+        // The same command takes the answer from the journal.
+        lab.run(&map("--results journal.jsonl")).ends_with(0, &[]);
+        assert_eq!((first_result(&lab, "journal.jsonl").as_str(), server.requests().len()), (number, 1));
         let compared = lab.run("runs diff latest latest --json");
         assert_eq!(report(&compared)["same"], 1, "{compared:?}");
     }

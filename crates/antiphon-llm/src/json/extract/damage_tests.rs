@@ -74,7 +74,9 @@ impl Damage {
         match self {
             Self::SingleQuotes => format!("'{}'", body.replace('\'', "\\'")),
             Self::CurlyQuotes => format!("“{}”", body.replace('“', "\\“").replace('”', "\\”")),
-            Self::LineBreaks => format!("\"{}\"", body.replace("\\n", "\n").replace("\\t", "\t")),
+            Self::LineBreaks if !text.contains('\\') => {
+                format!("\"{}\"", body.replace("\\n", "\n").replace("\\t", "\t"))
+            }
             // A single backslash before a letter that needs none.
             Self::Backslashes if !text.contains(|c: char| c < ' ') => {
                 format!("\"{}\"", body.replace("\\\\d", "\\d"))
