@@ -10,7 +10,7 @@
 //! | two, and an invalid one, or with `uniqueItems` a copy | two are kept, and one more is asked for |
 //! | no valid one | the whole answer is asked for again |
 //!
-//! Without a lower bound nobody can say how many elements are missing, and so a list that has as many as `minItems` demands
+//! Without a lower bound the number of missing elements is not known, and so a list that has as many as `minItems` demands
 //! and an invalid one besides is asked for again as a whole.
 
 use std::collections::HashSet;
@@ -46,9 +46,9 @@ pub(crate) struct ListCheck {
 #[derive(Debug, Default)]
 struct Sorted {
     kept: Vec<Value>,
-    /// Why elements are invalid, one reason each.
+    /// The reasons why elements are invalid, one each.
     invalid: Vec<String>,
-    /// Which elements are copies, one reason each.
+    /// The reasons why elements are copies, one each.
     copies: Vec<String>,
 }
 
@@ -93,8 +93,8 @@ impl ListCheck {
     /// Checks the list of an answer that fits [`schema`](Self::schema), and returns the answer with the first valid elements.
     ///
     /// # Errors
-    /// [`Invalid::Partial`] if valid elements are missing, and [`Invalid::Violations`] if there are none, or if nobody can say
-    /// how many are missing.
+    /// [`Invalid::Partial`] if valid elements are missing, and [`Invalid::Violations`] if there are none, or if the
+    /// number of missing ones is not known.
     pub(crate) fn settle(&self, mut answer: Value) -> Result<Accepted, Invalid> {
         let Some(Value::Array(elements)) = answer.pointer_mut(&self.list) else {
             return Ok(Accepted::new(answer));

@@ -274,7 +274,7 @@ impl<'t> Parser<'t> {
             return Err(self.broken("a word that begins like a number"));
         }
         let Ok(number) = token.parse::<Number>() else {
-            // A number that ends in its sign, its point or its exponent may go on behind the end of the text.
+            // A number that ends in its sign, its point or its exponent may continue behind the end of the text.
             let is_cut = behind.is_empty() && format!("{token}0").parse::<Number>().is_ok();
             return Err(if is_cut { Fault::Truncated } else { self.broken("no valid number") });
         };
