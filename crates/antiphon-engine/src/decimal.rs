@@ -66,6 +66,7 @@ impl fmt::Display for Decimal {
 }
 
 #[cfg(test)]
+#[cfg(feature = "arbitrary_precision")]
 mod tests {
     use std::cmp::Ordering::{Equal, Greater, Less};
 

@@ -163,6 +163,7 @@ fn marked(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "arbitrary_precision")]
 mod tests {
     use super::{Environment, keep_digits, variables};
 

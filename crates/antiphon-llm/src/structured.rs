@@ -303,12 +303,12 @@ mod tests {
         let schema = Schema::new("number", json!({"type": "integer"})).unwrap();
         let answer = |completion: Completion| {
             let (schema, provider) = (schema.clone(), Scripted::new(vec![Ok(completion)]));
-            let prompt = Prompt::new("m", [Message::user("2 to the power of 100?")]);
+            let prompt = Prompt::new("m", [Message::user("2 to the power of 53, plus 1?")]);
             async move { provider.complete_json(&prompt, &schema, &CallContext::default()).await }
         };
-        let long = "1267650600228229401496703205376";
+        let long = "9007199254740993";
         assert_eq!(answer(said(long)).await.unwrap().value.to_string(), long);
-        let cut = answer(said("12676506").finish(FinishReason::Length)).await.unwrap_err();
+        let cut = answer(said("90071992").finish(FinishReason::Length)).await.unwrap_err();
         assert_eq!(cut.kind(), ErrorKind::Truncated { cause: TruncationCause::MaxTokens });
     }
 

@@ -5,7 +5,11 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Checks the syntax of a JSON text, and that no object in it has a key twice.
+/// The least number that `u64` does not have.
+const BEYOND_INTEGERS: f64 = 18_446_744_073_709_551_616.0;
+
+/// Checks the syntax of a JSON text, and that parsing it loses nothing: no object in it has a key twice, and no number has digits
+/// that are not kept.
 ///
 /// Keys are compared without their escapes, so that `"a"` and `"\u0061"` are the same.
 ///
@@ -16,7 +20,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 /// ```
 ///
 /// # Errors
-/// That of serde_json: of the kind `Data` for a key that occurs twice.
+/// That of serde_json: of the kind `Data` for a key that occurs twice, and for a whole number of more than 64 bits if the feature
+/// `arbitrary_precision` is off.
 pub fn check_keys(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<Checked>(text).map(|Checked| ())
 }
@@ -52,7 +57,13 @@ impl<'de> Visitor<'de> for Checker {
         Ok(Checked)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Checked, E> {
+    /// Visits a float, or, without the feature `arbitrary_precision`, an integer of more than 64 bits, of which a float would not
+    /// keep the digits.
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Checked, E> {
+        if number.fract() == 0.0 && number.abs() >= BEYOND_INTEGERS {
+            let why = "has more than 64 bits, and this build has not the feature `arbitrary_precision`";
+            return Err(E::custom(format_args!("the number {number:e} {why}")));
+        }
         Ok(Checked)
     }
 
@@ -92,8 +103,8 @@ mod tests {
         for text in [
             "{}",
             "[{\"a\":1},{\"a\":1}]",
-            "{\"a\":{\"a\":{\"a\":1e400}}}",
-            "12345678901234567890123",
+            "{\"a\":{\"a\":{\"a\":1.5}}}",
+            "18446744073709551615",
             "-0",
             "\"a\"",
             "null",
@@ -107,5 +118,17 @@ mod tests {
             assert!(err.to_string().starts_with("the key \"a\" occurs twice"), "{text}: {err}");
         }
         assert!(check_keys("{\"a\":1").unwrap_err().is_eof());
+    }
+
+    #[test]
+    fn long_numbers_are_refused_where_their_digits_are_not_kept() {
+        let checked = check_keys("[12345678901234567890123]").map_err(|err| err.to_string());
+        if cfg!(feature = "arbitrary_precision") {
+            assert_eq!(checked, Ok(()));
+        } else {
+            assert!(
+                checked.unwrap_err().starts_with("the number 1.2345678901234568e22 has more than 64 bits")
+            );
+        }
     }
 }

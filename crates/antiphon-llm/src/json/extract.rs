@@ -416,6 +416,7 @@ pub(super) fn without_thoughts(answer: &str) -> Result<&str, JsonError> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "arbitrary_precision")]
 mod damage_tests;
 #[cfg(test)]
 mod tests;

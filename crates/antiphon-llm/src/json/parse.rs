@@ -278,6 +278,10 @@ impl<'t> Parser<'t> {
             let is_cut = behind.is_empty() && format!("{token}0").parse::<Number>().is_ok();
             return Err(if is_cut { Fault::Truncated } else { self.broken("no valid number") });
         };
+        let is_integer = !token.contains(['.', 'e', 'E']);
+        if is_integer && number.is_f64() {
+            return Err(self.broken(format!("{token} is an integer of more than 64 bits, which serde_json keeps only with its feature `arbitrary_precision`")));
+        }
         self.at += len;
         Ok(Value::Number(number))
     }

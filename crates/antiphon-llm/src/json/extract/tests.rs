@@ -161,6 +161,19 @@ fn what_is_ambiguous_stays_an_error() {
 }
 
 #[test]
+fn long_integers_are_kept_or_refused() {
+    let answer = "{\"n\":12345678901234567890123456789}";
+    match extract(answer) {
+        Ok(found) => assert_eq!(found.value.to_string(), answer),
+        Err(err) => {
+            assert!(!cfg!(feature = "arbitrary_precision"));
+            assert!(err.to_string().contains("more than 64 bits"), "{err}");
+        }
+    }
+}
+
+#[cfg(feature = "arbitrary_precision")]
+#[test]
 fn numbers_keep_their_digits() {
     let digits = [
         "12345678901234567890123456789",
@@ -194,7 +207,7 @@ mod by_schema {
 
     #[test]
     fn scalars_are_values_where_the_schema_has_them() {
-        let long = "12345678901234567890123456789";
+        let long = "18446744073709551615";
         assert_eq!(found(long, &json!({"type": "integer"})).unwrap().0.to_string(), long);
         assert_eq!(found(" \"Paris\"\n", &json!({"type": "string"})), Ok((json!("Paris"), vec![])));
         assert_eq!(found("true", &json!({"type": "boolean"})), Ok((json!(true), vec![])));
