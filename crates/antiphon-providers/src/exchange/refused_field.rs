@@ -19,7 +19,6 @@ use antiphon_llm::{CallContext, Error, ErrorKind};
 use serde_json::Value;
 use tracing::info;
 
-use super::additions::of_body;
 use super::fault::is_about;
 use super::link::Link;
 
@@ -82,6 +81,7 @@ pub(crate) struct RefusedFields {
 
 impl RefusedFields {
     /// Posts a body to a path, without the fields that the server is known to refuse; and again without those that it refuses now.
+    /// Fields that the user adds stay, whatever they are.
     ///
     /// # Errors
     /// Those of [`Link::call`]; the refusal of a field that changes the answer is one of them.
@@ -95,13 +95,12 @@ impl RefusedFields {
         mut body: Value,
         context: &CallContext,
     ) -> Result<Response, Error> {
-        link.endpoint.additions.merge_into(&mut body).map_err(|err| of_body(&err))?;
         let model = body["model"].as_str().unwrap_or_default().to_owned();
         let mut changes = self.learned().get(&model).cloned().unwrap_or_default();
         changes.iter().for_each(|change| change.apply(&mut body));
         let known = changes.len();
         loop {
-            let err = match link.post(path, &body, context).await {
+            let err = match link.call(path, body.clone(), context).await {
                 Ok(response) => {
                     if changes.len() > known {
                         self.learned().insert(model, changes);
