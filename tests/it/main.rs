@@ -12,6 +12,7 @@ mod corpus;
 mod engine;
 mod experiments;
 mod http;
+mod manners;
 mod offline;
 mod pipeline;
 mod providers;

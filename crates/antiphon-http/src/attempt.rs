@@ -66,7 +66,8 @@ impl Failure {
 
 /// Returns the verdict on a status that can be retried. A wait that the server asked for is honoured with any of them.
 fn status_verdict(response: &Response) -> Verdict {
-    let retry_after = response.limits().retry_after;
+    let limits = response.limits();
+    let retry_after = if response.status() == 429 { limits.wait_after_refusal() } else { limits.retry_after };
     match response.status() {
         429 | 503 | 529 => Verdict::Throttled { retry_after },
         _ if retry_after.is_some() => Verdict::Throttled { retry_after },
@@ -126,7 +127,7 @@ pub(crate) async fn send(
     if !span.is_disabled() {
         span.record("network.protocol.version", response.version().trim_start_matches("HTTP/"));
     }
-    if inner.options.retry.as_ref().is_some_and(|retry| retry.retries(response.status())) {
+    if inner.options.retry.as_ref().is_some_and(|retry| retry.retries(&response)) {
         Err(Failure::Status(Box::new(response.drained().await)))
     } else {
         Ok(response)

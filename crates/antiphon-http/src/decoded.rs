@@ -41,12 +41,22 @@ struct Decoded<D: Decode> {
     failure: Option<Error>,
     /// The way in which the body ended; decoded items may still be waiting.
     end: Option<StreamEnd>,
+    /// Whether the body begins like one in the decoder's format; `None` before its first byte that is no space.
+    is_framed: Option<bool>,
+    /// The beginning of a body that does not.
+    unframed: Vec<u8>,
 }
+
+/// The maximum length in bytes of the beginning of a body in another format.
+const MAX_UNFRAMED: usize = 1 << 20;
 
 /// An incremental decoder of items from bytes.
 trait Decode {
     /// A complete item, such as an event or a line.
     type Item;
+
+    /// Returns whether a body that begins with these bytes may have this format.
+    fn may_begin(bytes: &[u8]) -> bool;
 
     /// Takes the next bytes; the error is the limit in bytes.
     fn push(&mut self, bytes: &[u8], items: &mut VecDeque<Self::Item>) -> Result<(), usize>;
@@ -57,6 +67,11 @@ trait Decode {
 
 impl Decode for sse::SseDecoder {
     type Item = sse::Event;
+
+    fn may_begin(bytes: &[u8]) -> bool {
+        const FIELDS: [&[u8]; 6] = [b":", b"data", b"event", b"id", b"retry", b"\xef\xbb\xbf"];
+        FIELDS.iter().any(|field| bytes.starts_with(field) || field.starts_with(bytes))
+    }
 
     fn push(&mut self, bytes: &[u8], items: &mut VecDeque<sse::Event>) -> Result<(), usize> {
         self.push(bytes, items).map_err(|err| err.limit)
@@ -69,6 +84,11 @@ impl Decode for sse::SseDecoder {
 
 impl Decode for ndjson::NdjsonDecoder {
     type Item = String;
+
+    fn may_begin(bytes: &[u8]) -> bool {
+        // Any text is a line; a page is none of NDJSON.
+        !bytes.starts_with(b"<")
+    }
 
     fn push(&mut self, bytes: &[u8], items: &mut VecDeque<String>) -> Result<(), usize> {
         self.push(bytes, items).map_err(|err| err.limit)
@@ -100,6 +120,7 @@ impl<D: Decode> Decoded<D> {
         self.end = ended(&chunk);
         match chunk {
             Ok(Some(chunk)) => {
+                self.look_at(&chunk);
                 if let Err(limit) = self.decoder.push(&chunk, &mut self.items) {
                     self.fail(ErrorKind::TooLarge { limit }, StreamEnd::Failed);
                 }
@@ -108,6 +129,23 @@ impl<D: Decode> Decoded<D> {
             Ok(None) => self.fail(ErrorKind::Truncated, StreamEnd::Truncated),
             Err(err) => self.failure = Some(err),
         }
+    }
+
+    /// Keeps the beginning of a body in another format.
+    fn look_at(&mut self, chunk: &[u8]) {
+        if self.is_framed.is_none() {
+            let begins = chunk.trim_ascii_start();
+            self.is_framed = (!begins.is_empty()).then(|| D::may_begin(begins));
+        }
+        if self.is_framed == Some(false) {
+            let room = MAX_UNFRAMED.saturating_sub(self.unframed.len()).min(chunk.len());
+            self.unframed.extend_from_slice(&chunk[..room]);
+        }
+    }
+
+    /// Returns the beginning of a body in another format.
+    fn unframed(&self) -> Option<&[u8]> {
+        (self.is_framed != Some(true)).then_some(self.unframed.as_slice())
     }
 
     /// Ends the stream after its complete items, and closes the connection.
@@ -126,13 +164,28 @@ impl<D: Decode> Decoded<D> {
 impl Events {
     pub(crate) fn new(body: Body) -> Self {
         let decoder = sse::SseDecoder::new(body.limits.max_body);
-        Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
+        Self(Decoded {
+            body,
+            decoder,
+            items: VecDeque::new(),
+            failure: None,
+            end: None,
+            is_framed: None,
+            unframed: Vec::new(),
+        })
     }
 
     /// Returns how the stream ended; `None` before its end.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.0.end()
+    }
+
+    /// Returns the beginning of a body that is not an event stream, such as the page of a proxy: at most 1 MiB of what has arrived, and
+    /// nothing of an empty body. `None` for a body that begins like an event stream.
+    #[must_use]
+    pub fn unframed(&self) -> Option<&[u8]> {
+        self.0.unframed()
     }
 
     /// Returns the last event id of the events decoded so far, for `Last-Event-ID` after a reconnection; empty if there was
@@ -152,13 +205,28 @@ impl Events {
 impl BodyLines {
     pub(crate) fn new(body: Body) -> Self {
         let decoder = ndjson::NdjsonDecoder::new(body.limits.max_body);
-        Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
+        Self(Decoded {
+            body,
+            decoder,
+            items: VecDeque::new(),
+            failure: None,
+            end: None,
+            is_framed: None,
+            unframed: Vec::new(),
+        })
     }
 
     /// Returns how the stream ended; `None` before its end.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.0.end()
+    }
+
+    /// Returns the beginning of a body that is not lines of text, such as the page of a proxy: at most 1 MiB of what has arrived, and
+    /// nothing of an empty body. `None` for a body that begins like lines of text.
+    #[must_use]
+    pub fn unframed(&self) -> Option<&[u8]> {
+        self.0.unframed()
     }
 }
 

@@ -166,6 +166,21 @@ impl Response {
         LimitHints::read(plain, std::time::SystemTime::now())
     }
 
+    /// Returns whether the server wants the request to be retried, where it says so in `x-should-retry`, as OpenAI and Anthropic do
+    /// (<https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py>).
+    #[must_use]
+    pub fn should_retry(&self) -> Option<bool> {
+        let said = self.header("x-should-retry")?.trim();
+        let is = |word: &str| said.eq_ignore_ascii_case(word);
+        if is("true") {
+            Some(true)
+        } else if is("false") {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
     /// Returns the length of the body in bytes, if the server reported it and the body is not compressed.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {

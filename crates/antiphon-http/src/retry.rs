@@ -1,5 +1,7 @@
 use antiphon_resilience::RetryPolicy;
 
+use crate::response::Response;
+
 /// The retries of a [`Client`](crate::Client): the policy, the statuses that are retried, and the budget of each host.
 ///
 /// A policy alone converts into its retries with the default statuses and no budget, so
@@ -16,7 +18,7 @@ use antiphon_resilience::RetryPolicy;
 pub struct HttpRetry {
     /// The number of retries and the pauses between them.
     pub policy: RetryPolicy,
-    /// The statuses after which a request is retried. Default [`DEFAULT_STATUSES`](Self::DEFAULT_STATUSES).
+    /// The statuses after which a request is retried, where the server does not say whether to retry (`x-should-retry`). Default [`DEFAULT_STATUSES`](Self::DEFAULT_STATUSES).
     pub statuses: Vec<u16>,
     /// The retry budget of each host, in the points of [`RetryBudget`](crate::RetryBudget). All requests of the client to one
     /// host share it. Default `None`: no limit other than the policy's.
@@ -24,7 +26,7 @@ pub struct HttpRetry {
 }
 
 impl HttpRetry {
-    /// The statuses that are retried by default: 408, 429, 500, 502, 503, 504 and 529.
+    /// The statuses that are retried by default, where the server does not say whether to retry (`x-should-retry`): 408, 429, 500, 502, 503, 504 and 529.
     ///
     /// | status | meaning |
     /// |---|---|
@@ -55,9 +57,11 @@ impl HttpRetry {
         self
     }
 
-    /// Returns whether a status is retried.
-    pub(crate) fn retries(&self, status: u16) -> bool {
-        self.statuses.contains(&status)
+    /// Returns whether a response is retried: as its server says, or by its status.
+    pub(crate) fn retries(&self, response: &Response) -> bool {
+        let is_error = response.status() >= 400;
+        let said = response.should_retry().filter(|_| is_error);
+        said.unwrap_or_else(|| self.statuses.contains(&response.status()))
     }
 }
 

@@ -21,6 +21,10 @@ struct Inner {
     limits: LimitHints,
     partial: Option<Completion>,
     request_id: Option<String>,
+    status: Option<u16>,
+    code: Option<String>,
+    should_retry: Option<bool>,
+    resets_in: Option<Duration>,
     spent: Spent,
 }
 
@@ -37,7 +41,8 @@ pub enum ErrorKind {
     ModelNotFound,
     /// A feature that the provider does not support.
     Unsupported,
-    /// An account whose credit or quota is used up. A retry does not help.
+    /// An account whose credit is used up, or its quota of a day or a month. A retry does not help; for a quota,
+    /// [`Error::resets_in`] may have the time until the next one.
     Quota,
     /// A rate limit: too many calls or tokens in a short time (status 429).
     RateLimited {
@@ -212,6 +217,10 @@ impl Error {
             limits: LimitHints::default(),
             partial: None,
             request_id: None,
+            status: None,
+            code: None,
+            should_retry: None,
+            resets_in: None,
             spent: Spent::call(Billed::No),
         }))
     }
@@ -258,6 +267,35 @@ impl Error {
         self
     }
 
+    /// Sets the HTTP status of the response.
+    #[must_use]
+    pub fn with_status(mut self, status: Option<u16>) -> Self {
+        self.0.status = status;
+        self
+    }
+
+    /// Sets the vendor's code of the error.
+    #[must_use]
+    pub fn with_code(mut self, code: Option<String>) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// Sets whether the server wants the call to be retried, as in the header `x-should-retry`. It prevails over the kind; see
+    /// [`verdict`](Self::verdict).
+    #[must_use]
+    pub fn with_should_retry(mut self, should_retry: Option<bool>) -> Self {
+        self.0.should_retry = should_retry;
+        self
+    }
+
+    /// Sets the time until a used-up quota resets.
+    #[must_use]
+    pub fn with_resets_in(mut self, resets_in: Option<Duration>) -> Self {
+        self.0.resets_in = resets_in;
+        self
+    }
+
     /// Sets the number of calls that were made. Default: 1.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
@@ -287,6 +325,20 @@ impl Error {
     /// Returns the verdict for the next attempt: the [`verdict`](ErrorKind::verdict) of the kind, with the wait that the
     /// provider asked for (`Retry-After`), if any. The wait is honoured for every kind that may be retried.
     ///
+    /// A server that says whether to retry (`x-should-retry`, as OpenAI and Anthropic send it) is obeyed, whatever the kind is.
+    /// Without that header, this is the table of all providers of this workspace:
+    ///
+    /// | status | retried |
+    /// |---|---|
+    /// | 408, 409, 425 | yes |
+    /// | 429 | yes, after the wait; not for used-up credit, for a quota of a day or a month, or for a request that exceeds the limit alone |
+    /// | 500 to 599, but for 501 and 505 | yes |
+    /// | 501, 505, and every other one | no |
+    /// | none: no connection, or one that broke before the first text | yes |
+    ///
+    /// A body that names a definite cause (a prompt that is too long, an unknown model, a wrong key, the content filter) prevails
+    /// over the status: some servers report these with status 500.
+    ///
     /// ```
     /// use antiphon_llm::{Error, ErrorKind, LimitHints, Verdict};
     /// use std::time::Duration;
@@ -294,10 +346,18 @@ impl Error {
     /// limits.retry_after = Some(Duration::from_secs(20));
     /// let err = Error::new(ErrorKind::Unavailable, "down for maintenance").with_limits(limits);
     /// assert_eq!(err.verdict(), Verdict::Throttled { retry_after: Some(Duration::from_secs(20)) });
+    /// assert_eq!(err.with_should_retry(Some(false)).verdict(), Verdict::Stop);
+    /// let err = Error::new(ErrorKind::InvalidRequest, "try that again").with_should_retry(Some(true));
+    /// assert_eq!(err.verdict(), Verdict::Retry);
     /// ```
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        match (self.0.kind.verdict(), self.0.limits.retry_after) {
+        let of_kind = match (self.0.kind.verdict(), self.0.should_retry) {
+            (_, Some(false)) => Verdict::Stop,
+            (Verdict::Stop, Some(true)) => Verdict::Retry,
+            (verdict, _) => verdict,
+        };
+        match (of_kind, self.0.limits.retry_after) {
             (Verdict::Stop, _) => Verdict::Stop,
             (Verdict::Retry, None) => Verdict::Retry,
             (Verdict::Retry, retry_after) => Verdict::Throttled { retry_after },
@@ -305,6 +365,37 @@ impl Error {
                 Verdict::Throttled { retry_after: retry_after.or(hinted) }
             }
         }
+    }
+
+    /// Returns the HTTP status of the response; for an error inside an answer with status 200, the status that the error itself
+    /// names, if it names one. `None` if no response arrived.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// Returns the vendor's code of the error, such as `insufficient_quota` or `overloaded_error`, where the response has one.
+    ///
+    /// ```
+    /// use antiphon_llm::{Error, ErrorKind};
+    /// let err = Error::new(ErrorKind::Quota, "pay").with_status(Some(429)).with_code(Some("insufficient_quota".to_owned()));
+    /// assert_eq!((err.status(), err.code()), (Some(429), Some("insufficient_quota")));
+    /// ```
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// Returns whether the server wants the call to be retried, if it says so (`x-should-retry`).
+    #[must_use]
+    pub fn should_retry(&self) -> Option<bool> {
+        self.0.should_retry
+    }
+
+    /// Returns the time until a used-up quota resets, counted from the response, where the server reports it.
+    #[must_use]
+    pub fn resets_in(&self) -> Option<Duration> {
+        self.0.resets_in
     }
 
     /// Returns the partial answer, if any: the text that arrived, and the usage if it was reported.

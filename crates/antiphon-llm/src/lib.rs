@@ -49,7 +49,7 @@ mod structured;
 pub use addresses::addresses;
 pub use antiphon_resilience::{
     AdaptiveLimiter, Allowance, CircuitBreaker, Deadline, LimitHints, LimitPart, LimiterRegistry,
-    LimiterSnapshot, RetryBudget, RetryPolicy, Verdict, parse_retry_info,
+    LimiterSnapshot, RetryBudget, RetryPolicy, Verdict, parse_reset, parse_retry_info, parse_wait_in_message,
 };
 pub use async_trait::async_trait;
 pub use blocking::{BlockingProvider, FnProvider, SyncProvider};

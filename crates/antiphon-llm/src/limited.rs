@@ -119,9 +119,11 @@ pub(crate) fn scope_of_limits(scope: &Scope) -> String {
     }
 }
 
-/// Returns whether the provider only refused the call for a rate limit, at no cost.
+/// Returns whether the provider only refused the call for a rate limit, at no cost, and does not rule out a retry.
 fn is_refusal(err: &Error) -> bool {
-    matches!(err.kind(), ErrorKind::RateLimited { .. }) && err.billed() == Billed::No
+    matches!(err.kind(), ErrorKind::RateLimited { .. })
+        && err.billed() == Billed::No
+        && err.should_retry() != Some(false)
 }
 
 /// Returns the limits of an error that were not observed before: headers describe one moment and are not observed twice.
@@ -173,6 +175,14 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(14), "{:?}", start.elapsed());
         assert_eq!((done.text.as_str(), provider.inner.calls(), done.attempts), ("ok", 3, 3));
         assert!(done.timing.queue >= Duration::from_secs(14), "{:?}", done.timing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_rules_out_a_retry_is_final() {
+        let script = [Err(refused(7).with_should_retry(Some(false))), Ok(Completion::new("ok"))];
+        let provider = Limited::new(Scripted::new(script), LimiterRegistry::default());
+        let err = provider.complete(&prompt(), &CallContext::default()).await.unwrap_err();
+        assert_eq!((err.should_retry(), provider.inner.calls()), (Some(false), 1));
     }
 
     #[tokio::test(start_paused = true)]

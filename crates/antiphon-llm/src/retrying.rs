@@ -12,7 +12,7 @@ use crate::spent::Spent;
 use crate::streaming::Streaming;
 
 /// A provider that retries failed calls, with the backoff and jitter of a [`RetryPolicy`].
-/// [`ErrorKind::verdict`](crate::ErrorKind::verdict) decides which errors are retried.
+/// [`Error::verdict`](crate::Error::verdict) decides which errors are retried, and has the table of statuses.
 ///
 /// A [`Stack`](crate::Stack) contains this wrapper. Use it alone if calls share no rate limit. A caller that makes the retries
 /// itself, as the engine does, uses [`Stack::calls`](crate::Stack::calls).
@@ -208,6 +208,21 @@ mod tests {
         let down = Error::new(ErrorKind::Unavailable, "down").with_limits(hints);
         let (_, took, answer) = ask(vec![Err(down), Ok(Completion::new("ok"))], CallContext::default()).await;
         assert!(answer.is_ok() && took >= Duration::from_secs(20), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_whether_to_retry_is_obeyed() {
+        let says = |kind, should_retry| Err(Error::new(kind, "no").with_should_retry(Some(should_retry)));
+        for (kind, should_retry, expected) in [
+            (ErrorKind::InvalidRequest, true, 2),
+            (ErrorKind::Auth, true, 2),
+            (ErrorKind::Overloaded { retry_after: None }, false, 1),
+            (ErrorKind::RateLimited { retry_after: None }, false, 1),
+        ] {
+            let script = vec![says(kind, should_retry), Ok(Completion::new("ok"))];
+            let (calls, _, answer) = ask(script, CallContext::default()).await;
+            assert_eq!((calls, answer.is_ok()), (expected, should_retry), "{kind:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,5 +18,5 @@ pub(crate) use config::{Chat, Quirks};
 pub(crate) use errors::fault;
 pub(crate) use wire::PARAMS;
 
-#[cfg(feature = "_fuzz")]
+#[cfg(any(test, feature = "_fuzz"))]
 pub(crate) use stream::ChatDecoder;

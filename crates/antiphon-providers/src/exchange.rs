@@ -13,10 +13,10 @@
 //! | frame | `framing` | splits the body into events or lines |
 //! | decode | `answer`, `text`, `content`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
 //! | read | `reader`, `thoughts`, `watchdog` | deltas for the caller without reasoning, time limits, the end of the answer |
-//! | fail | `fault` | the kind of an error, and whether the call may be billed |
+//! | fail | `error_body`, `rejected`, `fault` | the kind of an error in any shape, and whether the call may be billed |
 //!
-//! Nothing here retries a failed call, except in a weaker structured output mode (`structured_mode`): retries are
-//! the task of `antiphon_llm::Stack`.
+//! Nothing here retries a failed call, except in a weaker structured output mode (`structured_mode`), or without a field that the
+//! server refuses and that does not change the answer (`refused_field`): retries are the task of `antiphon_llm::Stack`.
 
 mod additions;
 mod answer;
@@ -27,6 +27,7 @@ mod content;
 mod conversation;
 mod ending;
 mod endpoint;
+mod error_body;
 mod exhaustion;
 mod fault;
 mod framing;
@@ -37,6 +38,9 @@ mod link;
 mod local_server;
 mod parameters;
 mod reader;
+#[cfg(feature = "_chat")]
+mod refused_field;
+mod rejected;
 mod sendable;
 mod settings;
 mod structured_mode;
@@ -59,6 +63,7 @@ pub(crate) use endpoint::CLOUD_TIMEOUT;
 #[cfg(feature = "_own")]
 pub(crate) use endpoint::OWN_TIMEOUT;
 pub(crate) use endpoint::{Endpoint, checked_base_url};
+pub(crate) use error_body::read_fault;
 pub(crate) use fault::{Fault, is_about, kind_of_status};
 pub(crate) use framing::Framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
@@ -67,6 +72,8 @@ pub(crate) use link::{CallRequest, Link, Page};
 #[cfg(feature = "_own")]
 pub(crate) use local_server::local_server;
 pub(crate) use parameters::{Budget, ParamTable, SentEffort, field};
+#[cfg(feature = "_chat")]
+pub(crate) use refused_field::RefusedFields;
 pub(crate) use settings::connection_settings;
 pub(crate) use structured_mode::{ModeFallback, StructuredMode, weakened};
 pub(crate) use text::{Label, Text, count, count_at, fill_in, index_of, is_true, size_of, value_of, word_of};

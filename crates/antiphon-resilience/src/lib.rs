@@ -58,7 +58,9 @@ pub use breaker::{
 pub use budget::RetryBudget;
 pub use cost::Cost;
 pub use deadline::Deadline;
-pub use hints::{Allowance, LimitHints, parse_reset, parse_retry_after, parse_retry_info};
+pub use hints::{
+    Allowance, LimitHints, parse_reset, parse_retry_after, parse_retry_info, parse_wait_in_message,
+};
 pub use pauses::Pauses;
 pub use rate_limiter::{Rate, RateLimiter, RateLimits, RatePermit, TokenBuckets};
 pub use retry::{Attempt, Retry, RetryPolicy, Verdict};

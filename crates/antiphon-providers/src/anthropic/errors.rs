@@ -15,60 +15,22 @@
 //! | `api_error`, `timeout_error` | 500, 504 | `Unavailable` |
 //! | `overloaded_error` | 529 | `Overloaded` |
 //!
-//! Used-up credit and a reached spend limit also occur under other types: their message decides, before the type.
+//! Used-up credit and a reached spend limit also occur under other types: their message decides, before the type
+//! (<https://platform.claude.com/docs/en/api/rate-limits#reaching-your-spend-cap>).
 
 use std::time::Duration;
 
-use antiphon_llm::ErrorKind;
 use serde_json::Value;
 
-use crate::exchange::{Fault, is_about, kind_of_status};
-
-/// Phrases of errors for used-up credit or a reached spend limit, under status 400, 402 and 429 alike
-/// (<https://platform.claude.com/docs/en/api/rate-limits#reaching-your-spend-cap>).
-const QUOTA_CODES: [&str; 5] = [
-    "credit balance is too low",
-    "reached your specified api usage limits",
-    "reached your specified workspace api usage limits",
-    "reached your api usage limits",
-    "monthly api usage threshold",
-];
+use crate::exchange::{Fault, read_fault};
 
 /// Reads `{"type": "error", "error": {"type", "message"}}`, in an error response or in a stream
-/// (<https://platform.claude.com/docs/en/api/errors>); `None` for any other body.
+/// (<https://platform.claude.com/docs/en/api/errors>), and the shapes of the proxies that speak this format; `None` for any other
+/// body.
 ///
 /// A type that is not in the list is judged by the status, so that a type which is added later is not lost.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    let error = body.get("error").filter(|error| !error.is_null())?;
-    let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further details");
-    let is_money =
-        is_about(message, &QUOTA_CODES) || error["details"]["error_code"] == "enforced_spend_limit_reached";
-    let of_type = || kind_of_type(error["type"].as_str()?, message, retry_after);
-    let kind = if is_money {
-        ErrorKind::Quota
-    } else {
-        of_type().unwrap_or_else(|| kind_of_status(status, retry_after))
-    };
-    Some(Fault::new(kind, message))
-}
-
-/// Maps the type of an error; `None` for one that is not documented.
-fn kind_of_type(label: &str, message: &str, retry_after: Option<Duration>) -> Option<ErrorKind> {
-    Some(match label {
-        "billing_error" => ErrorKind::Quota,
-        "invalid_request_error" if is_about(message, &["prompt is too long", "input is too long"]) => {
-            ErrorKind::ContextTooLong
-        }
-        "invalid_request_error" => ErrorKind::InvalidRequest,
-        "authentication_error" | "permission_error" => ErrorKind::Auth,
-        "not_found_error" if is_about(message, &["model"]) => ErrorKind::ModelNotFound,
-        "not_found_error" => ErrorKind::Unsupported,
-        "request_too_large" => ErrorKind::ContextTooLong,
-        "rate_limit_error" => ErrorKind::RateLimited { retry_after },
-        "overloaded_error" => ErrorKind::Overloaded { retry_after },
-        "api_error" | "timeout_error" => ErrorKind::Unavailable,
-        _ => return None,
-    })
+    read_fault(status, body, retry_after)
 }
 
 #[cfg(test)]

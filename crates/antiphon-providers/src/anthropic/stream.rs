@@ -58,7 +58,8 @@ impl Decode for MessagesDecoder {
                 self.message(&parse(data)?, answer)?;
                 answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
             }
-            "error" => return Fault::within(data, fault).map_or(Ok(()), Err),
+            // A proxy's error in OpenAI's format has no type.
+            "error" | "" => return Fault::within(data, fault).map_or(Ok(()), Err),
             _ => {}
         }
         Ok(())

@@ -15,7 +15,7 @@ use tracing::info;
 use super::stream::ChatDecoder;
 use super::wire;
 use crate::exchange::{
-    CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, StructuredMode, weakened,
+    CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, RefusedFields, StructuredMode, weakened,
 };
 use crate::registry::CheckParams;
 
@@ -38,6 +38,8 @@ pub(crate) struct Chat {
     /// The server's differences.
     pub(crate) quirks: Quirks,
     modes: ModeFallback,
+    /// The fields that the server refuses.
+    pub(crate) refused: RefusedFields,
     /// The list of models, fetched once and cached if that succeeds.
     models: Arc<OnceCell<Vec<Model>>>,
 }
@@ -46,15 +48,17 @@ impl Chat {
     /// Creates a client; nothing is sent.
     pub(crate) fn new(endpoint: Endpoint, quirks: Quirks) -> Self {
         let modes = ModeFallback::new(quirks.modes);
-        Self { link: Link::new(endpoint), quirks, modes, models: Arc::default() }
+        let refused = RefusedFields::default();
+        Self { link: Link::new(endpoint), quirks, modes, refused, models: Arc::default() }
     }
 
     /// Returns a client of the server with a changed endpoint.
     ///
-    /// What was learned about modes, and the list of models, belong to the old endpoint and are discarded.
+    /// What was learned about modes and fields, and the list of models, belong to the old endpoint and are discarded.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
         let (link, modes) = (self.link.with(change), ModeFallback::new(self.quirks.modes));
-        Self { link, quirks: self.quirks.clone(), modes, models: Arc::default() }
+        let refused = RefusedFields::default();
+        Self { link, quirks: self.quirks.clone(), modes, refused, models: Arc::default() }
     }
 
     /// Fetches the list of models, which this format has in one page.
@@ -77,7 +81,7 @@ impl Provider for Chat {
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, &self.quirks, mode);
-            async move { self.link.call("/chat/completions", body, context).await }
+            async move { self.refused.post(&self.link, "/chat/completions", body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &self.quirks.dialect);

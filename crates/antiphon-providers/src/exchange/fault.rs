@@ -23,6 +23,14 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// The limits that the error itself reports, where no header does.
     pub(crate) limits: Option<Box<LimitHints>>,
+    /// The status that the error itself names inside an answer with status 200.
+    pub(crate) status: Option<u16>,
+    /// The vendor's code, not yet [`cleaned`].
+    pub(crate) code: Option<Box<str>>,
+    /// The id of the request, where the body has it.
+    pub(crate) request_id: Option<Box<str>>,
+    /// The time until a used-up quota resets.
+    pub(crate) resets_in: Option<Duration>,
 }
 
 /// A reader of a vendor's errors, from a status, a body and the server's `retry_after`; `None` for a body
@@ -32,7 +40,25 @@ pub(crate) type ReadFault = fn(u16, &serde_json::Value, Option<Duration>) -> Opt
 impl Fault {
     /// Creates an error without limits of its own; those of the response's headers then apply.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), limits: None }
+        Self {
+            kind,
+            message: message.into(),
+            limits: None,
+            status: None,
+            code: None,
+            request_id: None,
+            resets_in: None,
+        }
+    }
+
+    /// Creates the error with a message, which the caller has [`cleaned`], and with what the fault itself reports beside its limits.
+    pub(super) fn to_error(&self, message: String, secrets: &[SecretString]) -> Error {
+        let clean = |text: &str| cleaned(text, secrets);
+        Error::new(self.kind, message)
+            .with_status(self.status)
+            .with_code(self.code.as_deref().map(clean))
+            .with_request_id(self.request_id.as_deref().map(clean))
+            .with_resets_in(self.resets_in)
     }
 
     /// Creates the error of an event that cannot be decoded.
@@ -75,22 +101,24 @@ impl Fault {
 /// |---|---|
 /// | 401, 403 | `Auth` |
 /// | 402 | `Quota` |
-/// | 404, 405, 501 | `Unsupported`: usually a wrong base URL |
+/// | 404, 405, 501, 505 | `Unsupported`: usually a wrong base URL |
 /// | 413 | `ContextTooLong` |
 /// | 429 | `RateLimited` |
-/// | 503, 529 | `Overloaded` |
-/// | 200, 408, other 5xx | `Unavailable` |
+/// | 498, 503, 529 | `Overloaded` (498: Groq's flex tier) |
+/// | 200, 408, 409, 425, other 5xx | `Unavailable` |
+/// | other 2xx | `InvalidResponse` |
 /// | any other | `InvalidRequest`, which is not retried |
 pub(crate) fn kind_of_status(status: u16, retry_after: Option<Duration>) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Auth,
         402 => ErrorKind::Quota,
-        404 | 405 | 501 => ErrorKind::Unsupported,
+        404 | 405 | 501 | 505 => ErrorKind::Unsupported,
         413 => ErrorKind::ContextTooLong,
         429 => ErrorKind::RateLimited { retry_after },
-        503 | 529 => ErrorKind::Overloaded { retry_after },
-        // 200: an error without a status of its own, inside a stream.
-        200 | 408 | 500..=599 => ErrorKind::Unavailable,
+        498 | 503 | 529 => ErrorKind::Overloaded { retry_after },
+        // 200: an error without a status of its own, inside a stream. 409: a lock, as OpenAI describes it; 425: too early.
+        200 | 408 | 409 | 425 | 500..=599 => ErrorKind::Unavailable,
+        201..=299 => ErrorKind::InvalidResponse,
         _ => ErrorKind::InvalidRequest,
     }
 }
@@ -214,6 +242,17 @@ mod tests {
     #[track_caller]
     fn check_billed(kind: ErrorKind, before_words: Billed) {
         assert_eq!(Fault::new(kind, "no").billed_before_words(), before_words);
+    }
+
+    #[test]
+    fn the_statuses_that_are_retried() {
+        let is_retried = |status| kind_of_status(status, None).verdict() != Verdict::Stop;
+        for status in [408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 522, 524, 529, 530, 599] {
+            assert!(is_retried(status), "{status}");
+        }
+        for status in [204, 300, 400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 431, 451, 501, 505] {
+            assert!(!is_retried(status), "{status}");
+        }
     }
 
     #[test]

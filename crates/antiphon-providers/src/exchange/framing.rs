@@ -78,6 +78,15 @@ impl Pieces {
         })
     }
 
+    /// Returns the beginning of a body that does not have this framing; nothing of an empty one.
+    pub(super) fn unframed(&self) -> Option<&[u8]> {
+        match self {
+            Self::Events(events) => events.unframed(),
+            Self::Lines(lines) => lines.unframed(),
+            _ => None,
+        }
+    }
+
     /// Polls for the next piece; `None` after the last.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, Error>>> {
         match self {

@@ -19,18 +19,17 @@ use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
 use antiphon_llm::{
-    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, LimitHints, Model, Prompt, Scope,
-    Streaming, TimeoutPhase,
+    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming,
+    TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
-use tracing::info;
+use tokio::time::{Instant, sleep};
 
 use super::answer::{Decode, is_answer};
 use super::endpoint::Endpoint;
 use super::exhaustion::retry_exhausted;
-use super::fault::{Fault, cleaned, kind_of_status, of_http};
+use super::fault::of_http;
 use super::framing::{Framing, Pieces};
 use super::reader::{Facts, Reader, cancelled, stalled};
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
@@ -251,12 +250,22 @@ impl Link {
     /// Dropping the future closes the connection.
     pub(crate) async fn json(&self, response: Response, context: &CallContext) -> Result<Value, Error> {
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
-        let body = context.guard(Box::pin(response.text())).await?.map_err(|err| of_http(&err))?;
+        let request_id = response.request_id().map(|id| self.cleaned(id));
+        let with_id = |err: Error| {
+            let id = err.request_id().map(str::to_owned);
+            err.with_request_id(request_id.clone().or(id))
+        };
+        let body = context.guard(Box::pin(response.text())).await?.map_err(|err| with_id(of_http(&err)))?;
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
-            return Err(self.malformed(&place, &kind, &body));
+            return Err(with_id(self.malformed(&place, &kind, &body)));
         };
         match (self.endpoint.faults)(200, &value, None) {
-            Some(fault) => Err(Error::new(fault.kind, format!("{place}: {}", self.cleaned(&fault.message)))),
+            Some(fault) => {
+                let message = format!("{place}: {}", self.cleaned(&fault.message));
+                let err = fault.to_error(message, &self.endpoint.secrets());
+                let status = err.status().or(Some(200));
+                Err(with_id(err.with_status(status)))
+            }
             None => Ok(value),
         }
     }
@@ -293,9 +302,11 @@ impl Link {
     /// Collects the facts of a call that the reader of its answer needs, from the request and the response's head.
     fn facts(&self, response: &Response, asked: CallRequest<'_>) -> Facts {
         let first_byte = asked.began.elapsed();
-        let request_id = response.request_id().map(str::to_owned);
+        let request_id = response.request_id().map(|id| self.cleaned(id));
         Facts {
             place: response.endpoint(),
+            content_type: response.header("content-type").unwrap_or_default().to_owned(),
+            faults: self.endpoint.faults,
             secrets: self.endpoint.secrets(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
@@ -330,10 +341,11 @@ impl Link {
         decode: D,
         facts: Facts,
     ) -> Result<Streaming, Error> {
-        let body = before_deadline(&facts, response.text()).await?.map_err(|err| of_http(&err))?;
+        let body = before_deadline(&facts, response.text()).await.map_err(|err| facts.add_to(err))?;
+        let body = body.map_err(|err| facts.add_to(of_http(&err)))?;
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
             if !D::FRAMING.begins(&body) {
-                return Err(self.malformed(&facts.place, kind, &body));
+                return Err(facts.add_to(self.malformed(&facts.place, kind, &body)));
             }
             return Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await;
         };
@@ -353,102 +365,21 @@ impl Link {
         body: &str,
     ) -> Result<(), Error> {
         if let Some(fault) = (self.endpoint.faults)(200, value, None) {
-            return Err(reader.of_fault(&fault));
+            let err = reader.of_fault(&fault);
+            reader.take_beside_error(value.clone());
+            return Err(reader.with_facts(err));
         }
         if value.is_object() {
-            reader.take("", body).map_err(|fault| reader.of_fault(&fault))?;
+            if let Err(fault) = reader.take("", body) {
+                let err = reader.of_fault(&fault);
+                return Err(reader.with_facts(err));
+            }
             if reader.has_something() {
                 return Ok(());
             }
         }
-        Err(self.malformed(&reader.facts.place, "other JSON", body))
-    }
-
-    /// Returns a server's text in a form that is safe in an error: see [`cleaned`].
-    pub(crate) fn cleaned(&self, text: &str) -> String {
-        cleaned(text, &self.endpoint.secrets())
-    }
-
-    /// Creates the error of a body that is not an answer, with its beginning. A proxy's login page is the usual
-    /// cause.
-    fn malformed(&self, place: &str, kind: &str, body: &str) -> Error {
-        let kind = if kind.is_empty() { "of an unnamed type" } else { kind };
-        let said = self.cleaned(body);
-        let message =
-            format!("{place}: the answer is {kind} and not what was requested; check the base URL ({said})");
-        // With status 200 a model may have run, whatever the body is.
-        Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
-    }
-
-    /// Reads the error of a response whose status is none of an answer.
-    ///
-    /// A body that is not JSON, or has no error in the vendor's shape, becomes the message itself, unless the
-    /// server redirects.
-    ///
-    /// # Cancel safety
-    /// Dropping the future closes the connection.
-    async fn status_error(&self, response: Response, context: &CallContext) -> Error {
-        let head = ErrorHead::of(&response);
-        // The body of an error is not waited for longer than an answer's first token, nor after the end of the call.
-        let body = context.guard(timeout(self.endpoint.token_timeout, response.text())).await;
-        let body = body.ok().and_then(Result::ok).and_then(Result::ok);
-        let fault = self.fault_under(&head, body.as_deref().unwrap_or_default());
-        let ErrorHead { status, place, limits, request_id, .. } = head;
-        info!("{place}: {status}");
-        // Vendors bill answers, and an error with its own status and a complete body has none.
-        let billed = if body.is_some() { Billed::No } else { fault.billed_before_words() };
-        let of_key = self.endpoint.key_variable.as_ref().filter(|_| fault.kind == ErrorKind::Auth);
-        let of_key = of_key.map(|name| format!(" (the key is that of {name})")).unwrap_or_default();
-        Error::new(fault.kind, format!("{place}: {status}: {}{of_key}", self.cleaned(&fault.message)))
-            .with_billed(billed)
-            .with_request_id(request_id)
-            .with_limits(fault.limits.map_or(limits, |limits| *limits))
-    }
-
-    /// Reads the error in a body; where it has none, the status decides.
-    fn fault_under(&self, head: &ErrorHead, body: &str) -> Fault {
-        let ErrorHead { status, limits, .. } = head;
-        let value = serde_json::from_str::<Value>(body).ok();
-        match value.and_then(|value| (self.endpoint.faults)(*status, &value, limits.retry_after)) {
-            // The status prevails over the body.
-            Some(fault) if *status == 401 && fault.kind == ErrorKind::InvalidRequest => {
-                Fault { kind: ErrorKind::Auth, ..fault }
-            }
-            Some(fault) => fault,
-            None if head.is_redirect => Fault::new(
-                ErrorKind::InvalidRequest,
-                "the server redirects, and a key must not be sent there; correct the base URL",
-            ),
-            None => Fault::new(kind_of_status(*status, limits.retry_after), body),
-        }
-    }
-}
-
-/// The head of a response whose status is that of an error.
-struct ErrorHead {
-    /// The HTTP status code.
-    status: u16,
-    /// The method and the host of the request, for messages.
-    place: String,
-    /// The rate limits and `retry_after` of the headers.
-    limits: LimitHints,
-    /// The server's id of the request, by which its support finds it.
-    request_id: Option<String>,
-    /// Whether the status is 3xx and names another address.
-    is_redirect: bool,
-}
-
-impl ErrorHead {
-    /// Copies the head, since reading the body consumes the response.
-    fn of(response: &Response) -> Self {
-        let status = response.status();
-        Self {
-            status,
-            place: response.endpoint(),
-            limits: response.limits(),
-            request_id: response.request_id().map(str::to_owned),
-            is_redirect: response.header("location").is_some() && (300..400).contains(&status),
-        }
+        let err = self.malformed(&reader.facts.place, "other JSON", body);
+        Err(reader.with_facts(err))
     }
 }
 

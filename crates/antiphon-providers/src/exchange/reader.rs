@@ -21,6 +21,8 @@
 //! | a piece that cannot be decoded | complete | `InvalidResponse` |
 //! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
+//! A body that is no stream (a page, nothing at all) is an `InvalidResponse`, and no broken connection: see `foreign`.
+//!
 //! Every error that ends the stream carries the partial answer, with its timing and the usage so far.
 
 use std::ops::ControlFlow;
@@ -37,7 +39,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
-use super::fault::{Fault, of_http};
+use super::fault::{Fault, ReadFault, of_http};
 use super::framing::{Framing, Piece, Pieces};
 use super::thoughts::Spoken;
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
@@ -95,6 +97,10 @@ pub(super) struct Reader<D> {
 pub(super) struct Facts {
     /// The method and the host of the request, for messages.
     pub(super) place: String,
+    /// The content type of the response; empty where it has none.
+    pub(super) content_type: String,
+    /// The reader of the server's errors.
+    pub(super) faults: ReadFault,
     /// The key and other secrets of the request, which are removed from the server's texts.
     pub(super) secrets: Vec<SecretString>,
     /// The form of the answer: JSON that is cut off is an error, and text is not.
@@ -187,7 +193,6 @@ impl<D: Decode> Reader<D> {
         }
         loop {
             if let Some(words) = self.new_text() {
-                self.first_token.get_or_insert_with(|| self.facts.began.elapsed());
                 return Poll::Ready(Some(Ok(Delta::Text(words))));
             }
             if let ControlFlow::Break(polled) = self.poll_piece(cx) {
@@ -204,6 +209,7 @@ impl<D: Decode> Reader<D> {
         self.split();
         let text = self.spoken.text.get(self.emitted..).filter(|text| !text.is_empty())?.to_owned();
         self.emitted = self.spoken.text.len();
+        self.first_token.get_or_insert_with(|| self.facts.began.elapsed());
         Some(text)
     }
 
@@ -242,6 +248,9 @@ impl<D: Decode> Reader<D> {
         }
         if D::FRAMING == Framing::Events && piece.data.trim().is_empty() {
             return self.check_time();
+        }
+        if let Some(fault) = self.error_in(piece) {
+            return ControlFlow::Break(self.fail_with(&fault));
         }
         match self.decode.take(&piece.event, &piece.data, &mut self.answer) {
             Ok(()) => {}
@@ -307,7 +316,8 @@ impl<D: Decode> Reader<D> {
 
     /// Ends the decoding, since no further piece follows.
     fn finish(&mut self) -> PolledDelta {
-        if let Err(fault) = self.decode.finish(&mut self.answer) {
+        let ended = self.take_unframed().and_then(|()| self.decode.finish(&mut self.answer));
+        if let Err(fault) = ended {
             return self.fail_with(&fault);
         }
         self.end()
@@ -361,5 +371,7 @@ impl<D: Decode> Stream for Reader<D> {
     }
 }
 
+mod foreign;
 #[cfg(test)]
+#[cfg(feature = "_chat")]
 mod tests;

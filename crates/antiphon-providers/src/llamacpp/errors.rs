@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::exchange::Fault;
+use crate::exchange::{Fault, read_fault};
 
 /// Reads `{"error": {"code", "message", "type"}}`, which is OpenAI's shape with a number for a code
 /// (<https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md#api-errors>).
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    crate::chat::fault(status, body, retry_after)
+    read_fault(status, body, retry_after)
 }

@@ -9,28 +9,22 @@ use std::time::Duration;
 use antiphon_llm::ErrorKind;
 use serde_json::Value;
 
-use crate::exchange::{Fault, is_about, kind_of_status};
+use crate::exchange::{Fault, is_about, read_fault};
 
-/// Reads `{"error": "…"}`, in an error response or as a line of a stream (<https://docs.ollama.com/api/errors>); `None` for
-/// any other body. The message may be the JSON of the llama.cpp server inside.
+/// Reads `{"error": "…"}`, in an error response or as a line of a stream (<https://docs.ollama.com/api/errors>), and the shapes of
+/// proxies; `None` for any other body. The message may be the JSON of the llama.cpp server inside.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    let error = body.get("error").filter(|error| !error.is_null())?;
-    let said = error.as_str().or(error["message"].as_str()).unwrap_or("no further details");
-    let inner = serde_json::from_str::<Value>(said).ok();
-    let inner = inner.as_ref().and_then(|inner| inner.pointer("/error/message")?.as_str());
-    let message = inner.unwrap_or(said);
-    let kind = match status {
-        _ if is_about(message, &["context length", "available context size", "exceeds the context"]) => {
-            ErrorKind::ContextTooLong
-        }
-        404 => ErrorKind::ModelNotFound,
-        _ if is_about(message, &["usage limit", "requires a subscription"]) => ErrorKind::Quota,
-        _ if is_about(message, &["maximum pending requests"]) => ErrorKind::Overloaded { retry_after },
-        400 if is_about(message, &["does not support"]) => ErrorKind::Unsupported,
-        200 if is_about(message, &["not found"]) => ErrorKind::ModelNotFound,
-        _ => kind_of_status(status, retry_after),
+    let fault = read_fault(status, body, retry_after)?;
+    let says = |things: &[&str]| is_about(&fault.message, things);
+    let kind = match (status, fault.kind) {
+        (_, ErrorKind::ContextTooLong) => ErrorKind::ContextTooLong,
+        (404, ErrorKind::Unsupported) => ErrorKind::ModelNotFound,
+        _ if says(&["usage limit", "requires a subscription"]) => ErrorKind::Quota,
+        (400, ErrorKind::InvalidRequest) if says(&["does not support"]) => ErrorKind::Unsupported,
+        (200, ErrorKind::Unavailable) if says(&["not found"]) => ErrorKind::ModelNotFound,
+        (_, kind) => kind,
     };
-    Some(Fault::new(kind, message))
+    Some(Fault { kind, ..fault })
 }
 
 #[cfg(test)]

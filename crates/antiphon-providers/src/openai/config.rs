@@ -146,7 +146,7 @@ impl OpenAi {
         info!("asking {} for {}", link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, &self.chat.quirks.dialect, mode);
-            async move { link.call("/responses", body, context).await }
+            async move { self.chat.refused.post(link, "/responses", body, context).await }
         };
         let (response, mode) = link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, mode, &self.chat.quirks.dialect);

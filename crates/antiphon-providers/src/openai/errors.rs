@@ -10,23 +10,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::exchange::Fault;
+use crate::exchange::{Fault, read_fault};
 
 /// Reads an error: in an error response, `{"error": {…}}`; in a stream, the same in an `error` event, where the documentation
 /// has its fields at the top level, or in the response of a `response.failed` event. In each case the codes are those of chat
 /// completions (<https://developers.openai.com/api/docs/guides/error-codes>).
 /// `None` for a body without an error in any of them.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    let of_response = body.get("response").and_then(|response| response.get("error"));
-    match of_response.filter(|error| error.is_object()) {
-        Some(error) => crate::chat::fault(status, &serde_json::json!({ "error": error }), retry_after),
-        None if body["type"] == "error" && body.get("error").is_none() => {
-            // The `type` is left out, since it is the event's.
-            let error = serde_json::json!({ "code": body["code"], "message": body["message"] });
-            crate::chat::fault(status, &serde_json::json!({ "error": error }), retry_after)
-        }
-        None => crate::chat::fault(status, body, retry_after),
-    }
+    read_fault(status, body, retry_after)
 }
 
 #[cfg(test)]

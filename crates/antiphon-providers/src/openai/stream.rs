@@ -71,6 +71,8 @@ impl Decode for ResponsesDecoder {
                 let value: Value = of(data)?;
                 if value["object"] == "response" {
                     end(&value, answer);
+                } else if let Some(fault) = fault(200, &value, None) {
+                    return Err(fault);
                 }
             }
             // A complete item, for instance of reasoning that is not shown.

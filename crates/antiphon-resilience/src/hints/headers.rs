@@ -6,6 +6,7 @@ use super::wait::{parse_millis, parse_reset, parse_retry_after};
 ///
 /// [`LimitHints::read`] reads these families:
 /// - `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`;
+/// - the headers of the server behind LiteLLM's proxy, which have the prefix `llm_provider-`, where the proxy has none of its own;
 /// - `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Groq, Azure), with the suffix `-minute` (Cerebras);
 /// - `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`;
 /// - `x-ratelimit-*` and `ratelimit-*` without a unit (GitHub, OpenRouter, Hugging Face, the IETF's draft up to version 6).
@@ -96,7 +97,28 @@ impl LimitHints {
             output_tokens: allowance(Family::OutputTokens),
         }
     }
+
+    /// Returns the wait after a call that a rate limit refused (status 429): `retry_after`, or where no header asks for a wait,
+    /// the longest time until an allowance resets that is used up, or of which the headers report no rest.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// let refused = [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "6m0s")];
+    /// let hints = antiphon_resilience::LimitHints::read(refused, SystemTime::now());
+    /// assert_eq!((hints.retry_after, hints.wait_after_refusal()), (None, Some(Duration::from_secs(360))));
+    /// ```
+    #[must_use]
+    pub fn wait_after_refusal(&self) -> Option<Duration> {
+        let all = [self.requests, self.tokens, self.input_tokens, self.output_tokens];
+        let used_up = all.iter().filter(|allowance| allowance.remaining.is_none_or(|rest| rest == 0));
+        let resets = used_up.filter_map(|allowance| allowance.resets_in).filter(|reset| !reset.is_zero());
+        self.retry_after.or_else(|| resets.max())
+    }
 }
+
+/// The prefix of the headers that LiteLLM's proxy passes on from the server behind it
+/// (<https://docs.litellm.ai/docs/proxy/response_headers>).
+const BEHIND_PROXY: &str = "llm_provider-";
 
 /// The headers about limits, not yet parsed: an answer has many headers, and few of them are about limits.
 #[derive(Default)]
@@ -136,8 +158,15 @@ struct RawAllowance<'h> {
 impl<'h> RawHeaders<'h> {
     /// Sorts the headers of an answer.
     fn of(headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> Self {
-        let mut raw = Self::default();
-        headers.into_iter().for_each(|(name, value)| raw.take(name, value));
+        let (mut raw, mut behind) = (Self::default(), Vec::new());
+        for (name, value) in headers {
+            match name.strip_prefix(BEHIND_PROXY) {
+                Some(name) => behind.push((name, value)),
+                None => raw.take(name, value),
+            }
+        }
+        // The proxy's own headers are preferred, whatever the order is.
+        behind.into_iter().for_each(|(name, value)| raw.take(name, value));
         raw
     }
 
@@ -278,9 +307,36 @@ mod tests {
         check(&[("retry-after", "2"), ("retry-after-ms", "soon")], wait(2_000));
         check(&[("retry-after", "60"), ("retry-after-ms", "137")], wait(60_000));
         check(&[("retry-after", "3"), ("retry-after", "inf"), ("retry-after", "120")], wait(120_000));
+        check(&[("llm_provider-retry-after", "9")], wait(9_000));
+        check(
+            &[("retry-after", "Wed, 01 Jan 1969 00:00:00 GMT"), ("llm_provider-retry-after-ms", "250")],
+            wait(250),
+        );
         let dates =
             [("date", "Sun, 06 Nov 1994 08:49:30 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
         check(&dates, wait(7_000));
+    }
+
+    #[test]
+    fn a_refusal_without_a_wait_is_over_when_what_is_used_up_resets() {
+        let wait = |headers: &[(&str, &str)]| {
+            LimitHints::read(headers.iter().copied(), SystemTime::UNIX_EPOCH).wait_after_refusal()
+        };
+        for (value, seconds) in [("1s", 1.0), ("6m0s", 360.0), ("8h12m", 29_520.0), ("120ms", 0.12)] {
+            let expected = Some(Duration::from_secs_f64(seconds));
+            assert_eq!(wait(&[("x-ratelimit-reset-requests", value)]), expected);
+            let tokens = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", value)];
+            assert_eq!(wait(&tokens), expected);
+            let rest = [("x-ratelimit-remaining-tokens", "7"), ("x-ratelimit-reset-tokens", value)];
+            assert_eq!(wait(&rest), None, "tokens are left");
+            assert_eq!(wait(&[tokens[0], tokens[1], ("retry-after", "2")]), Some(Duration::from_secs(2)));
+        }
+        let anthropic = [
+            ("date", "Sun, 06 Nov 1994 08:49:30 GMT"),
+            ("anthropic-ratelimit-input-tokens-remaining", "0"),
+            ("anthropic-ratelimit-input-tokens-reset", "1994-11-06T08:49:51Z"),
+        ];
+        assert_eq!(wait(&anthropic), Some(Duration::from_secs(21)));
     }
 
     #[test]

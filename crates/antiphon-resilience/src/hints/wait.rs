@@ -12,7 +12,7 @@ const EPOCH_MILLIS: f64 = 1e12;
 /// Parses the wait in a `Retry-After` header.
 ///
 /// The value is either a number of seconds or an HTTP date in one of its three forms (RFC 9110, sections 10.2.3 and 5.6.7).
-/// Fractions of a second are accepted, since some vendors send them. A date is converted to a wait relative to `now`: pass the
+/// Fractions of a second are accepted, since some vendors send them, and so are Unix timestamps (from 10⁹). A date is converted to a wait relative to `now`: pass the
 /// time in the answer's `Date` header if it has one, since the clocks of two machines differ.
 ///
 /// A date in the past returns a wait of zero. A wait of more than a year is reduced to a year. Returns `None` for a value that
@@ -28,8 +28,18 @@ const EPOCH_MILLIS: f64 = 1e12;
 pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse::<f64>() {
-        Ok(seconds) => of_seconds(seconds),
+        Ok(seconds) => of_number(seconds, now),
         Err(_) => Some(until(httpdate::parse_http_date(value).ok()?, now)),
+    }
+}
+
+/// Converts a number of seconds to wait, or a Unix timestamp in seconds or milliseconds.
+fn of_number(number: f64, now: SystemTime) -> Option<Duration> {
+    match number {
+        number if !number.is_finite() => None,
+        millis if millis >= EPOCH_MILLIS => Some(until(since_epoch(millis / 1000.0), now)),
+        seconds if seconds >= EPOCH_SECONDS => Some(until(since_epoch(seconds), now)),
+        seconds => of_seconds(seconds),
     }
 }
 
@@ -52,10 +62,7 @@ pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse::<f64>() {
-        Ok(number) if !number.is_finite() => None,
-        Ok(millis) if millis >= EPOCH_MILLIS => Some(until(since_epoch(millis / 1000.0), now)),
-        Ok(seconds) if seconds >= EPOCH_SECONDS => Some(until(since_epoch(seconds), now)),
-        Ok(seconds) => of_seconds(seconds),
+        Ok(number) => of_number(number, now),
         Err(_) => parse_span(value)
             .or_else(|| Some(until(value.parse::<Timestamp>().ok()?.into(), now)))
             .or_else(|| parse_retry_after(value, now)),
@@ -65,7 +72,9 @@ pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
 /// Parses the `retryDelay` in the JSON body of a Google API error, such as `"34.07s"`.
 ///
 /// The field is part of `google.rpc.RetryInfo` (google/rpc/error_details.proto). Google APIs send it instead of a
-/// `Retry-After` header. Returns `None` if the body has no such field; a wait of more than a year is reduced to a year.
+/// `Retry-After` header. It is found wherever it is in the body: proxies pass the error on as a text, with escaped quotes, or as a
+/// Python dictionary; and where its value is an object with `seconds`. Returns `None` if the body has no such field; a wait of
+/// more than a year is reduced to a year.
 ///
 /// ```
 /// let body = r#"{"error": {"details": [{"retryDelay": "1.5s"}]}}"#;
@@ -74,9 +83,17 @@ pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
 /// ```
 #[must_use]
 pub fn parse_retry_info(body: &str) -> Option<Duration> {
-    let (_, after) = body.split_once("\"retryDelay\"")?;
-    let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-    parse_span(value.split_once('"')?.0)
+    let (_, after) = body.split_once("retryDelay").or_else(|| body.split_once("retry_delay"))?;
+    let is_quote = |c: char| c.is_whitespace() || "\"'\\".contains(c);
+    let after = after.trim_start_matches(is_quote).trim_start_matches(':').trim_start();
+    if let Some(object) = after.strip_prefix('{') {
+        let (_, seconds) = object.split_once('}')?.0.split_once("seconds")?;
+        let number = seconds.trim_start_matches(|c: char| is_quote(c) || c == ':');
+        let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+        return of_seconds(number[..end].parse().ok()?);
+    }
+    let value = after.trim_start_matches('\\').strip_prefix(['"', '\''])?;
+    parse_span(&value[..value.find(['"', '\'', '\\'])?])
 }
 
 /// Parses milliseconds, as in `retry-after-ms`.
@@ -100,7 +117,7 @@ fn parse_span(text: &str) -> Option<Duration> {
 
 /// Returns the seconds of a unit, as Go's `time.Duration` names it; in addition there are days, which some servers
 /// send.
-fn seconds_of(unit: &str) -> Option<f64> {
+pub(super) fn seconds_of(unit: &str) -> Option<f64> {
     match unit {
         "d" => Some(86_400.0),
         "h" => Some(3_600.0),
@@ -114,7 +131,7 @@ fn seconds_of(unit: &str) -> Option<f64> {
 }
 
 /// Returns a wait of at most `LONGEST`; `None` for a number that is no wait.
-fn of_seconds(seconds: f64) -> Option<Duration> {
+pub(super) fn of_seconds(seconds: f64) -> Option<Duration> {
     let is_wait = seconds.is_finite() && seconds >= 0.0;
     is_wait.then(|| Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())))
 }
@@ -127,7 +144,7 @@ fn since_epoch(seconds: f64) -> SystemTime {
 }
 
 /// Returns the wait until a time: zero if it has passed, at most `LONGEST`.
-fn until(at: SystemTime, now: SystemTime) -> Duration {
+pub(super) fn until(at: SystemTime, now: SystemTime) -> Duration {
     at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST)
 }
 
@@ -198,6 +215,15 @@ mod tests {
         check(|value, _| parse_millis(value), "137", Some(137));
         check(|value, _| parse_millis(value), "-1", None);
         check(|body, _| parse_retry_info(body), r#"{"retryDelay" : "34.07s"}"#, Some(34_070));
+        for text in [
+            r#""{\"retryDelay\": \"34.07s\"}""#,
+            r#"{'@type': 'RetryInfo', 'retryDelay': '34.07s'}"#,
+            r#"{\\\"retryDelay\\\":\\\"34.07s\\\"}"#,
+        ] {
+            check(|body, _| parse_retry_info(body), text, Some(34_070));
+        }
+        check(|body, _| parse_retry_info(body), r#""retryDelay": {"seconds": 34, "nanos": 7}"#, Some(34_000));
+        check(|body, _| parse_retry_info(body), "retry_delay {\n  seconds: 34\n}", Some(34_000));
         for nonsense in
             ["", r#""retryDelay""#, r#""retryDelay":""#, r#""retryDelay":"soon""#, r#""retryDelay":3"#]
         {

@@ -26,6 +26,44 @@ fn a_long_wait_with_any_status_ends_the_run_and_fails_no_row() {
 }
 
 #[test]
+fn a_used_up_quota_of_a_day_ends_the_run_and_says_when_it_resets() {
+    let day = "GenerateRequestsPerDayPerProjectPerModel";
+    let google = json!({ "error": { "code": 429, "status": "RESOURCE_EXHAUSTED", "message": "no", "details": [
+        { "@type": "type.googleapis.com/google.rpc.ErrorInfo", "metadata": { "quota_limit": day } },
+    ] } });
+    let groq = json!({ "error": { "code": "rate_limit_exceeded",
+        "message": "Rate limit reached on requests per day (RPD): Limit 200. Please try again in 8h12m." } });
+    for (body, shown) in [(google, "resets at midnight Pacific time"), (groq, "resets in 8 h 12 min")] {
+        let server = Scripted::start([Reply::chat("a bridge", "stop"), Reply::json(429, &body)]);
+        let lab = lab(&server.url("/v1"), 3);
+        let ran = lab.run(&map("--max-concurrency 1 --json"));
+        assert!(ran.stderr.contains(shown), "{ran:?}");
+        let report = report(&ran);
+        let of = |key: &str| report[key].as_u64().unwrap();
+        assert_eq!([of("accepted"), of("failed"), of("left")], [1, 0, 2], "{ran:?}");
+        assert_eq!((server.requests().len(), &report["stopped_by"][0]), (2, &json!("quota")));
+        assert_eq!(report["status"], json!("stopped"));
+    }
+}
+
+#[test]
+fn a_server_that_says_whether_to_retry_is_obeyed() {
+    let says = |status, says: &str| {
+        Reply::with_headers(
+            status,
+            &format!("x-should-retry: {says}\r\n"),
+            "{\"error\":{\"message\":\"no\"}}",
+        )
+    };
+    let answer = || Reply::chat("a bridge", "stop");
+    for (first, calls, failed) in [(says(400, "true"), 4, 0), (says(503, "false"), 3, 1)] {
+        let server = Scripted::start([answer(), first, answer()]);
+        let ran = lab(&server.url("/v1"), 3).run(&map("--max-concurrency 1 --json"));
+        assert_eq!((server.requests().len(), &report(&ran)["failed"]), (calls, &json!(failed)), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_row_that_fails_five_times_is_answered_by_its_sixth_call() {
     let answers = std::iter::repeat_with(|| Reply::chat("a bridge", "stop")).take(30);
     let faults = std::iter::repeat_with(|| Reply::json(500, &json!({}))).take(5);

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | cancelled | the run was interrupted: the job is left |
 //! | rejected key, used-up quota, unknown model | the run stops: every other job would fail, too |
+//! | a rate limit after which the server rules out a retry (`x-should-retry: false`) | the run stops |
+//! | any other error after which the server rules out a retry | the job fails |
+//! | any error after which the server asks for one (`x-should-retry: true`) | a retry, as after a server error; then as above |
 //! | rate limit (429) without a bill | all jobs pause; no retry is used up |
 //! | circuit breaker open | all jobs pause until its trial; before the first answer of the run, it stops |
 //! | any other error after new elements | the rest is requested without a pause |
@@ -87,7 +90,7 @@ impl JobMachine {
                 cx.run.stop.stop(StopCause::Interrupted);
                 self.leave(bill)
             }
-            ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => {
+            _ if is_of_account(kind) && failure.err.verdict() == Verdict::Stop => {
                 self.give_up(cx, failure.err, bill)
             }
             ErrorKind::Truncated { cause: TruncationCause::MaxTokens } => {
@@ -102,7 +105,9 @@ impl JobMachine {
             }
             // The call was possibly billed, so it is retried no more often than an invalid answer.
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
-                if kind.verdict() == Verdict::Stop && self.may_ask_again(cx, kind) =>
+                if kind.verdict() == Verdict::Stop
+                    && failure.err.should_retry().is_none()
+                    && self.may_ask_again(cx, kind) =>
             {
                 self.invalid_answers += 1;
                 self.notice = Some(failure.err.to_string());
@@ -110,7 +115,7 @@ impl JobMachine {
             }
             _ => match self.pause(cx, &failure.err) {
                 Some(pause) => self.put_back(cx, ask, failure, pause),
-                None if self.ends_run(cx, kind) => self.give_up(cx, failure.err, bill),
+                None if self.ends_run(cx, &failure.err) => self.give_up(cx, failure.err, bill),
                 None => {
                     let err = self.with_calls(failure.err);
                     self.fail(cx, err, bill)
@@ -195,8 +200,13 @@ impl JobMachine {
     }
 
     /// Returns whether an error that is not retried is about the provider, so that every other job would fail with it, too.
-    fn ends_run(&self, cx: Context<'_>, kind: ErrorKind) -> bool {
-        let Context { run, .. } = cx;
+    fn ends_run(&self, cx: Context<'_>, err: &Error) -> bool {
+        let (Context { run, .. }, kind) = (cx, err.kind());
+        let is_limit_for_good =
+            matches!(kind, ErrorKind::RateLimited { .. }) && err.verdict() == Verdict::Stop;
+        if is_of_account(kind) || is_limit_for_good {
+            return true;
+        }
         let is_of_server = matches!(
             kind,
             ErrorKind::Connect
@@ -219,14 +229,16 @@ impl JobMachine {
         match err.kind() {
             ErrorKind::CircuitOpen { retry_after } => Some(self.while_open(cx, err, retry_after)),
             // The call was not processed: no attempt is used up, and no other call begins before the end of the pause.
-            ErrorKind::RateLimited { retry_after } if err.billed() == llm::Billed::No => {
+            ErrorKind::RateLimited { retry_after }
+                if err.billed() == llm::Billed::No && err.verdict() != Verdict::Stop =>
+            {
                 let pause = self.pauses.after_unbilled(retry_after);
                 stop_if(cx, cx.run.health.throttled(pause, cx.now.instant));
                 Some(pause)
             }
             // This is not the provider's error: the machine is out of file descriptors for a while.
             ErrorKind::Exhausted if cx.run.health.has_answered() => Some(self.pauses.after_unbilled(None)),
-            kind => self.pause_by_verdict(cx, err, kind.verdict()),
+            _ => self.pause_by_verdict(cx, err, err.verdict()),
         }
     }
 
@@ -275,6 +287,11 @@ impl JobMachine {
         stop_if(cx, run.health.opened(pause, now.instant));
         pause
     }
+}
+
+/// Returns whether an error of this kind is about the account or the configuration, so that every other job would fail with it.
+fn is_of_account(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound)
 }
 
 /// Returns whether the whole elements of a partial answer may be kept after an error of this kind. An answer that was

@@ -1,6 +1,7 @@
 mod broken;
 mod ends;
 mod paths;
+mod said;
 
 use std::sync::Arc;
 use std::time::Duration;

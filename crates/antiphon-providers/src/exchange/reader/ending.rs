@@ -114,6 +114,9 @@ impl<D: Decode> Reader<D> {
     /// Creates the error of an answer without a finish reason. A retry may help, and the call is possibly
     /// billed.
     pub(super) fn truncated(&self) -> Error {
+        if let Some(foreign) = self.foreign() {
+            return foreign;
+        }
         let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
         let message = format!("{}: the connection ended in the middle of the answer", self.facts.place);
         Error::new(kind, message).with_billed(Billed::Maybe)
@@ -131,12 +134,15 @@ impl<D: Decode> Reader<D> {
         };
         let billed = if self.emitted == 0 { fault.billed_before_words() } else { Billed::Maybe };
         let limits = fault.limits.as_deref().copied().unwrap_or(self.facts.head.limits);
-        Error::new(fault.kind, message).with_billed(billed).with_limits(limits)
+        let err = fault.to_error(message, &self.facts.secrets);
+        err.with_status(fault.status.or(Some(200))).with_billed(billed).with_limits(limits)
     }
 
     /// Ends the stream with the error that the server reports inside the answer.
     pub(super) fn fail_with(&mut self, fault: &Fault) -> PolledDelta {
-        let err = self.of_fault(fault);
+        let is_unread = fault.kind == ErrorKind::InvalidResponse;
+        let foreign = self.foreign().filter(|_| is_unread);
+        let err = foreign.unwrap_or_else(|| self.of_fault(fault));
         self.fail(err)
     }
 
@@ -166,13 +172,14 @@ impl<D: Decode> Reader<D> {
         }
         let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
         let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
+        let cut = cut.with_status(err.status()).with_code(err.code().map(str::to_owned));
         cut.with_billed(Billed::Maybe).with_limits(*err.limits())
     }
 
     /// Adds the id of the request to an error, or that of the answer where the head has none.
-    fn with_request_id(&self, err: Error) -> Error {
-        let head = self.head();
-        err.with_request_id(head.request_id.or(head.response_id))
+    pub(super) fn with_request_id(&self, err: Error) -> Error {
+        let (head, own) = (self.head(), err.request_id().map(str::to_owned));
+        err.with_request_id(head.request_id.or(own).or(head.response_id))
     }
 
     /// Returns the metadata of the head with those that the answer itself reports.
@@ -187,7 +194,7 @@ impl<D: Decode> Reader<D> {
 
     /// Takes the text and returns the answer with its usage and timing; called once, at the end. Implausible
     /// counts are left out.
-    fn completion(&mut self) -> Completion {
+    pub(super) fn completion(&mut self) -> Completion {
         let timing = Timing::new(self.first_token, self.facts.began.elapsed())
             .first_byte(Some(self.facts.first_byte))
             .http_version(self.facts.http_version);

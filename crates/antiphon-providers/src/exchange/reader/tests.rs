@@ -1,14 +1,17 @@
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_llm::{
-    Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, TimeoutPhase,
+    Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, FinishReason, Head, Output,
+    TimeoutPhase,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Facts, Reader, TimeLimits};
 use crate::chat::ChatDecoder;
-use crate::exchange::framing::{Piece, Pieces};
+use crate::exchange::framing::{Framing, Piece, Pieces};
+use crate::exchange::{Answer, Decode, Fault};
 
 const WORD: &str = r#"{"choices":[{"delta":{"content":"word "}}]}"#;
 const EMPTY: &str = r#"{"choices":[{"delta":{}}]}"#;
@@ -17,6 +20,8 @@ fn facts() -> Facts {
     let token_timeout = Duration::from_secs(60);
     Facts {
         place: "POST h".to_owned(),
+        content_type: "text/event-stream".to_owned(),
+        faults: crate::chat::fault,
         secrets: Vec::new(),
         output: Output::Text,
         model: "m".to_owned(),
@@ -143,4 +148,29 @@ async fn a_slow_caller_does_not_time_out_the_server() {
     sleep(Duration::from_secs(10_000)).await;
     answer.next().await.unwrap().unwrap();
     assert!(answer.next().now_or_never().is_none(), "the stream still waits");
+}
+
+/// A decoder that has its text only at the end of the body.
+struct AtTheEnd;
+
+impl Decode for AtTheEnd {
+    const FRAMING: Framing = Framing::Events;
+
+    fn take(&mut self, _: &str, _: &str, _: &mut Answer) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn finish(&mut self, answer: &mut Answer) -> Result<(), Fault> {
+        answer.text.push_str("late");
+        answer.finish = Some(FinishReason::Stop);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn text_that_only_the_end_brings_has_the_time_of_its_arrival() {
+    let reader = Reader::new(Pieces::Ready(VecDeque::new()), AtTheEnd, facts());
+    sleep(Duration::from_secs(3)).await;
+    let answer = reader.begin().await.unwrap().complete(&CallContext::default()).await.unwrap();
+    assert_eq!((answer.text.as_str(), answer.timing.first_token), ("late", Some(Duration::from_secs(3))));
 }
