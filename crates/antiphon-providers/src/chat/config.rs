@@ -14,9 +14,7 @@ use tracing::info;
 
 use super::stream::ChatDecoder;
 use super::wire;
-use crate::exchange::{
-    CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, StructuredMode,
-};
+use crate::exchange::{CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, StructuredMode};
 use crate::registry::CheckParams;
 
 /// The differences between servers of this format.
