@@ -114,7 +114,8 @@ mod tests {
             let mut seen = JobDetails::default();
             seen.warnings.push(CallWarning::prompt_cut(message));
             seen.head.weakened.push(place.to_owned());
-            let outcome = JobOutcome { index: 0, row: String::new(), result: Ok("1".to_owned()), seen };
+            let result = Ok("1".to_owned());
+            let outcome = JobOutcome { index: 0, row: String::new(), result, seen, is_stored: true };
             remarks.count(&outcome);
         }
         assert_eq!((remarks.warnings.len(), remarks.warnings[0].rows), (1, 3));
