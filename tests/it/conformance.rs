@@ -286,7 +286,8 @@ async fn local_engines_report_slots_and_context() {
     assert_eq!(llama.health(&context).await.unwrap().parallel, Some(4));
     let ollama = Ollama::new(&server.url()).unwrap();
     assert_eq!(ollama.loaded().await.unwrap()[0].context_window, Some(131_072));
-    assert_eq!(ollama.capabilities("sim-1", &context).await.context_window, Some(131_072));
+    // The window follows the prompts, up to that of the model's training.
+    assert_eq!(ollama.capabilities("sim-1", &context).await.context_window, Some(262_144));
     let roomy = ollama.clone().context(1_000_000);
     assert_eq!(roomy.capabilities("sim-1", &context).await.context_window, Some(262_144));
     let mut steps = Vec::new();

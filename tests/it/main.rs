@@ -11,6 +11,7 @@ mod content;
 mod corpus;
 mod engine;
 mod experiments;
+mod generated_schemas;
 mod http;
 mod manners;
 mod offline;

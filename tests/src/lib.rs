@@ -14,7 +14,7 @@ pub mod guide;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,12 +26,50 @@ pub struct Server {
     shared: Arc<Mutex<Shared>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     script: VecDeque<Reply>,
+    /// The closure that answers in place of the script.
+    answers: Option<Answers>,
     requests: Vec<Received>,
     in_flight: usize,
     max_in_flight: usize,
+}
+
+/// The slots of an engine: so many pieces of work are done at a time, and the rest waits.
+#[derive(Debug)]
+pub struct Slots {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Slots {
+    /// Creates free slots.
+    #[must_use]
+    pub fn new(slots: usize) -> Self {
+        Self { free: Mutex::new(slots), freed: Condvar::new() }
+    }
+
+    /// Does work in a slot, once one is free.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        drop(free);
+        let done = work();
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.freed.notify_one();
+        done
+    }
+}
+
+/// A closure that answers requests.
+type Answers = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("requests", &self.requests.len()).finish_non_exhaustive()
+    }
 }
 
 /// The answer of a server to one request.
@@ -63,9 +101,22 @@ impl Server {
     pub fn start(script: impl IntoIterator<Item = Reply>) -> Self {
         let script: VecDeque<Reply> = script.into_iter().collect();
         assert!(!script.is_empty(), "a script has at least one reply");
+        Self::over(Shared { script, ..Shared::default() })
+    }
+
+    /// Starts a server whose answers are made by a closure, which may block: each request has its own thread.
+    ///
+    /// # Panics
+    /// If no port is free.
+    #[must_use]
+    pub fn answering(answers: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::over(Shared { answers: Some(Arc::new(answers)), ..Shared::default() })
+    }
+
+    fn over(shared: Shared) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("the port").port();
-        let shared = Arc::new(Mutex::new(Shared { script, ..Shared::default() }));
+        let shared = Arc::new(Mutex::new(shared));
         let for_thread = shared.clone();
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -197,16 +248,19 @@ impl Reply {
 fn serve(connection: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     let received = read_request(&mut reader)?;
-    let reply = {
+    let (scripted, answers) = {
         let mut shared = lock(shared);
-        shared.requests.push(received);
+        shared.requests.push(received.clone());
         shared.in_flight += 1;
         shared.max_in_flight = shared.max_in_flight.max(shared.in_flight);
-        match shared.script.len() {
+        let scripted = match shared.script.len() {
             1 => shared.script[0].clone(),
             _ => shared.script.pop_front().unwrap_or_default(),
-        }
+        };
+        (scripted, shared.answers.clone())
     };
+    // Without the lock: the closure may wait.
+    let reply = answers.map_or(scripted, |answers| answers(&received));
     let mut connection = reader.into_inner();
     let mut pieces = reply.pieces.iter();
     let written = pieces.try_for_each(|(after, bytes)| {

@@ -361,9 +361,10 @@ impl Subject<'_> {
     fn price_step(&self, built: &Built, model: &str, models: &[Model]) -> ExaminedStep {
         let is_remote = models.iter().any(|listed| listed.id == model && listed.is_remote);
         match PriceOf::live(self.settings, built, is_remote).of(model, 0) {
-            Some(price) if price == Price::FREE => {
-                ExaminedStep::ok(STEPS[6], "no cost: it runs on this machine")
-            }
+            Some(price) if price == Price::FREE => ExaminedStep::ok(
+                STEPS[6],
+                if built.is_local { "no cost: it runs on this machine" } else { "no cost" },
+            ),
             Some(price) => {
                 // Millionths of a dollar are converted as millionths of a second are.
                 let dollars = |micros: u64| Duration::from_micros(micros).as_secs_f64();

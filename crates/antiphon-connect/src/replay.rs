@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_llm::{CallContext, LimiterRegistry, Provider, Replayed};
+use antiphon_llm::{CallContext, LimiterRegistry, Price, Provider, Replayed};
 use antiphon_providers::registry::Built;
 
 use crate::build::build;
@@ -47,18 +47,20 @@ pub(crate) async fn replay(settings: &Settings, folder: &Path) -> Result<Session
     let limiters = LimiterRegistry::default();
     let fallbacks = settings.fallback.value.iter().filter_map(|fallback| {
         let tape = replay.of(&fallback.provider)?;
-        Some(target(tape, fallback.model.clone(), &limiters))
+        Some(target(settings, tape, fallback.model.clone(), &limiters))
     });
-    let session = Session::of(settings, target(tape, model, &limiters), fallbacks.collect());
+    let session = Session::of(settings, target(settings, tape, model, &limiters), fallbacks.collect());
     let why = format!("{}; replayed from {}, at no cost", session.why, folder.display());
     Ok(Session { why, is_replayed: true, ..session })
 }
 
 /// Makes a target of a cassette. It has its own limiters, to count the calls in progress, and no breaker: no server can fail.
-fn target(tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
+fn target(settings: &Settings, tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
     let scope = tape.answers.scope();
     let is_free = match &tape.built {
-        Some(built) => built.is_local && !is_handed_on(&model),
+        Some(built) => {
+            PriceOf::live(settings, built, is_handed_on(&model)).of(&model, 0) == Some(Price::FREE)
+        }
         None => scope.base_url.is_none(),
     };
     Target {
@@ -68,6 +70,7 @@ fn target(tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
         price: if is_free { PriceOf::Nothing } else { PriceOf::Prepaid },
         limiters: scope.base_url.is_some().then(|| limiters.clone()),
         breaker: None,
+        slots: None,
         scope,
         model,
     }

@@ -55,6 +55,8 @@ pub struct Session {
     pub chosen_by_default: bool,
     /// Whether recorded answers replace the provider.
     pub is_replayed: bool,
+    /// The slots of an engine that reports them: the calls that it processes at a time. More concurrent calls only wait for one.
+    pub slots: Option<u32>,
     /// The models that may answer, with their prices.
     pub(crate) prices: Vec<(String, PriceOf)>,
     /// The addresses of those whose price is not known.
@@ -82,6 +84,7 @@ impl Session {
             fallbacks: names,
             chosen_by_default: false,
             is_replayed: false,
+            slots: first.slots,
             prices: std::iter::once(&first).chain(&fallbacks).map(Target::priced_model).collect(),
             built: std::iter::once(&first)
                 .chain(&fallbacks)
@@ -120,6 +123,20 @@ impl Session {
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
         let prices = self.prices.iter().map(|(model, price)| price.of(model, prompt_tokens));
         prices.reduce(|dearest, price| Some(dearest?.dearer(price?))).flatten()
+    }
+
+    /// Returns a warning if a concurrency limit is beyond the slots of the engine: further calls only wait there. `None` if it is
+    /// not, or if the slots are not known.
+    #[must_use]
+    pub fn beyond_slots(&self, max_concurrency: usize) -> Option<String> {
+        let slots =
+            self.slots.filter(|slots| usize::try_from(*slots).is_ok_and(|slots| slots < max_concurrency))?;
+        let plural = if slots == 1 { "" } else { "s" };
+        Some(format!(
+            "{} has {slots} slot{plural}: of {max_concurrency} concurrent calls the others only wait for one. Start it with more \
+             slots, or lower the limit",
+            self.name
+        ))
     }
 
     /// Returns the addresses of the models that may answer and whose price is not known.

@@ -6,7 +6,7 @@
 //! | state | shared by |
 //! |---|---|
 //! | adaptive limiters | all calls of the process, within the keys of the registry |
-//! | adaptive limiters of slots | calls to one address with the same number of slots |
+//! | adaptive limiters of an engine | calls to one address with the same number of slots |
 //! | circuit breaker | calls of one account to one model at one address |
 
 use std::collections::HashMap;
@@ -42,30 +42,26 @@ pub(crate) struct Target {
     pub(crate) limiters: Option<LimiterRegistry>,
     /// The circuit breaker; `None` for a provider without a server, and for a cassette.
     pub(crate) breaker: Option<CircuitBreaker>,
+    /// The slots of an engine that reports them: the calls that it processes at a time.
+    pub(crate) slots: Option<u32>,
 }
 
 /// The prices of a provider's models.
 #[derive(Debug, Clone)]
 pub(crate) enum PriceOf {
-    /// The provider runs on the user's own machine.
+    /// Nothing is sent anywhere.
     Nothing,
     /// The answers were paid for when they were recorded.
     Prepaid,
-    /// The table has prices of this vendor, though not necessarily of the model.
-    Table(Arc<Prices>, String),
-    /// No price is known: the address is not one of a vendor in the table.
-    Unknown,
+    /// The price by the table, for a live provider; the flag is whether a local engine forwards the calls to a cloud.
+    Live(Arc<Prices>, Box<Built>, bool),
 }
 
 impl PriceOf {
-    /// Returns the prices of a live provider. A model that a local engine forwards to a cloud is not free; its price is known only
-    /// if the table has the vendor.
+    /// Returns the prices of a live provider. A price that was configured always counts. Without one, a model on this machine is
+    /// free, unless the engine forwards it to a cloud.
     pub(crate) fn live(settings: &Settings, built: &Built, is_remote: bool) -> Self {
-        match (&built.price_vendor, built.is_local && !is_remote) {
-            (_, true) => Self::Nothing,
-            (Some(vendor), _) => Self::Table(Arc::new(settings.prices.clone()), vendor.clone()),
-            (None, _) => Self::Unknown,
-        }
+        Self::Live(Arc::new(settings.prices.clone()), Box::new(built.clone()), is_remote)
     }
 
     /// Returns the price of a model for a prompt of `prompt_tokens` tokens; `None` if it is not known.
@@ -73,8 +69,7 @@ impl PriceOf {
         match self {
             Self::Nothing => Some(Price::FREE),
             Self::Prepaid => Some(Price::PREPAID),
-            Self::Table(prices, vendor) => prices.price(vendor, model, prompt_tokens),
-            Self::Unknown => None,
+            Self::Live(prices, built, is_remote) => built.price(prices, model, *is_remote, prompt_tokens),
         }
     }
 }
@@ -96,8 +91,8 @@ static BREAKERS: LazyLock<BreakerRegistry> = LazyLock::new(|| {
     BreakerRegistry::new(policy.max_half_open(Duration::from_secs(300)))
 });
 
-/// The limiters of engines that report their number of slots: more concurrent calls would only queue there, while their
-/// timeouts run.
+/// The limiters of engines, by their number of slots, 0 if they do not report it: more concurrent calls would only queue there,
+/// while their timeouts run.
 static LIMITERS_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), LimiterRegistry>>> =
     LazyLock::new(Mutex::default);
 
@@ -107,13 +102,24 @@ fn breaker_of(scope: &Scope, model: &str) -> CircuitBreaker {
     BREAKERS.get(&format!("{scope} {account} {model}"))
 }
 
-/// Returns the adaptive limiters for an address: those of the process, or for an engine with slots its own, whose limit is the
-/// number of slots. A different number, as after a restart of the engine, has new limiters.
-fn limiters_of(scope: &Scope, slots: Option<u32>) -> LimiterRegistry {
-    let Some(slots) = slots else { return LIMITERS.clone() };
+/// The concurrency with which the search for the slots of an engine begins that does not report them. The limit grows as long as
+/// more calls are answered in the same time; most engines have one to four slots.
+const FEW_CALLS: usize = 2;
+
+/// Returns the adaptive limiters for an address: those of the process, or for an engine its own. The limit of an engine that
+/// reports its slots is their number; a different number, as after a restart of the engine, has new limiters. Of another engine,
+/// such as Ollama, the slots are found by probing.
+fn limiters_of(scope: &Scope, slots: Option<u32>, is_engine: bool) -> LimiterRegistry {
+    let policy = match slots {
+        Some(slots) => {
+            AdaptivePolicy::default().max_concurrency(usize::try_from(slots).unwrap_or(usize::MAX))
+        }
+        None if is_engine => AdaptivePolicy::default().start_concurrency(FEW_CALLS).without_slow_start(),
+        None => return LIMITERS.clone(),
+    };
     let mut known = LIMITERS_OF_SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = || LimiterRegistry::new(AdaptivePolicy::default().max_concurrency(slots as usize));
-    known.entry((scope.to_string(), slots)).or_insert_with(new).clone()
+    let new = || LimiterRegistry::new(policy);
+    known.entry((scope.to_string(), slots.unwrap_or(0))).or_insert_with(new).clone()
 }
 
 impl Target {
@@ -129,12 +135,16 @@ impl Target {
     ) -> Result<Self, ConnectError> {
         let (model, is_remote) = chosen_model(built, model).await?;
         let scope = built.provider.scope();
-        let slots = slots(built, &model).await;
+        let reported = slots(built, &model).await;
+        // An engine whose calls wait at the moment is approached with few, whatever its limit is later.
+        let begins_with_few = built.is_engine || (built.slots_vary && reported.is_some());
+        let slots = reported.filter(|_| !built.slots_vary);
         let has_server = scope.base_url.is_some();
         Ok(Self {
             built: Some(built.clone()),
             price: PriceOf::live(settings, built, is_remote),
-            limiters: has_server.then(|| limiters_of(&scope, slots)),
+            limiters: has_server.then(|| limiters_of(&scope, slots, begins_with_few)),
+            slots,
             breaker: has_server.then(|| breaker_of(&scope, &model)),
             provider: as_recorded(settings, built).await?,
             scope,

@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_llm::{AnswerMark, Calls, Completion, Head, Price, Usage};
+use antiphon_llm::{AnswerMark, CallWarning, Calls, Completion, Head, Price, Usage};
 use antiphon_resilience::RetryPolicy;
 use antiphon_store::{Run, Store, Tally};
 use serde_json::Value;
@@ -81,6 +81,10 @@ pub struct Options {
     /// Whether an answer that was cut at the token limit is accepted as a result if it is valid. An answer that the
     /// budget cut is never accepted as it is: the rest is requested, or the prompt is sent again. Default: no.
     pub allow_cut: bool,
+    /// Whether an answer fails its row if the provider has probably cut the prompt, since it answers to a part of it
+    /// ([`CallWarningKind::PromptCut`](antiphon_llm::CallWarningKind::PromptCut)). The answer is kept with the error. Default: no,
+    /// the run has a warning.
+    pub strict: bool,
     /// The longest pause (`Retry-After`) that the run waits for when a provider asks for one; a longer one stops the run with
     /// [`StopCause::Saturated`]. Default: 15 minutes.
     pub max_pause: Duration,
@@ -101,6 +105,7 @@ impl Default for Options {
             retry: RetryPolicy::default().max_retries(MAX_RETRIES),
             cache: true,
             allow_cut: false,
+            strict: false,
             max_pause: Duration::from_secs(15 * 60),
             drain: CancellationToken::new(),
             cancel: CancellationToken::new(),
@@ -152,6 +157,8 @@ pub struct JobDetails {
     pub marks: Vec<AnswerMark>,
     /// Remarks of the recipe: see [`Accepted::notes`](crate::Accepted::notes).
     pub notes: Vec<Value>,
+    /// Warnings about the calls of all answers, one for each kind.
+    pub warnings: Vec<CallWarning>,
 }
 
 impl JobDetails {
@@ -160,6 +167,11 @@ impl JobDetails {
         match &mut self.usage {
             Some(usage) => *usage += answer.usage,
             None => self.usage = Some(answer.usage),
+        }
+        for warning in &answer.head.warnings {
+            if self.warnings.iter().all(|known| known.kind != warning.kind) {
+                self.warnings.push(warning.clone());
+            }
         }
         self.head.clone_from(&answer.head);
         self.first_token = answer.timing.first_token;

@@ -32,7 +32,8 @@ use crate::work::InvalidRow;
 /// {
 ///   "schema": "antiphon.estimate/1", "rows": 1000, "done": 0, "cached": 20, "bad": 1, "calls": [979, 1050],
 ///   "input_tokens": [210000, 236000], "output_tokens": [98000, 121000],
-///   "cost_usd_micros": [79800, 97200], "millis": [24000, 310000], "based_on_calls": 412
+///   "cost_usd_micros": [79800, 97200], "millis": [24000, 310000], "based_on_calls": 412,
+///   "weakened": ["/properties/name/maxLength"]
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,6 +62,10 @@ pub struct Estimate {
     /// The number of earlier calls on which the ranges are based. With 0 they follow from the recipe's parameters alone, and are
     /// wide.
     pub based_on_calls: u64,
+    /// The parts of the schema that the provider will not enforce, as JSON pointers; `[""]` if it enforces none of it. Answers are
+    /// always checked against the whole schema. Left empty by [`Mapping::estimate`]: see [`Recipe::weakened`](crate::Recipe::weakened),
+    /// which may ask the server for its capabilities.
+    pub weakened: Vec<String>,
 }
 
 /// The number of earlier calls from which their means are used.
@@ -345,6 +350,7 @@ impl Estimate {
             cost_usd_micros: Some((0, 0)),
             millis: Some((0, 0)),
             based_on_calls: 0,
+            weakened: Vec::new(),
         }
     }
 }

@@ -81,6 +81,11 @@ pub enum RunEvent {
         /// The encoding as which it was read, by its WHATWG name.
         encoding: String,
     },
+    /// Something is not as was requested, and fails no row: each reason is reported once.
+    Warning {
+        /// The message for people, with what to do.
+        message: String,
+    },
     /// A step of the run begins.
     Step {
         /// The number of the step, from 1.

@@ -233,7 +233,7 @@ impl Mapping {
         }
         let rows = rows.filter(|_| run.record().total.is_none());
         let results = sink.path();
-        let Ended { stop, status, time, served, beside } =
+        let Ended { stop, status, time, served, remarks, beside } =
             self.work(Worked { calls, store, run: run.clone(), work }, rows, sink).await?;
         // A run that was stopped after its last row ended counts as finished.
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
@@ -241,6 +241,7 @@ impl Mapping {
             .filter(|stop| !is_done || !matches!(stop, StopCause::Deadline { .. } | StopCause::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         served.report(&mut report);
+        (report.weakened, report.warnings) = (remarks.weakened(), remarks.warnings);
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
         let results = beside.or(results);
         let mapped = Mapped {
@@ -340,6 +341,8 @@ impl Mapping {
             marked_answers: BTreeMap::new(),
             elements_left_out: 0,
             anonymised: self.anonymised.clone().or_else(|| anonymised_before(run)),
+            weakened: Vec::new(),
+            warnings: Vec::new(),
             time: MapTime::default(),
         })
     }

@@ -259,6 +259,7 @@ impl Documents {
             | RunEvent::Started { .. }
             | RunEvent::Joined { .. }
             | RunEvent::Decoded { .. }
+            | RunEvent::Warning { .. }
             | RunEvent::Progress(_) => {}
         }
     }

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
 use crate::list_check::ListCheck;
+use crate::schema_file::table_or_json;
 use crate::template_value;
 use crate::toml_file::{at_param, read_toml};
 use crate::work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
@@ -69,7 +70,9 @@ pub struct Recipe {
     /// bounds the cost that a budget reserves for each call.
     #[serde(default)]
     pub parameters: SamplingParams,
-    /// The JSON schema of an answer (structured output). Default: none, answers are text.
+    /// The JSON schema of an answer (structured output). In a file: a table, JSON in a string, or the name of a JSON file, which
+    /// [`with_schema_file`](Self::with_schema_file) replaces by its content. Default: none, answers are text.
+    #[serde(default, deserialize_with = "table_or_json")]
     pub schema: Option<Value>,
     /// The list whose whole elements are kept from an answer that was cut, and whose valid ones are kept from one that has fewer
     /// of them than `minItems` demands, as a JSON pointer (RFC 6901) such as `/items`. Default: the only list in the schema.
@@ -86,6 +89,11 @@ pub struct Recipe {
     /// Whether an answer that was cut at the token limit can be a result. Default: no.
     #[serde(default)]
     pub allow_cut: bool,
+    /// Whether a row fails if the server has probably cut its prompt, so that the answer is to a part of it. Default: no, the run
+    /// has a warning.
+    // Omitted while false: the fingerprint of a run is a digest of this struct as JSON.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 /// The default of [`Recipe::attempts`].
@@ -119,6 +127,7 @@ impl Recipe {
             attempts: two(),
             cache: yes(),
             allow_cut: false,
+            strict: false,
         }
     }
 
@@ -173,8 +182,7 @@ impl Recipe {
     pub fn asking(&self, model: &str) -> Result<Arc<dyn Work>, Error> {
         self.parameters.check().map_err(|err| self.invalid(&err.to_string()))?;
         let templates = self.templates()?;
-        let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
-        let schema = schema.transpose().map_err(|err| self.invalid(&err.to_string()))?;
+        let schema = self.json_schema()?;
         let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
         let list = schema.as_ref().and(list);
         Ok(Arc::new(Compiled {
@@ -206,7 +214,7 @@ impl Recipe {
     }
 
     /// Returns the error for an invalid part, with the recipe's file if it has one.
-    fn invalid(&self, message: &str) -> Error {
+    pub(crate) fn invalid(&self, message: &str) -> Error {
         match self.file.as_str() {
             "" => Error::new(ErrorKind::Config, message),
             file => Error::new(ErrorKind::Config, format!("{file}: {message}")),
@@ -216,7 +224,7 @@ impl Recipe {
 
 /// Returns the recipe's name in the characters that vendors allow for the name of a schema: ASCII letters, digits, `-`
 /// and `_`, at most 64 of them, as OpenAI documents for the `name` of a `json_schema`.
-fn schema_name(recipe: &str) -> String {
+pub(crate) fn schema_name(recipe: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     let name: String = recipe.chars().take(64).map(allowed).collect();
     if name.is_empty() { "answer".to_owned() } else { name }
@@ -224,8 +232,14 @@ fn schema_name(recipe: &str) -> String {
 
 /// Returns the JSON pointer of the list, where a schema is a list or has exactly one. With several, none can be chosen
 /// without the author, and an answer that was cut is not salvaged. Only fields of the outermost object are searched.
-fn only_list(schema: &Value) -> Option<String> {
-    let is_list = |schema: &Value| schema["type"] == "array";
+fn only_list(root: &Value) -> Option<String> {
+    // Generators write the root, or a list, as a reference.
+    let resolved = |schema: &Value| -> Option<Value> {
+        let Some(reference) = schema["$ref"].as_str() else { return Some(schema.clone()) };
+        root.pointer(reference.strip_prefix('#')?).cloned()
+    };
+    let is_list = |schema: &Value| resolved(schema).is_some_and(|schema| schema["type"] == "array");
+    let schema = &resolved(root)?;
     if is_list(schema) {
         return Some(String::new());
     }

@@ -12,6 +12,7 @@ use antiphon_llm::SamplingParams;
 use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
+use crate::remarks::RunWarning;
 use crate::time_spent::TimeSpent;
 use crate::{PHASES, Phase, StopCause};
 
@@ -113,6 +114,13 @@ pub struct MapReport {
     /// [`Mapping::anonymised`](crate::Mapping::anonymised); left out if nothing was to be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymised: Option<serde_json::Value>,
+    /// The parts of the schema that the provider did not enforce, as JSON pointers; `[""]` if it enforced none of it. Answers are
+    /// always checked against the whole schema.
+    #[serde(default)]
+    pub weakened: Vec<String>,
+    /// Warnings: whatever was not as was requested in calls that were answered, such as a prompt that the server has probably cut.
+    #[serde(default)]
+    pub warnings: Vec<RunWarning>,
     /// The time of this part of the run, by phase.
     pub time: MapTime,
 }

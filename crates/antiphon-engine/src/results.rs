@@ -27,7 +27,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::engine::JobOutcome;
 use crate::error::Error;
 use crate::file_output::{Existing, FileOutput};
+use crate::mapping::OnEvent;
 use crate::place::take_over;
+use crate::remarks::Remarks;
 use crate::served::Served;
 use crate::text_writer::TextWriter;
 
@@ -176,6 +178,8 @@ pub(super) struct Output {
     is_broken: bool,
     /// The models that gave the results.
     pub(super) served: Served,
+    /// The warnings of the run.
+    pub(super) remarks: Remarks,
 }
 
 impl Output {
@@ -194,6 +198,7 @@ impl Output {
             written: HashSet::new(),
             is_broken: false,
             served,
+            remarks: Remarks::default(),
         };
         output.earlier().await?;
         Ok(output)
@@ -254,9 +259,21 @@ impl Output {
         }
     }
 
+    /// Reports the warnings of the run to `on_event`, and counts those of earlier processes, too.
+    pub(super) fn reporting(mut self, on_event: OnEvent) -> Self {
+        self.remarks = Remarks::after(self.run.record().report.as_deref(), on_event);
+        self
+    }
+
+    /// Counts an outcome, whether or not it is written.
+    pub(super) fn count(&mut self, outcome: &JobOutcome) {
+        self.served.count(outcome);
+        self.remarks.count(outcome);
+    }
+
     /// Adds the outcomes that have arrived, and leaves `rows` empty.
     async fn add_all(&mut self, rows: &mut Vec<JobOutcome>) -> Result<(), Unwritten> {
-        rows.iter().for_each(|row| self.served.count(row));
+        rows.iter().for_each(|row| self.count(row));
         for row in rows.drain(..) {
             self.add(row).await?;
         }

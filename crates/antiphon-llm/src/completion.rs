@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::finish::{AnswerMark, FinishReason};
 use crate::spent::Spent;
+use crate::warning::CallWarning;
 
 /// A complete answer, with its usage, its times and the calls that it took.
 ///
@@ -96,9 +97,12 @@ pub struct Head {
     /// The rate limits that the provider reported. They hold at the moment of the answer only, and are not serialised.
     #[serde(skip)]
     pub limits: LimitHints,
-    /// The parts of the schema that the provider does not enforce, each with the reason.
+    /// The parts of the schema that the provider does not enforce, as JSON pointers; `[""]` if it enforces none.
     /// [`Schema::check`](crate::Schema::check) enforces them.
     pub weakened: Vec<String>,
+    /// Warnings about the call: whatever is not as was requested, and did not fail the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<CallWarning>,
 }
 
 /// The times of a call.
@@ -293,6 +297,13 @@ impl Head {
     #[must_use]
     pub fn weakened(mut self, weakened: Vec<String>) -> Self {
         self.weakened = weakened;
+        self
+    }
+
+    /// Adds warnings about the call.
+    #[must_use]
+    pub fn warned(mut self, warnings: impl IntoIterator<Item = CallWarning>) -> Self {
+        self.warnings.extend(warnings);
         self
     }
 }

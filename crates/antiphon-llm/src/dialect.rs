@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
 
+use crate::schema_refs::{ANNOTATIONS, Inlined, NAMED, inlined};
+
 /// The key of the object around a schema whose root may be something else, for providers that accept objects only.
 pub(crate) const WRAPPER: &str = "value";
 
@@ -29,10 +31,17 @@ pub struct Dialect {
     pub max_min_items: Option<u64>,
     /// Whether every object must have `additionalProperties: false`; it is added where the keyword is missing. Default: no.
     pub closed: bool,
-    /// Whether every property must be required. Default: no.
+    /// Whether every property must be required. An optional property that may be null or has a default is made required.
+    /// Default: no.
     pub all_required: bool,
-    /// Whether an object with `$ref` must have no other keywords. Default: no.
+    /// Whether an object with `$ref` must have no other keywords; one that has is replaced by a copy of its definition.
+    /// Default: no.
     pub bare_refs: bool,
+    /// Whether every `$ref` is replaced by a copy of its definition, except for those of definitions that refer to themselves.
+    /// Default: no.
+    pub inline_refs: bool,
+    /// Whether a definition that refers to itself is [`inexpressible`](Compiled::inexpressible). Default: no.
+    pub acyclic: bool,
     /// Whether `oneOf` is rewritten as `anyOf`. Default: no.
     pub any_of: bool,
     /// Whether `const` is rewritten as an `enum` with one value. Default: no.
@@ -85,18 +94,33 @@ impl Dialect {
         self
     }
 
-    /// Requires that `required` names every property. Optional properties are reported as
-    /// [`inexpressible`](Compiled::inexpressible).
+    /// Requires that `required` names every property. An optional property that may be null or has a default is made required;
+    /// others are reported as [`inexpressible`](Compiled::inexpressible).
     #[must_use]
     pub fn all_required(mut self) -> Self {
         self.all_required = true;
         self
     }
 
-    /// Requires that an object with `$ref` has no other keywords; they are left out.
+    /// Requires that an object with `$ref` has no other keywords. One that has is replaced by a copy of its definition; where
+    /// there is none, or it refers to itself, the keywords are left out.
     #[must_use]
     pub fn bare_refs(mut self) -> Self {
         self.bare_refs = true;
+        self
+    }
+
+    /// Replaces each `$ref` by a copy of its definition, except for definitions that refer to themselves.
+    #[must_use]
+    pub fn inline_refs(mut self) -> Self {
+        self.inline_refs = true;
+        self
+    }
+
+    /// Reports the references of definitions that refer to themselves as [`inexpressible`](Compiled::inexpressible).
+    #[must_use]
+    pub fn acyclic(mut self) -> Self {
+        self.acyclic = true;
         self
     }
 
@@ -122,9 +146,8 @@ impl Dialect {
     }
 
     pub(crate) fn compile(&self, schema: &Value) -> Compiled {
-        let mut compiled =
-            Compiled { schema: schema.clone(), weakened: Vec::new(), inexpressible: Vec::new() };
-        let mut schema = std::mem::take(&mut compiled.schema);
+        let mut compiled = Compiled { schema: Value::Null, weakened: Vec::new(), inexpressible: Vec::new() };
+        let mut schema = self.with_refs(schema, &mut compiled);
         if self.object_root && schema.get("type").is_none_or(|kind| kind != "object") {
             match wrapped(schema) {
                 Ok(object) => schema = object,
@@ -137,6 +160,21 @@ impl Dialect {
         self.visit(&mut schema, "", &mut compiled);
         compiled.schema = schema;
         compiled
+    }
+
+    /// Returns the schema with the references that the dialect knows. One that knows all of them gets the schema as it is.
+    fn with_refs(&self, schema: &Value, compiled: &mut Compiled) -> Value {
+        let how = match (self.inline_refs, self.bare_refs || self.closed || self.object_root) {
+            (true, _) => Inlined::All,
+            (false, true) => Inlined::WithSiblings,
+            (false, false) => return schema.clone(),
+        };
+        let mut recursive = Vec::new();
+        let rewritten = inlined(schema, how, &mut recursive);
+        if self.acyclic {
+            compiled.inexpressible = recursive;
+        }
+        rewritten
     }
 
     fn visit(&self, schema: &mut Value, pointer: &str, compiled: &mut Compiled) {
@@ -163,10 +201,7 @@ impl Dialect {
             }
             match (key.as_str(), value) {
                 ("enum" | "const" | "default" | "examples" | "required", _) => {}
-                (
-                    "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas",
-                    Value::Object(named),
-                ) => {
+                (key, Value::Object(named)) if NAMED.contains(&key) => {
                     for (name, schema) in named {
                         let name = name.replace('~', "~0").replace('/', "~1");
                         self.visit(schema, &format!("{pointer}/{name}"), compiled);
@@ -196,9 +231,7 @@ impl Dialect {
                 }
                 key => !self.unsupported.contains(&key),
             };
-            // Annotations do not constrain a value.
-            let is_demand =
-                !matches!(key.as_str(), "description" | "title" | "default" | "examples" | "$schema");
+            let is_demand = !ANNOTATIONS.contains(&key.as_str()) && !is_safe_integer(key, value);
             if !keep && is_demand {
                 compiled.weakened.push(format!("{pointer}/{key}"));
                 dropped.push(format!("{key}: {value}"));
@@ -239,13 +272,7 @@ impl Dialect {
             }
         }
         if self.all_required {
-            let required = object.get("required").and_then(Value::as_array).map_or(&[][..], |names| names);
-            let properties = object.get("properties").and_then(Value::as_object);
-            let optional = properties
-                .into_iter()
-                .flat_map(Map::keys)
-                .filter(|name| !required.iter().any(|required| required == name.as_str()));
-            compiled.inexpressible.extend(optional.map(|name| format!("{pointer}/properties/{name}")));
+            require_all(object, pointer, compiled);
         }
     }
 }
@@ -281,6 +308,45 @@ fn refers_elsewhere(schema: &Map<String, Value>) -> bool {
         (_, Value::Array(all)) => all.iter().filter_map(Value::as_object).any(refers_elsewhere),
         _ => false,
     })
+}
+
+/// Makes the optional properties of an object required that may be null or have a default: a value of them is always valid. The
+/// others are inexpressible, since a model would have to invent a value for them.
+fn require_all(object: &mut Map<String, Value>, pointer: &str, compiled: &mut Compiled) {
+    let Some(properties) = object.get("properties").and_then(Value::as_object) else { return };
+    let required = object.get("required").and_then(Value::as_array).map_or(&[][..], |names| names);
+    let is_optional = |name: &&String| !required.iter().any(|required| required == name.as_str());
+    let mut all = required.to_vec();
+    for name in properties.keys().filter(is_optional) {
+        match properties.get(name) {
+            Some(schema) if may_be_left_open(schema) => all.push(Value::String(name.clone())),
+            _ => compiled.inexpressible.push(format!("{pointer}/properties/{name}")),
+        }
+    }
+    if !all.is_empty() {
+        object.insert("required".to_owned(), Value::Array(all));
+    }
+}
+
+/// Returns whether a schema has a value that says that there is none: null, or a default.
+fn may_be_left_open(schema: &Value) -> bool {
+    let is_null = |kind: &Value| {
+        kind == "null" || kind.as_array().is_some_and(|all| all.iter().any(|one| one == "null"))
+    };
+    let any = |key: &str, found: fn(&Value) -> bool| {
+        schema.get(key).and_then(Value::as_array).is_some_and(|all| all.iter().any(found))
+    };
+    schema.get("default").is_some()
+        || schema.get("type").is_some_and(is_null)
+        || any("enum", Value::is_null)
+        || any("anyOf", may_be_left_open)
+        || any("oneOf", may_be_left_open)
+}
+
+/// Returns whether a bound is that of the integers that JavaScript represents, which zod adds to each integer.
+fn is_safe_integer(key: &str, bound: &Value) -> bool {
+    const SAFE: i64 = (1 << 53) - 1;
+    matches!(key, "minimum" | "maximum") && bound.as_i64().is_some_and(|bound| bound.abs() == SAFE)
 }
 
 #[cfg(test)]
@@ -355,7 +421,7 @@ mod tests {
         let flat = json!({"type": "object", "properties": {"a": {}}, "oneOf": [{"properties": {"b": {}}}]});
         let compiled = compiled(Dialect::default().closed().any_of(), &flat);
         assert_eq!(compiled.inexpressible, ["/oneOf"]);
-        let all = json!({"allOf": [{"properties": {"b": {}}}]});
+        let all = json!({"allOf": [{"properties": {"b": {}}}, {"properties": {"c": {}}}]});
         assert_eq!(Dialect::default().closed().compile(&all).inexpressible, ["/allOf"]);
         let list = json!({"type": "array", "items": {"const": 1}});
         let compiled = Dialect::default().object_root().enum_of_one().compile(&list);
@@ -371,5 +437,32 @@ mod tests {
         let compiled = compiled(Dialect::default().bare_refs().any_of(), &schema);
         assert_eq!(compiled.schema, json!({"anyOf": [{"$ref": "#/$defs/x"}]}));
         assert_eq!(compiled.weakened, ["/oneOf", "/anyOf/0/minimum"]);
+    }
+
+    #[test]
+    fn optional_properties_that_may_be_null_or_have_a_default_are_required() {
+        let properties = json!({
+            "a": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": null},
+            "b": {"type": ["integer", "null"]}, "c": {"type": "integer", "default": 3}, "d": {"enum": ["x", null]},
+        });
+        let schema = json!({"type": "object", "properties": properties, "required": ["b"]});
+        let compiled = compiled(Dialect::default().closed().all_required(), &schema);
+        assert_eq!(compiled.schema["required"], json!(["b", "a", "c", "d"]));
+        assert_eq!(compiled.inexpressible, [""; 0]);
+        let zod = json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": -9_007_199_254_740_991_i64}}});
+        let compiled = Dialect::default().unsupported(&["minimum"]).compile(&zod);
+        assert_eq!(
+            (compiled.weakened, compiled.schema["properties"]["n"].clone()),
+            (vec![], json!({"type": "integer"}))
+        );
+    }
+
+    #[test]
+    fn a_definition_that_refers_to_itself_is_named_where_there_is_no_recursion() {
+        let node = json!({"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}});
+        let schema = json!({"$ref": "#/$defs/Node", "$defs": {"Node": node}});
+        let compiled = compiled(Dialect::default().inline_refs().acyclic().object_root(), &schema);
+        assert_eq!(compiled.schema["type"], "object");
+        assert_eq!(compiled.inexpressible, ["/properties/next/$ref", "/$defs/Node/properties/next/$ref"]);
     }
 }

@@ -39,12 +39,14 @@ mod redact;
 mod retrying;
 mod sampling;
 mod schema;
+mod schema_refs;
 mod single_flight;
 mod spent;
 mod stack;
 mod streaming;
 #[cfg(feature = "schema")]
 mod structured;
+mod warning;
 
 pub use addresses::addresses;
 pub use antiphon_resilience::{
@@ -83,6 +85,7 @@ pub use streaming::{Delta, Streaming};
 #[cfg(feature = "schema")]
 pub use structured::{InvalidAnswer, SchemaRetryPolicy, Structured};
 pub use tokio_util::sync::CancellationToken;
+pub use warning::{CallWarning, CallWarningKind};
 
 /// The README's code.
 #[cfg(doctest)]

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::completion::{Completion, Usage};
 use crate::context::CallContext;
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::prompt::Prompt;
-#[cfg(feature = "schema")]
 use crate::schema::Schema;
 use crate::streaming::Streaming;
 #[cfg(feature = "schema")]
@@ -198,6 +198,13 @@ pub struct Capabilities {
     pub parallel: Option<u32>,
     /// Whether answers come from statistics instead of a language model, as with the `offline` provider. Default: no.
     pub without_model: bool,
+    /// The dialect in which schemas are sent; `None` if it is not known. Not serialised.
+    #[serde(skip)]
+    pub dialect: Option<Dialect>,
+    /// Whether schemas are put into the prompt only, since the provider is known not to enforce them. Default: no. Not
+    /// serialised.
+    #[serde(skip)]
+    pub schema_in_prompt: bool,
 }
 
 impl Embeddings {
@@ -322,6 +329,33 @@ impl Health {
 }
 
 impl Capabilities {
+    /// Sets the dialect in which schemas are sent.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
+        self
+    }
+
+    /// Sets whether schemas are put into the prompt only.
+    #[must_use]
+    pub fn schema_in_prompt(mut self, schema_in_prompt: bool) -> Self {
+        self.schema_in_prompt = schema_in_prompt;
+        self
+    }
+
+    /// Returns the parts of a schema that the provider will not enforce, as [`Head::weakened`](crate::Head::weakened) reports
+    /// them after a call: JSON pointers, `[""]` for the whole schema, and none if nothing is known of the provider.
+    #[must_use]
+    pub fn weakened(&self, schema: &Schema) -> Vec<String> {
+        let whole = || vec![String::new()];
+        match self.dialect.map(|dialect| schema.compile(&dialect)) {
+            _ if self.schema_in_prompt => whole(),
+            Some(compiled) if !compiled.inexpressible.is_empty() => whole(),
+            Some(compiled) => compiled.weakened.clone(),
+            None => Vec::new(),
+        }
+    }
+
     /// Sets the size of the context window in tokens.
     #[must_use]
     pub fn context_window(mut self, tokens: Option<u64>) -> Self {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use antiphon_engine::JobDetails;
-use antiphon_llm::Usage;
+use antiphon_llm::{CallWarning, Usage};
 use antiphon_store::Tally;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub(crate) struct CallSummary {
     pub(crate) may_cost_more: bool,
     pub(crate) served_model: Option<String>,
     pub(crate) first_token: Option<Duration>,
+    pub(crate) weakened: Vec<String>,
+    pub(crate) warnings: Vec<CallWarning>,
 }
 
 impl CallSummary {
@@ -32,6 +34,8 @@ impl CallSummary {
             may_cost_more: tally.possibly_billed > 0,
             served_model: seen.head.model.clone(),
             first_token: seen.first_token,
+            weakened: seen.head.weakened.clone(),
+            warnings: seen.warnings.clone(),
         }
     }
 

@@ -60,7 +60,9 @@ impl Pipeline {
 
     /// Records the summary of the calls, without an event: for a run that ended before its job began.
     pub(crate) fn add_summary(report: &mut Report, took: CallSummary) {
-        let CallSummary { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
+        let CallSummary { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token, .. } =
+            took;
+        (report.weakened, report.warnings) = (took.weakened, took.warnings);
         (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
         (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
         report.timings.first_token_ms = first_token.map(millis);
@@ -116,6 +118,8 @@ impl Pipeline {
             usage: Usage::default().into(),
             cost_usd_micros: None,
             may_cost_more: false,
+            weakened: Vec::new(),
+            warnings: Vec::new(),
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
             anonymised: prepared.config.anonymiser.as_ref().map(|anonymiser| {
                 let misses = prepared.possible_misses.clone();

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use antiphon_data::{Document, Failure, Format, PossibleMiss, Skipped, Speaker, Strategy};
-use antiphon_llm::{SamplingParams, Usage};
+use antiphon_llm::{CallWarning, SamplingParams, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Complexity, Detail, Grounding};
@@ -68,6 +68,13 @@ pub struct Report {
     /// Whether a call without an answer was possibly billed in addition.
     #[serde(default)]
     pub may_cost_more: bool,
+    /// The parts of the schema that the provider did not enforce, as JSON pointers; `[""]` if it enforced none of it. The answer is
+    /// always checked against the whole schema.
+    #[serde(default)]
+    pub weakened: Vec<String>,
+    /// Warnings: whatever was not as was requested in calls that were answered, such as a prompt that the server has probably cut.
+    #[serde(default)]
+    pub warnings: Vec<CallWarning>,
     /// The time of each step.
     pub timings: Timings,
     /// The PII that was removed from the documents before any call; `null` without an anonymiser.

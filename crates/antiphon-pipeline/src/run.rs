@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::call_summary::{CallSummary, Expense};
-use crate::config::GenerationConfig;
+use crate::config::{GenerationConfig, Grounding};
 use crate::error::Error;
 use crate::persona::Duplicate;
 use crate::persona_work::{PersonaWork, duplicates, left_out};
@@ -207,6 +207,8 @@ impl Pipeline {
         options.limits = prepared.config.limits;
         options.limits.deadline = prepared.deadline.remaining(now());
         (options.drain, options.cancel) = (self.drain.clone(), prepared.config.cancel.clone());
+        // Evidence from a part of the documents is not what strict grounding promises.
+        options.strict = prepared.config.recipe.grounding == Grounding::Strict;
         options
     }
 
@@ -263,6 +265,9 @@ impl Pipeline {
             // Another worker finished the job.
             (None, None) => (Self::result_of_other_worker(&run).await?, JobDetails::default()),
         };
+        for warning in &seen.warnings {
+            (self.on_event)(RunEvent::Warning { message: warning.message.clone() });
+        }
         let tally = run.tally().await.map_err(Error::store)?;
         let (duplicates, left_out) = (duplicates(&seen.notes), left_out(&seen.notes));
         Ok(JobResult { answer, took: CallSummary::of(&tally, &seen), duplicates, left_out })

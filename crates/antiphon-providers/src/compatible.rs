@@ -7,6 +7,10 @@
 mod config;
 mod kind;
 #[cfg(feature = "compatible")]
+mod known_modes;
+#[cfg(feature = "compatible")]
+mod metrics;
+#[cfg(feature = "compatible")]
 mod vendor;
 
 #[cfg(feature = "compatible")]

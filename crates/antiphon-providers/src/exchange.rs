@@ -13,6 +13,7 @@
 //! | frame | `framing` | splits the body into events or lines |
 //! | decode | `answer`, `text`, `content`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
 //! | read | `reader`, `thoughts`, `watchdog` | deltas for the caller without reasoning, time limits, the end of the answer |
+//! | check | `schema_watch`, `context_window` | warnings: a schema that was ignored, a prompt that was cut |
 //! | fail | `error_body`, `rejected`, `fault` | the kind of an error in any shape, and whether the call may be billed |
 //!
 //! Nothing here retries a failed call, except in a weaker structured output mode (`structured_mode`), or without a field that the
@@ -24,6 +25,7 @@ mod calls;
 #[cfg(feature = "_cloud")]
 mod cloud;
 mod content;
+mod context_window;
 mod conversation;
 mod ending;
 mod endpoint;
@@ -41,6 +43,7 @@ mod reader;
 #[cfg(feature = "_chat")]
 mod refused_field;
 mod rejected;
+mod schema_watch;
 mod sendable;
 mod settings;
 mod structured_mode;
@@ -54,6 +57,10 @@ pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
 pub(crate) use cloud::{at_address, cloud, key_of};
 pub(crate) use content::{Content, reasoning_of, texts_in};
+#[cfg(feature = "ollama")]
+pub(crate) use context_window::most_tokens;
+#[cfg(feature = "_own")]
+pub(crate) use context_window::{check_fits, least_tokens};
 pub(crate) use conversation::{system_of, turns};
 pub(crate) use ending::why_blocked;
 #[cfg(any(feature = "_cloud", feature = "compatible"))]
@@ -75,5 +82,5 @@ pub(crate) use parameters::{Budget, ParamTable, SentEffort, field};
 #[cfg(feature = "_chat")]
 pub(crate) use refused_field::RefusedFields;
 pub(crate) use settings::connection_settings;
-pub(crate) use structured_mode::{ModeFallback, StructuredMode, weakened};
+pub(crate) use structured_mode::{ModeFallback, StructuredMode};
 pub(crate) use text::{Label, Text, count, count_at, fill_in, index_of, is_true, size_of, value_of, word_of};

@@ -17,6 +17,8 @@
 #[cfg(feature = "ollama")]
 mod config;
 #[cfg(feature = "ollama")]
+mod context_length;
+#[cfg(feature = "ollama")]
 mod errors;
 mod host;
 mod kind;

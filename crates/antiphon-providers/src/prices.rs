@@ -16,6 +16,10 @@
 //! long_from = 200_000    # prompts of more tokens cost more,
 //! long_input = 2.0       # by this factor for the prompt
 //! long_output = 1.5      # and this one for the answer
+//!
+//! [lab."big-*"]          # all other models whose names begin so
+//! input = 2.0
+//! output = 10.0
 //! ```
 
 use std::collections::BTreeMap;
@@ -73,6 +77,9 @@ struct Entry {
     long_from: Option<u64>,
     long_input: Option<f64>,
     long_output: Option<f64>,
+    /// Whether the entry was merged over a table, as that of a user.
+    #[serde(skip)]
+    is_set: bool,
 }
 
 /// Creates the error of an invalid table.
@@ -167,7 +174,9 @@ impl Prices {
             let known = self.vendors.entry(vendor).or_default();
             for (model, entry) in models {
                 let below = known.get(&model).copied().unwrap_or_default();
-                known.insert(model, entry.over(below));
+                // Limits alone leave the price as it is.
+                let is_set = entry.input.is_some() || entry.output.is_some() || below.is_set;
+                known.insert(model, Entry { is_set, ..entry.over(below) });
             }
         }
         self
@@ -186,22 +195,28 @@ impl Prices {
     /// Returns the price of a vendor's model for a prompt of about `prompt_tokens` tokens, in millionths of a US dollar for a
     /// million tokens; `None` if the model is not in the table.
     ///
-    /// A dated name that is not in the table, such as `gpt-4o-2024-08-06`, has the price of the name without the date.
+    /// A model is found by its name, with or without the tag `latest`; a dated name that is not in the table, such as
+    /// `gpt-4o-2024-08-06`, has the price of the name without the date. A name in the table that ends in `*` is that of all models
+    /// that begin so; the longest such name applies, and an entry that was [merged](Self::with) over the table applies before
+    /// those of the table.
     #[must_use]
     pub fn price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
-        let entry = self.entry(vendor, model)?;
-        let (by_input, by_output) = entry.factors(prompt_tokens);
-        let input = entry.input?;
-        let price = Price::new(
-            micros(input * by_input),
-            micros(entry.cached.unwrap_or(input) * by_input),
-            micros(entry.output? * by_output),
-        );
-        Some(
-            price
-                .cache_write(micros(entry.cache_write.unwrap_or(input) * by_input))
-                .batch_percent(entry.batch.unwrap_or(100)),
-        )
+        self.entry(vendor, model)?.price(prompt_tokens)
+    }
+
+    /// Returns the price as [`price`](Self::price) does, if it was merged over another table: a price that a user has set.
+    ///
+    /// ```
+    /// use antiphon_providers::prices::Prices;
+    /// let mine = Prices::parse("mine.toml", "[ollama.\"*\"]\ninput = 0.1\noutput = 0.2")?;
+    /// let prices = Prices::shipped().with(mine);
+    /// assert!(prices.set_price("ollama", "llama3.2:latest", 0).is_some());
+    /// assert!(prices.set_price("openai", "gpt-4o", 0).is_none(), "that of the shipped table");
+    /// # Ok::<(), antiphon_llm::Error>(())
+    /// ```
+    #[must_use]
+    pub fn set_price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
+        self.entry_of(vendor, model, |entry| entry.is_set)?.price(prompt_tokens)
     }
 
     /// Returns the limits of a vendor's model, in tokens; empty if it is not in the table.
@@ -216,14 +231,42 @@ impl Prices {
         self.vendors.get(vendor).into_iter().flat_map(|models| models.keys().map(String::as_str))
     }
 
-    /// Finds a model by its name, or else by its name without a date.
+    /// Finds the entry of a model: one that was merged over the table before those of the table.
     fn entry(&self, vendor: &str, model: &str) -> Option<Entry> {
+        self.entry_of(vendor, model, |entry| entry.is_set).or_else(|| self.entry_of(vendor, model, |_| true))
+    }
+
+    /// Finds a model among some entries: by its name, else without its tag `latest` or its date, else by the longest pattern.
+    fn entry_of(&self, vendor: &str, model: &str, is_meant: impl Fn(&Entry) -> bool) -> Option<Entry> {
         let models = self.vendors.get(vendor)?;
-        models.get(model).or_else(|| models.get(undated(model)?)).copied()
+        let named = |name: &str| models.get(name).copied().filter(&is_meant);
+        let tagged = || match model.strip_suffix(":latest") {
+            Some(model) => named(model),
+            None => named(&format!("{model}:latest")),
+        };
+        let by_pattern = || {
+            let patterns = models.iter().filter_map(|(name, entry)| Some((name.strip_suffix('*')?, entry)));
+            let fitting = patterns.filter(|(start, entry)| model.starts_with(start) && is_meant(entry));
+            fitting.max_by_key(|(start, _)| start.len()).map(|(_, entry)| *entry)
+        };
+        named(model).or_else(tagged).or_else(|| named(undated(model)?)).or_else(by_pattern)
     }
 }
 
 impl Entry {
+    /// Returns the price for a prompt of so many tokens; `None` without a price of prompts or of answers.
+    fn price(&self, prompt_tokens: u64) -> Option<Price> {
+        let (by_input, by_output) = self.factors(prompt_tokens);
+        let input = self.input?;
+        let price = Price::new(
+            micros(input * by_input),
+            micros(self.cached.unwrap_or(input) * by_input),
+            micros(self.output? * by_output),
+        );
+        let written = micros(self.cache_write.unwrap_or(input) * by_input);
+        Some(price.cache_write(written).batch_percent(self.batch.unwrap_or(100)))
+    }
+
     /// Returns whether the prices and factors are numbers of at least 0 and below a million.
     fn is_in_range(&self) -> bool {
         let Self { input, cached, cache_write, output, long_input, long_output, .. } = *self;
@@ -257,6 +300,7 @@ impl Entry {
             long_from: self.long_from.or(long.long_from),
             long_input: self.long_input.or(long.long_input),
             long_output: self.long_output.or(long.long_output),
+            is_set: self.is_set,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::event::RunEvent;
 use crate::feed::RowSource;
 use crate::file_output::is_beside;
+use crate::remarks::Remarks;
 use crate::results::{Output, Sink, Unwritten};
 use crate::served::Served;
 use crate::time_spent::TimeSpent;
@@ -56,6 +57,8 @@ pub(super) struct Ended {
     pub(super) time: TimeSpent,
     /// The models that gave the results.
     pub(super) served: Served,
+    /// The warnings of the run.
+    pub(super) remarks: Remarks,
     /// The path of the results, if another file took their name.
     pub(super) beside: Option<PathBuf>,
 }
@@ -95,14 +98,14 @@ impl Mapping {
         // Earlier results are written before the first call, so that a destination that cannot be written costs nothing.
         let wanted = sink.path();
         let output = match Output::begin(run, self.order, sink).await {
-            Ok(output) => output,
+            Ok(output) => output.reporting(self.on_event.clone()),
             Err(unwritten) => return Ok(Ended::before_any_call(&engine, unwritten)),
         };
         let working = self.process(engine, rows, usage);
         let writing = write_results(output, results, &drain);
-        let (Processed { stop, status, time }, (written, served)) = tokio::join!(working, writing);
+        let (Processed { stop, status, time }, (written, served, remarks)) = tokio::join!(working, writing);
         let (failed, beside) = outcome_of(written, wanted.as_deref());
-        Ok(Ended { stop: failed.or(stop), status, time, served, beside })
+        Ok(Ended { stop: failed.or(stop), status, time, served, remarks, beside })
     }
 
     /// Returns the options of the engine: those of the mapping, with the settings that always come from the recipe.
@@ -111,6 +114,7 @@ impl Mapping {
         options.limits.attempts = options.limits.attempts.or(Some(self.recipe.attempts));
         options.cache = self.uses_cache();
         options.allow_cut = self.recipe.allow_cut;
+        options.strict |= self.recipe.strict;
         options.drain = drain;
         options
     }
@@ -150,7 +154,8 @@ impl Ended {
     /// Returns the end of a run whose earlier results could not be written.
     fn before_any_call(engine: &Engine, unwritten: Unwritten) -> Self {
         let (status, time) = (engine.status(), engine.time_spent());
-        Self { stop: Some(unwritten.into()), status, time, served: Served::default(), beside: None }
+        let (served, remarks) = (Served::default(), Remarks::default());
+        Self { stop: Some(unwritten.into()), status, time, served, remarks, beside: None }
     }
 }
 
@@ -168,22 +173,23 @@ async fn write_results(
     mut output: Output,
     mut results: mpsc::Receiver<JobOutcome>,
     drain: &CancellationToken,
-) -> (Result<Option<PathBuf>, Unwritten>, Served) {
+) -> (Result<Option<PathBuf>, Unwritten>, Served, Remarks) {
     let followed = output.follow(&mut results).await;
     if followed.is_err() {
         drain.cancel();
     }
     // Answers in progress are in the store, and are counted although they are not written.
     while let Some(outcome) = results.recv().await {
-        output.served.count(&outcome);
+        output.count(&outcome);
     }
     let served = std::mem::take(&mut output.served);
+    let remarks = std::mem::take(&mut output.remarks);
     let finished = output.finish().await;
     let written = followed.and(finished);
     if written.is_err() {
         drain.cancel();
     }
-    (written, served)
+    (written, served, remarks)
 }
 
 /// Returns the cause of a stop that follows from the output, and the name of results that another file's name kept from

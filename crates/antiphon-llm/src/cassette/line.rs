@@ -14,6 +14,7 @@ use crate::finish::{AnswerMark, FinishReason};
 use crate::prompt::{Output, Prompt};
 use crate::provider::{Capabilities, Scope};
 use crate::redact::redact;
+use crate::warning::CallWarning;
 
 /// The format's name and version, in the first line of a cassette.
 const SCHEMA: &str = "antiphon.cassette/1";
@@ -61,6 +62,8 @@ pub(super) struct AnswerLine {
     other_model: bool,
     #[serde(default)]
     weakened: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<CallWarning>,
 }
 
 impl HeaderLine {
@@ -113,6 +116,7 @@ impl Asked {
             model: answer.head.model.clone(),
             other_model: answer.head.other_model,
             weakened: answer.head.weakened.clone(),
+            warnings: answer.head.warnings.clone(),
         }
     }
 }
@@ -212,6 +216,7 @@ impl Cassette {
         answer.head.model = line.model;
         answer.head.other_model = line.other_model;
         answer.head.weakened = line.weakened;
+        answer.head.warnings = line.warnings;
         self.answers.entry(line.key).or_default().push_back(answer);
     }
 

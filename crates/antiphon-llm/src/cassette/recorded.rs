@@ -206,7 +206,9 @@ impl Tape {
             let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
             models.insert(model.to_owned())
         };
-        if !is_new || capabilities == Capabilities::default() {
+        // The form of requests is not recorded.
+        let recorded = Capabilities { dialect: None, schema_in_prompt: false, ..capabilities };
+        if !is_new || recorded == Capabilities::default() {
             return Ok(());
         }
         self.append(&ModelLine { model: model.to_owned(), capabilities }).await

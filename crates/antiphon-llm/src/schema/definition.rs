@@ -33,6 +33,34 @@ pub struct Schema {
     pub(super) compiled: Arc<Mutex<Dialects>>,
 }
 
+/// The keywords that limit values without changing their shape.
+const LIMITS: &[&str] = &[
+    "contains",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "if",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "pattern",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+];
+
 pub(super) type Dialects = Vec<(Dialect, Arc<Compiled>)>;
 
 /// The serialised form of a schema.
@@ -67,6 +95,27 @@ impl Schema {
     #[must_use]
     pub fn is_valid(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
+    }
+
+    /// Returns whether a value has the shape that the schema demands: types, properties and alternatives, without the limits on
+    /// lengths, numbers and texts. A provider that enforces schemas never returns a value of another shape.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// let property = json!({"type": "string", "maxLength": 2});
+    /// let schema = json!({"type": "object", "properties": {"a": property}, "required": ["a"]});
+    /// let schema = antiphon_llm::Schema::new("s", schema)?;
+    /// assert!(schema.has_shape(&json!({"a": "too long"})) && !schema.has_shape(&json!({"b": 1})));
+    /// # Ok::<(), antiphon_llm::Error>(())
+    /// ```
+    #[must_use]
+    pub fn has_shape(&self, value: &Value) -> bool {
+        if self.is_valid(value) {
+            return true;
+        }
+        let shape = Dialect::default().unsupported(LIMITS).formats(&[]).max_min_items(0).compile(&self.value);
+        // A schema that cannot be compiled without its limits is no evidence of anything.
+        validator::build(&self.name, shape.schema).is_ok_and(|shape| shape.is_valid(value))
     }
 
     /// Returns the schema in a provider's dialect, with pointers to the keywords that were left out. The result is cached for

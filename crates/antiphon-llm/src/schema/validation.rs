@@ -48,7 +48,7 @@ impl Schema {
         }
         // Later drafts leave it open whether formats are enforced; the author of a format expects that.
         let options = jsonschema::options().should_validate_formats(true);
-        let validator = options.build(&value).map_err(|err| invalid(err.to_string()))?;
+        let validator = options.build(&value).map_err(|err| invalid(mistake(&err)))?;
         let text = Arc::from(value.to_string());
         let (value, validator) = (Arc::new(value), Arc::new(validator));
         Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })
@@ -102,6 +102,14 @@ impl Schema {
         }
         let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
         Err(InvalidAnswer::Invalid(lines.join("\n")))
+    }
+}
+
+/// Describes the mistake in a schema, with its JSON pointer.
+fn mistake(err: &jsonschema::ValidationError<'_>) -> String {
+    match err.instance_path().to_string().as_str() {
+        "" => err.to_string(),
+        pointer => format!("at {pointer}: {err}"),
     }
 }
 

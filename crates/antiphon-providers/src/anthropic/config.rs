@@ -13,7 +13,7 @@ use super::stream::MessagesDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
     Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
-    connection_settings, key_of, weakened,
+    connection_settings, key_of,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
@@ -53,10 +53,14 @@ pub struct Anthropic {
 /// A request with one of them fails with status 400, so constraints among them are sent as text in the
 /// descriptions.
 const UNSUPPORTED: &[&str] = &[
+    "$comment",
+    "$id",
     "$schema",
     "contains",
     "dependentRequired",
     "dependentSchemas",
+    "deprecated",
+    "discriminator",
     "else",
     "examples",
     "exclusiveMaximum",
@@ -76,10 +80,12 @@ const UNSUPPORTED: &[&str] = &[
     "patternProperties",
     "prefixItems",
     "propertyNames",
+    "readOnly",
     "then",
     "unevaluatedItems",
     "unevaluatedProperties",
     "uniqueItems",
+    "writeOnly",
 ];
 
 /// The values of `format` that structured outputs accept.
@@ -90,9 +96,16 @@ const FORMATS: &[&str] =
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
 ///
 /// `minItems` is accepted up to 1, every object must have `additionalProperties: false`, and `oneOf` is sent as
-/// `anyOf`. An object with arbitrary keys, or an `allOf`, cannot be expressed.
+/// `anyOf`. An object with arbitrary keys, an `allOf` of several schemas, or recursion cannot be expressed.
 pub(super) fn dialect() -> Dialect {
-    Dialect::default().unsupported(UNSUPPORTED).formats(FORMATS).max_min_items(1).closed().any_of()
+    Dialect::default()
+        .unsupported(UNSUPPORTED)
+        .formats(FORMATS)
+        .max_min_items(1)
+        .closed()
+        .any_of()
+        .inline_refs()
+        .acyclic()
 }
 
 impl Anthropic {
@@ -158,9 +171,9 @@ impl Provider for Anthropic {
             async move { self.link.call("/messages", body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, wire::expressible_mode(prompt, mode), &dialect());
+        let schema = self.modes.sent(prompt, wire::expressible_mode(prompt, mode), &dialect());
         self.link
-            .streaming(response, MessagesDecoder::default(), CallRequest { prompt, weakened, began, context })
+            .streaming(response, MessagesDecoder::default(), CallRequest { prompt, schema, began, context })
             .await
     }
 
@@ -174,7 +187,7 @@ impl Provider for Anthropic {
 
     /// Returns the limits in this crate's table.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
-        prices::capabilities("anthropic", model)
+        self.modes.capable(prices::capabilities("anthropic", model), &dialect())
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::info;
 use super::stream::ChatDecoder;
 use super::wire;
 use crate::exchange::{
-    CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, RefusedFields, StructuredMode, weakened,
+    CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, RefusedFields, StructuredMode,
 };
 use crate::registry::CheckParams;
 
@@ -84,8 +84,8 @@ impl Provider for Chat {
             async move { self.refused.post(&self.link, "/chat/completions", body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, mode, &self.quirks.dialect);
-        self.link.streaming(response, ChatDecoder, CallRequest { prompt, weakened, began, context }).await
+        let schema = self.modes.sent(prompt, mode, &self.quirks.dialect);
+        self.link.streaming(response, ChatDecoder, CallRequest { prompt, schema, began, context }).await
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
@@ -102,7 +102,8 @@ impl Provider for Chat {
         // A server that cannot list its models may still answer.
         let models = self.models(context).await.unwrap_or_default();
         let known = models.iter().find(|known| known.id == model);
-        Capabilities::default().context_window(known.and_then(|known| known.context_window))
+        let window = known.and_then(|known| known.context_window);
+        self.modes.capable(Capabilities::default().context_window(window), &self.quirks.dialect)
     }
 }
 

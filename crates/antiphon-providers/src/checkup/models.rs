@@ -72,11 +72,7 @@ impl ModelInfo {
     fn new(model: Model, built: &Built, prices: &Prices) -> Self {
         let vendor = built.price_vendor.as_deref().unwrap_or_default();
         let known = prices.capabilities(vendor, &model.id);
-        let price = if built.is_local && !model.is_remote {
-            Some(Price::FREE)
-        } else {
-            prices.price(vendor, &model.id, 0)
-        };
+        let price = built.price(prices, &model.id, model.is_remote, 0);
         Self {
             answers: model.answers,
             context_window: model.context_window.or(known.context_window),

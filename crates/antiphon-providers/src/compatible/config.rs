@@ -1,15 +1,21 @@
 //! The provider for compatible servers, and its construction from a description and the registry's options.
 
-use antiphon_http::SecretString;
+use std::time::Duration;
+
+use antiphon_http::{Request, SecretString};
 use antiphon_llm::{
     CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, InvalidParam, Model, Prompt,
     Provider, SamplingParams, Scope, Streaming, async_trait,
 };
 
+use super::metrics;
 use super::vendor::Vendor;
 use crate::chat::Chat;
-use crate::exchange::{Endpoint, connection_settings, local_server};
+use crate::exchange::{Endpoint, check_fits, connection_settings, least_tokens, local_server};
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
+
+/// The time limit of the metrics' head: no model has to run for them.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A provider for any server that speaks OpenAI's chat completions, such as LM Studio, vLLM or a hosted service. A [`Vendor`]
 /// describes the differences of one.
@@ -34,6 +40,10 @@ use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 #[derive(Debug, Clone)]
 pub struct Compatible {
     chat: Chat,
+    /// Whether the list of models is asked for the context window before a long prompt is sent, as of engines that users run.
+    checks_window: bool,
+    /// Whether the server is vLLM, whose metrics show its load.
+    is_vllm: bool,
 }
 
 impl Compatible {
@@ -50,7 +60,9 @@ impl Compatible {
     /// # Errors
     /// `InvalidRequest` for a vendor without an address: name one with [`Vendor::base_url`].
     pub fn of(vendor: &Vendor, key: Option<SecretString>) -> Result<Self, Error> {
-        Ok(Self { chat: Chat::new(vendor.endpoint(key)?, vendor.quirks()) })
+        let checks_window = vendor.key_env.is_none() && key.is_none();
+        let is_vllm = vendor.name == "vllm";
+        Ok(Self { chat: Chat::new(vendor.endpoint(key)?, vendor.quirks()), checks_window, is_vllm })
     }
 
     /// Sets the key, sent as a bearer token in the `Authorization` header unless the vendor has a custom header.
@@ -61,7 +73,31 @@ impl Compatible {
 
     /// Returns the provider with a changed endpoint and a new connection pool.
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        Self { chat: self.chat.with(change) }
+        Self { chat: self.chat.with(change), ..self }
+    }
+
+    /// Returns the number of calls that vLLM processes while others wait, from its metrics; `None` if none waits.
+    async fn running_while_others_wait(&self, context: &CallContext) -> Option<u32> {
+        let root = self.chat.link.endpoint.base_url.trim_end_matches("/v1");
+        let request = Request::get(&format!("{root}/metrics")).first_byte_timeout(METRICS_TIMEOUT);
+        let response = self.chat.link.send(request, context).await.ok()?;
+        metrics::running_while_others_wait(&response.text().await.ok()?)
+    }
+
+    /// Refuses a prompt that does not fit into the context window that an engine reports in its list of models, as vLLM does in
+    /// `max_model_len`. The list is fetched once, for the first long prompt.
+    ///
+    /// # Errors
+    /// `ContextTooLong`, with both numbers.
+    async fn check_fits(&self, prompt: &Prompt, context: &CallContext) -> Result<(), Error> {
+        const LONG: u64 = 2_048;
+        if !self.checks_window || least_tokens(prompt) < LONG {
+            return Ok(());
+        }
+        let window = self.chat.capabilities(&prompt.model, context).await.context_window;
+        let fix =
+            "Start the engine with a larger context (--max-model-len, --ctx-size), or shorten the prompt";
+        window.map_or(Ok(()), |window| check_fits(prompt, window, fix))
     }
 }
 
@@ -82,6 +118,10 @@ pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     let provider = Compatible::of(&vendor, options.key.clone())?.configured(options);
     let built = local_server(options, provider);
     Ok(Built {
+        // Of vLLM, whose engine batches hundreds of calls, no slots are to be found.
+        is_engine: vendor.free && options.name != "vllm",
+        reports_slots: options.name == "vllm",
+        slots_vary: options.name == "vllm",
         is_local: built.is_local && vendor.free,
         lists_what_it_has: vendor.key_env.is_none(),
         default_model: vendor.default_model,
@@ -116,6 +156,7 @@ impl Provider for Compatible {
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        self.check_fits(prompt, context).await?;
         self.chat.stream(prompt, context).await
     }
 
@@ -128,7 +169,12 @@ impl Provider for Compatible {
     }
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
-        self.chat.capabilities(model, context).await
+        let known = self.chat.capabilities(model, context).await;
+        if !self.is_vllm {
+            return known;
+        }
+        let running = self.running_while_others_wait(context).await;
+        known.parallel(running)
     }
 }
 

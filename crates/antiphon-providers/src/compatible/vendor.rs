@@ -8,6 +8,7 @@ use antiphon_llm::{Dialect, Error, ErrorKind, SamplingParams, redact};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::known_modes::known_mode;
 use crate::chat::{PARAMS, Quirks, fault};
 use crate::exchange::{Additions, Auth, Endpoint, OWN_TIMEOUT, ParamTable, StructuredMode, checked_base_url};
 use crate::registry::{Options, RegistryEntry};
@@ -260,13 +261,18 @@ impl Vendor {
         })
     }
 
+    /// Returns the name of the strictest mode: the one that is described, else that of a service that is known by its address.
+    fn strictest_mode(&self) -> Option<&str> {
+        self.schema.as_deref().or_else(|| known_mode(self.base_url.as_deref()?))
+    }
+
     /// Returns the differences that are described. Every JSON schema is sent as it is, since the dialect of the
     /// server is not known.
     pub(super) fn quirks(&self) -> Quirks {
         Quirks {
             params: self.params(),
             dialect: Dialect::default(),
-            modes: self.schema.as_deref().and_then(modes_of).unwrap_or(&ALL_MODES),
+            modes: self.strictest_mode().and_then(modes_of).unwrap_or(&ALL_MODES),
         }
     }
 

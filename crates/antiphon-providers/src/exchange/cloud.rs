@@ -48,8 +48,10 @@ pub(crate) fn at_address<P>(
 /// | address | name in options | prices |
 /// |---|---|---|
 /// | the vendor's | any | the vendor's |
-/// | custom | the kind's | none, so the cost of a run is unknown |
+/// | custom | the kind's | none but those that a user sets, so the cost of a run is unknown |
 /// | custom | another | those of a custom table under that name |
+///
+/// Prices that a user sets apply at every address: see [`Built::price`].
 pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider + CheckParams) -> Built {
     let provider = Arc::new(provider);
     let price_vendor = match &options.base_url {
@@ -65,6 +67,9 @@ pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider + Ch
         is_local: false,
         has_models: true,
         reports_slots: false,
+        slots_vary: false,
+        is_engine: false,
+        price_names: Vec::new(),
         price_vendor,
     }
 }

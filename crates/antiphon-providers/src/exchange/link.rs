@@ -27,11 +27,13 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::answer::{Decode, is_answer};
+use super::context_window::SentPrompts;
 use super::endpoint::Endpoint;
 use super::exhaustion::retry_exhausted;
 use super::fault::of_http;
 use super::framing::{Framing, Pieces};
 use super::reader::{Facts, Reader, cancelled, stalled};
+use super::schema_watch::SentSchema;
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
 
 /// The time limit for the head of a list: no model has to run for it.
@@ -48,15 +50,16 @@ pub(crate) struct Link {
     client: Client,
     /// The scope, computed once because every call needs it.
     scope: Scope,
+    /// The prompts that were sent, for the check of the server's counts.
+    sent: SentPrompts,
 }
 
 /// The facts of a request that the reader of its answer needs.
 pub(crate) struct CallRequest<'p> {
     /// The prompt of the call.
     pub(crate) prompt: &'p Prompt,
-    /// The places of the schema that the server does not enforce.
-    /// They are JSON pointers, as [`weakened`](super::weakened) returns them.
-    pub(crate) weakened: Vec<String>,
+    /// The schema as it was sent, as [`ModeFallback::sent`](super::ModeFallback::sent) returns it.
+    pub(crate) schema: SentSchema,
     /// The time at which the call began, before the request was built. Times in the answer count from it.
     pub(crate) began: Instant,
     /// The options of the call, of which the reader observes `hurry` and `cancel`; the deadline is the request's.
@@ -81,7 +84,7 @@ impl Link {
         let client = Client::builder().first_byte_timeout(first_byte).idle_timeout(later);
         let client = client.max_connections(endpoint.max_connections).build();
         let scope = endpoint.scope();
-        Self { endpoint, client, scope }
+        Self { endpoint, client, scope, sent: SentPrompts::default() }
     }
 
     /// Returns a link to the server with a changed endpoint, and with a new connection pool.
@@ -310,7 +313,12 @@ impl Link {
             secrets: self.endpoint.secrets(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
-            head: Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened),
+            head: Head::new(request_id, None)
+                .limits(response.limits())
+                .weakened(asked.schema.weakened.clone())
+                .warned(asked.schema.warning.clone()),
+            schema: asked.schema,
+            sent_prompt: self.sent.record(asked.prompt),
             limits: self.time_limits(asked.prompt),
             hurry: asked.context.hurry.clone(),
             cancel: asked.context.cancel.clone(),

@@ -26,6 +26,9 @@ pub(crate) fn local_server(options: &Options, provider: impl Provider + CheckPar
         lists_what_it_has: true,
         has_models: true,
         reports_slots: false,
+        slots_vary: false,
+        is_engine: false,
+        price_names: Vec::new(),
         price_vendor: Some(options.name.clone()),
     }
 }

@@ -39,8 +39,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
+use super::context_window::SentPrompt;
 use super::fault::{Fault, ReadFault, of_http};
 use super::framing::{Framing, Piece, Pieces};
+use super::schema_watch::SentSchema;
 use super::thoughts::Spoken;
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 
@@ -109,6 +111,10 @@ pub(super) struct Facts {
     pub(super) model: String,
     /// The metadata of the response's head. Response id and model are added from the answer.
     pub(super) head: Head,
+    /// The schema as it was sent.
+    pub(super) schema: SentSchema,
+    /// The size of the prompt that was sent.
+    pub(super) sent_prompt: SentPrompt,
     /// The time limits of the call.
     pub(super) limits: TimeLimits,
     /// A token after whose cancellation the answer may not stall.

@@ -13,7 +13,7 @@ use super::stream::GenerateDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
     Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
-    connection_settings, key_of, weakened,
+    connection_settings, key_of,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
@@ -53,6 +53,7 @@ const UNSUPPORTED: &[&str] = &[
     "default",
     "dependentRequired",
     "dependentSchemas",
+    "discriminator",
     "else",
     "examples",
     "exclusiveMaximum",
@@ -77,9 +78,10 @@ const UNSUPPORTED: &[&str] = &[
 
 /// Returns the schema dialect of `responseJsonSchema`: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
 ///
-/// A `$ref` has no keywords beside it, and `const` is sent as an `enum` with one value.
+/// Each `$ref` is sent as a copy of its definition; one that stays, since its definition refers to itself, has no keywords beside
+/// it. `const` is sent as an `enum` with one value.
 pub(super) fn dialect() -> Dialect {
-    Dialect::default().unsupported(UNSUPPORTED).bare_refs().enum_of_one()
+    Dialect::default().unsupported(UNSUPPORTED).inline_refs().bare_refs().enum_of_one()
 }
 
 impl Gemini {
@@ -147,9 +149,9 @@ impl Provider for Gemini {
             async move { self.link.call(path, body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, mode, &dialect());
+        let schema = self.modes.sent(prompt, mode, &dialect());
         self.link
-            .streaming(response, GenerateDecoder::default(), CallRequest { prompt, weakened, began, context })
+            .streaming(response, GenerateDecoder::default(), CallRequest { prompt, schema, began, context })
             .await
     }
 
@@ -163,7 +165,7 @@ impl Provider for Gemini {
 
     /// Returns the limits in this crate's table.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
-        prices::capabilities("gemini", model)
+        self.modes.capable(prices::capabilities("gemini", model), &dialect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The provider for llama.cpp's server: its construction, its two routes, and what the server reports of
 //! itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
@@ -9,6 +10,7 @@ use antiphon_llm::{
     Provider, SamplingParams, Scope, Streaming, async_trait,
 };
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -16,8 +18,8 @@ use super::stream::NativeDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, StructuredMode, checked_base_url,
-    connection_settings, grammar_dialect, local_server, weakened,
+    CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, StructuredMode, check_fits, checked_base_url,
+    connection_settings, grammar_dialect, least_tokens, local_server,
 };
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
@@ -46,6 +48,8 @@ pub struct LlamaCpp {
     /// Whether answers come from `/completion`.
     native: bool,
     modes: ModeFallback,
+    /// The context window of a slot, fetched once for the first prompt that might not fit.
+    window: Arc<OnceCell<Option<u64>>>,
 }
 
 /// The properties that the server reports of itself (`/props`).
@@ -102,7 +106,26 @@ impl LlamaCpp {
             chat,
             native,
             modes: ModeFallback::new(&[StructuredMode::JsonSchema, StructuredMode::PromptOnly]),
+            window: Arc::default(),
         }
+    }
+
+    /// Refuses a prompt that does not fit into a slot. The server is asked for the size of its slots once, and only for a prompt
+    /// that is longer than any server's smallest slot.
+    ///
+    /// # Errors
+    /// `ContextTooLong`, with both numbers.
+    async fn check_fits(&self, prompt: &Prompt, context: &CallContext) -> Result<(), Error> {
+        const SMALLEST: u64 = 512;
+        if least_tokens(prompt) < SMALLEST {
+            return Ok(());
+        }
+        let window = || async { self.props_within(context).await.map(|props| props.context_window) };
+        // A server that does not answer reports that to the call itself.
+        let Ok(Some(window)) = self.window.get_or_try_init(window).await else { return Ok(()) };
+        let fix =
+            "Start the server with a larger --ctx-size, which its slots (-np) share, or shorten the prompt";
+        check_fits(prompt, *window, fix)
     }
 
     /// Sets the key, for a server that was started with `--api-key`.
@@ -196,7 +219,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
     };
     let server = server.configured(options);
     let server = if kind.route(options)? == Some("native") { server.native() } else { server };
-    Ok(Built { reports_slots: true, ..local_server(options, server) })
+    Ok(Built { reports_slots: true, is_engine: true, ..local_server(options, server) })
 }
 
 #[async_trait]
@@ -207,6 +230,7 @@ impl Provider for LlamaCpp {
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        self.check_fits(prompt, context).await?;
         if !self.native {
             return self.chat.stream(prompt, context).await;
         }
@@ -218,8 +242,8 @@ impl Provider for LlamaCpp {
             self.link.call("/completion", wire::completion(prompt, &text, mode), context).await
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, mode, &grammar_dialect());
-        self.link.streaming(response, NativeDecoder, CallRequest { prompt, weakened, began, context }).await
+        let schema = self.modes.sent(prompt, mode, &grammar_dialect());
+        self.link.streaming(response, NativeDecoder, CallRequest { prompt, schema, began, context }).await
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
@@ -242,12 +266,13 @@ impl Provider for LlamaCpp {
     }
 
     async fn capabilities(&self, _: &str, context: &CallContext) -> Capabilities {
-        match self.props_within(context).await {
+        let known = match self.props_within(context).await {
             Ok(props) => {
                 Capabilities::default().context_window(props.context_window).parallel(Some(props.slots))
             }
             Err(_) => Capabilities::default(),
-        }
+        };
+        self.modes.capable(known, &grammar_dialect())
     }
 }
 

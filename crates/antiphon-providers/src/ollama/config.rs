@@ -11,23 +11,24 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::info;
 
+use super::context_length::{ContextLengths, ReportedContext};
 use super::host::url_of_host;
 use super::stream::OllamaDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, Page, StructuredMode, checked_base_url,
-    connection_settings, grammar_dialect, local_server, weakened,
+    CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, Page, StructuredMode, check_fits,
+    checked_base_url, connection_settings, grammar_dialect, local_server,
 };
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options, PullProgress};
 
 /// A provider for an Ollama server, usually on the user's own machine, by its own API.
 ///
 /// A prompt that does not fit into the context window is an error. (By default, an Ollama server truncates it silently; this
-/// provider turns that off.) The server chooses the context window, 4,096 tokens on most machines, unless
-/// [`context`](Self::context) sets it.
+/// provider turns that off.) Unless [`context`](Self::context) sets the context window, it follows the prompts: it grows in steps
+/// of powers of two, so that the server rarely loads the model again, up to the window with which the model was trained.
 ///
-/// The server does not report its concurrency limit (`OLLAMA_NUM_PARALLEL`, 1 by default), so set the same value as
-/// `max_concurrency`.
+/// The server does not report its concurrency limit (`OLLAMA_NUM_PARALLEL`, 1 by default). An adaptive limiter that begins with
+/// few calls finds it, as that of antiphon-connect does.
 ///
 /// Answers are streamed as NDJSON. Default time limits: 300 s to the first token and between two tokens, since a local model may
 /// process a long prompt for minutes; see [`call_timeout`](Self::call_timeout) for the whole call.
@@ -45,8 +46,10 @@ pub struct Ollama {
     link: Link,
     modes: ModeFallback,
     route: Route,
-    /// The context window to request, in tokens; `None`: the server's choice.
+    /// The context window to request, in tokens; `None`: as the prompts need it.
     context: Option<u64>,
+    /// The context windows of the models, as far as they are known.
+    lengths: ContextLengths,
 }
 
 /// The route by which answers are requested.
@@ -88,7 +91,8 @@ impl Ollama {
             StructuredMode::JsonObject,
             StructuredMode::PromptOnly,
         ]);
-        Ok(Self { link: Link::new(endpoint), modes, route: Route::Chat, context: None })
+        let lengths = ContextLengths::default();
+        Ok(Self { link: Link::new(endpoint), modes, route: Route::Chat, context: None, lengths })
     }
 
     /// Creates a provider for the server at an address in the form of `OLLAMA_HOST`: a host, a port, or both, with or without
@@ -114,7 +118,7 @@ impl Ollama {
     }
 
     /// Sets the context window: the maximum number of tokens of prompt and answer together. The server reloads the model if the
-    /// value differs from that of the loaded model. Default: the server's.
+    /// value differs from that of the loaded model. Default: as large as the prompts need it.
     #[must_use]
     pub fn context(mut self, tokens: u64) -> Self {
         self.context = Some(tokens);
@@ -193,6 +197,38 @@ impl Ollama {
         Err(failed(ErrorKind::Unavailable, "the connection ended before the download was complete"))
     }
 
+    /// Returns the context window to request for a prompt; `None` for that of the server. Asks the server once for each model that
+    /// needs more than every server has.
+    ///
+    /// # Errors
+    /// `ContextTooLong` for a prompt that does not fit into the window that was set, or into that of the model's training.
+    async fn window_for(&self, prompt: &Prompt, context: &CallContext) -> Result<Option<u64>, Error> {
+        let model = prompt.model.as_str();
+        if let Some(window) = self.context {
+            let fix =
+                format!("Raise context in [providers.{}], or shorten the prompt", self.link.endpoint.vendor);
+            return check_fits(prompt, window, &fix).map(|()| Some(window));
+        }
+        let known = self.lengths.of(model);
+        // A model that the server forwards to a cloud has the context of the cloud.
+        let Some(needed) = known.needs(prompt).filter(|_| !wire::is_remote_name(model)) else {
+            return Ok(None);
+        };
+        let reported = known.reported.get_or_try_init(|| self.reported(model, context)).await;
+        let reported = reported.copied().unwrap_or_default();
+        if let Some(trained) = reported.trained {
+            check_fits(prompt, trained, "Use a model with a larger context, or a shorter prompt")?;
+        }
+        Ok(Some(known.window(needed, reported)))
+    }
+
+    /// Asks the server for the context windows of a model. They are not known of a server that does not answer.
+    async fn reported(&self, model: &str, context: &CallContext) -> Result<ReportedContext, ()> {
+        let trained = self.trained_context(model, context).await;
+        let reported = ReportedContext { trained, loaded: self.loaded_context(model, context).await };
+        if reported == ReportedContext::default() { Err(()) } else { Ok(reported) }
+    }
+
     /// Returns the context window with which the server holds a model in memory, if it does.
     async fn loaded_context(&self, model: &str, context: &CallContext) -> Option<u64> {
         let loaded = self.loaded_within(context).await.unwrap_or_default();
@@ -229,7 +265,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
     let server = reached_by(options)?.configured(options);
     let mut server = if kind.route(options)? == Some("generate") { server.generate() } else { server };
     server.context = options.context;
-    Ok(local_server(options, server))
+    Ok(Built { is_engine: true, ..local_server(options, server) })
 }
 
 /// Fetches a model for the registry.
@@ -257,13 +293,14 @@ impl Provider for Ollama {
             Route::Chat => "/api/chat",
             Route::Generate => "/api/generate",
         };
+        let window = self.window_for(prompt, context).await?;
         let ask = |mode| {
-            let body = wire::request(prompt, self.route, self.context, mode);
+            let body = wire::request(prompt, self.route, window, mode);
             async move { self.link.call(path, body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, mode, &grammar_dialect());
-        self.link.streaming(response, OllamaDecoder, CallRequest { prompt, weakened, began, context }).await
+        let schema = self.modes.sent(prompt, mode, &grammar_dialect());
+        self.link.streaming(response, OllamaDecoder, CallRequest { prompt, schema, began, context }).await
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
@@ -276,17 +313,16 @@ impl Provider for Ollama {
         Ok(Link::health_by(self.list(context)).await?.version(number))
     }
 
-    /// Returns the context window of a loaded model; else the one that is set, up to that of the model.
+    /// Returns the context window that is set, up to that of the model's training; without one, the latter, since the window
+    /// follows the prompts, or else that of the loaded model.
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
-        let loaded = self.loaded_context(model, context).await.filter(|_| self.context.is_none());
-        if loaded.is_some() {
-            return Capabilities::default().context_window(loaded);
-        }
-        let window = match (self.context, self.trained_context(model, context).await) {
+        let trained = self.trained_context(model, context).await;
+        let window = match (self.context, trained) {
             (Some(context), Some(most)) => Some(context.min(most)),
-            (context, _) => context,
+            (None, None) => self.loaded_context(model, context).await,
+            (context, trained) => context.or(trained),
         };
-        Capabilities::default().context_window(window)
+        self.modes.capable(Capabilities::default().context_window(window), &grammar_dialect())
     }
 }
 

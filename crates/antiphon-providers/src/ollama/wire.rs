@@ -195,11 +195,15 @@ pub(super) fn models(answer: &Value) -> Option<Vec<Model>> {
             None => !id.to_lowercase().contains("embed"),
         };
         let is_remote = ["remote_host", "remote_model"].iter().any(|key| entry[*key].is_string());
-        let name = id.to_lowercase();
-        let is_remote = is_remote || name.ends_with("-cloud") || name.ends_with(":cloud");
-        Some(Model::new(id, None).answers(answers).is_remote(is_remote))
+        Some(Model::new(id, None).answers(answers).is_remote(is_remote || is_remote_name(id)))
     };
     Some(answer["models"].as_array()?.iter().filter_map(model).collect())
+}
+
+/// Returns whether the name of a model is that of one which the server forwards to a cloud.
+pub(super) fn is_remote_name(model: &str) -> bool {
+    let name = model.to_lowercase();
+    name.ends_with("-cloud") || name.ends_with(":cloud")
 }
 
 /// Returns the context window with which a model was trained, from the answer of `/api/show`.

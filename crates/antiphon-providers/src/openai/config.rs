@@ -14,7 +14,7 @@ use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
     Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, ModeFallback, StructuredMode, at_address, cloud,
-    connection_settings, key_of, weakened,
+    connection_settings, key_of,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
@@ -61,12 +61,16 @@ enum Api {
 /// A request with one of them fails with status 400, so constraints among them are sent as text in the
 /// descriptions.
 const UNSUPPORTED: &[&str] = &[
+    "$comment",
+    "$id",
     "$schema",
     "allOf",
     "contains",
     "default",
     "dependentRequired",
     "dependentSchemas",
+    "deprecated",
+    "discriminator",
     "else",
     "examples",
     "if",
@@ -80,10 +84,12 @@ const UNSUPPORTED: &[&str] = &[
     "patternProperties",
     "prefixItems",
     "propertyNames",
+    "readOnly",
     "then",
     "unevaluatedItems",
     "unevaluatedProperties",
     "uniqueItems",
+    "writeOnly",
 ];
 
 /// The values of `format` that strict mode accepts.
@@ -94,12 +100,13 @@ const FORMATS: &[&str] =
 /// <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
 ///
 /// Strict mode demands an object as the root, and closed objects all of whose properties are required; `oneOf` is
-/// sent as `anyOf`.
+/// sent as `anyOf`, and a `$ref` has no keywords beside it.
 fn dialect() -> Dialect {
     Dialect::default()
         .unsupported(UNSUPPORTED)
         .formats(FORMATS)
         .closed()
+        .bare_refs()
         .all_required()
         .any_of()
         .object_root()
@@ -149,13 +156,9 @@ impl OpenAi {
             async move { self.chat.refused.post(link, "/responses", body, context).await }
         };
         let (response, mode) = link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, mode, &self.chat.quirks.dialect);
-        link.streaming(
-            response,
-            ResponsesDecoder::default(),
-            CallRequest { prompt, weakened, began, context },
-        )
-        .await
+        let schema = self.modes.sent(prompt, mode, &self.chat.quirks.dialect);
+        link.streaming(response, ResponsesDecoder::default(), CallRequest { prompt, schema, began, context })
+            .await
     }
 }
 
@@ -197,7 +200,7 @@ impl Provider for OpenAi {
 
     /// Returns the limits in this crate's table, since OpenAI's API does not report them.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
-        prices::capabilities("openai", model)
+        self.modes.capable(prices::capabilities("openai", model), &self.chat.quirks.dialect)
     }
 }
 

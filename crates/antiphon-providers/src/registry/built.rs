@@ -1,7 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon_llm::{InvalidParam, Provider, SamplingParams};
+use antiphon_llm::{InvalidParam, Price, Provider, SamplingParams};
+
+use crate::prices::Prices;
 
 /// A provider that a [`Kind`](super::Kind) constructed, with the facts by which a caller chooses a model and a price.
 ///
@@ -23,6 +25,14 @@ pub struct Built {
     pub has_models: bool,
     /// Whether the provider reports its concurrency limit.
     pub reports_slots: bool,
+    /// Whether that limit is the one of the moment, as of an engine that batches as many calls as their lengths allow.
+    pub slots_vary: bool,
+    /// Whether the provider is an engine whose calls beyond its slots wait in a queue of its own, so that many of them at once are
+    /// of no use.
+    pub is_engine: bool,
+    /// The names below which a user's table may have prices of the provider, whatever its address: that of its entry, then that of
+    /// its kind. Set by [`Kind::build`](super::Kind::build).
+    pub price_names: Vec<String>,
     /// The vendor's name in the table of prices; `None` if the address is not the vendor's, where another service may have other
     /// prices.
     pub price_vendor: Option<String>,
@@ -57,5 +67,25 @@ impl Built {
     /// The first parameter that cannot be sent. The message names the provider, the parameter, and what to do.
     pub fn check(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
         self.checked.check_params(parameters)
+    }
+}
+
+impl Built {
+    /// Returns the price of a model for a prompt of about `prompt_tokens` tokens; `None` if it is not known. `is_remote` is whether
+    /// a local engine forwards the model's calls to a cloud.
+    ///
+    /// | price | applies |
+    /// |---|---|
+    /// | one that was set over the shipped table, under the name of the entry or of its kind | always |
+    /// | none | to an engine on this machine |
+    /// | one of the shipped table | to the vendor's own address |
+    #[must_use]
+    pub fn price(&self, prices: &Prices, model: &str, is_remote: bool, prompt_tokens: u64) -> Option<Price> {
+        let set = |name: &String| prices.set_price(name, model, prompt_tokens);
+        match self.price_names.iter().find_map(set) {
+            None if self.is_local && !is_remote => Some(Price::FREE),
+            None => prices.price(self.price_vendor.as_deref()?, model, prompt_tokens),
+            set => set,
+        }
     }
 }

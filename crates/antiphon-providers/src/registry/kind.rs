@@ -174,7 +174,10 @@ impl Kind {
         let build = self.build.ok_or(BuildError::NotBuilt { feature: self.name })?;
         let built = build(self, options)?;
         built.check(&SamplingParams::default()).map_err(Error::from)?;
-        Ok(built)
+        // Any server may be of the kind of compatible servers: its name says nothing of a price.
+        let of_kind = Some(self.name).filter(|name| *name != options.name && *name != "compatible");
+        let names = std::iter::once(options.name.as_str()).chain(of_kind);
+        Ok(Built { price_names: names.map(str::to_owned).collect(), ..built })
     }
 
     /// Pulls a model: the server downloads it, and `on_progress` is called with each step.

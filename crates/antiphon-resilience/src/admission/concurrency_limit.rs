@@ -14,7 +14,7 @@ pub(super) struct ConcurrencyLimit {
     /// Before that it grows by 1.
     limit: f64,
     max: f64,
-    /// Whether a refusal has lowered the limit: growth is slow from then on.
+    /// Whether a refusal has lowered the limit, or there is no slow start: growth is slow from then on.
     has_decreased: bool,
     /// Time until which the limit does not grow, since more concurrency was found to be of no use.
     hold_until: Option<Instant>,
@@ -76,7 +76,7 @@ impl ConcurrencyLimit {
         Self {
             limit: start.min(max),
             max,
-            has_decreased: false,
+            has_decreased: !policy.slow_start,
             hold_until: None,
             round: None,
             best: None,
@@ -240,5 +240,43 @@ impl Round {
             per_second,
             spread,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{AdaptivePolicy, ConcurrencyLimit};
+
+    /// Sends calls to an engine with slots, whose calls take 100 ms and wait for a slot; returns the most in flight and the limit
+    /// after 200 answers.
+    fn probed(slots: usize) -> (usize, usize) {
+        let policy = AdaptivePolicy::default().start_concurrency(2).without_slow_start();
+        let mut limit = ConcurrencyLimit::new(&policy);
+        let mut now = Instant::now();
+        let (mut free, mut in_flight, mut most) = (vec![now; slots], Vec::new(), 0);
+        for _ in 0..200 {
+            while in_flight.len() < limit.limit() {
+                let slot = free.iter_mut().min().unwrap();
+                *slot = (*slot).max(now) + Duration::from_millis(100);
+                in_flight.push((*slot, now));
+                limit.sent(in_flight.len(), now);
+            }
+            most = most.max(in_flight.len());
+            in_flight.sort();
+            let (ended, sent) = in_flight.remove(0);
+            now = ended;
+            limit.answered(in_flight.len() + 1, ended - sent, now);
+        }
+        (most, limit.limit())
+    }
+
+    #[test]
+    fn the_slots_of_an_engine_are_found_without_flooding_it() {
+        for (slots, least, bound) in [(1, 1, 5), (2, 2, 6), (4, 4, 9), (8, 7, 16)] {
+            let (most, found) = probed(slots);
+            assert!(most <= bound && (least..=bound).contains(&found), "{slots}: {most}, {found}");
+        }
     }
 }

@@ -16,6 +16,10 @@ pub struct AdaptivePolicy {
     pub start_concurrency: usize,
     /// Maximum of the concurrency limit; 0 counts as 1. Default 4,096.
     pub max_concurrency: usize,
+    /// Whether the limit grows with each answer until the first refusal, as in the slow start of TCP; otherwise it grows by one per
+    /// round of answers from the beginning. Without it, an inference engine with few slots is not flooded while the search goes
+    /// beyond them. Default: yes.
+    pub slow_start: bool,
     /// Longest wait for a pause or a rate limit to end; if it is longer, callers get [`Saturated`](crate::Saturated) at once.
     /// Default 120 s.
     pub max_wait: Duration,
@@ -29,6 +33,7 @@ impl Default for AdaptivePolicy {
         Self {
             start_concurrency: 20,
             max_concurrency: 4_096,
+            slow_start: true,
             max_wait: Duration::from_secs(120),
             saturated_after: Duration::from_secs(60),
         }
@@ -47,6 +52,13 @@ impl AdaptivePolicy {
     #[must_use]
     pub fn max_concurrency(mut self, calls: usize) -> Self {
         self.max_concurrency = calls;
+        self
+    }
+
+    /// Lets the limit grow by one per round of answers from the beginning.
+    #[must_use]
+    pub fn without_slow_start(mut self) -> Self {
+        self.slow_start = false;
         self
     }
 

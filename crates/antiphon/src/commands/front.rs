@@ -150,6 +150,8 @@ struct Announcements {
     few: Option<FewConnections>,
     /// The providers that were named.
     seen: HashSet<String>,
+    /// The warnings that were printed.
+    warned: HashSet<String>,
     /// Whether the last provider was chosen by default.
     by_default: bool,
 }
@@ -162,6 +164,7 @@ impl Announcements {
             hint: CloudHint::of(settings),
             few: settings.few_connections(),
             seen: HashSet::new(),
+            warned: HashSet::new(),
             by_default: false,
         }
     }
@@ -174,6 +177,8 @@ impl Announcements {
                 self.by_default = *by_default;
                 return self.connected(provider, *offline);
             }
+            // A provider is connected for the expected cost, and for the run.
+            RunEvent::Warning { message } => return self.warned.insert(message.clone()),
             RunEvent::Started { run_id, .. } => log::run_started(run_id),
             RunEvent::Loaded { documents, bytes, .. } => {
                 if let Some(hint) = self.hint.as_ref().filter(|_| self.by_default) {

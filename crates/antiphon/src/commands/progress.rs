@@ -91,6 +91,10 @@ impl Live {
             RunEvent::JobStarted => state.jobs += 1,
             RunEvent::JobFinished { .. } => state.jobs = state.jobs.saturating_sub(1),
             RunEvent::Connected { offline, .. } => state.has_model |= !offline,
+            RunEvent::Warning { message } => {
+                let of_input = input.map(|input| format!("{input}: ")).unwrap_or_default();
+                self.talk.warning(&format!("{of_input}{message}"));
+            }
             RunEvent::Decoded { file, encoding } if !matches!(self.shown, Shown::Json) => {
                 let advice = "use --encoding NAME if the letters are wrong";
                 self.talk.warning(&format!("{file}: read as {encoding}; {advice}"));
@@ -110,6 +114,8 @@ impl Live {
     fn pass_on(&self, input: Option<&str>, event: &RunEvent) {
         let only_counts =
             matches!(event, RunEvent::Progress(_) | RunEvent::Loading { .. } | RunEvent::Text { .. });
+        // A warning is an event of the program, too, of the same form.
+        let only_counts = only_counts || matches!(event, RunEvent::Warning { .. });
         if matches!(self.shown, Shown::Json) && !only_counts {
             let mut event = json!(event);
             if let Some(input) = input {

@@ -180,6 +180,7 @@ fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
 /// cost       $0.0040 to $0.0070
 /// time       12.0 s to 31.5 s
 /// based on   40 earlier calls of this recipe
+/// schema     not enforced by the provider, but checked here: /properties/name/maxLength
 /// ```
 fn as_table(estimate: &Estimate) -> String {
     let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
@@ -195,7 +196,20 @@ fn as_table(estimate: &Estimate) -> String {
         0 => "based on   the token limits of the recipe (no earlier calls)\n".to_owned(),
         calls => format!("based on   {} of this recipe\n", counted(calls, "earlier call")),
     });
+    text.push_str(&not_enforced(&estimate.weakened));
     text
+}
+
+/// Formats the parts of the schema that the provider does not enforce, a line for each; empty if it enforces all.
+fn not_enforced(weakened: &[String]) -> String {
+    let place = |place: &String| match place.as_str() {
+        "" => {
+            "schema     not enforced by the provider: it is in the prompt, and each answer is checked here\n"
+                .to_owned()
+        }
+        place => format!("schema     not enforced by the provider, but checked here: {place}\n"),
+    };
+    weakened.iter().map(place).collect()
 }
 
 /// Formats a range; two equal bounds are one value.

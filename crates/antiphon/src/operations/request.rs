@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_data::{Encoding, RowFormat, Strategy};
-use antiphon_engine::{Order, RunLimits};
+use antiphon_engine::{Order, Recipe, RunLimits};
 use antiphon_llm::SamplingParams;
 use antiphon_pipeline::{Distil, Grounding, PersonaRecipe};
 use antiphon_render::{Theme, ThemeSource};
@@ -341,6 +341,19 @@ impl RunRequest {
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
         self
+    }
+
+    /// Puts the content of the schema file that a recipe names into the text of the recipe, so that the request has all of it.
+    ///
+    /// # Errors
+    /// `Request` for a file that cannot be read or is not a JSON schema.
+    pub(super) async fn read_schema_file(&mut self) -> Result<(), OperationError> {
+        if self.kind == RunKind::Map {
+            let RecipeSource { name, text } = &self.recipe;
+            let file = self.base.as_deref().unwrap_or(Path::new("")).join(name);
+            self.recipe.text = Recipe::with_schema_file(name, &file, text).await?;
+        }
+        Ok(())
     }
 
     /// Reads a stored request.

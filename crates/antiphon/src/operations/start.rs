@@ -93,7 +93,12 @@ impl Workspace {
     /// A dropped call changes nothing.
     pub async fn plan(&self, request: &RunRequest, watch: &Watch) -> Result<Plan, OperationError> {
         let connected = self.connect(request, watch, Purpose::Plan).await?;
-        self.plan_of(&connected, watch).await
+        let mut plan = self.plan_of(&connected, watch).await?;
+        if let (Plan::Rows(estimate), Some(recipe)) = (&mut plan, &connected.recipe) {
+            let session = &connected.session;
+            estimate.weakened = recipe.weakened(&session.model, &*session.provider).await?;
+        }
+        Ok(plan)
     }
 
     async fn plan_of(&self, connected: &Connected, watch: &Watch) -> Result<Plan, OperationError> {

@@ -280,6 +280,7 @@ impl Workspace {
         purpose: Purpose,
     ) -> Result<Connected, OperationError> {
         let mut request = request.clone();
+        request.read_schema_file().await?;
         let (mut recipe, parameters) = complete_by_recipe(&mut request)?;
         let settings = self.settings(&request)?;
         let session = match purpose {
@@ -289,6 +290,10 @@ impl Workspace {
             Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
         };
         watch.emit(connected_event(&session));
+        let most = settings.max_concurrency.as_ref().map(|most| most.value);
+        if let Some(message) = most.and_then(|most| session.beyond_slots(most)) {
+            watch.emit(RunEvent::Warning { message });
+        }
         complete_by_session(&mut request, &session, &settings);
         let parameters = request.over(parameters);
         check_parameters(&session, &request, &parameters)?;

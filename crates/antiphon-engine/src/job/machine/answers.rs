@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use antiphon_llm::{
-    AnswerMark, Completion, Error, ErrorKind, FinishReason, Prompt, SchemaRetryPolicy, TruncationCause, json,
+    AnswerMark, CallWarning, CallWarningKind, Completion, Error, ErrorKind, FinishReason, Prompt,
+    SchemaRetryPolicy, TruncationCause, json,
 };
 use antiphon_store::Answer;
 use serde_json::Value;
@@ -33,6 +34,14 @@ impl JobMachine {
         let bill = accounts.bill(&end_of(&answer, sent), reservation);
         if answer.attempts > 0 {
             accounts.learn(&ask.question, &answer);
+        }
+        let is_part = |warning: &CallWarning| warning.kind == CallWarningKind::PromptCut;
+        if cx.run.options.strict
+            && let Some(cut) = answer.head.warnings.iter().find(|warning| is_part(warning))
+        {
+            let message = format!("the answer is to a part of the prompt: {cut}");
+            let err = Error::new(ErrorKind::ContextTooLong, message).with_partial(answer);
+            return self.fail(cx, err, bill);
         }
         // JSON that is complete is an answer, although the model went up to the limit.
         let is_whole = answer.marks.contains(&AnswerMark::CompleteWithoutEnd);
@@ -65,7 +74,9 @@ impl JobMachine {
     fn is_worth_caching(&self, cx: Context<'_>, answer: &Completion) -> bool {
         let is_whole =
             answer.finish == FinishReason::Stop && answer.marks.is_empty() && !answer.head.other_model;
-        cx.run.options.cache && is_whole && self.kept.is_empty()
+        // With a larger context the same prompt has another answer.
+        let is_of_part = answer.head.warnings.iter().any(|one| one.kind == CallWarningKind::PromptCut);
+        cx.run.options.cache && is_whole && !is_of_part && self.kept.is_empty()
     }
 
     /// Requests what an invalid answer lacks: the rest of one that was cut, replacements for rejected elements, or a

@@ -37,7 +37,10 @@ impl<D: Decode> Reader<D> {
             // A filter may have found something and not intervened.
             self.answer.details.clear();
         }
-        let completion = self.completion().finish(finish).into_complete(&self.facts.output);
+        let mut completion = self.completion().finish(finish);
+        let ignored = self.facts.schema.check(&completion.text, &completion.finish);
+        completion.head.warnings.extend(ignored);
+        let completion = completion.into_complete(&self.facts.output);
         Poll::Ready(Some(match completion {
             Ok(answer) => Ok(Delta::End(Box::new(answer))),
             Err(err) => Err(self.with_request_id(err)),
@@ -202,10 +205,10 @@ impl<D: Decode> Reader<D> {
         let reasoning =
             std::mem::take(&mut self.answer.reasoning) + &std::mem::take(&mut self.spoken.reasoning);
         let clean = |text: &String| cleaned(text, &self.facts.secrets);
-        let mut completion = Completion::new(std::mem::take(&mut self.spoken.text))
-            .usage(self.answer.usage.plausible())
-            .head(self.head())
-            .timing(timing);
+        let usage = self.answer.usage.plausible();
+        let head = self.head().warned(self.facts.sent_prompt.check(usage.input));
+        let mut completion =
+            Completion::new(std::mem::take(&mut self.spoken.text)).usage(usage).head(head).timing(timing);
         completion.raw_finish = self.answer.raw_finish.as_ref().map(clean);
         completion.finish_detail =
             Some(&self.answer.details.join("; ")).filter(|all| !all.is_empty()).map(clean);

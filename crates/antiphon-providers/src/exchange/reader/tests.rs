@@ -8,7 +8,7 @@ use antiphon_llm::{
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Facts, Reader, TimeLimits};
+use super::{Facts, Reader, SentPrompt, SentSchema, TimeLimits};
 use crate::chat::ChatDecoder;
 use crate::exchange::framing::{Framing, Piece, Pieces};
 use crate::exchange::{Answer, Decode, Fault};
@@ -27,6 +27,8 @@ fn facts() -> Facts {
         model: "m".to_owned(),
         head: Head::default(),
         limits: TimeLimits { token_timeout, call_timeout: None, max_tokens: Some(1_000) },
+        schema: SentSchema::default(),
+        sent_prompt: SentPrompt::default(),
         began: Instant::now(),
         sent: Instant::now(),
         first_byte: Duration::ZERO,

@@ -75,6 +75,9 @@ pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
         is_local: true,
         has_models: false,
         reports_slots: false,
+        slots_vary: false,
+        is_engine: false,
+        price_names: Vec::new(),
         price_vendor: None,
         checked: Arc::new(NoParams),
     })
