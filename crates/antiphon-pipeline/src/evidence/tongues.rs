@@ -185,7 +185,9 @@ impl Tongues {
     /// Returns whether a word denies the whole clause before it, as a verb at its end.
     pub(super) fn deny_late(&self, said: &str) -> bool {
         let short = word(said);
-        self.likely.iter().any(|tongue| tongue.is_verb_last && self.is_known && (tongue.denies)(&short))
+        // No other language has words with this syllable.
+        let is_known = self.is_known || ["miyor", "muyor", "müyor"].iter().any(|form| short.contains(form));
+        self.likely.iter().any(|tongue| tongue.is_verb_last && is_known && (tongue.denies)(&short))
     }
 }
 
