@@ -323,7 +323,7 @@ impl Engine {
     /// # Cancel safety
     /// A dropped call aborts the calls in progress, which count as possibly billed when the run is opened again.
     pub async fn work(&self, rows: Option<RowSource>) -> Option<StopCause> {
-        // Of the level that is never filtered, so that each line of a log names its run.
+        // This level is never filtered, so that each line of a log names its run.
         let span = tracing::error_span!("run", run_id = %self.shared.run.record().id);
         self.work_through(rows).instrument(span).await
     }

@@ -88,7 +88,7 @@ pub struct Mapping {
     pub retry_failed: bool,
     /// The request as JSON, which is stored with the run; it must not contain a secret. Default: `null`.
     pub request: String,
-    /// What was removed from the input as personal data (PII), as the report has it; it must not contain what was removed. Default:
+    /// The report on personal data (PII) that was removed from the input; it must not contain what was removed. Default:
     /// none, so that a resumed run keeps that of its earlier report.
     pub anonymised: Option<serde_json::Value>,
     /// The options of the engine. `cache` and `allow_cut` are always taken from the recipe; `limits.attempts` is taken from it if

@@ -163,7 +163,7 @@ pub struct Cause {
     pub error: String,
     /// The number of rows.
     pub rows: u64,
-    /// The index of the first of them.
+    /// The index of the first of them, from 0.
     pub first_row: u64,
     /// The error message of that row.
     pub message: String,

@@ -291,7 +291,7 @@ impl Pipeline {
     /// resumed. Returns the result of the step beside the outcome.
     ///
     /// # Errors
-    /// That of the step, or of opening the run.
+    /// The error of the step, or of opening the run.
     pub(crate) async fn run_after<T, F, Fut>(
         &self,
         mut prepared: Prepared,

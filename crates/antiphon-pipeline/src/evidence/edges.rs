@@ -185,7 +185,7 @@ impl Beside<'_> {
                 (0..=opening).rev().take_while(|at| *at == opening || !ends_clause(self.between(*at)));
             let clause: Vec<usize> = clause.collect();
             let denies = |at: &usize| self.denies(*at) && !has(words::LATE, &self.said(*at));
-            is_comma(opening) && clause.len() > 1 && clause.iter().take(1 + REACH).any(denies)
+            is_comma(opening) && clause[..clause.len() - 1].iter().take(1 + REACH).any(denies)
         })
     }
 

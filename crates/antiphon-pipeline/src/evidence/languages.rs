@@ -29,7 +29,7 @@ pub(super) struct Language {
     pub(super) unrelated: &'static str,
     /// Pairs of beginnings that are spellings of one word.
     pub(super) spellings: &'static str,
-    /// What follows the letter that is `s` in one spelling and `z` in another: "organise" and "organize".
+    /// The ends of words behind the letter that is `s` in one spelling and `z` in another: "organise" and "organize".
     pub(super) ise: &'static str,
 }
 

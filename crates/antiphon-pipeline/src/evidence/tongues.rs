@@ -139,7 +139,11 @@ fn is_turkish(word: &str) -> bool {
 }
 
 /// The languages that a turn may be in, of those that deny in a way of their own.
-pub(super) struct Tongues(Vec<&'static Tongue>);
+pub(super) struct Tongues {
+    likely: Vec<&'static Tongue>,
+    /// Whether the turn has a frequent word or a letter of a language: without one, the forms of words show nothing.
+    is_known: bool,
+}
 
 impl Tongues {
     /// Returns the languages with the most frequent words around `tokens[at]`; all of them if there are none of any language.
@@ -150,15 +154,18 @@ impl Tongues {
             |common: &HashSet<String>| said.iter().filter(|word| common.contains(word.as_str())).count();
         let counts: Vec<usize> = COMMON.iter().map(count).collect();
         let most = counts.iter().max().copied().unwrap_or_default();
+        // Letters that English does not have show a language, too.
+        let is_known = most > 0 || said.iter().any(|word| !word.is_ascii());
         let likely = TONGUES.iter().zip(counts).filter(|(_, count)| *count == most);
-        Self(likely.map(|(tongue, _)| tongue).collect())
+        Self { likely: likely.map(|(tongue, _)| tongue).collect(), is_known }
     }
 
     /// Returns whether a word denies in one of these languages, by itself or by its form.
     pub(super) fn deny(&self, said: &str) -> bool {
         let short = word(said);
-        self.0.iter().any(|tongue| {
-            tongue.denying.split_whitespace().any(|denying| word(denying) == short) || (tongue.denies)(&short)
+        self.likely.iter().any(|tongue| {
+            tongue.denying.split_whitespace().any(|denying| word(denying) == short)
+                || self.is_known && (tongue.denies)(&short)
         }) || is_elided(said) && self.are_french()
             || is_prefixed(&short)
     }
@@ -167,18 +174,20 @@ impl Tongues {
 impl Tongues {
     /// Returns whether the turn may be in German, whose articles say who does what to whom.
     pub(super) fn have_cases(&self) -> bool {
-        self.0.iter().any(|tongue| tongue.common == LANGUAGES[2].common)
+        self.likely.iter().any(|tongue| tongue.common == LANGUAGES[2].common)
     }
 
     /// Returns whether the turn may be in French.
     pub(super) fn are_french(&self) -> bool {
-        self.0.iter().any(|tongue| tongue.common == LANGUAGES[3].common)
+        self.likely.iter().any(|tongue| tongue.common == LANGUAGES[3].common)
     }
 
     /// Returns whether a word denies the whole clause before it, as a verb at its end.
     pub(super) fn deny_late(&self, said: &str) -> bool {
         let short = word(said);
-        self.0.iter().any(|tongue| tongue.is_verb_last && (tongue.denies)(&short))
+        // No other language has words with this syllable.
+        let is_known = self.is_known || ["miyor", "muyor", "müyor"].iter().any(|form| short.contains(form));
+        self.likely.iter().any(|tongue| tongue.is_verb_last && is_known && (tongue.denies)(&short))
     }
 }
 

@@ -124,8 +124,7 @@ pub(super) const CONTRASTS: &str = "
     ama fakat çünkü oysa";
 
 /// Words that begin what someone thinks or says.
-pub(super) const COMPLEMENTS: &str =
-    "that dass daß ob dat que quil quelle quon che que że żeby что чтобы ki if";
+pub(super) const COMPLEMENTS: &str = "that dass daß ob dat que quil quelle quon che que że żeby что чтобы ki if що щоб kde że aby că să hogy että att ότι πως να कि rằng là bahwa أن إن";
 
 /// Verbs of thinking and saying: a negation before them denies what someone thinks or says.
 pub(super) const OPINIONS: &str = "

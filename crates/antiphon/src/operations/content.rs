@@ -31,7 +31,7 @@ struct Planned {
     fallback: Option<Content>,
     /// The counts and failures of loading; the rows were moved into the mapping.
     notes: LoadedNotes,
-    /// What was removed from the notes; `None` without an anonymiser, and if the notes are in the store.
+    /// The report on personal data that was removed from the notes; `None` without an anonymiser, and if the notes are in the store.
     anonymised: Option<Anonymised>,
     /// The names of the pages; empty if the notes are in the store.
     pages: Vec<PageName>,

@@ -3,7 +3,7 @@
 
 use super::true_quotes::is_found;
 
-/// What denies in one language, and what it denies.
+/// Words that deny in one language, and statements that they deny.
 struct Denial {
     language: &'static str,
     /// Beginnings and ends that deny, around `<>` for the statement, separated by `|`.
