@@ -206,6 +206,8 @@ async fn only_the_alternative_with_the_index_0_is_the_answer() {
     let candidate = |index: i32, text: &str| json!({ "index": index, "content": { "parts": [{ "text": text }] }, "finishReason": "STOP" });
     let both = json!({ "candidates": [candidate(1, "Red"), candidate(0, "Blue")] });
     assert_eq!(ask("gemini", Reply::json(200, &both), &Output::Text).await.unwrap().text, "Blue");
+    let only = json!({ "choices": [choice(1, "Blue")] });
+    assert_eq!(ask("chat", Reply::json(200, &only), &Output::Text).await.unwrap().text, "Blue");
     // Without an index the first one is the answer.
     let unnumbered = json!({ "choices": [{ "message": { "content": "Blue" }, "finish_reason": "stop" }, { "message": { "content": "Red" } }] });
     assert_eq!(ask("chat", Reply::json(200, &unnumbered), &Output::Text).await.unwrap().text, "Blue");

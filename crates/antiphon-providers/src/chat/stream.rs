@@ -37,8 +37,11 @@ impl Decode for ChatDecoder {
         answer.identify(chunk.id.as_str(), chunk.model.as_str());
         chunk.count(&mut answer.usage);
         answer.explain(filtered_categories(chunk.prompt_filter_results));
-        let choices = chunk.choices.into_iter().flatten().flatten().enumerate();
-        for (_, choice) in choices.filter(|(position, choice)| choice.is_first(*position)).take(1) {
+        let choices: Vec<_> = chunk.choices.into_iter().flatten().flatten().collect();
+        // The only choice of a complete answer is the answer, however it is numbered.
+        let is_only = choices.len() == 1 && choices.iter().all(Choice::is_whole);
+        let mut choices = choices.into_iter().enumerate();
+        if let Some((_, choice)) = choices.find(|(position, choice)| is_only || choice.is_first(*position)) {
             add_choice(choice, answer);
         }
         Ok(())

@@ -186,6 +186,11 @@ impl Choice<'_> {
     pub(super) fn is_first(&self, position: usize) -> bool {
         index_of(self.index).map_or(position == 0, |index| index == 0)
     }
+
+    /// Returns whether the choice is a complete answer and no piece of one.
+    pub(super) fn is_whole(&self) -> bool {
+        self.message.is_some() && self.delta.is_none()
+    }
 }
 
 /// Returns the categories of content for which Azure's filter intervened, such as `violence (medium)`
