@@ -85,7 +85,8 @@ async fn each_parameter_is_sent_under_the_vendors_name_or_refused() {
             };
             all.insert(name, field);
         }
-        insta::assert_json_snapshot!(format!("sampling-{format}"), all);
+        let text = serde_json::to_string_pretty(&all).unwrap();
+        insta::assert_snapshot!(format!("sampling-{format}"), text);
     }
 }
 
