@@ -379,7 +379,7 @@ mod tests {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
-            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, call_timeout, route, context, auth, key_header, headers, headers_env, query, schema, token_limit, extra_body, extra, temperature, max_tokens, seed, top_p, top_k, min_p, stop, presence_penalty, frequency_penalty, reasoning_effort, reasoning_budget, service_tier",
+            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, call_timeout, route, context, auth, key_header, headers, headers_env, query, schema, token_limit, extra, extra_body, temperature, max_tokens, seed, top_p, top_k, min_p, stop, presence_penalty, frequency_penalty, reasoning_effort, reasoning_budget, service_tier",
         );
         check(
             "[defaults]\nmax_concurrency = \"sk-secret\"\n",

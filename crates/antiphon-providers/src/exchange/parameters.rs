@@ -54,7 +54,6 @@ pub(crate) struct SentEffort {
 
 impl SentEffort {
     /// Returns the effort under its own name, in the field of the table.
-    #[expect(clippy::unnecessary_wraps, reason = "a rule of a table, of which others reject some efforts")]
     pub(crate) fn named(effort: ReasoningEffort) -> Option<Self> {
         Some(Self { path: None, value: json!(effort.name()) })
     }

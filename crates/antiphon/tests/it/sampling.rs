@@ -92,7 +92,7 @@ fn flags_override_the_recipe_and_reach_the_request() {
     for (flag, expected) in [
         ("--top-p 3", "top_p is 3: it must be a number from 0 to 1"),
         ("--top-p nan", "top_p is NaN"),
-        ("--min-p -0.1", "--min-p"),
+        ("--min-p=-0.1", "min_p is -0.1: it must be a number from 0 to 1"),
         ("--presence-penalty 9", "expected a number from -2 to 2"),
         ("--stop=", "--stop"),
         ("--reasoning-effort hgih", "minimal"),
