@@ -155,7 +155,8 @@ pub enum Format {
     Text,
     /// Markdown: `.md`, `.markdown`. Read as plain text; labels may be bold or italic, and headings belong to no turn.
     Markdown,
-    /// Comma-separated values with a header row: `.csv`, `.tsv`. Semicolons or tabs separate fields if the records then
+    /// Comma-separated values: `.csv`, `.tsv`. The first row has the headings, unless it is a row of a dialogue: a name that
+    /// occurs again, or a time, beside words. Semicolons or tabs separate fields if the records then
     /// have the same number of them, or if the first line is `sep=;`. A row is a turn if it has a column such as `text` or `answer`; in other tables, such as a survey's, each
     /// cell of two or more words is a turn that answers its column's heading.
     Csv,
@@ -177,7 +178,7 @@ pub enum Format {
     /// YAML 1.2: `.yaml`, `.yml`. One document or several, read as JSON is; merge keys (`<<`) and aliases are resolved.
     Yaml,
     /// A web page: `.html`, `.htm`. Read as a browser shows it: without scripts, styles and comments. A name in a table or
-    /// in a definition list is the label of the words beside it.
+    /// in a definition list is the label of the words beside it, and so is the sender of a message in Telegram's export.
     Html,
     /// An Org file: `.org`. Keywords, comments, drawers, planning and clocks are left out; `#+TITLE:` and `*` lines are
     /// headings, and `- Anna :: …` is a line of that speaker.

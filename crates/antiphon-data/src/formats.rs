@@ -23,6 +23,8 @@ mod csv;
 mod docx;
 #[cfg(any(feature = "docx", feature = "html"))]
 mod grid;
+#[cfg(feature = "csv")]
+mod headings;
 #[cfg(feature = "html")]
 mod html;
 mod json;

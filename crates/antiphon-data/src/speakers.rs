@@ -7,11 +7,16 @@
 //! | module | recognises |
 //! |---|---|
 //! | `stamp` | times, as in `[00:01:02]` or `0:07 - 0:09` |
+//! | `date` | dates in words beside times |
 //! | `label` | labels at the beginning of lines |
+//! | `scripts` | labels of Japanese, Chinese and Korean texts |
+//! | `direction` | stage directions beside names |
 //! | `sides` | words for who asks and who answers, in many languages |
 //! | `accept` | which labels count as speakers |
+//! | `topic` | labels that are topics within an answer |
 //! | `head` | the names of both sides above an interview |
 //! | `boilerplate` | lines that are no speech |
+//! | `notice` | notices of chats and meetings, rules, and marks behind words |
 //! | `settle` | who asks, where no word and no head settles it |
 //!
 //! Prose has colons, too, so that a label that looks like a name counts only if it occurs twice in the file; see
@@ -27,19 +32,28 @@ use crate::document::{SpeakerRole, Turn};
 
 mod accept;
 mod boilerplate;
+mod date;
+mod direction;
 mod head;
 mod label;
+mod notice;
 mod reader;
+mod scripts;
 mod settle;
 mod sides;
 mod stamp;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use head::Head;
 pub(crate) use label::can_be_label;
+#[cfg(feature = "csv")]
+pub(crate) use label::can_be_name;
 use label::{in_brackets, side_of};
+#[cfg(feature = "csv")]
+pub(crate) use settle::is_question;
 pub(crate) use settle::{UNNAMED, settle};
 use sides::{Side, is_code};
 pub use summary::Speaker;
@@ -69,6 +83,10 @@ pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     }
     match Side::of(label) {
         _ if is_code(label) && label.len() > 1 => Cow::Borrowed(label),
+        // A service knows the others: this one is not the file's person.
+        Some(Side::Speaks) if label.to_lowercase().contains("unknown") => {
+            Cow::Owned(format!("{person} {label}"))
+        }
         Some(Side::Answers | Side::Speaks) => of_file(label, person),
         Some(Side::Asks) | None => Cow::Borrowed(label),
     }
@@ -113,8 +131,16 @@ fn paragraphs_from(text: &str, from: usize) -> Vec<Range<usize>> {
     let mut ended = true;
     for (at, line) in lines_of(&text[from..]) {
         let start = from + at;
-        let span = trimmed(text, start..start + line.len());
-        if span.is_empty() || is_heading(line) || boilerplate::is_boilerplate(line) {
+        let mut span = trimmed(text, start..start + line.len());
+        // A machine's transcript without names: `[00:00.000 --> 00:03.000] So.`
+        if line.starts_with('[')
+            && let Some(stamp) = stamp::Stamp::lead(line)
+        {
+            span = trimmed(text, start + line.len() - stamp.rest.len()..start + line.len());
+            ended = true;
+        }
+        let is_apart = || is_heading(line) || notice::is_rule(line) || notice::is_notice(line, false);
+        if span.is_empty() || is_apart() || boilerplate::is_boilerplate(line) {
             ended = true;
         } else if ended {
             spans.push(span);
@@ -187,7 +213,7 @@ pub(crate) fn is_name_alone(line: &str) -> bool {
 }
 
 /// Returns whether a text is a time and nothing else, such as `0:03` or `[00:01:02.5]`.
-#[cfg(any(feature = "docx", feature = "html"))]
+#[cfg(any(feature = "csv", feature = "docx", feature = "html"))]
 pub(crate) fn is_time(text: &str) -> bool {
     stamp::Stamp::alone(text).is_some()
 }
@@ -202,9 +228,15 @@ fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Returns a byte range of a text without the white space at its ends.
+/// Returns a byte range of a text without the white space and the marks of direction at its ends.
 fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
     let piece = &text[span.clone()];
-    let start = span.start + (piece.len() - piece.trim_start().len());
-    start..(start + piece.trim().len())
+    let start = span.start + (piece.len() - piece.trim_start_matches(is_blank).len());
+    start..(start + piece.trim_matches(is_blank).len())
+}
+
+/// Returns whether a character is white space, or a mark of direction or of a line's beginning that no one sees.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 /// Keys for the beginning of a turn, normalised, in order of preference.
-const TIME_KEYS: [&str; 24] = [
+const TIME_KEYS: [&str; 34] = [
     "start",
     "starttime",
     "startms",
@@ -41,10 +41,38 @@ const TIME_KEYS: [&str; 24] = [
     "datetime",
     "createdat",
     "sentat",
+    "timespan",
+    "timerange",
+    "zeit",
+    "zeitmarke",
+    "hora",
+    "heure",
+    "время",
+    "時間",
+    "时间",
+    "시간",
 ];
 /// Keys among them whose bare numbers are not times of a recording: an hour, or seconds since 1970.
-const UNCLEAR_KEYS: [&str; 8] =
-    ["time", "timestamp", "timecode", "ts", "date", "datetime", "createdat", "sentat"];
+const UNCLEAR_KEYS: [&str; 18] = [
+    "time",
+    "timestamp",
+    "timecode",
+    "ts",
+    "date",
+    "datetime",
+    "createdat",
+    "sentat",
+    "timespan",
+    "timerange",
+    "zeit",
+    "zeitmarke",
+    "hora",
+    "heure",
+    "время",
+    "時間",
+    "时间",
+    "시간",
+];
 /// The longest recording: larger numbers are seconds since 1970. Milliseconds.
 const MAX_MS: u64 = 1_000 * 3_600 * 1_000;
 
@@ -55,7 +83,7 @@ pub(crate) fn rank_of(key: &str) -> Option<usize> {
 
 /// Returns the time of a field with this normalised key; `None` if its value is not a time.
 pub(crate) fn time_of(key: &str, value: &str, unit: Unit) -> Option<String> {
-    let value = value.trim();
+    let value = beginning(value.trim().trim_matches(['[', ']', '(', ')']));
     if let Some(ms) = duration(value).or_else(|| colons(value)) {
         return Some(clock(ms / 1_000));
     }
@@ -107,6 +135,14 @@ fn duration(value: &str) -> Option<u64> {
     Some(total)
 }
 
+/// Returns the beginning of a range such as `0:03 - 0:07`.
+fn beginning(value: &str) -> &str {
+    [" - ", " – ", " --> ", "-->"]
+        .iter()
+        .find_map(|sign| value.split_once(sign))
+        .map_or(value, |(time, _)| time)
+}
+
 /// Returns a time such as `1:02`, `00:01:02.5` or `00:01:02,500` in milliseconds.
 fn colons(value: &str) -> Option<u64> {
     let value = value.replace(',', ".");
@@ -143,6 +179,7 @@ mod tests {
         check("start", "00:12:41,500", Some("12:41"));
         check("date", "2026-01-05T10:30:00Z", Some("2026-01-05T10:30:00Z"));
         check("ts", "1512104434.000490", None);
+        check("timespan", "0:07.5 - 0:09.1", Some("0:07"));
         check("time", "9", None);
         check("start", "-1", None);
         check("start", "soon", None);

@@ -1,4 +1,5 @@
-//! Tables as documents: CSV with a header row (RFC 4180), also with semicolons or tabs; see `table`.
+//! Tables as documents: CSV with a header row (RFC 4180), also with semicolons or tabs; see `table`. A dialogue may do
+//! without the header row; see `headings`.
 //!
 //! The whole table is in memory as text, so that errors have lines; for a table that is larger than memory, and for
 //! rows that are processed one by one, see [`Rows`](crate::Rows). In contrast to it, one bad row rejects the file,
@@ -11,11 +12,12 @@ use csv::{ErrorKind, ReaderBuilder, StringRecord};
 use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::clock::Unit;
+use crate::formats::headings;
 use crate::formats::people::People;
 use crate::formats::record::{self, Field, Row};
 use crate::formats::table;
 
-/// Reads a table with a header row; each row must have as many fields as the header.
+/// Reads a table; each row must have as many fields as the header.
 ///
 /// # Errors
 /// The first row with another number of fields, or with a quoted field that is never closed.
@@ -36,10 +38,16 @@ struct Table<'t> {
 impl Table<'_> {
     /// Reads the records.
     fn read(&self, separator: u8, person: &str) -> Result<Body, Malformed> {
-        let mut reader =
-            ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(self.text.as_bytes());
-        let header = reader.headers().map_err(|err| self.malformed(&err))?.clone();
-        let names = table::column_names(header.iter());
+        let columns = self.columns_without_headings(separator);
+        let mut reader = ReaderBuilder::new()
+            .delimiter(separator)
+            .flexible(true)
+            .has_headers(columns.is_none())
+            .from_reader(self.text.as_bytes());
+        let names = match columns {
+            Some(columns) => columns,
+            None => table::column_names(reader.headers().map_err(|err| self.malformed(&err))?.iter()),
+        };
         let (mut body, people) = (Body::default(), People::new(person));
         // At the end of the file the reader closes an open quoted field, which may contain all rows behind its quote.
         let is_open = self.text.matches('"').count() % 2 == 1;
@@ -64,6 +72,18 @@ impl Table<'_> {
             record::add(&mut body, &row, &people);
         }
         Ok(body)
+    }
+
+    /// Returns the names of the columns of a dialogue whose first row is said, too; `None` for a table with headings.
+    fn columns_without_headings(&self, separator: u8) -> Option<Vec<String>> {
+        let reader = ReaderBuilder::new()
+            .delimiter(separator)
+            .flexible(true)
+            .has_headers(false)
+            .from_reader(self.text.as_bytes());
+        let rows: Vec<StringRecord> =
+            reader.into_records().take(headings::SAMPLE).collect::<Result<_, _>>().ok()?;
+        headings::missing(&rows.iter().map(|row| row.iter().collect()).collect::<Vec<_>>())
     }
 
     /// Converts an error of the reader to a reason for users, at the line of its row.

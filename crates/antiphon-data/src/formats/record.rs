@@ -21,7 +21,7 @@ use crate::formats::people::People;
 use crate::speakers;
 
 /// Keys for the speaker in tables and trees, normalised, in order of preference: names, then numbers and codes.
-const SPEAKER_KEYS: [&str; 27] = [
+const SPEAKER_KEYS: [&str; 40] = [
     "speakername",
     "speakerdisplayname",
     "speaker",
@@ -49,10 +49,44 @@ const SPEAKER_KEYS: [&str; 27] = [
     "sprecher",
     "hablante",
     "locuteur",
+    "wer",
+    "redner",
+    "quien",
+    "quién",
+    "qui",
+    "chi",
+    "quem",
+    "кто",
+    "спикер",
+    "говорящий",
+    "話者",
+    "发言人",
+    "화자",
 ];
 /// Keys for a speaker only in a row that has a text: in a survey, they are questions.
-const SPEAKER_OF_TEXT: [&str; 8] =
-    ["username", "displayname", "sendername", "sender", "from", "by", "person", "character"];
+const SPEAKER_OF_TEXT: [&str; 21] = [
+    "username",
+    "displayname",
+    "sendername",
+    "sender",
+    "from",
+    "by",
+    "person",
+    "character",
+    "wer",
+    "redner",
+    "quien",
+    "quién",
+    "qui",
+    "chi",
+    "quem",
+    "кто",
+    "спикер",
+    "говорящий",
+    "話者",
+    "发言人",
+    "화자",
+];
 /// Keys for the channel of a recording, which takes the place of a speaker if there are several.
 const CHANNEL_KEYS: [&str; 3] = ["channel", "channellabel", "channeltag"];
 /// Keys for the speaker's side.
@@ -70,7 +104,7 @@ const SIDES: [&str; 9] = [
     "user",
 ];
 /// Keys for the words, normalised, in order of preference.
-const TEXT_KEYS: [&str; 26] = [
+const TEXT_KEYS: [&str; 36] = [
     "text",
     "content",
     "utterance",
@@ -97,6 +131,16 @@ const TEXT_KEYS: [&str; 26] = [
     "testo",
     "aussage",
     "value",
+    "wortlaut",
+    "beitrag",
+    "redebeitrag",
+    "текст",
+    "реплика",
+    "発言",
+    "発話",
+    "发言",
+    "内容",
+    "발화",
 ];
 /// Keys for the words that count only beside another key.
 const TEXT_BESIDE: [(&str, &str); 2] = [("value", "from"), ("display", "lexical")];

@@ -24,6 +24,7 @@
 //! are interviewers in all turns.
 
 mod node;
+mod notices;
 mod once;
 mod pieces;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! | labels | count if |
 //! |---|---|
 //! | words for a side, codes, names of the head | always |
-//! | names before a colon | they occur twice, have a time in two lines, or nearly all lines have a label |
+//! | names before a colon | they occur twice, have a time in two lines, or nearly all lines or paragraphs have a label; but not topics (`topic`) |
 //! | names beside a time | two lines have them |
 //! | names in small letters, in square brackets, before a dash | nearly all lines have a label |
 //! | headings, bold lines, names above a paragraph | no line has a label, and two of them occur twice or are words for a side |
@@ -15,6 +15,7 @@ use super::label::{Mark, MarkKind, in_brackets, side_of};
 use super::reader::Line;
 use super::settle::is_question;
 use super::sides::Side;
+use super::topic::Topics;
 use super::{accepted_labels, is_known};
 
 /// The labels that count as speakers.
@@ -27,6 +28,8 @@ pub(super) struct Labels<'a> {
     pub(super) only_ask: bool,
     /// Whether any of them asks, or there is only one: `R` and `P1` then answer.
     pub(super) has_asker: bool,
+    /// Whether the head has the sides of its names, and not merely a list of all who are there.
+    pub(super) has_sides: bool,
 }
 
 impl<'a> Labels<'a> {
@@ -51,9 +54,15 @@ impl<'a> Labels<'a> {
         let introduced: BTreeSet<&str> =
             accepted.iter().filter_map(|label| in_brackets(label)).flat_map(<[_; 2]>::from).collect();
         accepted.extend(labels(&|mark| mark.is_inline() && introduced.contains(mark.label)));
+        accepted.extend(stopped(lines));
         let asks = |label: &&str| is_asker(label, head);
         if accepted.iter().all(asks) && !accepted.is_empty() {
             accepted.extend(inline().map(|mark| mark.label));
+        }
+        let topics = Topics::of(lines, head);
+        accepted.extend(topics.of_blocks(lines));
+        if is_full(lines) && topics.are_of_dialogue() {
+            accepted.extend(labels(&|mark| mark.kind == MarkKind::Colon));
         }
         if is_dense(lines, &kinds) {
             // Beside names with capitals, "she said: no" is what one of them says.
@@ -63,13 +72,15 @@ impl<'a> Labels<'a> {
             };
             accepted.extend(labels(&is_name));
         }
+        accepted.retain(|label| !topics.holds(label));
         if accepted.len() == 1 {
             accepted.extend(answers_between(lines, &accepted));
         }
         let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
         let only_ask = above.is_empty() && accepted.iter().all(asks);
         let has_asker = accepted.len() < 2 || accepted.iter().any(asks);
-        Self { inline: accepted, above, only_ask, has_asker }
+        let has_sides = !is_list_of_all(lines, &accepted, head);
+        Self { inline: accepted, above, only_ask, has_asker, has_sides }
     }
 
     /// Returns whether a mark is that of a speaker.
@@ -110,6 +121,39 @@ fn is_asker(label: &str, head: &Head<'_>) -> bool {
     head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks)
 }
 
+/// Returns the labels before a full stop, `Q. Why?`, if both sides have one and the first asks, or if one asks twice.
+fn stopped<'a>(lines: &[Line<'a>]) -> BTreeSet<&'a str> {
+    let marks = || {
+        let marks = lines.iter().filter_map(|line| line.mark.as_ref());
+        marks.filter(|mark| mark.kind == MarkKind::Weak && matches!(mark.label, "Q" | "A"))
+    };
+    let asks = || marks().filter(|mark| mark.label == "Q").nth(1).is_some();
+    let answers = || marks().any(|mark| mark.label == "A");
+    let is_dialogue = marks().next().is_some_and(|mark| mark.label == "Q") && (asks() || answers());
+    if is_dialogue { marks().map(|mark| mark.label).collect() } else { BTreeSet::new() }
+}
+
+/// Returns whether a head lists all who speak as participants, although one of them mostly asks: those of a meeting.
+fn is_list_of_all(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>) -> bool {
+    let is_listed = |label: &&str| head.side_of(label) == Some(Side::Answers);
+    if accepted.len() < 2 || !accepted.iter().all(is_listed) {
+        return false;
+    }
+    let mut asked: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (line, mark) in lines.iter().filter_map(|line| Some((line, line.mark.as_ref()?))) {
+        let (turns, questions) = asked.entry(mark.label).or_default();
+        *turns += 1;
+        *questions += usize::from(is_question(line.text));
+    }
+    asked.values().any(|(turns, questions)| *questions > 1 && questions * 2 >= *turns)
+}
+
+/// Returns whether nearly every line begins with a label: four lines at least.
+fn is_full(lines: &[Line<'_>]) -> bool {
+    let marked = lines.iter().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline()).count();
+    marked > 3 && marked * 5 >= lines.iter().filter(|line| !line.is_noise()).count() * 4
+}
+
 /// Returns whether nearly every line begins with a label, so that weak labels are ones, too: four lines at least, or all
 /// of two or three with a question among them. Two different labels at least.
 fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>]) -> bool {
@@ -120,12 +164,12 @@ fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>]) -> bool {
     let is_dialogue = labels.len() > 1;
     let asks = || lines.iter().any(|line| is_question(line.text));
     let is_repeated = || labels.len() * 2 <= marked;
-    let is_full = match marked {
+    let is_dense = match marked {
         0 | 1 => false,
         2 | 3 => marked == lines.len() && asks(),
-        _ => marked * 5 >= lines.len() * 4 && is_repeated(),
+        _ => is_full(lines) && is_repeated(),
     };
-    is_dialogue && is_full
+    is_dialogue && is_dense
 }
 
 /// Returns the labels above words that name speakers: known ones, and ones that occur twice. Two different ones at

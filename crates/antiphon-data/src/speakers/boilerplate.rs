@@ -1,7 +1,7 @@
 //! Lines that are no speech: what services add to transcripts, and lines for machines.
 
 /// Beginnings of the lines that services and chats add, in lower case.
-const BEGINNINGS: [&str; 32] = [
+const BEGINNINGS: [&str; 38] = [
     "transcribed by",
     "transcript by",
     "transcription by",
@@ -34,6 +34,12 @@ const BEGINNINGS: [&str; 32] = [
     "end of transcript",
     "end of recording",
     "transcrito por",
+    "transcriber:",
+    "proofread by",
+    "sent from my ",
+    "view the original",
+    "view original transcript",
+    "nachrichten und anrufe sind ",
 ];
 /// The most words of such a line: a longer one is speech.
 const MOST_WORDS: usize = 30;
@@ -46,6 +52,22 @@ pub(super) fn is_boilerplate(line: &str) -> bool {
         return false;
     }
     is_added(line) || is_data(line)
+}
+
+/// Lines in which services advertise, by their beginnings; they are never speech.
+const ADVERTS: [&str; 6] = [
+    "This editable transcript was ",
+    "Meeting ended after ",
+    "Sonix is the world",
+    "Automatically convert your ",
+    "Transcribed by https://",
+    "View original transcript",
+];
+
+/// Returns whether a service advertises in a line, wherever it is.
+pub(super) fn is_advert(line: &str) -> bool {
+    let line = line.trim_start();
+    ADVERTS.iter().any(|start| line.starts_with(start))
 }
 
 /// Returns whether a service added a line.

@@ -19,7 +19,14 @@ use super::{is_called, is_heading, lines_of};
 const KEYS: &str = "title date study project topic duration location recorded session time language subject place id \
     titel datum studie projekt thema dauer ort aufnahme título titulo fecha estudio proyecto tema duración lugar titre \
     étude projet sujet durée lieu titolo data studio progetto durata luogo estudo projeto duração local onderwerp duur \
-    plaats datum tytuł temat czas miejsce дата тема место время проект длительность 日付 日時 場所 件名 日期 时间 地点 主题 날짜 장소";
+    plaats absent apologies regrets chair chairperson purpose venue agenda abwesend entschuldigt tagesordnung absents excusés \
+    ausentes assenti afwezig datum tytuł temat czas miejsce дата тема место время проект длительность 日付 日時 場所 件名 日期 时间 地点 主题 날짜 장소";
+/// Keys of those who are at a meeting, of either side, and of other lists above a transcript.
+const LISTS: &str = "attendees attendee present invitees invited speakers members attendance keywords summary_keywords \
+    anwesend anwesende teilnehmerliste présents asistentes presentes presenti aanwezig aanwezigen obecni присутствовали \
+    出席者 参会人员 与会者 참석자 recorder scribe note_taker notetaker minute_taker minutes_taken_by taken_by protokoll \
+    protokollant protokollführung protokollführer sitzungsleitung absent apologies regrets agenda abwesend entschuldigt \
+    tagesordnung outline";
 /// The most lines of a head, so that a long list of other things is none.
 const MOST_LINES: usize = 60;
 
@@ -140,12 +147,13 @@ impl<'a> Block<'a> {
                 is_interrupted = !block.fields.is_empty();
                 continue;
             }
-            if let Some(side) = side_alone(line) {
-                list = Some(side);
+            if let Some(key) = list_key(line) {
+                (list, is_interrupted) = (Some(key), false);
                 block.end = (start + line.len() + 1).min(text.len());
                 continue;
             }
-            let item = list.zip(item(line)).filter(|_| !is_interrupted);
+            let listed = |key| item(line).or_else(|| listed_in(line, key)).map(|value| (key, value));
+            let item = list.and_then(listed).filter(|_| !is_interrupted);
             let Some((key, value)) = item.or_else(|| field(line)) else {
                 // A title may precede the head.
                 if block.fields.is_empty() && is_title(line) {
@@ -168,7 +176,7 @@ impl<'a> Block<'a> {
         let is_set_apart =
             below.is_empty() || below.starts_with('\n') || is_heading(below.lines().next().unwrap_or(""));
         let is_legend = self.fields.iter().all(|(key, value)| legend(key, value).is_some());
-        let has_key = is_legend || self.fields.iter().any(|(key, _)| holds_key(key));
+        let has_key = is_legend || self.fields.iter().any(|(key, _)| holds_key(key) || is_list(key));
         let keys_speak =
             || speaks(below, |label| self.fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(label)));
         is_set_apart
@@ -182,17 +190,38 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Returns the word for a side that has a line for itself, above a list of names: `Participants:`.
-fn side_alone(line: &str) -> Option<&str> {
+/// Returns the word for a side, or for a list, that has a line for itself above names: `Participants:`.
+fn list_key(line: &str) -> Option<&str> {
     let key = line.trim().trim_matches(['*', '_', ':', ' ']);
-    (key.chars().count() > 4 && Side::of(key).is_some() && key.chars().all(char::is_alphabetic))
-        .then_some(key)
+    let is_side = || key.chars().all(char::is_alphabetic) && Side::of(key).is_some();
+    ((key.chars().count() > 4 && is_side()) || is_list(key)).then_some(key)
+}
+
+/// Returns whether a key is that of a list of people, or of another list above a transcript.
+fn is_list(key: &str) -> bool {
+    let key = key.to_lowercase().replace(' ', "_");
+    LISTS.split_ascii_whitespace().any(|known| known == key)
+}
+
+/// Returns the words of a line below the key of a list that has no sign of an item: names, or words between commas.
+fn listed_in<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let line = line.trim();
+    let mut parts = line.split([',', ';']).map(str::trim);
+    let is_words = || is_list(key) && line.split(',').nth(2).is_some() && !line.ends_with(['.', '?', '!']);
+    let is_named = (is_list(key) || line.contains(','))
+        && parts.all(|part| is_full_name(part) || part.is_empty())
+        && label::mark_of(line).is_none();
+    (is_named || (is_words() && label::mark_of(line).is_none())).then_some(line)
 }
 
 /// Returns the text of an item of a list.
 fn item(line: &str) -> Option<&str> {
     let line = line.trim();
-    ["- ", "* ", "• ", "– "].iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim)
+    let behind = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let numbered = (behind.len() < line.len()).then_some(behind);
+    let numbered = numbered.and_then(|rest| rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")));
+    let bulleted = || ["- ", "* ", "• ", "– "].iter().find_map(|bullet| line.strip_prefix(bullet));
+    numbered.or_else(bulleted).map(str::trim)
 }
 
 /// Returns whether a line can be a title above a head: a few words that end no sentence and are no label.
@@ -237,7 +266,7 @@ fn field(line: &str) -> Option<(&str, &str)> {
 
 /// Returns whether a key is one of a head, or a word for a side.
 fn is_known_key(key: &str) -> bool {
-    holds_key(key) || Side::of(key).is_some()
+    holds_key(key) || is_list(key) || Side::of(key).is_some()
 }
 
 /// Returns whether a key is one of a head that is no speaker.

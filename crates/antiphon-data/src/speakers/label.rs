@@ -12,6 +12,8 @@
 //! | `[05/01/2026, 10:30] Anna: So` | `Anna` | `05/01/2026, 10:30` | `So` |
 //! | `<anna> So` | `anna` | | `So` |
 //! | `小林：はい` | `小林` | | `はい` |
+//! | `Anna [laughing]: So` | `Anna` | | `So` |
+//! | `Sam — Today at 10:15` | `Sam` | `10:15` | on the lines below |
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -19,6 +21,7 @@ use std::sync::LazyLock;
 
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
+use super::{date, direction, notice, scripts};
 
 /// A label at the beginning of a line. Whether it is a speaker's depends on the other lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +124,8 @@ pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
 fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let rest = line.trim_start_matches([
         ' ', '\t', '>', '*', '_', '•', '\u{feff}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{202a}',
-        '\u{202b}', '\u{202c}', '\u{a0}', '\u{3000}',
+        '\u{202b}', '\u{202c}', '\u{a0}', '\u{3000}', '\u{61c}', '\u{2066}', '\u{2067}', '\u{2068}',
+        '\u{2069}',
     ]);
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
     let mut mark = match Stamp::lead(rest) {
@@ -150,14 +154,21 @@ fn without_number(text: &str) -> Option<&str> {
 /// Returns the mark of a text that begins with a label. Its `words` are the number of bytes from the words to the end.
 fn after_label<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let colon = colon_in(text);
+    // A picture behind the name is no colon: `Ana :palm_tree:  10:16`.
+    if let Some((at, length)) = colon.and_then(|at| Some((at, picture(&text[at..])?)))
+        && let Some(stamp) = Stamp::lead(text[at + length..].trim_start())
+    {
+        return label_with_time(&text[..at], stamp);
+    }
     let before_time = time_behind(text, colon.unwrap_or(text.len()));
     match (before_time, colon) {
         (Some((at, stamp)), _) => label_with_time(&text[..at], stamp),
-        (None, Some(colon)) => label_with_colon(text, colon, recent),
+        (None, Some(colon)) => label_with_colon(text, colon, recent).or_else(|| scripts::mark_of(text)),
         (None, None) => in_angles(text)
             .or_else(|| in_squares(text))
             .or_else(|| numbered(text))
-            .or_else(|| with_dash(text)),
+            .or_else(|| with_dash(text))
+            .or_else(|| scripts::mark_of(text)),
     }
 }
 
@@ -169,18 +180,43 @@ fn colon_in(text: &str) -> Option<usize> {
     starts.map(|(at, _)| at).find(is_colon)
 }
 
+/// Returns the number of bytes of a picture's name at the beginning of a text, as chats have them behind names:
+/// `:palm_tree:`.
+fn picture(text: &str) -> Option<usize> {
+    let name = text.strip_prefix(':')?.split_once(':')?.0;
+    let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+');
+    (!name.is_empty() && name.bytes().all(is_sign)).then_some(name.len() + 2)
+}
+
 /// Returns the mark of a label with a time behind it: `Anna (0:03): so`, or `Anna 0:03` alone.
 fn label_with_time<'a>(label: &'a str, stamp: Stamp<'a>) -> Option<Mark<'a>> {
-    let label = label.trim_end_matches([' ', '\t', '|', ',', '-', '–', '—', '@', '·', '\u{a0}']);
+    let named = date::before(label.trim_end());
+    let is_chat = stamp.is_dated || named.len() < label.trim_end().len();
+    let label = named.trim_end_matches([' ', '\t', '|', ',', '-', '–', '—', '@', '·', '\u{a0}']);
     let rest = stamp.rest.trim_start_matches(['*', '_', ')']);
     let (words, kind) = match rest.strip_prefix([':', '：']) {
         Some(words) => (words.trim_start_matches(['*', '_']).trim_start(), MarkKind::Colon),
         None if rest.trim().is_empty() => ("", MarkKind::Time),
         None => (rest.trim_start(), MarkKind::Weak),
     };
-    let label = bare(label);
-    let mark = Mark { label, time: Some(stamp.time), words: words.len(), kind };
-    can_be_label(label).then_some(mark)
+    let label = direction::strip(bare(label));
+    let is_label =
+        can_be_label(label) || (words.is_empty() && (is_inverted(label) || (is_chat && is_sender(label))));
+    is_label.then_some(Mark { label, time: Some(stamp.time), words: words.len(), kind })
+}
+
+/// Returns whether a text is a surname and a first name behind it, as directories have them: `Lee, Sam`.
+fn is_inverted(label: &str) -> bool {
+    let name = in_brackets(label).map_or(label, |(outer, _)| outer);
+    let is_part = |part: &str| can_be_label(part) && part.split(' ').count() <= 2;
+    name.split_once(", ").is_some_and(|(last, first)| is_part(last) && is_part(first))
+}
+
+/// Returns whether a text can be the sender of a message: a name of any form, a nickname or a telephone number.
+fn is_sender(label: &str) -> bool {
+    (1..=LONGEST).contains(&label.chars().count())
+        && label.split(' ').count() <= 4
+        && (label.split(' ').count() == 1 || label.split(' ').all(|word| word.starts_with(begins_name)))
 }
 
 /// Returns the mark of a label before a colon at this offset.
@@ -188,7 +224,7 @@ fn label_with_colon<'a>(text: &'a str, colon: usize, recent: &mut RecentLabels<'
     let (label, rest) = text.split_at(colon);
     let is_wide = !rest.starts_with(':');
     let words = rest[if is_wide { '：'.len_utf8() } else { 1 }..].trim_start_matches(['*', '_']);
-    let label = of_chat(bare(label));
+    let label = direction::strip(of_chat(bare(label)));
     let is_unspaced = is_wide || label.ends_with(has_no_case) || words.starts_with(has_no_case);
     let has_edge = is_unspaced || words.is_empty() || words.starts_with([' ', '\t', '\u{a0}']);
     let is_certain = || side_of(label).is_some_and(|_| label.chars().count() > 2) || is_code(label);
@@ -208,7 +244,9 @@ fn of_chat_line(text: &str) -> Option<Mark<'_>> {
     let text = text.trim_start_matches(['~', ' ', '\u{200e}', '\u{a0}', '\u{202f}']);
     let (label, words) =
         text.split_once(": ").or_else(|| text.split_once(":").filter(|(_, words)| words.is_empty()))?;
-    let is_sender = (1..=LONGEST).contains(&label.chars().count()) && label.split(' ').count() <= 6;
+    let is_sender = (1..=LONGEST).contains(&label.chars().count())
+        && label.split(' ').count() <= 6
+        && !notice::is_of_group(label);
     let words = words.trim_start().len();
     is_sender.then_some(Mark { label: label.trim(), time: None, words, kind: MarkKind::Colon })
 }
@@ -272,7 +310,8 @@ fn of_chat(label: &str) -> &str {
 
 /// Returns the mark of a name that has the line for itself, behind a time.
 fn alone(text: &str) -> Option<Mark<'_>> {
-    let label = name_alone(text)?;
+    let label = name_alone(text).or_else(|| Some(bare(text.trim())).filter(|label| is_inverted(label)))?;
+    let label = direction::strip(label);
     Some(Mark { label, time: None, words: 0, kind: MarkKind::Time })
 }
 
@@ -295,7 +334,7 @@ pub(super) fn heading_label(line: &str) -> Option<&str> {
         None if super::is_heading(line) => line.trim_start_matches('#').trim(),
         None => return None,
     };
-    let label = bare(text);
+    let label = direction::strip(bare(text));
     can_be_label(label).then_some(label)
 }
 
@@ -309,7 +348,7 @@ pub(super) fn name_alone(line: &str) -> Option<&str> {
 }
 
 /// Strips markup, quotation marks, pictures, brackets around the whole and white space from a label.
-fn bare(label: &str) -> &str {
+pub(super) fn bare(label: &str) -> &str {
     let is_around = |c: char| !(c.is_alphanumeric() || is_mark(c) || "()[]#.".contains(c));
     let label = label.trim_matches(is_around);
     let inner = label.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -330,9 +369,10 @@ fn side_of_title(word: &str) -> Option<Side> {
     Side::of(word).filter(|side| *side == Side::Asks && word.chars().count() > 4)
 }
 
-/// Splits a label with brackets at its end: `Respondent` and `R1` for `Respondent (R1)`.
+/// Splits a label with brackets at its end: `Respondent` and `R1` for `Respondent (R1)` and `Respondent [R1]`.
 pub(super) fn in_brackets(label: &str) -> Option<(&str, &str)> {
-    let (outer, inner) = label.strip_suffix(')')?.split_once('(')?;
+    let round = || label.strip_suffix(')')?.split_once('(');
+    let (outer, inner) = round().or_else(|| label.strip_suffix(']')?.split_once('['))?;
     let (outer, inner) = (outer.trim(), inner.trim());
     (!outer.is_empty() && !inner.is_empty()).then_some((outer, inner))
 }
@@ -349,12 +389,18 @@ pub(crate) fn can_be_label(label: &str) -> bool {
         && label.chars().count() <= 2 * LONGEST
         && name.split(' ').count() <= 4
         && name.starts_with(char::is_alphabetic)
-        && label.chars().all(|c| c.is_alphanumeric() || is_mark(c) || " .-_'’()#/·・&,".contains(c))
+        && label.chars().all(|c| c.is_alphanumeric() || is_mark(c) || " .-_'’()[]#/·・&,".contains(c))
         && !name.contains([',', '&', '/'])
         && !is_note_key(name)
         && (name.split(' ').all(like_name) && !PARTICLES.contains(&name)
             || side_of(label).is_some()
             || is_code(label))
+}
+
+/// Returns whether a text can be a name or a label, also one in small letters.
+#[cfg(feature = "csv")]
+pub(crate) fn can_be_name(text: &str) -> bool {
+    can_be_label(text) || is_small_name(text)
 }
 
 /// Returns whether a text is one to three words in small letters, as in a chat: `anna`, `anna lee`.
@@ -377,7 +423,7 @@ fn begins_name(c: char) -> bool {
 }
 
 /// Returns whether a character is a letter of a script without capitals.
-fn has_no_case(c: char) -> bool {
+pub(super) fn has_no_case(c: char) -> bool {
     c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()
 }
 

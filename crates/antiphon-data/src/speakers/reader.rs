@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::Labels;
-use super::boilerplate::{is_boilerplate, is_note, is_section};
+use super::boilerplate::{is_advert, is_boilerplate, is_note, is_section};
 use super::head::Head;
 use super::label::{self, Mark, MarkKind, RecentLabels};
+use super::notice;
 use super::settle::UNNAMED;
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
@@ -29,21 +30,34 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
     }
     let mut reader = TurnReader::new(text, head, person);
     reader.has_asker = labels.has_asker;
+    reader.has_sides = labels.has_sides;
     for line in &lines {
-        let start = head.end + line.start;
+        let (start, end) = (head.end + line.start, head.end + line.start + line.text.len());
         match (&line.mark, &line.time) {
             (Some(mark), _) if labels.holds(mark) => {
                 reader.close(start);
+                if mark.time.is_some() && notice::is_program(mark.label) {
+                    continue;
+                }
                 reader.begin(mark, start + mark.words);
+                if notice::is_instead(&line.text[mark.words.min(line.text.len())..]) {
+                    reader.skip(start, end);
+                }
             }
-            (_, Some(time)) => reader.go_on(time, start, start + line.text.len()),
+            (_, Some(time)) => reader.go_on(time, start, end),
+            _ if line.is_notice => reader.skip(start, end),
+            _ if notice::is_rule(line.text) => reader.rule(start, end),
             _ if labels.only_ask && reader.is_answered(line, start) => reader.answer(start),
-            _ if line.is_apart() => reader.pause(start, start + line.text.len()),
-            _ if line.ends_turn() => reader.skip(start, start + line.text.len()),
+            _ if line.is_apart() => reader.pause(start, end),
+            _ if line.ends_turn() => reader.skip(start, end),
             _ => {}
         }
+        let length = notice::without_mark(line.text);
+        if length < line.text.len() {
+            reader.skip(start + length, end);
+        }
     }
-    reader.close(text.len());
+    reader.finish();
     reader.turns
 }
 
@@ -60,6 +74,8 @@ pub(super) struct Line<'a> {
     pub(super) begins_block: bool,
     /// Whether the lines before and behind it are empty.
     is_alone: bool,
+    /// Whether it is a notice of a chat or a meeting, or a mark of the window that shows it.
+    is_notice: bool,
 }
 
 impl<'a> Line<'a> {
@@ -77,12 +93,29 @@ impl<'a> Line<'a> {
                 last.is_alone = false;
             }
             let (mark, time) = (mark(text, &mut recent), time_alone(text));
-            lines.push(Self { start, text, mark, time, begins_block, is_alone: begins_block });
+            let is_alone = begins_block;
+            lines.push(Self { start, text, mark, time, begins_block, is_alone, is_notice: false });
             begins_block = false;
         }
         stack_names(&mut lines);
+        find_notices(&mut lines);
         name_blocks(&mut lines);
         lines
+    }
+
+    /// Returns whether the line is no speech: a notice or a rule.
+    pub(super) fn is_noise(&self) -> bool {
+        self.is_notice || notice::is_rule(self.text)
+    }
+
+    /// Returns whether the line begins a message of a chat: a name and a time that are on the line, or above the words.
+    fn is_message(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.time.is_some())
+    }
+
+    /// Returns whether the line ends a sentence.
+    fn ends_sentence(&self) -> bool {
+        self.text.trim_end().ends_with(['.', '?', '!', '…', '"', '”', ')', ']', '。', '？'])
     }
 
     /// Returns whether this line is directly above another one.
@@ -92,7 +125,11 @@ impl<'a> Line<'a> {
 
     /// Returns whether the line belongs to no turn and ends the one before it: a heading, or what a service added.
     pub(super) fn ends_turn(&self) -> bool {
-        self.is_apart() || label::is_notice(self.text) || (self.is_alone && is_boilerplate(self.text))
+        self.is_apart()
+            || self.is_noise()
+            || label::is_notice(self.text)
+            || is_advert(self.text)
+            || (self.is_alone && is_boilerplate(self.text))
     }
 
     /// Returns whether the line is a heading or a note, behind which another may speak.
@@ -103,11 +140,51 @@ impl<'a> Line<'a> {
 
 /// Returns the mark of a line, or of a heading.
 fn mark<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
-    let heading = || {
-        let label = label::heading_label(line)?;
-        Some(Mark { label, time: None, words: line.len(), kind: MarkKind::Heading })
-    };
-    recent.mark_of(line).filter(|_| !is_heading(line)).or_else(heading)
+    let of_heading = |label, time| Mark { label, time, words: line.len(), kind: MarkKind::Heading };
+    if is_heading(line) {
+        let timed = recent.mark_of(line.trim_start_matches('#')).filter(|mark| mark.kind == MarkKind::Time);
+        let timed = timed.and_then(|mark| Some(of_heading(mark.label, Some(mark.time?))));
+        return timed.or_else(|| label::heading_label(line).map(|label| of_heading(label, None)));
+    }
+    recent.mark_of(line).or_else(|| label::heading_label(line).map(|label| of_heading(label, None)))
+}
+
+/// Marks the notices of chats and meetings: lines that begin like one, unless unlabelled words continue them.
+fn find_notices(lines: &mut [Line<'_>]) {
+    let is_chat = lines.iter().filter(|line| line.is_message()).nth(1).is_some();
+    for at in (0..lines.len()).rev() {
+        let line = &lines[at];
+        if line.mark.as_ref().is_some_and(|mark| mark.kind != MarkKind::Weak) || line.time.is_some() {
+            continue;
+        }
+        let text = if line.text.trim_start().starts_with(['[', '(', '0', '1', '2']) {
+            Stamp::lead(line.text.trim_start()).map_or(line.text, |stamp| stamp.rest)
+        } else {
+            line.text
+        };
+        let ends = lines.get(at + 1).is_none_or(|next| {
+            next.begins_block || next.mark.is_some() || next.time.is_some() || next.is_noise()
+        });
+        let is_sole =
+            || ends || is_chat || at.checked_sub(1).is_none_or(|above| lines[above].ends_sentence());
+        // The count of a reaction.
+        let is_count = || {
+            let is_number = text.trim().len() < 4 && text.trim().bytes().all(|byte| byte.is_ascii_digit());
+            is_chat
+                && is_number
+                && at.checked_sub(1).is_some_and(|above| notice::is_reaction(lines[above].text))
+        };
+        let is_instead = || notice::is_instead(text);
+        // Directly below a name and a time, such a word is what someone says.
+        let is_window = || {
+            is_chat
+                && notice::is_of_window(text)
+                && at.checked_sub(1).is_some_and(|above| !is_header(lines, above))
+        };
+        let is_notice =
+            (notice::is_notice(text, is_chat) && is_sole()) || is_instead() || is_count() || is_window();
+        lines[at].is_notice = is_notice;
+    }
 }
 
 /// Returns the time of a line that has nothing else.
@@ -118,6 +195,7 @@ fn time_alone(line: &str) -> Option<Cow<'_, str>> {
 /// Marks names that have a line for themselves directly above or below a line with a time.
 fn stack_names(lines: &mut [Line<'_>]) {
     for at in 0..lines.len() {
+        stack_badge(lines, at);
         if lines[at].time.is_none() {
             continue;
         }
@@ -134,6 +212,28 @@ fn stack_names(lines: &mut [Line<'_>]) {
         let words = lines[last].start + lines[last].text.len() - lines[first].start;
         let time = lines[at].time.take();
         lines[first].mark = Some(Mark { label, time, words, kind: MarkKind::Time });
+    }
+}
+
+/// Returns whether a line has nothing but a name or its time, or both, above the words.
+fn is_header(lines: &[Line<'_>], at: usize) -> bool {
+    let end = lines[at].start + lines[at].text.trim_end().len();
+    let reaches = |line: &Line<'_>| line.mark.as_ref().is_some_and(|mark| line.start + mark.words >= end);
+    lines[at.saturating_sub(3)..=at].iter().any(reaches)
+}
+
+/// Joins the badge of a program and its time to the name above it: `Polly` above `APP  10:17 AM`.
+fn stack_badge(lines: &mut [Line<'_>], at: usize) {
+    let is_badge = |line: &Line<'_>| line.mark.as_ref().is_some_and(|mark| notice::is_program(mark.label));
+    let Some(above) =
+        at.checked_sub(1).filter(|above| is_badge(&lines[at]) && lines[*above].is_above(&lines[at]))
+    else {
+        return;
+    };
+    if is_name(&lines[above]) {
+        let (start, end) = (lines[above].start, lines[at].start + lines[at].text.len());
+        let badge = lines[at].mark.take();
+        lines[above].mark = badge.map(|mark| Mark { words: end - start, ..mark });
     }
 }
 
@@ -165,6 +265,10 @@ struct TurnReader<'a> {
     file: Arc<str>,
     /// Whether a label asks, so that short labels such as `R` are known to answer.
     has_asker: bool,
+    /// Whether the head has the sides of its names.
+    has_sides: bool,
+    /// Whether the open turn follows a rule, so that a few words behind it are a signature.
+    is_ruled: bool,
     /// The speakers by their labels. A few people speak thousands of lines: their names are shared.
     people: BTreeMap<&'a str, (Arc<str>, SpeakerRole)>,
     /// The turn whose end is not known yet, with an empty range at its start.
@@ -183,6 +287,8 @@ impl<'a> TurnReader<'a> {
             person,
             file,
             has_asker: true,
+            has_sides: true,
+            is_ruled: false,
             people: BTreeMap::new(),
             open: None,
             turns: Vec::new(),
@@ -198,6 +304,7 @@ impl<'a> TurnReader<'a> {
 
     /// Begins the turn of a label, whose text begins at the byte offset `start`.
     fn begin(&mut self, mark: &Mark<'a>, start: usize) {
+        self.is_ruled = false;
         let (speaker, role) = self.person_of(mark.label);
         self.open =
             Some(Turn { speaker, role, time: mark.time.as_deref().map(Arc::from), span: start..start });
@@ -211,7 +318,8 @@ impl<'a> TurnReader<'a> {
         // Without one who asks, `R` may be a researcher.
         let may_ask = label.chars().count() == 1 || (label.starts_with(['R', 'r']) && is_code(label));
         let is_vague = !self.has_asker && may_ask && side_of(label) == Some(Side::Answers);
-        let side = self.head.side_of(label).or_else(|| side_of(label).filter(|_| !is_vague));
+        let named = self.head.side_of(label).filter(|_| self.has_sides);
+        let side = named.or_else(|| side_of(label).filter(|_| !is_vague));
         let name = match self.head.name_of(label) {
             Some(name) => Cow::Borrowed(name),
             None if is_vague => Cow::Owned(format!("{} {label}", self.person)),
@@ -261,8 +369,29 @@ impl<'a> TurnReader<'a> {
         self.open = Some(next);
     }
 
+    /// Ends the open turn at a rule; directly below a label, a rule is a part of it.
+    fn rule(&mut self, start: usize, end: usize) {
+        let is_empty = |open: &Turn| self.text[open.span.start.min(start)..start].trim().is_empty();
+        if self.open.as_ref().is_some_and(is_empty) {
+            return self.skip(start, end);
+        }
+        self.pause(start, end);
+        self.is_ruled = true;
+    }
+
+    /// Ends the last turn. A few words behind the last rule are a signature, and no speech.
+    fn finish(&mut self) {
+        let is_short =
+            |open: &Turn| self.text[open.span.start..].split_whitespace().nth(PREAMBLE_WORDS).is_none();
+        if self.is_ruled && self.open.as_ref().is_some_and(is_short) {
+            self.open = None;
+        }
+        self.close(self.text.len());
+    }
+
     /// Ends the open turn at a line that is no speech. The speaker behind it is not known.
     fn pause(&mut self, start: usize, end: usize) {
+        self.is_ruled = false;
         self.close(start);
         self.open = Some(self.unclear(end));
     }
@@ -270,7 +399,14 @@ impl<'a> TurnReader<'a> {
     /// Ends the open turn, if there is one, at the byte offset `end`. A turn without text is dropped.
     fn close(&mut self, end: usize) {
         let Some(turn) = self.open.take() else { return };
-        let span = trimmed(self.text, turn.span.start.min(end)..end);
+        let mut span = trimmed(self.text, turn.span.start.min(end)..end);
+        // Quotation marks around the words are those of a label.
+        let opens = |sign: char| self.text[..turn.span.start.min(end)].ends_with(sign);
+        if (opens('「') && self.text[span.clone()].ends_with('」'))
+            || (opens('『') && self.text[span.clone()].ends_with('』'))
+        {
+            span.end -= '」'.len_utf8();
+        }
         if span.is_empty() {
             return;
         }

@@ -41,7 +41,7 @@ const ANSWERS: &str = "participant participants respondent respondents interview
     респондентка участник участница информант собеседник собеседница ответ учасник учасниця συμμετέχων συμμετέχουσα \
     ερωτώμενος ερωτώμενη katılımcı görüşülen yanıtlayan cevap yanıt 参加者 回答者 被験者 対象者 話し手 回答 答 答え \
     インタビュイー 協力者 受访者 受訪者 被访者 被訪者 参与者 參與者 被采访者 嘉宾 用户 참가자 참여자 응답자 인터뷰이 피면접자 \
-    대상자 답변 답 المشارك المشاركة المستجيب المستجيبة الضيف الضيفة ج משתתף משתתפת מרואיין מרואיינת משיב प्रतिभागी उत्तरदाता \
+    대상자 답변 답변자 답 المشارك المشاركة المستجيب المستجيبة الضيف الضيفة ج משתתף משתתפת מרואיין מרואיינת משיב प्रतिभागी उत्तरदाता \
     ผู้เข้าร่วม ผู้ให้สัมภาษณ์ ผู้ตอบ peserta responden narasumber informan người_tham_gia người_được_phỏng_vấn \
     người_trả_lời";
 
@@ -51,8 +51,8 @@ const SPEAKS: &str = "speaker unknown_speaker spk person voice channel sprecher 
     ομιλητής konuşmacı 話者 发言人 說話人 说话人 讲者 講者 화자 متحدث المتحدث דובר वक्ता ผู้พูด pembicara người_nói";
 
 /// Short labels for who asks, and for who answers.
-const SHORT_ASKS: &str = "i int q mod uxr iv interv fac";
-const SHORT_ANSWERS: &str = "p r a pt res resp part ip tn";
+const SHORT_ASKS: &str = "i int q ｑ mod uxr iv interv fac";
+const SHORT_ANSWERS: &str = "p r a ａ pt res resp part ip tn";
 
 /// All words with their sides.
 static SIDES: LazyLock<BTreeMap<&str, Side>> = LazyLock::new(|| {

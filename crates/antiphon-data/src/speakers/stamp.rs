@@ -1,9 +1,11 @@
-//! Times in transcripts: `[00:01:02]`, `0:07.5 - 0:09`, `10:30 AM`, `[05/01/2026, 10:30]`, `3 minutes 5 seconds`.
+//! Times in transcripts: `[00:01:02]`, `0:07.5 - 0:09`, `10:30 AM`, `[05/01/2026, 10:30]`, `3 minutes 5 seconds`,
+//! `Today at 10:30`, `#00:01:02-3#`.
 //!
 //! Services write them before a name, behind it, or on a line of their own. Only the beginning of a range is kept.
 
 use std::borrow::Cow;
 
+use super::date;
 use crate::turn_time;
 
 /// A time at the beginning of a text, and the text behind it.
@@ -20,7 +22,7 @@ pub(super) struct Stamp<'a> {
 }
 
 /// Brackets around times, by their opening ones.
-const BRACKETS: [(char, char); 4] = [('[', ']'), ('(', ')'), ('{', '}'), ('<', '>')];
+const BRACKETS: [(char, char); 5] = [('[', ']'), ('(', ')'), ('{', '}'), ('<', '>'), ('#', '#')];
 /// Signs between the two times of a range.
 const RANGES: [&str; 7] = ["-->", "->", "–", "—", "-", "~", "to "];
 
@@ -33,10 +35,15 @@ impl<'a> Stamp<'a> {
         let moment = Moment::lead(inner.trim_start())?;
         let behind = after_range(moment.rest);
         let rest = match bracket {
+            // Tenths of a second: `#00:00:07-1#`.
+            Some((_, '#')) => {
+                behind.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).strip_prefix('#')?
+            }
             Some((_, close)) => behind.trim_start().strip_prefix(*close)?,
             None => behind,
         };
-        let is_whole = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '%');
+        let is_whole =
+            bracket.is_some() || !rest.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '%');
         is_whole.then(|| Self {
             time: moment.time,
             rest: rest.trim_start(),
@@ -64,14 +71,15 @@ struct Moment<'a> {
 impl<'a> Moment<'a> {
     /// Returns the time at the beginning of a text, with its date if it has one.
     fn lead(text: &'a str) -> Option<Self> {
+        let in_words = date::after(text);
         // Most lines begin with a letter.
-        if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ',')) {
+        if in_words.is_none() && !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ',')) {
             return None;
         }
         if let Some(spoken) = Self::in_words(text) {
             return Some(spoken);
         }
-        let behind_date = after_date(text);
+        let behind_date = in_words.unwrap_or_else(|| after_date(text));
         let clock = Clock::lead(behind_date)?;
         let rest = after_half(clock.rest);
         let written = text[..text.len() - rest.len()].trim_end();
@@ -146,12 +154,21 @@ fn after_date(text: &str) -> &str {
         }
         rest = behind;
         if part < 2 {
-            let Some(behind) = rest.strip_prefix(['-', '/', '.']) else { return text };
+            let Some(behind) = rest.strip_prefix(['-', '/', '.']) else {
+                return if part == 1 { without_year(text, rest) } else { text };
+            };
             rest = behind.trim_start();
         }
     }
     let behind = rest.trim_start_matches([',', ' ', '\u{202f}', '\u{a0}']);
     behind.strip_prefix('T').unwrap_or(behind)
+}
+
+/// Returns the clock behind a date without a year, such as `12/03 10:15`; the whole text without one.
+fn without_year<'a>(text: &'a str, behind: &'a str) -> &'a str {
+    let is_short = text.bytes().take(3).any(|byte| byte == b'/');
+    let clock = behind.trim_start_matches([',', ' ']);
+    if is_short && clock.len() < behind.len() && Clock::lead(clock).is_some() { clock } else { text }
 }
 
 /// Strips the half of the day: `AM`, `p.m.`.
@@ -190,6 +207,11 @@ mod tests {
             ("10:30 AM", "10:30 AM", ""),
             ("[05/01/2026, 10:30:12] Ana", "05/01/2026, 10:30:12", "Ana"),
             ("2026-01-05 10:30 so", "2026-01-05 10:30", "so"),
+            ("[12/03 10:30 AM] Ana", "12/03 10:30 AM", "Ana"),
+            ("Today at 10:30", "Today at 10:30", ""),
+            ("Mar 12, 2024 at 10:30:02 AM", "Mar 12, 2024 at 10:30:02 AM", ""),
+            ("#00:12:41-7# so", "12:41", "so"),
+            ("[10:30 AM]ana: so", "10:30 AM", "ana: so"),
             ("0 minutes 3 seconds", "0:03", ""),
             ("1 hour 2 minutes 3 seconds", "1:02:03", ""),
         ] {

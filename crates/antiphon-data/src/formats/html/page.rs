@@ -104,6 +104,30 @@ struct Page {
     term: Option<usize>,
     /// Whether the next word follows its label on the same line.
     is_labelled: bool,
+    /// Whether a message has begun whose words have not.
+    is_message: bool,
+}
+
+/// A part of a message in a chat's export.
+enum MessagePart {
+    /// A picture's initials, or a notice.
+    Unread,
+    Time,
+    Name,
+    Words,
+    /// Any other element.
+    None,
+}
+
+/// Returns the part of a message that an element with this class is.
+fn message_part(class: &str) -> MessagePart {
+    match class {
+        "initials" | "message service" => MessagePart::Unread,
+        "pull_right date details" => MessagePart::Time,
+        "from_name" => MessagePart::Name,
+        "text" => MessagePart::Words,
+        _ => MessagePart::None,
+    }
 }
 
 /// An element that is skipped.
@@ -141,6 +165,9 @@ impl Page {
             self.skip(tag);
             return TokenSinkResult::Continue;
         }
+        if tag.kind == TagKind::StartTag && self.message(tag, line) {
+            return TokenSinkResult::Continue;
+        }
         let (name, begins) = (&*tag.name, tag.kind == TagKind::StartTag);
         // A browser ignores the slash of `<script/>`, but honours it on a drawing.
         let is_whole = tag.self_closing && matches!(name, "svg" | "math");
@@ -154,6 +181,36 @@ impl Page {
             self.kept = if begins { self.kept + 1 } else { self.kept.saturating_sub(1) };
         }
         if begins { self.begin(name, line) } else { TokenSinkResult::Continue }
+    }
+
+    /// Processes the start tag of a part of a message in a chat's export, by its class (Telegram Desktop,
+    /// `export_output_html`). Returns whether the tag is done with.
+    fn message(&mut self, tag: &Tag, line: u32) -> bool {
+        let class =
+            tag.attrs.iter().find(|attr| &*attr.name.local == "class").map_or("", |attr| &*attr.value);
+        match message_part(class) {
+            MessagePart::Unread => self.unread = Some(Unread { name: tag.name.to_string(), line, depth: 1 }),
+            MessagePart::Time => {
+                self.ends = 2;
+                self.is_message = true;
+                self.term = None;
+            }
+            MessagePart::Name if self.is_message && self.term.is_none() => {
+                self.is_labelled = true;
+                self.term = Some(self.text.len());
+            }
+            MessagePart::Words if self.is_message => {
+                self.is_message = false;
+                let name = self.term.take().and_then(|start| self.text.get(start..));
+                self.is_labelled = name.is_some();
+                if self.is_labelled {
+                    self.text.push(':');
+                }
+                self.ends = self.ends.max(1);
+            }
+            MessagePart::Name | MessagePart::Words | MessagePart::None => return false,
+        }
+        true
     }
 
     /// Counts a tag within a skipped element, and ends the skipping with the matching end tag.

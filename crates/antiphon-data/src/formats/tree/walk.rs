@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::notices::is_notice;
 use super::once::{self, Group};
 use super::{Node, Nodes, Part, joined, pieces};
 use crate::formats::clock::{self, Unit};
@@ -215,6 +216,9 @@ impl<'p> Walk<'p> {
 
     /// Returns the parts of a map: a row with what is nested in it, or a container.
     fn map<'n>(&self, node: Node<'_, 'n>, context: &Context<'n>) -> Vec<Part<'n>> {
+        if is_notice(node) {
+            return Vec::new();
+        }
         let mut row = self.row(fields(node), node, context);
         if row.text().is_none() && node.entries().any(|(_, node)| node.is_nested()) {
             return self.container(node, row.time, context);
