@@ -246,7 +246,7 @@ impl Pipeline {
     /// Generates without a new lock group: see the module.
     async fn generate_once(&self, config: &GenerationConfig) -> Outcome {
         let prepared = self.prepare(config).await?;
-        self.run_once(prepared).await
+        Box::pin(self.run_once(prepared)).await
     }
 
     /// Returns this pipeline with a new lock group, in which equal requests start fresh only once.

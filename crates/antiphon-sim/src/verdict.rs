@@ -147,14 +147,12 @@ impl Judge {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::{End, Judge};
     use crate::stats::Stats;
 
     #[test]
     fn a_request_that_was_too_large_may_be_retried_when_the_limits_have_changed() {
-        let (mut judge, now) = (Judge::default(), Instant::now());
+        let (mut judge, now) = (Judge::default(), tokio::time::Instant::now().into_std());
         judge.ended(1, End::TooLarge);
         judge.ended(2, End::Hopeless);
         judge.arrived(1, now);

@@ -80,7 +80,7 @@ async fn kept(format: &str, fields: &Value) -> Vec<Completion> {
     let mut all = Vec::new();
     for reply in with_metadata(format, fields) {
         let done = ask(format, reply, &Output::Text).await;
-        let done = done.unwrap_or_else(|err| panic!("{format}, {fields}: {err}"));
+        let done = done.map_err(|err| format!("{format}, {fields}: {err}")).unwrap();
         assert_eq!((done.text.as_str(), &done.finish), ("Blue.", &FinishReason::Stop), "{format}, {fields}");
         all.push(done);
     }

@@ -37,7 +37,7 @@ const TEXT: &str = "prompt = \"Name a colour. {{ n }}\"";
 /// Checks the one row of a run of texts that all end like this: the cause of its failure, its message, and the calls.
 async fn check_failure(finish: &str, text: &str, error: &str, calls: usize) {
     let (mapped, sent) = run(TEXT, 1, vec![streamed(text, finish)]).await;
-    let cause = mapped.report.causes.first().unwrap_or_else(|| panic!("{finish}: {:?}", mapped.report));
+    let cause = mapped.report.causes.first().ok_or_else(|| format!("{finish}: {:?}", mapped.report)).unwrap();
     assert_eq!((cause.error.as_str(), sent), (error, calls), "{finish}: {}", cause.message);
     assert!(cause.message.contains(finish), "{finish}: {}", cause.message);
     assert_eq!(mapped.report.finish_reasons.get(finish), Some(&1), "{finish}");

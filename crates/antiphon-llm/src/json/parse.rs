@@ -421,7 +421,7 @@ fn lacks_comma(gap: &str, next: char, close: char) -> bool {
     }
 }
 
-/// Returns the character that an escape of JSON stands for; `None` for one without its digits, and for half a pair.
+/// Returns the character of an escape of JSON; `None` for one without its digits, and for half a pair.
 fn escape(kind: char, chars: &mut Chars<'_>) -> Option<char> {
     Some(match kind {
         'b' => '\u{8}',

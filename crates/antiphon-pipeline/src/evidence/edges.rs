@@ -262,7 +262,7 @@ fn is_month(text: &str, tokens: &[Token], at: usize) -> bool {
 pub(super) fn ends_clause(between: &str) -> bool {
     let quotes = |c: char| matches!(c, '"' | '“'..='‟' | '‘'..='‛' | '«' | '»' | '‹' | '›' | '\'' | '´' | '`' | '＂' | '＇' | '*' | '_' | '＊' | '＿');
     let mark = |c: char| {
-        !c.is_whitespace() && !is_unseen(c) && !quotes(c) && !is_mark(c) && !(is_dash(c) && c != '—')
+        !c.is_whitespace() && !is_unseen(c) && !quotes(c) && !is_mark(c) && (!is_dash(c) || c == '—')
     };
     let is_apart = |(at, dash): (usize, &str)| {
         let (before, behind) = (&between[..at], &between[at + dash.len()..]);

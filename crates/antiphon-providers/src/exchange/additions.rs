@@ -1,4 +1,4 @@
-//! What a user adds to each request: fields of the body, headers, and parameters of the query.
+//! The additions of a user to each request: fields of the body, headers, and parameters of the query.
 
 use std::fmt;
 

@@ -37,7 +37,7 @@ pub(crate) struct Endpoint {
     pub(crate) key_variable: Option<String>,
     /// Headers of every request that the format itself needs; none of them is a secret.
     pub(crate) headers: Vec<(String, String)>,
-    /// What the user adds to each request.
+    /// The additions of the user to each request.
     pub(crate) additions: Additions,
     /// The maximum time to the first token and between two of them.
     pub(crate) token_timeout: Duration,

@@ -245,7 +245,7 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::{AdaptivePolicy, ConcurrencyLimit};
 
@@ -254,7 +254,7 @@ mod tests {
     fn probed(slots: usize) -> (usize, usize) {
         let policy = AdaptivePolicy::default().start_concurrency(2).without_slow_start();
         let mut limit = ConcurrencyLimit::new(&policy);
-        let mut now = Instant::now();
+        let mut now = tokio::time::Instant::now().into_std();
         let (mut free, mut in_flight, mut most) = (vec![now; slots], Vec::new(), 0);
         for _ in 0..200 {
             while in_flight.len() < limit.limit() {

@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
@@ -136,6 +137,22 @@ impl Repeat {
 /// The way to try a recipe without a provider: the address is the default one of `antiphon simulate`.
 const TRY_SIMULATOR: &str = "to try it without a provider, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1";
 
+/// The ways to find out why a key is rejected.
+const CHECK_KEY: &str =
+    "check the key and its permissions; antiphon doctor PROVIDER checks a provider step by step";
+
+/// The ways to find a provider's address.
+const CHECK_ADDRESS: &str =
+    "check that the base URL is of this provider's API; antiphon doctor shows which provider answers where";
+
+/// The parameters that a provider may reject.
+const CHANGE_PARAMETERS: &str =
+    "change the parameter that the message names, such as --count, --model or --temperature";
+
+/// The ways to settle the sides of speakers.
+const NAME_SPEAKERS: &str =
+    "name a speaker who asks with --interviewer NAME, or one who answers with --participant NAME";
+
 /// The ways to make room for a prompt.
 const RAISE_CONTEXT: &str = "use --offline, which has no such limit, or raise the context window of a local engine, up to the maximum of its model: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768";
 
@@ -144,9 +161,7 @@ const RAISE_CONTEXT: &str = "use --offline, which has no such limit, or raise th
 pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
     let command = repeat.command();
     let text = match hint {
-        Hint::CheckKey => {
-            "check the key and its permissions; antiphon doctor PROVIDER checks a provider step by step"
-        }
+        Hint::CheckKey => CHECK_KEY,
         Hint::SetVariable { name } => return format!("set it: export {name}=…"),
         Hint::CheckBilling => "check the billing page of the account: no credit or quota is left",
         Hint::NameModel => "name a model of the server with --model; antiphon models lists them",
@@ -155,13 +170,9 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::TrySimulator => TRY_SIMULATOR,
         Hint::TryOffline => "use --offline to draft without key and network",
         Hint::CheckServer => "check that the server is running, and its address (--base-url)",
-        Hint::CheckAddress => {
-            "check that the base URL is of this provider's API; antiphon doctor shows which provider answers where"
-        }
+        Hint::CheckAddress => CHECK_ADDRESS,
         Hint::RunDoctor => "run antiphon doctor to see which providers answer",
-        Hint::ChangeParameters => {
-            "change the parameter that the message names, such as --count, --model or --temperature"
-        }
+        Hint::ChangeParameters => CHANGE_PARAMETERS,
         Hint::RaiseDeadline => return format!("raise --deadline, and run {command} to resume"),
         Hint::RaiseOpenFiles => "raise the limit of open files (ulimit -n), or lower --max-concurrency",
         Hint::RaiseCallTimeout => "raise the time-out of an answer: call_timeout in antiphon.toml",
@@ -185,19 +196,9 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::ResumeRun { run, folder } => {
             return format!("to resume, run {}", command_on("resume", &folder.join(run)));
         }
-        Hint::NameSpeakers => {
-            "name a speaker who asks with --interviewer NAME, or one who answers with --participant NAME"
-        }
-        Hint::NameEncoding { probably } => {
-            let name = probably.as_deref().unwrap_or("windows-1252");
-            return format!("name the encoding of the file, as in --encoding {name}");
-        }
-        Hint::AllowWriting { folder } => {
-            return format!(
-                "allow writing to {0}, or copy it to a place that can be written and name that with --out",
-                folder.display()
-            );
-        }
+        Hint::NameSpeakers => NAME_SPEAKERS,
+        Hint::NameEncoding { probably } => return name_encoding(probably.as_deref()),
+        Hint::AllowWriting { folder } => return allow_writing(folder),
         Hint::StartAgain => "run the same command again to start a new run",
         Hint::DidYouMean { name } => return format!("did you mean {name}?"),
         Hint::Unread { failure } => failure,
@@ -215,6 +216,17 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
         Hint::SeeFolder { folder } => return format!("files of the run: {}", folder.display()),
     };
     text.to_owned()
+}
+
+/// Returns the advice for a file whose encoding is not known, with the probable one.
+fn name_encoding(probably: Option<&str>) -> String {
+    format!("name the encoding of the file, as in --encoding {}", probably.unwrap_or("windows-1252"))
+}
+
+/// Returns the advice for a folder that has to be written.
+fn allow_writing(folder: &Path) -> String {
+    let folder = folder.display();
+    format!("allow writing to {folder}, or copy it to a place that can be written and name that with --out")
 }
 
 impl From<OperationError> for CommandError {
