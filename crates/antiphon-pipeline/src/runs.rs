@@ -75,7 +75,7 @@ impl FromStr for RunId {
 pub struct Fingerprint(blake3::Hash);
 
 /// The version of the readers of documents: with other speakers in the same files, the personas are others.
-const READING: u32 = 2;
+const READING: u32 = 3;
 
 impl Fingerprint {
     /// Hashes everything that shapes the result: the version of this program, the prompt, the schema, provider, model and
