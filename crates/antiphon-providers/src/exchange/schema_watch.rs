@@ -4,7 +4,8 @@
 //! since no token of it could have been sampled under the schema. Then the next weaker mode is used from the next call on, for
 //! the model and the schema, and the warning says so; the answer itself is returned as it is, and its caller checks it.
 
-use antiphon_llm::{CallWarning, Dialect, FinishReason, Prompt, Schema, json};
+use antiphon_llm::json::{self, JsonErrorKind, Strictness};
+use antiphon_llm::{CallWarning, Dialect, FinishReason, Prompt, Schema};
 
 use super::structured_mode::{Learned, ModeFallback, StructuredMode};
 
@@ -61,7 +62,12 @@ impl SentSchema {
         if *finish != FinishReason::Stop || text.trim().is_empty() {
             return None;
         }
-        let value = json::extract(text).ok().map(|found| found.value);
+        let value = match json::extract_for(text, Strictness::Lenient, |value| schema.has_shape(value)) {
+            Ok(found) => Some(found.value),
+            // Prose shows it. JSON that was cut, is broken or has two readings may have been written under a constraint.
+            Err(err) if err.kind() == JsonErrorKind::Missing => None,
+            Err(_) => return None,
+        };
         let is_fit = match (mode, &value) {
             (StructuredMode::JsonSchema, Some(value)) => {
                 // A root that is no object is sent within one.
@@ -138,6 +144,17 @@ mod tests {
         Prompt::new("m", [Message::user("?")]).output(Output::Json(Schema::new("s", schema).unwrap()))
     }
 
+    #[test]
+    fn a_scalar_shows_no_ignored_schema() {
+        let (modes, schema) = (ModeFallback::new(ALL), json!({ "type": "integer" }));
+        let output = Output::Json(Schema::new("s", schema).unwrap());
+        let prompt = Prompt::new("m", [Message::user("?")]).output(output);
+        for (text, is_ignored) in [("39", false), ("{\"value\": 39}", false), ("A lovely town.", true)] {
+            let sent = modes.sent(&prompt, StructuredMode::JsonSchema, &Dialect::default());
+            assert_eq!(sent.check(text, &FinishReason::Stop).is_some(), is_ignored, "{text}");
+        }
+    }
+
     #[track_caller]
     fn check(mode: StructuredMode, text: &str, finish: FinishReason, expected: Option<StructuredMode>) {
         let (modes, prompt) = (ModeFallback::new(ALL), prompt());
@@ -162,6 +179,8 @@ mod tests {
         check(json_schema, "{\"name\": \"Trondheim\"}", FinishReason::Stop, None);
         check(json_schema, "Well,\n```json\n{\"name\": \"Oslo\"}\n```", FinishReason::Stop, None);
         check(json_schema, "{\"name\": \"Os", FinishReason::Length, None);
+        check(json_schema, "{\"name\": \"Os", FinishReason::Stop, None);
+        check(json_schema, "{\"name\": \"Oslo\", \"name\": \"Rome\"}", FinishReason::Stop, None);
         check(json_schema, " ", FinishReason::Stop, None);
         check(StructuredMode::PromptOnly, "A lovely town.", FinishReason::Stop, None);
     }
