@@ -15,8 +15,9 @@ mod stream;
 mod wire;
 
 pub(crate) use config::{Chat, Quirks};
-pub(crate) use errors::fault;
 pub(crate) use wire::PARAMS;
 
+#[cfg(any(test, feature = "compatible"))]
+pub(crate) use errors::fault;
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) use stream::ChatDecoder;

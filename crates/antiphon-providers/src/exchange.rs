@@ -6,12 +6,12 @@
 //!
 //! | step | module | does |
 //! |---|---|---|
-//! | reject | `sendable`, `parameters` | rejects a prompt that no format of this crate can express, and parameters that this one does not have |
+//! | reject | `sendable`, `parameters`, `prompt_size` | rejects a prompt that no format of this crate can express, parameters that this one does not have, and a prompt that is too long for an engine |
 //! | build | `conversation`, `structured_mode` | turns, system instructions, the structured output mode |
 //! | add | `additions` | merges the fields that the user adds to each body |
 //! | send | `endpoint`, `link`, `exhaustion` | address, key, headers, connection pool; errors with a status |
 //! | frame | `framing` | splits the body into events or lines |
-//! | decode | `answer`, `text`, `content`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
+//! | decode | `answer`, `text`, `content`, `reasoning`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
 //! | read | `reader`, `thoughts`, `watchdog` | deltas for the caller without reasoning, time limits, the end of the answer |
 //! | check | `schema_watch`, `context_window` | warnings: a schema that was ignored, a prompt that was cut |
 //! | fail | `error_body`, `rejected`, `fault` | the kind of an error in any shape, and whether the call may be billed |
@@ -24,6 +24,7 @@ mod answer;
 mod calls;
 #[cfg(feature = "_cloud")]
 mod cloud;
+#[cfg(any(feature = "_chat", feature = "ollama"))]
 mod content;
 mod context_window;
 mod conversation;
@@ -39,7 +40,11 @@ mod link;
 #[cfg(feature = "_own")]
 mod local_server;
 mod parameters;
+#[cfg(feature = "_own")]
+mod prompt_size;
 mod reader;
+#[cfg(any(feature = "anthropic", feature = "_chat", feature = "ollama"))]
+mod reasoning;
 #[cfg(feature = "_chat")]
 mod refused_field;
 mod rejected;
@@ -56,13 +61,11 @@ pub(crate) use additions::Additions;
 pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
 pub(crate) use cloud::{at_address, cloud, key_of};
-pub(crate) use content::{Content, reasoning_of, texts_in};
-#[cfg(feature = "ollama")]
-pub(crate) use context_window::most_tokens;
-#[cfg(feature = "_own")]
-pub(crate) use context_window::{check_fits, least_tokens};
+#[cfg(any(feature = "_chat", feature = "ollama"))]
+pub(crate) use content::Content;
 pub(crate) use conversation::{system_of, turns};
-pub(crate) use ending::why_blocked;
+#[cfg(feature = "gemini")]
+pub(crate) use ending::{Ending, ending};
 #[cfg(any(feature = "_cloud", feature = "compatible"))]
 pub(crate) use endpoint::Auth;
 #[cfg(feature = "_cloud")]
@@ -79,8 +82,24 @@ pub(crate) use link::{CallRequest, Link, Page};
 #[cfg(feature = "_own")]
 pub(crate) use local_server::local_server;
 pub(crate) use parameters::{Budget, ParamTable, SentEffort, field};
+#[cfg(feature = "_own")]
+pub(crate) use prompt_size::check_fits;
+#[cfg(any(feature = "compatible", feature = "llamacpp"))]
+pub(crate) use prompt_size::least_tokens;
+#[cfg(any(feature = "anthropic", feature = "_chat", feature = "ollama"))]
+pub(crate) use reasoning::reasoning_of;
+#[cfg(any(feature = "anthropic", feature = "_chat"))]
+pub(crate) use reasoning::texts_in;
 #[cfg(feature = "_chat")]
 pub(crate) use refused_field::RefusedFields;
 pub(crate) use settings::connection_settings;
 pub(crate) use structured_mode::{ModeFallback, StructuredMode};
-pub(crate) use text::{Label, Text, count, count_at, fill_in, index_of, is_true, size_of, value_of, word_of};
+#[cfg(feature = "_cloud")]
+pub(crate) use text::Text;
+#[cfg(any(feature = "_chat", feature = "gemini"))]
+pub(crate) use text::index_of;
+#[cfg(any(feature = "gemini", feature = "llamacpp", feature = "ollama"))]
+pub(crate) use text::is_true;
+#[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
+pub(crate) use text::word_of;
+pub(crate) use text::{Label, count_at, size_of, value_of};

@@ -17,9 +17,8 @@ mod server;
 mod table;
 
 pub use built::Built;
+#[cfg(any(feature = "_http", feature = "offline"))]
 pub(crate) use built::CheckParams;
-#[cfg(feature = "offline")]
-pub(crate) use built::NoParams;
 pub use entry::RegistryEntry;
 pub use error::BuildError;
 pub use kind::{Kind, Variable};

@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::dialect;
 use crate::exchange::{
-    Budget, Label, ParamTable, SentEffort, StructuredMode, Text, count, field, size_of, system_of, turns,
+    Budget, Label, ParamTable, SentEffort, StructuredMode, Text, count_at, field, size_of, system_of, turns,
 };
 use crate::prices;
 
@@ -77,7 +77,11 @@ pub(super) static PARAMS: ParamTable = ParamTable {
     ]),
     effort,
     tiers: &["auto", "standard_only"],
-    budget: Budget { min: 1_024, is_below_max_tokens: true, beside: Some(("thinking.type", "enabled")) },
+    budget: Budget {
+        is_below_max_tokens: true,
+        beside: Some(("thinking.type", "enabled")),
+        ..Budget::at_least(1_024)
+    },
     max_stops: None,
 };
 
@@ -198,11 +202,7 @@ impl WireUsage {
     ///
     /// At the beginning of a message the count of its output is a placeholder.
     pub(super) fn update(&mut self, usage: &Value, is_beginning: bool) {
-        let set = |known: &mut Option<u64>, key: &str| {
-            if let Some(reported) = usage.pointer(key) {
-                *known = count(reported);
-            }
-        };
+        let set = |known: &mut Option<u64>, key: &str| *known = count_at(usage, &[key], *known);
         set(&mut self.input_tokens, "/input_tokens");
         set(&mut self.cache_creation_input_tokens, "/cache_creation_input_tokens");
         set(&mut self.cache_read_input_tokens, "/cache_read_input_tokens");

@@ -72,7 +72,7 @@ impl Chat {
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Chat {
     fn scope(&self) -> Scope {
-        self.link.scope()
+        self.link.scope(None)
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {

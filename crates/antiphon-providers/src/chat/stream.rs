@@ -86,8 +86,7 @@ fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
                 answer.calls_tool(Some(&tool));
             }
             if let Some(content) = words.content {
-                content.add_to(&mut answer.text, &mut answer.reasoning);
-                answer.refusal.push_str(&content.refusal());
+                content.add_to(answer);
             }
         }
         None => answer.text.push_str(choice.text.as_str().unwrap_or_default()),

@@ -22,8 +22,8 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, fill_in, index_of,
-    reasoning_of, size_of, system_of, turns, value_of,
+    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, index_of, reasoning_of,
+    size_of, system_of, turns, value_of,
 };
 
 /// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops
@@ -63,8 +63,23 @@ pub(crate) static PARAMS: ParamTable = ParamTable {
     effort: SentEffort::named,
     max_stops: None,
     tiers: &[],
-    budget: Budget::ANY,
+    budget: Budget::at_least(0),
 };
+
+impl ParamTable {
+    /// Sets the path of a parameter.
+    pub(crate) fn with(mut self, name: &'static str, path: impl Into<Cow<'static, str>>) -> Self {
+        self = self.without(name);
+        self.fields.to_mut().push((name, path.into()));
+        self
+    }
+
+    /// Removes a parameter.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.fields.to_mut().retain(|(known, _)| *known != name);
+        self
+    }
+}
 
 /// Returns the constraint on the answer; `None` for text, and for a schema that is only in the prompt.
 fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Option<Value> {
@@ -232,14 +247,13 @@ pub(super) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// Returns the bytes of output that is neither text nor refusal.
+    /// Returns the bytes of output beside the content and the refusal.
     pub(super) fn hidden_bytes(&self) -> usize {
         let Self {
             reasoning_content, reasoning, thinking, reasoning_details, tool_calls, function_call, ..
         } = *self;
         let fields = [reasoning_content, reasoning, thinking, reasoning_details, tool_calls, function_call];
-        fields.into_iter().map(size_of).sum::<usize>()
-            + self.content.as_ref().map_or(0, Content::hidden_bytes)
+        fields.into_iter().map(size_of).sum()
     }
 
     /// Returns the text of the reasoning; routers repeat it under a second name.
@@ -257,6 +271,15 @@ impl Words<'_> {
     }
 }
 
+/// Fills in the counts that are unknown with those of another report of the same call.
+fn fill_in(usage: &mut Usage, other: Usage) {
+    usage.input = usage.input.or(other.input);
+    usage.cached = usage.cached.or(other.cached);
+    usage.cache_write = usage.cache_write.or(other.cache_write);
+    usage.output = usage.output.or(other.output);
+    usage.reasoning = usage.reasoning.or(other.reasoning);
+}
+
 /// Reads token counts: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning. `None` for an object
 /// without counts.
 ///
@@ -268,7 +291,7 @@ fn usage_of(usage: &Value) -> Option<Usage> {
     if !INPUT.iter().chain(&OUTPUT).any(|key| usage.pointer(key).is_some()) {
         return None;
     }
-    let (input, output) = (count_at(usage, &INPUT), count_at(usage, &OUTPUT));
+    let (input, output) = (count_at(usage, &INPUT, None), count_at(usage, &OUTPUT, None));
     let cached = count_at(
         usage,
         &[
@@ -277,9 +300,10 @@ fn usage_of(usage: &Value) -> Option<Usage> {
             "/prompt_cache_hit_tokens",
             "/cached_tokens",
         ],
+        None,
     );
     let written =
-        count_at(usage, &["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"]);
+        count_at(usage, &["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"], None);
     let reasoning = count_at(
         usage,
         &[
@@ -287,10 +311,11 @@ fn usage_of(usage: &Value) -> Option<Usage> {
             "/output_tokens_details/reasoning_tokens",
             "/reasoning_tokens",
         ],
+        None,
     );
     let apart = input.zip(output).zip(reasoning).and_then(|((input, output), reasoning)| {
         let whole = output.checked_add(reasoning)?;
-        let total = count_at(usage, &["/total_tokens"])?;
+        let total = count_at(usage, &["/total_tokens"], None)?;
         (reasoning > 0 && input.checked_add(whole)? == total).then_some(whole)
     });
     Some(Usage::new(input, apart.or(output)).cached(cached).cache_write(written).reasoning(reasoning))
@@ -298,9 +323,9 @@ fn usage_of(usage: &Value) -> Option<Usage> {
 
 /// Reads token counts under the names of Gemini, in either spelling.
 fn usage_of_gemini(usage: &Value) -> Usage {
-    let input = count_at(usage, &["/prompt_token_count", "/promptTokenCount"]);
-    let thoughts = count_at(usage, &["/thoughts_token_count", "/thoughtsTokenCount"]);
-    let output = count_at(usage, &["/candidates_token_count", "/candidatesTokenCount"]);
+    let input = count_at(usage, &["/prompt_token_count", "/promptTokenCount"], None);
+    let thoughts = count_at(usage, &["/thoughts_token_count", "/thoughtsTokenCount"], None);
+    let output = count_at(usage, &["/candidates_token_count", "/candidatesTokenCount"], None);
     let output = output.map(|output| output.saturating_add(thoughts.unwrap_or(0)));
     Usage::new(input, output).reasoning(thoughts)
 }
@@ -308,10 +333,10 @@ fn usage_of_gemini(usage: &Value) -> Usage {
 /// Reads the token counts in llama.cpp's measurements: `prompt_n` are those that were not in the cache
 /// (<https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md>).
 fn usage_of_timings(timings: &Value) -> Usage {
-    let cached = count_at(timings, &["/cache_n"]);
-    let input = count_at(timings, &["/prompt_n"]);
+    let cached = count_at(timings, &["/cache_n"], None);
+    let input = count_at(timings, &["/prompt_n"], None);
     let input = input.map(|input| input.saturating_add(cached.unwrap_or(0)));
-    Usage::new(input, count_at(timings, &["/predicted_n"])).cached(cached)
+    Usage::new(input, count_at(timings, &["/predicted_n"], None)).cached(cached)
 }
 
 /// Reads a list of models, with their context window where the server reports it: vLLM in `max_model_len`, llama.cpp in

@@ -1,7 +1,7 @@
 //! Calls of a model over a link: the check of a prompt's parameters, and the body with the fields that the user adds.
 
 use antiphon_http::Response;
-use antiphon_llm::{CallContext, Error, InvalidParam, Prompt, SamplingParams, Scope};
+use antiphon_llm::{CallContext, Error, InvalidParam, Prompt, SamplingParams};
 use serde_json::Value;
 
 use super::additions::of_body;
@@ -47,13 +47,5 @@ impl Link {
     ) -> Result<(), InvalidParam> {
         table.check(&self.endpoint.vendor, parameters)?;
         self.endpoint.additions.check(parameters, requests)
-    }
-
-    /// Returns the scope of the calls of a variant, such as a route.
-    pub(crate) fn scope_of(&self, variant: &str) -> Scope {
-        match self.endpoint.additions.identity(Some(variant)) {
-            Some(additions) => self.scope().variant_digest(&additions),
-            None => self.scope().variant(variant),
-        }
     }
 }

@@ -6,9 +6,10 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::answer::Answer;
+use super::reasoning::reasoning_of;
 use super::text::{Label, size_of};
 
 /// A text, or a list of parts of which some are reasoning, as Mistral's reasoning models send it.
@@ -67,7 +68,7 @@ impl<'de> Visitor<'de> for WordsOrParts {
         let mut all = Vec::new();
         while let Some(part) = parts.next_element::<Content<'de>>()? {
             match part {
-                Content::Words(words) => all.push(Part { text: Label::of(words), ..Part::default() }),
+                Content::Words(words) => all.push(Part { text: Label(Some(words)), ..Part::default() }),
                 Content::Parts(parts) => all.extend(parts),
             }
         }
@@ -84,64 +85,25 @@ impl Part<'_> {
     fn is_text(&self) -> bool {
         matches!(self.kind.as_str(), None | Some("text" | "output_text"))
     }
+
+    /// Adds the part to an answer.
+    fn add_to(&self, answer: &mut Answer) {
+        let text = if self.is_text() { &mut answer.text } else { &mut answer.reasoning };
+        text.push_str(self.text.as_str().unwrap_or_default());
+        for thought in [self.thinking, self.reasoning] {
+            answer.reasoning.push_str(&reasoning_of(thought));
+            answer.hidden_bytes += size_of(thought);
+        }
+        answer.refusal.push_str(self.refusal.as_str().unwrap_or_default());
+    }
 }
 
 impl Content<'_> {
-    /// Returns the bytes of reasoning.
-    pub(crate) fn hidden_bytes(&self) -> usize {
+    /// Adds the parts to an answer: text, reasoning, refusals, and the bytes of hidden output.
+    pub(crate) fn add_to(&self, answer: &mut Answer) {
         match self {
-            Self::Words(_) => 0,
-            Self::Parts(parts) => {
-                parts.iter().map(|part| size_of(part.thinking) + size_of(part.reasoning)).sum()
-            }
+            Self::Words(words) => answer.text.push_str(words),
+            Self::Parts(parts) => parts.iter().for_each(|part| part.add_to(answer)),
         }
-    }
-
-    /// Appends the text without reasoning to one text, and the reasoning to another.
-    pub(crate) fn add_to(&self, text: &mut String, reasoning: &mut String) {
-        match self {
-            Self::Words(words) => text.push_str(words),
-            Self::Parts(parts) => {
-                for part in parts {
-                    let words = part.text.as_str().unwrap_or_default();
-                    if part.is_text() {
-                        text.push_str(words)
-                    } else {
-                        reasoning.push_str(words)
-                    }
-                    for thought in [part.thinking, part.reasoning] {
-                        reasoning.push_str(&reasoning_of(thought));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Returns the refusal in the parts, if any; else an empty text.
-    pub(crate) fn refusal(&self) -> String {
-        match self {
-            Self::Words(_) => String::new(),
-            Self::Parts(parts) => parts.iter().filter_map(|part| part.refusal.as_str()).collect(),
-        }
-    }
-}
-
-/// Returns the text of reasoning, in any of the shapes in use: a text, or texts in lists and objects. Encrypted reasoning and
-/// signatures have none.
-pub(crate) fn reasoning_of(field: Option<&RawValue>) -> String {
-    let value = field.and_then(|field| serde_json::from_str::<Value>(field.get()).ok());
-    value.as_ref().map(texts_in).unwrap_or_default()
-}
-
-/// Returns the texts in a value, joined.
-pub(crate) fn texts_in(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(texts_in).collect(),
-        Value::Object(fields) => {
-            let of = |key: &&str| fields.get(*key).map(texts_in).filter(|text| !text.is_empty());
-            ["text", "thinking", "reasoning", "summary", "content"].iter().find_map(of).unwrap_or_default()
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
     }
 }

@@ -1,65 +1,32 @@
-//! The size of a prompt beside the context window of its model: estimates of tokens, the check before a prompt is sent, and the
-//! check of the count that the server reports.
+//! The check of the number of tokens that a server counted of a prompt.
 //!
-//! A local server may cut a prompt without a word, and answers to what is left. Both checks are estimates, since no server
-//! publishes its tokeniser in a form that a client could use, and both err on the side of the caller: a prompt is refused, or its
-//! count doubted, only if no usual text has so few tokens.
+//! A local server may cut a prompt without a word, and answers to what is left. The check is an estimate, since no server
+//! publishes its tokeniser in a form that a client could use, and errs on the side of the caller: a count is doubted only if no
+//! usual text has so few tokens.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use antiphon_llm::{CallWarning, Error, ErrorKind, Prompt};
+use antiphon_llm::{CallWarning, Prompt};
 
-/// The bytes of a token in texts that tokenise worst: code, names, languages of which a model has seen little.
-const FEWEST_BYTES: u64 = 3;
-/// The bytes of a token in texts that tokenise best, as plain English does.
-const MOST_BYTES: u64 = 5;
 /// The bytes of a token that no text reaches, repetitions apart, which are not counted.
 const IMPOSSIBLE_BYTES: u64 = 12;
 /// The size in bytes of a prompt from which its count is checked: no server has so small a context that it cuts a shorter one.
 const MIN_BYTES: u64 = 4_000;
-/// The tokens that a chat template adds to a prompt, at most.
-const TEMPLATE: u64 = 64;
 /// The length of the blocks by which the common beginning of two prompts is found.
 const BLOCK: usize = 1_024;
 /// The number of blocks that are remembered; all are forgotten beyond it.
 const MAX_BLOCKS: usize = 1 << 17;
 
-/// Returns the number of tokens that a prompt probably does not exceed, its schema included.
-pub(crate) fn most_tokens(prompt: &Prompt) -> u64 {
-    prompt.bytes().total().div_ceil(FEWEST_BYTES) + TEMPLATE
-}
-
-/// Returns the number of tokens that a prompt has at least.
-pub(crate) fn least_tokens(prompt: &Prompt) -> u64 {
-    texts(prompt).map(|text| distinct_bytes(text.as_ref())).sum::<u64>() / MOST_BYTES
-}
-
-/// Refuses a prompt that does not fit into a context window of so many tokens. `fix` says what to do, as a sentence.
-///
-/// # Errors
-/// `ContextTooLong`, with both numbers; nothing was sent.
-pub(crate) fn check_fits(prompt: &Prompt, window: u64, fix: &str) -> Result<(), Error> {
-    let least = least_tokens(prompt);
-    if least < window {
-        return Ok(());
-    }
-    let message = format!(
-        "the prompt has at least {least} tokens, and the context of {} is {window}: it was not sent. {fix}",
-        prompt.model
-    );
-    Err(Error::new(ErrorKind::ContextTooLong, message))
-}
-
 /// The texts of a prompt, in the order in which they are sent.
-fn texts(prompt: &Prompt) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+pub(super) fn texts(prompt: &Prompt) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
     let system = prompt.system.as_deref().map(std::borrow::Cow::Borrowed);
     system.into_iter().chain(prompt.messages.iter().map(antiphon_llm::Message::rendered))
 }
 
 /// Counts the bytes of a text that differ from the byte before them: a run of spaces or dashes is a token or two.
-fn distinct_bytes(text: &str) -> u64 {
+pub(super) fn distinct_bytes(text: &str) -> u64 {
     let bytes = text.as_bytes();
     let changes = bytes.iter().zip(bytes.iter().skip(1)).filter(|(before, byte)| before != byte).count();
     (changes as u64).saturating_add(u64::from(!bytes.is_empty()))
@@ -143,23 +110,12 @@ impl SentPrompt {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_llm::{ErrorKind, Message, Prompt};
+    use antiphon_llm::{Message, Prompt};
 
-    use super::{SentPrompts, check_fits, least_tokens, most_tokens};
+    use super::SentPrompts;
 
     fn prompt(text: &str) -> Prompt {
         Prompt::new("m", [Message::user(text)])
-    }
-
-    #[test]
-    fn estimates_enclose_the_tokens_of_usual_texts() {
-        let words = prompt(&"In this town the market opens before dawn. ".repeat(100));
-        assert!(least_tokens(&words) <= 1_000 && most_tokens(&words) >= 1_000);
-        assert!(least_tokens(&prompt(&" ".repeat(10_000))) < 10, "a run of spaces is few tokens");
-        assert_eq!(least_tokens(&Prompt::new("m", [])), 0);
-        let err = check_fits(&words, 512, "Raise it").unwrap_err();
-        assert_eq!(err.kind(), ErrorKind::ContextTooLong);
-        assert!(check_fits(&words, 1_000, "Raise it").is_ok());
     }
 
     #[test]

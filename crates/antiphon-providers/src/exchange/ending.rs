@@ -213,14 +213,6 @@ fn filter(plain: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the meaning of the reason for which a prompt was blocked; the word itself where it is not known.
-pub(crate) fn why_blocked(word: &str) -> String {
-    match ending(word) {
-        Ending::Finish(FinishReason::Filtered, Some(meaning)) => format!("{meaning} ({word})"),
-        _ => word.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Ending, FinishReason, ending};

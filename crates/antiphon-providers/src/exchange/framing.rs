@@ -50,6 +50,7 @@ pub(super) enum Pieces {
     Ready(VecDeque<Piece>),
     /// Pieces at given times, for tests on the paused clock.
     #[cfg(test)]
+    #[cfg(feature = "_chat")]
     Timed(futures_util::stream::BoxStream<'static, Piece>),
 }
 
@@ -98,6 +99,7 @@ impl Pieces {
                 .map(|next| next.map(|line| line.map(|data| Piece { event: String::new(), data }))),
             Self::Ready(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
             #[cfg(test)]
+            #[cfg(feature = "_chat")]
             Self::Timed(pieces) => pieces.as_mut().poll_next(cx).map(|next| next.map(Ok)),
         }
     }

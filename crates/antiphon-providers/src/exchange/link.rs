@@ -96,9 +96,14 @@ impl Link {
         Self::new(endpoint)
     }
 
-    /// Returns the scope of the calls on this link.
-    pub(crate) fn scope(&self) -> Scope {
-        self.scope.clone()
+    /// Returns the scope of the calls on this link; `variant` is that of the provider, such as a route, if it has several.
+    pub(crate) fn scope(&self, variant: Option<&str>) -> Scope {
+        let scope = self.scope.clone();
+        match (variant, self.endpoint.additions.identity(variant)) {
+            (None, _) => scope,
+            (Some(_), Some(additions)) => scope.variant_digest(&additions),
+            (Some(variant), None) => scope.variant(variant),
+        }
     }
 
     /// Posts JSON to a path below the base URL and returns a response that is an answer. While the machine has no file

@@ -35,8 +35,10 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A budget of any size.
-    pub(crate) const ANY: Self = Self { min: 0, is_below_max_tokens: false, beside: None };
+    /// A budget of any size from this one.
+    pub(crate) const fn at_least(min: u64) -> Self {
+        Self { min, is_below_max_tokens: false, beside: None }
+    }
 }
 
 /// Returns a row of a table: a parameter and its path.
@@ -57,7 +59,10 @@ impl SentEffort {
     pub(crate) fn named(effort: ReasoningEffort) -> Option<Self> {
         Some(Self { path: None, value: json!(effort.name()) })
     }
+}
 
+#[cfg(any(feature = "anthropic", feature = "gemini", feature = "llamacpp", feature = "ollama"))]
+impl SentEffort {
     /// Returns the effort under its own name if it is one of `known`.
     pub(crate) fn one_of(effort: ReasoningEffort, known: &[ReasoningEffort]) -> Option<Self> {
         Self::named(effort).filter(|_| known.contains(&effort))
@@ -70,19 +75,6 @@ impl SentEffort {
 }
 
 impl ParamTable {
-    /// Sets the path of a parameter.
-    pub(crate) fn with(mut self, name: &'static str, path: impl Into<Cow<'static, str>>) -> Self {
-        self = self.without(name);
-        self.fields.to_mut().push((name, path.into()));
-        self
-    }
-
-    /// Removes a parameter.
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.fields.to_mut().retain(|(known, _)| *known != name);
-        self
-    }
-
     /// Returns the path of a parameter; `None` if the format does not have it.
     fn path(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, path)| &**path)

@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use antiphon_llm::Usage;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -16,31 +15,23 @@ use serde_json::value::RawValue;
 /// A JSON string, which borrows from the event where it has no escapes.
 ///
 /// serde's own `Cow` never borrows inside an `Option`; this wrapper does.
+#[cfg(feature = "_cloud")]
 #[derive(Debug, Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
+#[cfg(feature = "_cloud")]
 impl Text<'_> {
-    /// Returns the text, if the field is present.
-    pub(crate) fn option<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
-        text.map(|text| &*text.0)
-    }
-
     /// Returns the text, or an empty one where the field is missing or null.
     pub(crate) fn of<'t>(text: Option<&'t Text<'_>>) -> &'t str {
-        Self::option(text).unwrap_or_default()
+        text.map_or("", |text| &text.0)
     }
 }
 
 /// A text that does not decide about the answer, such as an id: any other JSON in its place counts as missing.
 #[derive(Debug, Default)]
-pub(crate) struct Label<'a>(Option<Cow<'a, str>>);
+pub(crate) struct Label<'a>(pub(super) Option<Cow<'a, str>>);
 
-impl<'a> Label<'a> {
-    /// Creates a label.
-    pub(crate) fn of(text: Cow<'a, str>) -> Self {
-        Self(Some(text))
-    }
-
+impl Label<'_> {
     /// Returns the text, if there is one.
     pub(crate) fn as_str(&self) -> Option<&str> {
         self.0.as_deref()
@@ -104,20 +95,21 @@ impl<'de> Visitor<'de> for AnyLabel {
 
 /// Returns the word in a field that names the end of an answer. JSON of another type is its own word, which no list has: an
 /// end that cannot be understood is no natural one.
+#[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
 pub(crate) fn word_of(field: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let json = field?.get();
-    match serde_json::from_str::<Text<'_>>(json) {
-        Ok(text) => Some(text.0),
-        Err(_) => Some(Cow::Borrowed(json)).filter(|json| json != "null"),
-    }
+    let word: Label<'_> = serde_json::from_str(json).unwrap_or_default();
+    word.0.or_else(|| Some(Cow::Borrowed(json)).filter(|json| json != "null"))
 }
 
 /// Returns whether a field is true; any JSON but `true`, `"true"` and `1` is not.
+#[cfg(any(feature = "gemini", feature = "llamacpp", feature = "ollama"))]
 pub(crate) fn is_true(field: Option<&RawValue>) -> bool {
     field.is_some_and(|field| matches!(field.get(), "true" | "\"true\"" | "1"))
 }
 
 /// Returns the number in a field with the position of an alternative or an item; `None` for any other JSON.
+#[cfg(any(feature = "_chat", feature = "gemini"))]
 pub(crate) fn index_of(field: Option<&RawValue>) -> Option<u64> {
     let json = field?.get();
     json.parse().ok().or_else(|| count(&serde_json::from_str(json.trim_matches('"')).ok()?))
@@ -129,7 +121,7 @@ pub(crate) fn value_of(field: Option<&RawValue>) -> Option<Value> {
 }
 
 /// Returns a number of tokens. A negative one, a fraction, a text or any other JSON is unknown; `5.0` is 5.
-pub(crate) fn count(value: &Value) -> Option<u64> {
+fn count(value: &Value) -> Option<u64> {
     let number = value.as_number()?;
     number.as_u64().or_else(|| {
         // Above 2^53 a float is no exact count.
@@ -139,18 +131,9 @@ pub(crate) fn count(value: &Value) -> Option<u64> {
 }
 
 /// Returns the count under the first of `keys` that the object has, so that a second name does not replace an unknown count;
-/// each key is a JSON pointer (RFC 6901).
-pub(crate) fn count_at(object: &Value, keys: &[&str]) -> Option<u64> {
-    keys.iter().find_map(|key| object.pointer(key)).and_then(count)
-}
-
-/// Fills in the counts that are unknown with those of another report of the same call.
-pub(crate) fn fill_in(usage: &mut Usage, other: Usage) {
-    usage.input = usage.input.or(other.input);
-    usage.cached = usage.cached.or(other.cached);
-    usage.cache_write = usage.cache_write.or(other.cache_write);
-    usage.output = usage.output.or(other.output);
-    usage.reasoning = usage.reasoning.or(other.reasoning);
+/// each key is a JSON pointer (RFC 6901). An object with none of them has the count `missing`.
+pub(crate) fn count_at(object: &Value, keys: &[&str], missing: Option<u64>) -> Option<u64> {
+    keys.iter().find_map(|key| object.pointer(key)).map_or(missing, count)
 }
 
 /// Returns the size in bytes of a field's JSON: 0 where it is missing, null, `false` or empty.
@@ -167,7 +150,7 @@ pub(crate) fn size_of(field: Option<&RawValue>) -> usize {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Label, count, count_at, index_of, word_of};
+    use super::{Label, count, count_at};
 
     #[test]
     fn a_count_that_is_not_a_whole_number_is_unknown() {
@@ -181,8 +164,9 @@ mod tests {
             check(odd, None);
         }
         let usage = json!({"prompt_tokens": -1, "input_tokens": 7});
-        assert_eq!(count_at(&usage, &["/prompt_tokens", "/input_tokens"]), None);
-        assert_eq!(count_at(&usage, &["/none", "/input_tokens"]), Some(7));
+        assert_eq!(count_at(&usage, &["/prompt_tokens", "/input_tokens"], Some(0)), None);
+        assert_eq!(count_at(&usage, &["/none", "/input_tokens"], None), Some(7));
+        assert_eq!(count_at(&usage, &["/none"], Some(0)), Some(0));
     }
 
     #[test]
@@ -203,7 +187,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg(any(feature = "_chat", feature = "gemini"))]
     fn an_end_of_another_type_is_its_own_word() {
+        use super::{index_of, word_of};
+
         let word = |json: &str| {
             let raw = serde_json::from_str(json).unwrap();
             word_of(raw).map(|word| word.into_owned())

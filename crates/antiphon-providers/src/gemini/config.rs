@@ -136,7 +136,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Gemini {
     fn scope(&self) -> Scope {
-        self.link.scope()
+        self.link.scope(None)
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {

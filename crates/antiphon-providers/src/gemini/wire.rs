@@ -16,15 +16,15 @@
 
 use std::borrow::Cow;
 
-use antiphon_llm::{Error, ErrorKind, Model, Prompt, ReasoningEffort, Role, Usage};
+use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, ReasoningEffort, Role, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
 use crate::exchange::{
-    Budget, Label, ParamTable, SentEffort, StructuredMode, Text, count, field, index_of, is_true, size_of,
-    system_of, turns, value_of, why_blocked,
+    Budget, Ending, Label, ParamTable, SentEffort, StructuredMode, Text, count_at, ending, field, index_of,
+    is_true, size_of, system_of, turns, value_of,
 };
 
 /// Returns the path of a model, `models/NAME`.
@@ -87,7 +87,7 @@ pub(super) static PARAMS: ParamTable = ParamTable {
     effort,
     max_stops: Some(5),
     tiers: &["standard", "flex", "priority"],
-    budget: Budget::ANY,
+    budget: Budget::at_least(0),
 };
 
 /// Returns the form of an effort: a level, from `minimal` to `high`, or a budget of no tokens for none.
@@ -232,6 +232,14 @@ pub(super) fn blocked(feedback: Option<&RawValue>) -> Option<String> {
     Some(all.collect::<Vec<_>>().join("; "))
 }
 
+/// Returns the meaning of the reason for which a prompt was blocked; the word itself where it is not known.
+fn why_blocked(word: &str) -> String {
+    match ending(word) {
+        Ending::Finish(FinishReason::Filtered, Some(meaning)) => format!("{meaning} ({word})"),
+        _ => word.to_owned(),
+    }
+}
+
 /// Returns the categories for which a filter blocked the content, such as `harassment (high)`
 /// (<https://ai.google.dev/api/generate-content#SafetyRating>).
 pub(super) fn categories(ratings: &Value) -> String {
@@ -253,15 +261,14 @@ pub(super) fn categories(ratings: &Value) -> String {
 /// Reasoning is billed as output but not part of the candidates' tokens, and the results of tools are a part of the input but not
 /// of the prompt's tokens; a count of zero is left out (<https://ai.google.dev/api/generate-content#UsageMetadata>).
 pub(super) fn usage(metadata: &Value) -> Usage {
-    let reported = |keys: &[&str]| keys.iter().find_map(|key| metadata.get(*key));
-    let or_zero = |keys: &[&str]| reported(keys).map_or(Some(0), count);
-    let thoughts = or_zero(&["thoughtsTokenCount", "thoughts_token_count"]);
-    let tools = or_zero(&["toolUsePromptTokenCount", "tool_use_prompt_token_count"]);
-    let input = reported(&["promptTokenCount", "prompt_token_count"]).and_then(count);
-    let output = or_zero(&["candidatesTokenCount", "candidates_token_count"]);
+    let or_zero = |keys: &[&str]| count_at(metadata, keys, Some(0));
+    let thoughts = or_zero(&["/thoughtsTokenCount", "/thoughts_token_count"]);
+    let tools = or_zero(&["/toolUsePromptTokenCount", "/tool_use_prompt_token_count"]);
+    let input = count_at(metadata, &["/promptTokenCount", "/prompt_token_count"], None);
+    let output = or_zero(&["/candidatesTokenCount", "/candidates_token_count"]);
     let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
     Usage::new(sum(input, tools), sum(output, thoughts))
-        .cached(or_zero(&["cachedContentTokenCount", "cached_content_token_count"]))
+        .cached(or_zero(&["/cachedContentTokenCount", "/cached_content_token_count"]))
         .reasoning(thoughts)
 }
 

@@ -226,7 +226,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
 #[deny(clippy::missing_trait_methods)]
 impl Provider for LlamaCpp {
     fn scope(&self) -> Scope {
-        if self.native { self.chat.link.scope_of("native") } else { self.chat.scope() }
+        if self.native { self.chat.link.scope(Some("native")) } else { self.chat.scope() }
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {

@@ -33,7 +33,7 @@ impl Decode for NativeDecoder {
         }
         answer.identify(None, event.model.as_str());
         if let Some(content) = &event.content {
-            content.add_to(&mut answer.text, &mut answer.reasoning);
+            content.add_to(answer);
         }
         if event.is_last() {
             answer.usage = usage(&serde_json::from_str(data).unwrap_or_default());

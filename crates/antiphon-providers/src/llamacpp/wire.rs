@@ -59,7 +59,7 @@ pub(super) static PARAMS: ParamTable = ParamTable {
     effort: SentEffort::named,
     max_stops: None,
     tiers: &[],
-    budget: Budget::ANY,
+    budget: Budget::at_least(0),
 };
 
 /// Returns the sampling parameters of the server's chat completions, of the same source. The effort of reasoning is an argument
@@ -132,8 +132,8 @@ impl Event<'_> {
 
 /// Returns the token counts of the last event: `tokens_evaluated` includes those from the cache.
 pub(super) fn usage(event: &Value) -> Usage {
-    Usage::new(count_at(event, &["/tokens_evaluated"]), count_at(event, &["/tokens_predicted"]))
-        .cached(count_at(event, &["/timings/cache_n"]))
+    Usage::new(count_at(event, &["/tokens_evaluated"], None), count_at(event, &["/tokens_predicted"], None))
+        .cached(count_at(event, &["/timings/cache_n"], None))
 }
 
 /// Records the finish reason of the last event: `eos` (the model ended) and `word` (a stop text) are `Stop`, `limit` is `Length`,

@@ -282,7 +282,7 @@ pub(super) fn pull<'a>(
 impl Provider for Ollama {
     fn scope(&self) -> Scope {
         let route = if self.route == Route::Generate { "generate" } else { "chat" };
-        self.link.scope_of(&format!("{route} {:?}", self.context))
+        self.link.scope(Some(&format!("{route} {:?}", self.context)))
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {

@@ -19,8 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use antiphon_llm::Prompt;
 use tokio::sync::OnceCell;
 
-use crate::exchange::most_tokens;
-
 /// The context window that a server has without a request for another one, at least
 /// (<https://docs.ollama.com/context-length>).
 const DEFAULT: u64 = 4_096;
@@ -30,6 +28,10 @@ const LARGE: u64 = 32_768;
 const STEP: u64 = 16_384;
 /// The tokens that are left for an answer without a limit.
 const ANSWER: u64 = 2_048;
+/// The bytes of a token in texts that tokenise worst: code, names, languages of which a model has seen little.
+const FEWEST_BYTES: u64 = 3;
+/// The tokens that a chat template adds to a prompt, at most.
+const TEMPLATE: u64 = 64;
 
 /// The context windows of a server's models, as far as they are known; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +81,11 @@ impl ModelContext {
     }
 }
 
+/// Returns the number of tokens that a prompt probably does not exceed, its schema included.
+fn most_tokens(prompt: &Prompt) -> u64 {
+    prompt.bytes().total().div_ceil(FEWEST_BYTES) + TEMPLATE
+}
+
 /// Returns the step at or above a number of tokens.
 fn step(needed: u64) -> u64 {
     if needed <= LARGE {
@@ -90,7 +97,15 @@ fn step(needed: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ModelContext, ReportedContext, step};
+    use antiphon_llm::{Message, Prompt};
+
+    use super::{ModelContext, ReportedContext, most_tokens, step};
+
+    #[test]
+    fn a_usual_text_has_no_more_tokens_than_estimated() {
+        let words = "In this town the market opens before dawn. ".repeat(100);
+        assert!(most_tokens(&Prompt::new("m", [Message::user(words)])) >= 1_000);
+    }
 
     #[test]
     fn windows_grow_in_steps_and_never_shrink() {

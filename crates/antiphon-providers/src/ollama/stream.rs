@@ -36,7 +36,7 @@ impl Decode for OllamaDecoder {
         }
         let message = line.message.as_ref().and_then(|message| message.content.as_ref());
         for content in [line.response.as_ref(), message].into_iter().flatten() {
-            content.add_to(&mut answer.text, &mut answer.reasoning);
+            content.add_to(answer);
         }
         if line.is_last() {
             answer.usage = usage(&serde_json::from_str(data).unwrap_or_default());
@@ -63,6 +63,7 @@ mod tests {
         check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}"#, true);
         check_unseen(r#"{"response":"","thinking":"hm","done":false}"#, true);
         check_unseen(r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f"}}]}}"#, true);
+        check_unseen(r#"{"message":{"content":[{"type":"thinking","thinking":"hm"}]}}"#, true);
         check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":""},"done":false}"#, false);
     }
 }

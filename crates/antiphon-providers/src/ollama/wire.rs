@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Route;
 use crate::exchange::{
-    Answer, Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count, field, grammar_dialect,
+    Answer, Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, grammar_dialect,
     is_true, reasoning_of, size_of, system_of, turns, value_of,
 };
 
@@ -56,7 +56,7 @@ pub(super) static PARAMS: ParamTable = ParamTable {
     effort,
     max_stops: None,
     tiers: &[],
-    budget: Budget::ANY,
+    budget: Budget::at_least(0),
 };
 
 /// Returns the form of an effort: a level for models that have some, or `false` for none.
@@ -182,8 +182,8 @@ pub(super) fn ends(reason: &str, answer: &mut Answer) {
 /// Returns the token counts of the last line; the server has no separate counts for its cache and for reasoning.
 pub(super) fn usage(line: &Value) -> Usage {
     // The server leaves out a count of zero.
-    let output = line.get("eval_count").map_or(Some(0), count);
-    Usage::new(line.get("prompt_eval_count").and_then(count), output)
+    let output = count_at(line, &["/eval_count"], Some(0));
+    Usage::new(count_at(line, &["/prompt_eval_count"], None), output)
 }
 
 /// Reads the list of installed models; newer servers report the capabilities of each.

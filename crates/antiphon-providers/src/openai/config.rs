@@ -178,7 +178,7 @@ impl Provider for OpenAi {
     fn scope(&self) -> Scope {
         match self.api {
             Api::Chat => self.chat.scope(),
-            Api::Responses => self.chat.link.scope_of("responses"),
+            Api::Responses => self.chat.link.scope(Some("responses")),
         }
     }
 

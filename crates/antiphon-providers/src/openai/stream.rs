@@ -13,8 +13,6 @@
 //!
 //! The complete texts in `response.completed` repeat the deltas; they are used only where no delta arrived.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -50,9 +48,9 @@ impl Decode for ResponsesDecoder {
         let kind = parsed.kind.as_str().filter(|kind| !kind.is_empty()).unwrap_or(event);
         match kind {
             "response.output_text.delta" if !self.is_commentary(&parsed) => {
-                answer.text.push_str(&words(&parsed)?);
+                answer.text.push_str(Text::of(words(&parsed)?.as_ref()));
             }
-            "response.refusal.delta" => answer.refusal.push_str(&words(&parsed)?),
+            "response.refusal.delta" => answer.refusal.push_str(Text::of(words(&parsed)?.as_ref())),
             "response.output_item.added" => {
                 let added: Value = of(data)?;
                 self.commentary
@@ -103,8 +101,8 @@ impl ResponsesDecoder {
 }
 
 /// Returns the text of a delta, which borrows from the event where it has no escapes.
-fn words<'d>(event: &Event<'d>) -> Result<Cow<'d, str>, Fault> {
-    event.delta.map_or(Ok(Cow::Borrowed("")), |delta| of::<Text<'_>>(delta.get()).map(|text| text.0))
+fn words<'d>(event: &Event<'d>) -> Result<Option<Text<'d>>, Fault> {
+    event.delta.map(|delta| of(delta.get())).transpose()
 }
 
 /// Parses the data of an event.

@@ -52,7 +52,7 @@ pub(super) static PARAMS: ParamTable = ParamTable {
     tiers: TIERS,
     effort: SentEffort::named,
     max_stops: None,
-    budget: Budget::ANY,
+    budget: Budget::at_least(0),
 };
 
 /// The service tiers of both APIs: <https://developers.openai.com/api/docs/guides/flex-processing>.
@@ -146,10 +146,10 @@ pub(super) fn ends(response: &Value, answer: &mut Answer) {
 /// Reads the token counts of a response. `input_tokens` includes cached ones, and `output_tokens` includes reasoning.
 pub(super) fn usage(usage: &Value) -> Usage {
     Usage::new(
-        count_at(usage, &["/input_tokens", "/prompt_tokens"]),
-        count_at(usage, &["/output_tokens", "/completion_tokens"]),
+        count_at(usage, &["/input_tokens", "/prompt_tokens"], None),
+        count_at(usage, &["/output_tokens", "/completion_tokens"], None),
     )
-    .cached(count_at(usage, &["/input_tokens_details/cached_tokens"]))
-    .cache_write(count_at(usage, &["/input_tokens_details/cache_write_tokens"]))
-    .reasoning(count_at(usage, &["/output_tokens_details/reasoning_tokens"]))
+    .cached(count_at(usage, &["/input_tokens_details/cached_tokens"], None))
+    .cache_write(count_at(usage, &["/input_tokens_details/cache_write_tokens"], None))
+    .reasoning(count_at(usage, &["/output_tokens_details/reasoning_tokens"], None))
 }

@@ -49,16 +49,6 @@ pub(crate) trait CheckParams: fmt::Debug + Send + Sync {
     fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam>;
 }
 
-/// A provider that calls no model, so that any parameters are without effect.
-#[derive(Debug)]
-pub(crate) struct NoParams;
-
-impl CheckParams for NoParams {
-    fn check_params(&self, _: &SamplingParams) -> Result<(), InvalidParam> {
-        Ok(())
-    }
-}
-
 impl Built {
     /// Checks sampling parameters before a run: that the provider has them, and that the additional fields of its options do not
     /// override them. A call checks the same, but when other calls may have been paid for.

@@ -121,6 +121,7 @@ impl Options {
     }
 
     /// Returns whether a secret header authenticates, so that no key is needed, and none is sent.
+    #[cfg(feature = "_http")]
     pub(crate) fn authenticates_by_header(&self) -> bool {
         self.secret_headers.keys().any(|name| self.carries_key(name))
     }

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use antiphon_llm::{
     CallContext, CancellationToken, Capabilities, Completion, DocumentPart, Error, ErrorKind, Head, Health,
-    Model, Prompt, Provider, Schema, Scope, Streaming, async_trait,
+    InvalidParam, Model, Prompt, Provider, SamplingParams, Schema, Scope, Streaming, async_trait,
 };
 use serde_json::Value;
 
 use super::personas::{self, Wanted};
 use super::portfolio;
 use crate::offline::kind::MODEL;
-use crate::registry::{BuildError, Built, Kind, NoParams, Options};
+use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// A provider that answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
 ///
@@ -79,8 +79,15 @@ pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
         is_engine: false,
         price_names: Vec::new(),
         price_vendor: None,
-        checked: Arc::new(NoParams),
+        checked: Arc::new(Offline),
     })
+}
+
+impl CheckParams for Offline {
+    /// Accepts any parameters: without a model they have no effect.
+    fn check_params(&self, _: &SamplingParams) -> Result<(), InvalidParam> {
+        Ok(())
+    }
 }
 
 #[async_trait]
