@@ -11,6 +11,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use antiphon_data::check_keys;
 use antiphon_llm::{CallContext, Provider, Schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
@@ -98,10 +99,12 @@ fn is_json(schema: &str) -> bool {
 fn parsed(file: &str, content: &str) -> Result<Value, Error> {
     let config = |message: String| Error::new(ErrorKind::Config, message);
     let content = content.trim_start_matches('\u{feff}');
-    let value: Value = serde_json::from_str(content).map_err(|err| {
+    let value: Value = check_keys(content).and_then(|()| serde_json::from_str(content)).map_err(|err| {
         let why = err.to_string();
         let why = why.split(" at line ").next().unwrap_or_default();
-        config(format!("{file}:{}:{}: not valid JSON: {why}", err.line(), err.column()))
+        // What is no mistake of syntax says itself what is wrong.
+        let what = if err.is_data() { "" } else { "not valid JSON: " };
+        config(format!("{file}:{}:{}: {what}{why}", err.line(), err.column()))
     })?;
     if let Some(inner) = wrapped(&value) {
         let advice = "Put the JSON schema itself into the file";
@@ -138,7 +141,8 @@ fn as_toml(text: &str) -> String {
 /// Reads the schema of a recipe: a table, or a text that has JSON. A text that is the name of a file stays one.
 pub(crate) fn table_or_json<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     match Option::<Value>::deserialize(from)? {
-        Some(Value::String(text)) if is_json(&text) => serde_json::from_str(&text)
+        Some(Value::String(text)) if is_json(&text) => check_keys(&text)
+            .and_then(|()| serde_json::from_str(&text))
             .map(Some)
             .map_err(|err| de::Error::custom(format!("the schema is not valid JSON: {err}"))),
         schema => Ok(schema),
@@ -182,6 +186,8 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_place() {
         check("{\n \"type\": }", "s.json:2:10: not valid JSON: expected value");
+        check("{\"a\": 1,\n \"type\": 1,\n \"type\": 2}", "s.json:3:7: the key \"type\" occurs twice");
+        check("{\"properties\": {\"a\": {},\n \"a\": {}}}", "s.json:2:4: the key \"a\" occurs twice");
         check("", "s.json:1:0: not valid JSON: EOF");
         check("3", "s.json: a JSON schema is an object");
         check("{\"properties\": {\"a\": {\"type\": \"strin\"}}}", "s.json: at /properties/a/type: ");

@@ -190,9 +190,13 @@ impl Completion {
 
 /// Returns whether a text has the JSON that was requested, complete and valid against the schema.
 ///
+/// Text beside the JSON is refused: it may begin to take the JSON back, and no one knows how it would have ended.
 /// A number has no end of its own, so that a scalar counts only where something follows it or quotes enclose it.
 fn is_whole(text: &str, output: &Output) -> bool {
     let Some(schema) = output.schema() else { return false };
+    if !json::is_alone(text) {
+        return false;
+    }
     let Ok(found) = json::extract_for(text, Strictness::Lenient, |value| schema.is_valid(value)) else {
         return false;
     };
@@ -248,7 +252,26 @@ mod tests {
         for finish in [FinishReason::Length, unknown.clone()] {
             let answer = ended("{\"n\": 1}\n\n   \n", &finish, &output).unwrap();
             assert_eq!((answer.marks, answer.finish), (vec![AnswerMark::CompleteWithoutEnd], finish.clone()));
-            for text in ["{\"n\": 1", "{\"n\": \"one\"}", "", "no JSON", "{\"n\": 1} {\"n\": 2}"] {
+            for text in
+                ["<think>x</think>\n{\"n\": 1}", "```json\n{\"n\": 1}\n```\n", "\u{feff}```\n{\"n\": 1}\n``"]
+            {
+                assert!(ended(text, &finish, &output).is_ok(), "{text}");
+            }
+            for text in [
+                "{\"n\": 1",
+                "{\"n\": \"one\"}",
+                "",
+                "no JSON",
+                "{\"n\": 1} {\"n\": 2}",
+                "Draft: {\"n\": 1}. Hmm, that is wrong, since the",
+                "{\"n\": 1}. Hmm",
+                "Draft: {\"n\": 1}",
+                "```json\n{\"n\": 1}\n```\nWait",
+                "{\"n\": 1} // no, since",
+                "For example {\"n\": 1}\n",
+                "{\"n\": 1} {\"m\"",
+                "The schema: ```json\n{\"n\": 1}\n```",
+            ] {
                 let err = ended(text, &finish, &output).unwrap_err();
                 let is_cut = matches!(err.kind(), ErrorKind::Truncated { .. });
                 assert!(is_cut && err.to_string().contains("WORD"), "{text}: {err}");

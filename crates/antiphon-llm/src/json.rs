@@ -12,6 +12,7 @@ mod parse;
 mod salvage;
 mod scalar;
 
+pub(crate) use extract::is_alone;
 pub use extract::{
     Extracted, JsonError, JsonErrorKind, Repair, Strictness, extract, extract_for, extract_with,
 };

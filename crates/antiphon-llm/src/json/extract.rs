@@ -212,7 +212,7 @@ fn whole(text: &str, is_valid: Option<IsValid<'_>>) -> Option<Result<Extracted, 
             if !is_scalar || is_valid.is_some_and(|is_valid| is_valid(&value)) {
                 return Some(Ok(Extracted { value, repairs }));
             }
-            encoded(value.as_str()?).map(Ok)
+            encoded(value.as_str()?)
         }
         // Anything else within the text would be a part of this value.
         Err(fault @ Fault::Duplicate(_)) => Some(Err(error(&fault))),
@@ -221,18 +221,22 @@ fn whole(text: &str, is_valid: Option<IsValid<'_>>) -> Option<Result<Extracted, 
         }
         Err(_) if text.starts_with(r#"{\""#) || text.starts_with(r#"[{\""#) => {
             let text = serde_json::from_str::<String>(&format!("\"{text}\"")).ok()?;
-            encoded(&text).map(Ok)
+            encoded(&text)
         }
         Err(_) => None,
     }
 }
 
-/// Returns the object or the array that a string has as its text.
-fn encoded(text: &str) -> Option<Extracted> {
-    let Parsed { value, repairs, .. } = parse_whole(text, Strictness::Lenient).ok()?;
+/// Returns the object or the array that a string has as its text; the error of one that has a key twice.
+fn encoded(text: &str) -> Option<Result<Extracted, JsonError>> {
+    let Parsed { value, repairs, .. } = match parse_whole(text, Strictness::Lenient) {
+        Ok(parsed) => parsed,
+        Err(fault @ Fault::Duplicate(_)) => return Some(Err(error(&fault))),
+        Err(_) => return None,
+    };
     let is_container = value.is_object() || value.is_array();
     let repairs = [vec![Repair::DoubleEncoding], repairs].concat();
-    is_container.then_some(Extracted { value, repairs })
+    is_container.then_some(Ok(Extracted { value, repairs }))
 }
 
 /// Finds the value within a text that has more than the value.
@@ -323,9 +327,10 @@ fn values(text: &str) -> Result<Vec<Extracted>, JsonError> {
             // The "[1-3]" of "See [1-3]" is not a list.
             Err(Fault::Broken(..)) if is_reference(candidate) => rest = &candidate[1..],
             // The "{x: x > 0}" of a set is no object, unless there is no other value.
-            Err(fault @ Fault::Broken(at, _)) if is_prose(candidate, at) => {
+            Err(fault @ Fault::Broken(..)) => {
+                let Some(len) = prose_len(candidate) else { return Err(error(&fault)) };
                 prose = prose.or(Some(fault));
-                rest = &candidate[1..];
+                rest = &candidate[len..];
             }
             Err(fault) => return Err(error(&fault)),
         }
@@ -336,11 +341,41 @@ fn values(text: &str) -> Result<Vec<Extracted>, JsonError> {
     }
 }
 
-/// Returns whether a text that is broken at this byte begins like JSON with repairs alone, and has no JSON before that byte.
-fn is_prose(text: &str, at: usize) -> bool {
+/// Returns the length of the brackets of prose at the beginning of a text; `None` if they may be broken JSON: if they begin like JSON
+/// without repairs, are not closed, or have what looks like JSON within them, which would be taken for the whole value.
+fn prose_len(text: &str) -> Option<usize> {
     let inside = text[1..].trim_start();
     let is_plain = matches!(inside.bytes().next(), Some(b'"' | b'{' | b'[' | b']' | b'}' | b'/'));
-    !is_plain && next_start(&text[1..]).is_none_or(|next| next + 1 >= at)
+    let len = closed_len(text).filter(|_| !is_plain)?;
+    next_start(&text[1..len]).is_none().then_some(len)
+}
+
+/// Returns the length of a text up to the bracket that closes its first one; `None` if there is none.
+fn closed_len(text: &str) -> Option<usize> {
+    let mut open = Vec::new();
+    for (at, bracket) in text.match_indices(['{', '[', '}', ']']) {
+        match bracket {
+            "{" => open.push("}"),
+            "[" => open.push("]"),
+            close if open.pop() != Some(close) => return None,
+            _ if open.is_empty() => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Returns whether an answer begins with a value, and has nothing else but the model's thoughts and a code fence around it.
+pub(crate) fn is_alone(answer: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() || is_invisible(c);
+    let Ok(spoken) = without_thoughts(answer.trim_matches(is_blank)) else { return false };
+    let text = spoken.trim_matches(is_blank);
+    let inside = text.strip_prefix("```").map(|code| code.trim_start_matches(char::is_alphanumeric));
+    let text = inside.unwrap_or(text).trim_start_matches(is_blank);
+    let Some((_, len)) = parse_prefix(text) else { return false };
+    let behind = text[len..].trim_matches(is_blank);
+    // The fence itself may have been cut.
+    behind.is_empty() || (inside.is_some() && "```".starts_with(behind))
 }
 
 /// Returns whether a text begins with a reference as in prose: brackets around a few digits and punctuation marks.

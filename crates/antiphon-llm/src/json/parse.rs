@@ -10,6 +10,7 @@
 //! | `{a: 1}` | a key that is a word |
 //! | `[1, 2,]`, `[{} {}]` | a comma too many before a bracket, a comma too few after white space |
 //! | `// x`, `/* x */`, `# x` | nothing: comments between tokens |
+//! | `# x, "b": 2`, `// x}` | an error: the line may have values |
 //! | `True`, `False`, `None` | `true`, `false`, `null` |
 //! | `"\d"` | the backslash is part of the string, unless the string has escapes such as `\n` as well |
 //! | `NaN`, `Infinity`, `[1,,2]`, `"a "b" c"`, `01`, a text that ends within a value | an error |
@@ -129,6 +130,11 @@ impl<'t> Parser<'t> {
                 }
                 '/' | '#' => {
                     let Some(len) = comment(rest)? else { return Ok(()) };
+                    // A comment at the end of a text within a value is where the text was cut.
+                    let is_last = len == rest.len() && self.depth > 0;
+                    if !is_last && !rest.starts_with("/*") && may_have_values(&rest[..len]) {
+                        return Err(self.broken("a comment that may have values"));
+                    }
                     self.note(Repair::Comments);
                     len
                 }
@@ -384,6 +390,21 @@ impl<'t> Parser<'t> {
         }
         Ok(text)
     }
+}
+
+/// Returns whether the comment of a line has what may be values, in an answer that lost its line breaks: a key in quotes, a value
+/// behind a comma, or a closing bracket at its end.
+fn may_have_values(comment: &str) -> bool {
+    let comment = comment.trim_end_matches(|c: char| c.is_whitespace() || c == ',');
+    let has_key = |quote: char| {
+        let mut pieces = comment.split(quote).skip(1);
+        pieces.next();
+        pieces.any(|behind| behind.trim_start().starts_with([':', '：']))
+    };
+    let is_value = |piece: &str| parse_whole(piece.trim(), Strictness::Strict).is_ok();
+    comment.ends_with(['}', ']'])
+        || ['"', '\'', '”', '’'].into_iter().any(has_key)
+        || comment.split(',').skip(1).any(is_value)
 }
 
 /// Returns the length of the comment at the beginning of a text; `None` if there is none.

@@ -54,20 +54,85 @@ fn of_text(text: &str, is_valid: IsValid<'_>) -> Option<Extracted> {
     (is_valid(&value) && !is_valid(&other)).then(|| Extracted { value, repairs: vec![Repair::Quotes] })
 }
 
-/// Returns what follows the label of a text of one line, such as `Answer:` or `The answer is`.
+/// The words of labels, beside those that name the value.
+const BESIDE: [&str; 10] =
+    ["the", "my", "a", "final", "correct", "right", "overall", "predicted", "total", "short"];
+
+/// The words that name the value, also in some other languages.
+const NAMES: [&str; 41] = [
+    "answer",
+    "result",
+    "value",
+    "label",
+    "sentiment",
+    "category",
+    "class",
+    "classification",
+    "type",
+    "topic",
+    "mood",
+    "tone",
+    "emotion",
+    "language",
+    "score",
+    "rating",
+    "grade",
+    "number",
+    "count",
+    "sum",
+    "amount",
+    "age",
+    "year",
+    "output",
+    "response",
+    "solution",
+    "verdict",
+    "decision",
+    "conclusion",
+    "choice",
+    "name",
+    "prediction",
+    "antwort",
+    "ergebnis",
+    "réponse",
+    "résultat",
+    "respuesta",
+    "resultado",
+    "risposta",
+    "risultato",
+    "resposta",
+];
+
+/// Returns what follows the label of a text, such as `Answer:` or `The answer is`.
+///
+/// A sentence may deny what it says, as in `The answer is not: 42`, so that only short labels of known words are labels.
 fn labelled(text: &str) -> Option<&str> {
     let marks = [":", "=", " is"];
     let (label, rest) = marks.iter().find_map(|mark| {
         let (label, rest) = text.rsplit_once(mark)?;
         rest.starts_with(|c: char| c.is_whitespace() || "*`".contains(c)).then_some((label, rest))
     })?;
-    let has_more = |c: char| c.is_numeric() || matches!(c, '"' | '{' | '[' | '\n' | '“');
-    if label.is_empty() || label.contains(has_more) {
+    if !is_label(label) {
         return None;
     }
     let rest = rest.trim();
     let rest = if parse_whole(rest, Strictness::Lenient).is_ok() { rest } else { rest.trim_end_matches('.') };
-    Some(without_markup(rest.trim_start_matches("**").trim()))
+    let is_around = rest.len() > 4 && rest.starts_with("**") && rest.ends_with("**");
+    // The emphasis of a label ends behind its mark.
+    Some(without_markup(if is_around { rest } else { rest.trim_start_matches("**").trim() }))
+}
+
+/// Returns whether a text is a label: at most three known words behind an article, or one letter.
+fn is_label(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "*_`#>-".contains(c)).to_lowercase();
+    let mut words: Vec<&str> = text.split(' ').collect();
+    if words.len() > 1 {
+        words.pop_if(|word| *word == "is");
+    }
+    let Some((name, before)) = words.split_last() else { return false };
+    let is_letter = before.is_empty() && name.len() == 1 && name.chars().all(char::is_alphabetic);
+    let is_known = |word: &&str| BESIDE.contains(word) || NAMES.contains(word);
+    is_letter || (NAMES.contains(name) && before.len() <= 3 && before.iter().all(is_known))
 }
 
 #[cfg(test)]
@@ -119,5 +184,39 @@ mod tests {
         check("rather positive", mood(), None);
         check("Answer: \"Paris\"", json!({"type": "string"}), Some(json!("Paris")));
         check("I cannot say.", json!({"type": "string"}), None);
+    }
+
+    #[test]
+    fn a_sentence_is_no_label() {
+        let scalar = || json!({"enum": ["positive", true, 42]});
+        for text in [
+            "I do not think the sentiment is positive.",
+            "The answer is not: 42",
+            "It is not the case that the claim is true.",
+            "It is wrong that the mood is: positive",
+            "The sentiment isn't: positive",
+            "Not the answer: 42",
+            "Wrong answer: 42",
+            "Never = 42",
+            "Nobody says that the answer is 42",
+            "Is the answer: 42",
+            "The answer is false: 42",
+            "No answer: 42",
+            "If the sky falls, the answer is 42",
+            "Nicht die Antwort: 42",
+        ] {
+            check(text, scalar(), None);
+        }
+        for (text, value) in [
+            ("The final answer is: 42", json!(42)),
+            ("Final Answer: **42**", json!(42)),
+            ("### Result\u{20}= 42", json!(42)),
+            ("The overall sentiment is positive.", json!("positive")),
+            ("**Sentiment**: positive", json!("positive")),
+            ("My answer is true", json!(true)),
+            ("Réponse : 42", json!(42)),
+        ] {
+            check(text, scalar(), Some(value));
+        }
     }
 }

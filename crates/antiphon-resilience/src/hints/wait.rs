@@ -12,7 +12,8 @@ const EPOCH_MILLIS: f64 = 1e12;
 /// Parses the wait in a `Retry-After` header.
 ///
 /// The value is either a number of seconds or an HTTP date in one of its three forms (RFC 9110, sections 10.2.3 and 5.6.7).
-/// Fractions of a second are accepted, since some vendors send them, and so are Unix timestamps (from 10⁹). A date is converted to a wait relative to `now`: pass the
+/// Fractions of a second are accepted, since some vendors send them, and so are Unix timestamps (from 10⁹), and the spans and dates of
+/// [`parse_reset`]. A date is converted to a wait relative to `now`: pass the
 /// time in the answer's `Date` header if it has one, since the clocks of two machines differ.
 ///
 /// A date in the past returns a wait of zero. A wait of more than a year is reduced to a year. Returns `None` for a value that
@@ -29,8 +30,15 @@ pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse::<f64>() {
         Ok(seconds) => of_number(seconds, now),
-        Err(_) => Some(until(httpdate::parse_http_date(value).ok()?, now)),
+        Err(_) => of_text(value, now),
     }
+}
+
+/// Parses a span with units, or a date.
+fn of_text(value: &str, now: SystemTime) -> Option<Duration> {
+    let of_date = || Some(until(value.parse::<Timestamp>().ok()?.into(), now));
+    let of_http_date = || Some(until(httpdate::parse_http_date(value).ok()?, now));
+    parse_span(value).or_else(of_date).or_else(of_http_date)
 }
 
 /// Converts a number of seconds to wait, or a Unix timestamp in seconds or milliseconds.
@@ -63,9 +71,7 @@ pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse::<f64>() {
         Ok(number) => of_number(number, now),
-        Err(_) => parse_span(value)
-            .or_else(|| Some(until(value.parse::<Timestamp>().ok()?.into(), now)))
-            .or_else(|| parse_retry_after(value, now)),
+        Err(_) => of_text(value, now),
     }
 }
 
@@ -178,7 +184,11 @@ mod tests {
         check(parse_retry_after, "Wed, 16 Nov 1994 08:49:30 GMT", Some(10 * 86_400_000));
         check(parse_retry_after, "1e300", Some(YEAR));
         check(parse_retry_after, "Sat, 06 Nov 2094 08:49:37 GMT", Some(YEAR));
-        for nonsense in ["", "-1", "soon", "NaN", "7s", "inf", "infinity", "-inf"] {
+        check(parse_retry_after, "3s", Some(3_000));
+        check(parse_retry_after, "8h12m", Some((8 * 60 + 12) * 60_000));
+        check(parse_retry_after, " 250ms", Some(250));
+        check(parse_retry_after, "1994-11-06T08:49:31.5Z", Some(1_500));
+        for nonsense in ["", "-1", "soon", "NaN", "7x", "-7s", "inf", "infinity", "-inf"] {
             check(parse_retry_after, nonsense, None);
         }
     }

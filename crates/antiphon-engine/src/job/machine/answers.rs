@@ -172,7 +172,8 @@ impl JobMachine {
         let Some(found) = json::salvage(text, list) else { return (0, None) };
         let new = found.elements.len();
         self.kept.extend(found.elements);
-        (new, whole_of(question, list, &self.kept, found.is_complete))
+        let own = cx.run.work.schema();
+        (new, whole_of(question, own, list, &self.kept, found.is_complete))
     }
 
     /// Returns the prompt for the elements that are missing behind the kept ones; `None` if none are kept.

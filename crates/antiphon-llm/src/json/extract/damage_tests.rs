@@ -38,7 +38,7 @@ const ALL: [Damage; 11] = [
 impl Damage {
     fn write(self, value: &Value) -> String {
         let gap = match self {
-            Self::Comments => " /* , ] */ # }\n// \"\n",
+            Self::Comments => " /* , ] */ # } x\n// \"\n",
             Self::Invisible => "\u{200b}\u{a0}\u{feff}",
             _ => "\n ",
         };

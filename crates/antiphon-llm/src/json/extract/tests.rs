@@ -161,6 +161,48 @@ fn what_is_ambiguous_stays_an_error() {
 }
 
 #[test]
+fn a_value_within_brackets_that_are_no_json_is_no_answer() {
+    for broken in [
+        "{error: something, example: {\"n\": 1}}",
+        "{old: foo, new: {\"n\": 1}",
+        "{error: something, list: [{\"n\": 1}, {\"n\": 1}]}",
+        "{draft: x, [{\"n\": 1}]} {\"n\": 1}",
+        "{x: x > 0, and then {\"n\": 1}",
+        "{x: see [1, 2]} {\"n\": 1}",
+    ] {
+        check_error(broken, JsonErrorKind::Malformed);
+    }
+    check("{x: x > {y}} is a set, {\"a\": 1} is not", json!({"a": 1}), &[Repair::Surroundings]);
+}
+
+#[test]
+fn a_comment_that_may_have_values_is_an_error() {
+    for broken in [
+        "{\"n\": 1 # one, \"n\": 2\n}",
+        "{\"n\": 1 // one, \"m\" : 2\n}",
+        "{\"n\": 1 // one, 'm': 2\n}",
+        "{\"l\": [1 # one, 2\n]}",
+        "{\"l\": [\"a\", // one, \"b\",\n\"c\"]}",
+        "{\"n\": 1, # one, \"o\": {\"m\": 2},\n\"p\": 2}",
+        "{\"n\": {\"m\": 1 // one}\n}",
+        "{\"l\": [[1 # one], \n[2]]}",
+    ] {
+        check_error(broken, JsonErrorKind::Malformed);
+    }
+    check_error("{\"n\": 1} # {\"n\": 2}", JsonErrorKind::Ambiguous);
+    check("{\"n\": 1, // at \"home\", e.g.: x\n\"m\": 2}", json!({"n": 1, "m": 2}), &[Repair::Comments]);
+}
+
+#[test]
+fn a_duplicate_key_of_encoded_json_is_named() {
+    for twice in ["\"{\\\"a\\\": 1, \\\"a\\\": 2}\"", "{\\\"a\\\": 1, \\\"a\\\": 2}"] {
+        let err = extract(twice).unwrap_err();
+        assert_eq!(err.kind(), JsonErrorKind::Ambiguous, "{twice}");
+        assert!(err.to_string().contains("the key \"a\" twice"), "{twice}: {err}");
+    }
+}
+
+#[test]
 fn long_integers_are_kept_or_refused() {
     let answer = "{\"n\":12345678901234567890123456789}";
     let found = extract(answer).map(|found| found.value.to_string()).map_err(|err| err.to_string());

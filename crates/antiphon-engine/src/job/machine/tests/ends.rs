@@ -1,10 +1,14 @@
 //! Answers without a natural end, and answers with a mark.
 
 use antiphon_llm::{AnswerMark, Completion, Error, ErrorKind, FinishReason, Output, TruncationCause};
-use antiphon_store::JobState;
+use std::sync::Arc;
 
-use super::{Rig, answer, kept_in, next_prompt, options};
+use antiphon_store::{JobState, Tally};
+
+use super::{Rig, RunState, answer, kept_in, next_prompt, options};
+use crate::job::JobRequest;
 use crate::job::machine::{Action, Ending, Event};
+use crate::recipe::Recipe;
 
 /// Returns the error of a text that ended with a word that is no natural end.
 fn ended(word: &str) -> Error {
@@ -48,4 +52,41 @@ fn the_error_of_a_cut_answer_has_the_word_and_its_explanation() {
     let Action::End(Ending::Failed(failure)) = rig.on(Event::Committed) else { panic!("not failed") };
     let said = format!("{failure:?}");
     assert!(said.contains("the answer was cut: the window is full (finish reason context)"), "{said}");
+}
+
+/// Returns a rig of a recipe for three distinct objects, after a first answer that was cut.
+fn cut_at(text: &str) -> (Action, Rig) {
+    let recipe = r#"
+        prompt = "x"
+        [schema]
+        type = "array"
+        minItems = 3
+        maxItems = 3
+        uniqueItems = true
+        items = { type = "object", required = ["a"], properties = { a = { type = "number" } } }
+    "#;
+    let work = Recipe::read("r.toml", recipe).unwrap().asking("model").unwrap();
+    let mut rig = Rig::new(options());
+    let prompt = Arc::new(work.prompt("{}").unwrap());
+    rig.run = RunState::new(work, options(), &Tally::default());
+    let request = JobRequest { prompt, key: [1; 32], cached: None, shares: false };
+    let action = rig.on(Event::Started(Box::new(request)));
+    rig.grant(&action);
+    let action = rig.end_call(Ok(answer(text).finish(FinishReason::Length)));
+    (action, rig)
+}
+
+#[test]
+fn a_cut_list_with_enough_distinct_elements_needs_no_second_call() {
+    for cut in [
+        r#"[{"a":1},{"a":1},{"a":2},{"a":3},{"a""#,
+        r#"[{"a":1},{"a":"x"},{"a":2},{"a":3},"#,
+        r#"[{"a":1},{"a":2},{"a":3},{"a":4},{"#,
+    ] {
+        let (action, rig) = cut_at(cut);
+        assert_eq!(kept_in(&action), Some(r#"[{"a":1},{"a":2},{"a":3}]"#), "{cut}");
+        let Action::Commit(settlement) = &action else { panic!("{action:?}") };
+        assert!(settlement.state == JobState::Accepted, "{settlement:?}");
+        assert_eq!(rig.machine.seen.notes.len(), 1, "the element left out is counted: {cut}");
+    }
 }
