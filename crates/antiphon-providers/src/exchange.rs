@@ -73,6 +73,8 @@ pub(crate) use endpoint::CLOUD_TIMEOUT;
 #[cfg(feature = "_own")]
 pub(crate) use endpoint::OWN_TIMEOUT;
 pub(crate) use endpoint::{Endpoint, checked_base_url};
+#[cfg(feature = "_chat")]
+pub(crate) use error_body::is_error;
 pub(crate) use error_body::read_fault;
 pub(crate) use fault::{Fault, is_about, kind_of_status};
 pub(crate) use framing::Framing;

@@ -22,8 +22,8 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, index_of, reasoning_of,
-    size_of, system_of, turns, value_of,
+    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, index_of, is_error,
+    reasoning_of, size_of, system_of, turns, value_of,
 };
 
 /// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops
@@ -143,10 +143,7 @@ pub(super) struct Chunk<'a> {
 impl Chunk<'_> {
     /// Returns whether the chunk has an error in place of an answer, in one of the shapes in use.
     pub(super) fn has_error(&self) -> bool {
-        let is_error = |error: &RawValue| {
-            !matches!(error.get(), "null" | "false" | "{}" | "[]" | "\"\"" | "0" | "\"null\"")
-        };
-        self.error.is_some_and(is_error)
+        value_of(self.error).is_some_and(|error| is_error(&error))
             || self.object.as_str() == Some("error")
             || (self.detail.is_some() && self.choices.is_none())
     }

@@ -25,6 +25,7 @@
 mod codes;
 mod foreign;
 mod kinds;
+mod named;
 mod nested;
 mod quota;
 mod shape;
@@ -33,3 +34,5 @@ mod tests;
 
 pub(super) use foreign::{ForeignBody, error_in_text};
 pub(crate) use kinds::read_fault;
+#[cfg(feature = "_chat")]
+pub(crate) use shape::is_error;

@@ -139,9 +139,13 @@ fn fault_of_text(head: &ErrorHead, body: &str) -> Option<Fault> {
     let wait = if *status == 429 { limits.wait_after_refusal() } else { limits.retry_after };
     let foreign = ForeignBody { content_type, body };
     if foreign.is_page() {
-        let hint = if *status < 500 && *status != 429 { "; is the base URL right?" } else { "" };
-        let message = format!("the server answered with {foreign}{hint}");
-        return Some(Fault::new(kind_of_status(*status, wait), message));
+        let (kind, hint) = match *status {
+            // An API forbids in its own format: the key did not reach it.
+            403 => (ErrorKind::Unsupported, ", as a proxy or a firewall does; is the base URL right?"),
+            429 | 500.. => (kind_of_status(*status, wait), ""),
+            _ => (kind_of_status(*status, wait), "; is the base URL right?"),
+        };
+        return Some(Fault::new(kind, format!("the server answered with {foreign}{hint}")));
     }
     if body.trim().is_empty() {
         None
@@ -166,4 +170,40 @@ fn merged(head: LimitHints, fault: &Fault) -> LimitHints {
         limits.retry_after = None;
     }
     limits
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{ErrorKind, LimitHints};
+
+    use super::{ErrorHead, fault_of_text};
+    use crate::exchange::Fault;
+
+    /// Reads a page under a status.
+    fn page_under(status: u16) -> Fault {
+        let head = ErrorHead {
+            status,
+            place: "POST host".to_owned(),
+            content_type: "text/html".to_owned(),
+            limits: LimitHints::default(),
+            request_id: None,
+            should_retry: None,
+            is_redirect: false,
+        };
+        let page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>";
+        fault_of_text(&head, page).unwrap()
+    }
+
+    #[test]
+    fn a_page_that_forbids_is_not_about_the_key() {
+        let fault = page_under(403);
+        assert_eq!(fault.kind, ErrorKind::Unsupported);
+        assert_eq!(
+            fault.message,
+            "the server answered with an HTML page titled \"Just a moment...\" (text/html), as a proxy or a firewall does; \
+             is the base URL right?"
+        );
+        assert_eq!(page_under(401).kind, ErrorKind::Auth);
+        assert_eq!(page_under(503).kind, ErrorKind::Overloaded { retry_after: None });
+    }
 }

@@ -222,24 +222,19 @@ pub(super) const MODEL: [&str; 22] = [
     "endpointnotfound",
     "1211",
 ];
+/// Phrases for the same, which name a model themselves; also those of a server's fault.
+pub(super) const MODEL_DEFINITELY: [&str; 4] =
+    ["no such model", "unknown model", "model not found", "model_not_found"];
 /// Phrases for the same, in a message that is about a model or a deployment.
-pub(super) const MODEL_PHRASES: [&str; 31] = [
-    "not found",
-    "does not exist",
-    "doesn't exist",
-    "not exist",
-    "no such model",
-    "unknown model",
-    "invalid model",
+pub(super) const MODEL_PHRASES: [&str; 20] = [
+    "model not exist",
     "model is not available",
     "model not available",
-    "decommissioned",
-    "has been deprecated",
-    "been retired",
+    "invalid model name",
+    "invalid model id",
+    "invalid model:",
     "is not a valid model",
     "not a valid model",
-    "not supported by any provider",
-    "not supported by provider",
     "unable to access model",
     "not allowed to access model",
     "no access to model",
@@ -251,10 +246,28 @@ pub(super) const MODEL_PHRASES: [&str; 31] = [
     "failed to load model",
     "model identifier is invalid",
     "with on-demand throughput",
-    "no endpoints found",
-    "couldn't find model",
-    "could not find model",
     "model not loaded",
+];
+/// Phrases for the same that are about anything, and count only after `model`, `deployment` or `engine` and its name.
+pub(super) const AFTER_MODEL: [&str; 18] = [
+    "not found",
+    "not be found",
+    "not exist",
+    "doesn't exist",
+    "doesn\u{2019}t exist",
+    "didn't exist",
+    "couldn't be found",
+    "can't be found",
+    "cannot be found",
+    "deprecated",
+    "decommissioned",
+    "retired",
+    "not available",
+    "no longer available",
+    "no longer supported",
+    "no longer exist",
+    "not supported by any provider",
+    "not supported by provider",
 ];
 
 /// Codes for a key that is missing or wrong, or lacks the permission.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use antiphon_llm::{ErrorKind, LimitHints};
 use serde_json::Value;
 
-use super::codes;
 use super::quota::{period_of, wait_in};
 use super::shape::ErrorBody;
+use super::{codes, named};
 use crate::exchange::{Fault, is_about, kind_of_status};
 
 /// Reads an error in any of the shapes in use; `None` for a body without an error.
@@ -32,7 +32,7 @@ fn fault_of(status: u16, body: &Value, error: ErrorBody, retry_after: Option<Dur
     let named = error.status.filter(|_| status == 200);
     let cause = Cause { error: &error, status: named.unwrap_or(status), wait, text: &text };
     let kind = cause.kind();
-    let period = period_of(&error.message, &text).filter(|_| kind == ErrorKind::Quota);
+    let period = period_of(&error.message, &text, wait).filter(|_| kind == ErrorKind::Quota);
     let message = match period {
         Some(period) => {
             let is_google = text.contains("generativelanguage") || text.contains("RESOURCE_EXHAUSTED");
@@ -128,7 +128,8 @@ impl Cause<'_> {
         let is_limit = self.has(&codes::RATE)
             || (!matches!(self.status, 404 | 405 | 422)
                 && self.says(&["limit", "quota", "exceeded", "too many"]));
-        (is_limit && period_of(&self.error.message, self.text).is_some()).then_some(ErrorKind::Quota)
+        (is_limit && period_of(&self.error.message, self.text, self.wait).is_some())
+            .then_some(ErrorKind::Quota)
     }
 
     /// Returns whether OpenAI's sentence for used-up credit is in the message. Gemini has the same one for limits per minute.
@@ -164,13 +165,20 @@ impl Cause<'_> {
             return None;
         }
         let is_about_model = self.says(&["model", "deployment"]);
+        let has_no_route = || self.says(&["no endpoints found for"]);
+        let is_labelled = || self.has(&["notfounderror", "notfound"]);
         let is_missing = match self.status {
-            404 | 410 => is_about_model || self.says(&["no endpoints found for"]),
+            404 | 410 => is_about_model || has_no_route(),
+            200 | 400 | 401 | 403 | 422 => {
+                self.says(&codes::MODEL_DEFINITELY)
+                    || (is_about_model && self.says(&codes::MODEL_PHRASES))
+                    || named::says_missing(&self.error.message, is_labelled())
+                    || has_no_route()
+            }
             // A fault of the server may be named after anything.
-            200 | 400 | 401 | 403 | 422 | 500 => {
-                let is_named =
-                    || self.says(&codes::MODEL_PHRASES) || self.has(&["notfounderror", "notfound"]);
-                (is_about_model && is_named()) || self.says(&["no endpoints found for"])
+            500 => {
+                self.says(&codes::MODEL_DEFINITELY)
+                    || (is_labelled() && named::says_missing(&self.error.message, true))
             }
             _ => false,
         };
@@ -179,9 +187,13 @@ impl Cause<'_> {
 
     /// A key that is missing or wrong, or lacks the permission.
     fn auth(&self) -> Option<ErrorKind> {
-        let is_possible = !matches!(self.status, 404 | 408 | 409 | 425 | 429 | 503 | 529);
-        let is_key = self.has(&codes::AUTH) || self.says(&codes::AUTH_PHRASES);
-        (is_possible && is_key).then_some(ErrorKind::Auth)
+        // A label under a server's fault may be that of its storage or of a service behind it.
+        let is_key = match self.status {
+            404 | 408 | 409 | 425 | 429 | 501.. => false,
+            500 => self.says(&codes::AUTH_PHRASES) || self.says(&["authenticationerror"]),
+            _ => self.has(&codes::AUTH) || self.says(&codes::AUTH_PHRASES),
+        };
+        is_key.then_some(ErrorKind::Auth)
     }
 
     /// A server that is full, or a rate limit.

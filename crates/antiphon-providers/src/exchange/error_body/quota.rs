@@ -16,57 +16,73 @@ pub(super) enum QuotaPeriod {
     Month,
 }
 
-/// Names of a quota's period in messages and in the ids of quotas, without punctuation.
-const DAY: [&str; 18] = [
-    "perday",
-    "byday",
-    "aday",
-    "per24h",
-    "per1d",
-    "per86400s",
-    "24hours",
-    "dailylimit",
-    "dailyquota",
-    "dailyrate",
-    "dailyrequest",
-    "dailytoken",
-    "dailyusage",
-    "dailycap",
-    "dailyfree",
-    "dailymessage",
-    "fortoday",
-    "limittoday",
+/// Names of a quota's period in messages, as whole words: see [`words_of`].
+const DAY: [&str; 19] = [
+    "per day",
+    "by day",
+    "a day",
+    "each day",
+    "every day",
+    "per 24h",
+    "per 24 h",
+    "per 24 hour",
+    "per 1d",
+    "per 1 day",
+    "per 86400s",
+    "per 86400 second",
+    "24 hour",
+    "24hour",
+    "daily",
+    "for today",
+    "limit today",
+    "/ day",
+    "/ 24h",
 ];
-const MONTH: [&str; 9] = [
-    "permonth",
-    "bymonth",
-    "amonth",
-    "monthlylimit",
-    "monthlyquota",
-    "monthlyrequest",
-    "monthlytoken",
-    "monthlyusage",
-    "monthlycap",
+const MONTH: [&str; 12] = [
+    "per month",
+    "by month",
+    "a month",
+    "each month",
+    "every month",
+    "monthly limit",
+    "monthly quota",
+    "monthly request",
+    "monthly token",
+    "monthly usage",
+    "monthly cap",
+    "/ month",
 ];
 /// Short windows, whose limits are worth a wait.
-const SHORT: [&str; 10] = [
-    "perminute",
-    "permin",
-    "persecond",
-    "persec",
-    "perhour",
-    "byminute",
-    "byhour",
+const SHORT: [&str; 16] = [
+    "per minute",
+    "per min",
+    "a minute",
+    "by minute",
+    "/ minute",
+    "/ min",
+    "per second",
+    "per sec",
+    "a second",
+    "/ second",
+    "/ sec",
+    "per hour",
+    "by hour",
+    "/ hour",
     "hourly",
-    "per60s",
-    "peruserperminute",
+    "per 60s",
 ];
+/// Names that only a limit of a day has.
+const OF_DAY: [&str; 2] = ["rpd", "tpd"];
+
+/// A wait at whose end a call succeeds again: a quota that is used up for a day or a month has none as short.
+const SHORT_WAIT: Duration = Duration::from_hours(1);
 
 /// Returns the period of the quota that an error reports as used up.
 ///
 /// Google's ids of quotas decide (`quotaId`, `quota_limit`), wherever they are in `body`; otherwise the message, by the first
-/// window that it names: later ones are advice, as in "upgrade for 1,000 requests per day".
-pub(super) fn period_of(message: &str, body: &str) -> Option<QuotaPeriod> {
+/// window that it names: later ones are advice, as in "upgrade for 1,000 requests per day". A `wait` below an hour contradicts
+/// the message, except where it names the limit itself as one of a day (RPD): OpenAI gives back a call of the day's after minutes.
+pub(super) fn period_of(message: &str, body: &str, wait: Option<Duration>) -> Option<QuotaPeriod> {
     let mut ids = body.split("uota").skip(1).filter_map(|after| {
         let rest = after
             .strip_prefix("Id")
@@ -81,22 +97,44 @@ pub(super) fn period_of(message: &str, body: &str) -> Option<QuotaPeriod> {
         () if id.contains("permonth") => Some(QuotaPeriod::Month),
         () => None,
     });
-    of_ids.or_else(|| period_in_message(message))
+    let words = words_of(message);
+    let is_short = wait.is_some_and(|wait| wait < SHORT_WAIT) && first_of(&OF_DAY, &words).is_none();
+    of_ids.or_else(|| period_in(&words).filter(|_| !is_short))
 }
 
-/// Returns the period that a message names first.
-fn period_in_message(message: &str) -> Option<QuotaPeriod> {
-    let lower = message.to_lowercase();
-    let text: String = lower.chars().filter(|c| c.is_alphanumeric() || *c == '/').collect();
-    let first = |names: &[&str]| names.iter().filter_map(|name| text.find(name)).min();
-    let marked = |marks: &[&str]| {
-        let words = lower.split(|c: char| !c.is_alphanumeric());
-        words.into_iter().any(|word| marks.contains(&word)).then_some(usize::MAX - 1)
+/// Returns a text as words in lower case with a space around each: those of `freeModels_per-day` are four, and `/` is one.
+fn words_of(text: &str) -> String {
+    let mut words = String::from(" ");
+    let mut before = ' ';
+    for c in text.chars() {
+        if c.is_uppercase() && before.is_lowercase() {
+            words.push(' ');
+        }
+        match c {
+            '/' => words.push_str(" / "),
+            c if c.is_alphanumeric() => words.extend(c.to_lowercase()),
+            _ => words.push(' '),
+        }
+        before = c;
+    }
+    let words: Vec<_> = words.split_whitespace().collect();
+    format!(" {} ", words.join(" "))
+}
+
+/// Returns the place of the first of some names in [`words_of`] a text, each also in the plural.
+fn first_of(names: &[&str], words: &str) -> Option<usize> {
+    let place = |name: &&str| {
+        [format!(" {name} "), format!(" {name}s ")].iter().filter_map(|name| words.find(name)).min()
     };
-    let day = first(&DAY).into_iter().chain(first(&["/day", "/24h"])).chain(marked(&["rpd", "tpd"])).min();
-    let month = first(&MONTH).into_iter().chain(first(&["/month"])).min();
-    let short =
-        first(&SHORT).into_iter().chain(first(&["/min", "/sec", "/hour"])).min().unwrap_or(usize::MAX);
+    names.iter().filter_map(place).min()
+}
+
+/// Returns the period that a message, as its words, names first.
+fn period_in(words: &str) -> Option<QuotaPeriod> {
+    let of_day = first_of(&OF_DAY, words).map(|_| usize::MAX - 1);
+    let day = first_of(&DAY, words).or(of_day);
+    let month = first_of(&MONTH, words);
+    let short = first_of(&SHORT, words).unwrap_or(usize::MAX);
     match (day, month) {
         (Some(day), month) if day < short && month.is_none_or(|month| day < month) => Some(QuotaPeriod::Day),
         (_, Some(month)) if month < short => Some(QuotaPeriod::Month),

@@ -89,14 +89,59 @@ pub(super) fn normalised(label: &str) -> String {
     label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Returns whether the `error` field has an error: some servers always send the field.
-fn is_something(error: &Value) -> bool {
+/// Texts in the place of an error that report none.
+const NONE: [&str; 14] = [
+    "",
+    "null",
+    "nil",
+    "none",
+    "n/a",
+    "false",
+    "0",
+    "ok",
+    "okay",
+    "success",
+    "succeeded",
+    "no error",
+    "no errors",
+    "no_error",
+];
+
+/// Returns whether the value of an `error` field is an error: some servers always send the field, and beside an answer it may be
+/// `{"code": 0, "message": ""}` or `"none"`.
+///
+/// An object counts where one of its values does, and a code of success does not.
+pub(crate) fn is_error(error: &Value) -> bool {
     match error {
         Value::Null | Value::Bool(false) => false,
         Value::Bool(true) => true,
-        Value::String(text) => !matches!(text.as_str(), "" | "null"),
+        Value::String(text) => {
+            let text = text.trim().trim_end_matches(['.', '!']).to_lowercase();
+            !NONE.contains(&text.as_str())
+        }
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let is_code = matches!(name.as_str(), "code" | "status" | "status_code" | "statusCode");
+            is_error(value) && !(is_code && is_success(value))
+        }),
+        Value::Array(items) => items.iter().any(is_error),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+    }
+}
+
+/// Returns whether a code is a status of success.
+fn is_success(code: &Value) -> bool {
+    let number = code.as_u64().or_else(|| code.as_str()?.trim().parse().ok());
+    number.is_some_and(|number| (200..300).contains(&number))
+}
+
+/// Returns whether a field has a value at all.
+fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is_true) => *is_true,
+        Value::String(text) => !text.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
-        Value::Array(items) => items.iter().any(is_something),
+        Value::Array(items) => items.iter().any(is_filled),
         Value::Number(number) => number.as_u64() != Some(0),
     }
 }
@@ -152,8 +197,7 @@ impl ErrorBody {
             self.message = format!("{param}: {}", self.message);
         }
         let raw = ["/metadata/raw", "/error", "/upstream_error", "/cause", "/metadata/error"];
-        for inside in raw.iter().filter_map(|place| error.pointer(place)).filter(|inner| is_something(inner))
-        {
+        for inside in raw.iter().filter_map(|place| error.pointer(place)).filter(|inner| is_error(inner)) {
             if let Some(inner) = nested::error_in(inside, depth) {
                 let by = error.pointer("/metadata/provider_name").and_then(Value::as_str);
                 self.merge(inner, by);
@@ -246,11 +290,12 @@ fn items(value: &Value) -> &[Value] {
 
 /// Returns the place of the error in a body.
 fn place_of(status: u16, body: &Value) -> Option<&Value> {
-    let at = |place: &str| body.pointer(place).filter(|error| is_something(error));
+    let at = |place: &str| body.pointer(place).filter(|error| is_error(error));
     let is_answer = ["choices", "candidates", "content", "output", "data", "models", "response", "done"]
         .iter()
-        .any(|field| body.get(field).is_some_and(is_something));
-    let is_marked = body["object"] == "error" || body["type"] == "error" || body["success"] == false;
+        .any(|field| body.get(field).is_some_and(is_filled));
+    let is_marked =
+        body["object"] == "error" || body["type"] == "error" || (body["success"] == false && !is_answer);
     let is_status =
         |name: &&str| body.get(name).and_then(Value::as_u64).is_some_and(|n| (400..600).contains(&n));
     let has_status = ["code", "status", "status_code", "statusCode", "error_code"].iter().any(is_status);
@@ -308,7 +353,7 @@ fn readable(value: &Value) -> String {
 
 /// Returns the text of an object.
 fn readable_object(object: &Value) -> String {
-    if let Some(errors) = object.get("errors").filter(|errors| is_something(errors)) {
+    if let Some(errors) = object.get("errors").filter(|errors| is_error(errors)) {
         return readable(errors);
     }
     let texts = MESSAGES.iter().map(|name| object.get(name).map(readable).unwrap_or_default());

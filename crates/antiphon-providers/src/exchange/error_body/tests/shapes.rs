@@ -4,6 +4,7 @@ use antiphon_llm::ErrorKind;
 use serde_json::json;
 
 use super::{read, read_fault};
+use crate::exchange::error_body::shape::is_error;
 use crate::exchange::error_body::{ForeignBody, error_in_text};
 
 #[test]
@@ -18,6 +19,8 @@ fn answers_have_no_error() {
         json!({ "message": { "role": "assistant", "content": "a" }, "done": true }),
         json!({ "status": "ok" }),
         json!({ "status": "success", "total": 7 }),
+        json!({ "choices": [{ "message": { "content": "a" } }], "success": false }),
+        json!({ "success": false, "candidates": [{ "content": {} }] }),
         json!([]),
         json!([{ "id": 0, "n_ctx": 4_096, "error": "" }]),
         json!("text"),
@@ -26,6 +29,39 @@ fn answers_have_no_error() {
     ] {
         assert_eq!(read_fault(200, &body, None), None, "{body}");
     }
+}
+
+#[test]
+fn an_error_without_a_value_is_none() {
+    let empty = [
+        json!({ "code": 0, "message": "" }),
+        json!({ "code": null, "message": null }),
+        json!({ "code": 200, "message": "OK" }),
+        json!({ "code": "", "details": [{}], "inner": { "message": "none" } }),
+        json!("none"),
+        json!("None"),
+        json!("ok"),
+        json!("success"),
+        json!("No error."),
+        json!(" "),
+        json!(false),
+        json!(0),
+        json!(0.0),
+        json!([]),
+        json!([null, ""]),
+        json!({}),
+    ];
+    for error in empty {
+        assert!(!is_error(&error), "{error}");
+        let body = json!({ "choices": [{ "message": { "content": "a" } }], "error": error });
+        assert_eq!(read_fault(200, &body, None), None, "{body}");
+    }
+    for error in [json!({ "code": 7, "message": "" }), json!({ "message": "no" }), json!("oops"), json!(1)] {
+        assert!(is_error(&error), "{error}");
+        let body = json!({ "choices": [{ "message": { "content": "a" } }], "error": error });
+        assert!(read_fault(200, &body, None).is_some(), "{body}");
+    }
+    assert!(read_fault(200, &json!({ "success": false, "message": "no" }), None).is_some());
 }
 
 #[track_caller]
