@@ -108,7 +108,7 @@ fn stand_in(unit: u32) -> String {
     char::from_u32(STAND_IN + unit).unwrap_or(char::REPLACEMENT_CHARACTER).to_string()
 }
 
-/// Returns the half for which a character stands in.
+/// Returns the half of which a character is the stand-in.
 fn half(c: char) -> Option<u32> {
     u32::from(c).checked_sub(STAND_IN).filter(|unit| FIRST.contains(unit) || SECOND.contains(unit))
 }

@@ -36,8 +36,8 @@ impl Decode for OllamaDecoder {
         }
         let message = line.message.as_ref().and_then(|message| message.content.as_ref());
         // Some proxies send the same text under both names.
-        let contents = [line.response.as_ref(), message].into_iter().flatten();
-        if let Some(content) = contents.filter(|content| !content.is_empty()).next() {
+        let mut contents = [line.response.as_ref(), message].into_iter().flatten();
+        if let Some(content) = contents.find(|content| !content.is_empty()) {
             content.add_to(&mut answer.text, &mut answer.reasoning);
         }
         if line.is_last() {
