@@ -11,7 +11,7 @@
 //! | add | `additions` | merges the fields that the user adds to each body |
 //! | send | `endpoint`, `link`, `exhaustion` | address, key, headers, connection pool; errors with a status |
 //! | frame | `framing` | splits the body into events or lines |
-//! | decode | `answer`, `text`, `content`, `reasoning`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
+//! | decode | `answer`, `text`, `content`, `reasoning`, `repaired`, `ending` | the trait that a vendor's decoder implements; fields, read leniently; words for the end |
 //! | read | `reader`, `thoughts`, `watchdog` | deltas for the caller without reasoning, time limits, the end of the answer |
 //! | check | `schema_watch`, `context_window` | warnings: a schema that was ignored, a prompt that was cut |
 //! | fail | `error_body`, `rejected`, `fault` | the kind of an error in any shape, and whether the call may be billed |
@@ -48,6 +48,7 @@ mod reasoning;
 #[cfg(feature = "_chat")]
 mod refused_field;
 mod rejected;
+mod repaired;
 mod schema_watch;
 mod sendable;
 mod settings;
@@ -94,6 +95,8 @@ pub(crate) use reasoning::reasoning_of;
 pub(crate) use reasoning::texts_in;
 #[cfg(feature = "_chat")]
 pub(crate) use refused_field::RefusedFields;
+#[cfg(feature = "gemini")]
+pub(crate) use repaired::repaired;
 pub(crate) use settings::connection_settings;
 pub(crate) use structured_mode::{ModeFallback, StructuredMode};
 #[cfg(feature = "_cloud")]

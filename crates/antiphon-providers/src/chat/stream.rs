@@ -30,6 +30,7 @@ impl Decode for ChatDecoder {
 
     fn take(&mut self, event: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
         if data.starts_with("[DONE]") {
+            answer.is_closed = true;
             answer.is_over = true;
             return Ok(());
         }
@@ -76,8 +77,13 @@ fn parse<'d>(event: &str, data: &'d str) -> Result<Option<Chunk<'d>>, Fault> {
 }
 
 /// Adds the output of a choice to the answer, and its finish reason.
+///
+/// Some servers repeat the whole text in `message` at the end, and some send only that beside an empty `delta`.
 fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
-    match choice.delta.or(choice.message) {
+    let delta = choice.delta.filter(|delta| choice.message.is_none() || !delta.is_empty());
+    let is_piece = delta.is_some();
+    let has_none = delta.is_none() && choice.message.is_none();
+    match delta.or(choice.message.filter(|_| !answer.is_in_pieces)) {
         Some(words) => {
             answer.hidden_bytes += words.hidden_bytes();
             answer.reasoning.push_str(&words.reasoning());
@@ -86,10 +92,13 @@ fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
                 answer.calls_tool(Some(&tool));
             }
             if let Some(content) = words.content {
+                let before = answer.text.len();
                 content.add_to(answer);
+                answer.is_in_pieces |= is_piece && answer.text.len() > before;
             }
         }
-        None => answer.text.push_str(choice.text.as_str().unwrap_or_default()),
+        None if has_none => answer.text.push_str(choice.text.as_str().unwrap_or_default()),
+        None => {}
     }
     answer.explain(filtered_categories(choice.content_filter_results));
     if let Some(error) = value_of(choice.error) {

@@ -253,6 +253,12 @@ impl Words<'_> {
         fields.into_iter().map(size_of).sum()
     }
 
+    /// Returns whether there is neither text nor other output.
+    pub(super) fn is_empty(&self) -> bool {
+        let is_silent = self.refusal.as_str().unwrap_or_default().is_empty() && self.hidden_bytes() == 0;
+        is_silent && self.content.as_ref().is_none_or(Content::is_empty)
+    }
+
     /// Returns the text of the reasoning; routers repeat it under a second name.
     pub(super) fn reasoning(&self) -> String {
         let fields = [self.reasoning_content, self.reasoning, self.thinking, self.reasoning_details];

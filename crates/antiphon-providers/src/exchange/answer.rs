@@ -41,6 +41,12 @@ pub(crate) struct Answer {
     pub(crate) id: Option<String>,
     /// Whether the answer costs nothing, even if tokens were counted.
     pub(crate) is_free: bool,
+    /// Whether text has arrived in pieces: a whole text behind them repeats it.
+    pub(crate) is_in_pieces: bool,
+    /// Whether the output has stand-ins for halves of characters, which the reader joins.
+    pub(crate) has_halves: bool,
+    /// Whether the server itself closed the answer (`[DONE]`), so that its token counts are final.
+    pub(crate) is_closed: bool,
     /// Whether the answer is finished: no further piece follows.
     pub(crate) is_over: bool,
 }

@@ -33,6 +33,7 @@ use super::exhaustion::retry_exhausted;
 use super::fault::of_http;
 use super::framing::{Framing, Pieces};
 use super::reader::{Facts, Reader, cancelled, stalled};
+use super::repaired::repaired;
 use super::schema_watch::SentSchema;
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
 
@@ -356,7 +357,14 @@ impl Link {
     ) -> Result<Streaming, Error> {
         let body = before_deadline(&facts, response.text()).await.map_err(|err| facts.add_to(err))?;
         let body = body.map_err(|err| facts.add_to(of_http(&err)))?;
-        let Ok(value) = serde_json::from_str::<Value>(&body) else {
+        let body = match body.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => body,
+        };
+        let parsed = serde_json::from_str::<Value>(&body).ok();
+        // The decoder repairs the body itself.
+        let parsed = parsed.or_else(|| serde_json::from_str(&repaired(&body)?.data).ok());
+        let Some(value) = parsed else {
             if !D::FRAMING.begins(&body) {
                 return Err(facts.add_to(self.malformed(&facts.place, kind, &body)));
             }
@@ -382,7 +390,8 @@ impl Link {
             reader.take_beside_error(value.clone());
             return Err(reader.with_facts(err));
         }
-        if value.is_object() {
+        // Gemini streams a list of pieces.
+        if value.is_object() || (D::FRAMING == Framing::Lines && value.is_array()) {
             if let Err(fault) = reader.take("", body) {
                 let err = reader.of_fault(&fault);
                 return Err(reader.with_facts(err));

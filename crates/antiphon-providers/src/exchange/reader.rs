@@ -17,7 +17,7 @@
 //! | the connection breaks | complete | `Unavailable` before the first text, then `Truncated` |
 //! | a time-out, or the deadline of the call | complete | `Timeout`, or `Cancelled` in a hurry |
 //! | the call is cancelled | complete | `Cancelled` |
-//! | an error in a piece | the error; `Unavailable` after the first text becomes `Truncated` | the same |
+//! | an error in a piece | complete after a natural end, unless a filter intervened | the error; `Unavailable` after the first text becomes `Truncated` |
 //! | a piece that cannot be decoded | complete | `InvalidResponse` |
 //! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
@@ -42,6 +42,7 @@ use super::answer::{Answer, Decode};
 use super::context_window::SentPrompt;
 use super::fault::{Fault, ReadFault, of_http};
 use super::framing::{Framing, Piece, Pieces};
+use super::repaired::{ends_in_half, joined, repaired};
 use super::schema_watch::SentSchema;
 use super::thoughts::Spoken;
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
@@ -162,9 +163,26 @@ impl<D: Decode> Reader<D> {
 
     /// Decodes an answer that is not streamed.
     pub(super) fn take(&mut self, event: &str, data: &str) -> Result<(), Fault> {
-        self.decode.take(event, data, &mut self.answer)?;
+        self.decode_piece(event, data)?;
         self.answer.is_over = true;
         Ok(())
+    }
+
+    /// Decodes a piece; one that cannot be decoded is decoded once more after its repair.
+    ///
+    /// # Errors
+    /// The error in the piece, or that of its first decoding.
+    pub(super) fn decode_piece(&mut self, event: &str, data: &str) -> Result<(), Fault> {
+        let fault = match self.decode.take(event, data, &mut self.answer) {
+            Err(fault) if fault.kind == ErrorKind::InvalidResponse => fault,
+            taken => return taken,
+        };
+        let Some(better) = repaired(data) else { return Err(fault) };
+        self.answer.has_halves |= better.has_halves;
+        match self.decode.take(event, &better.data, &mut self.answer) {
+            Err(again) if again.kind == ErrorKind::InvalidResponse => Err(fault),
+            taken => taken,
+        }
     }
 
     /// Returns whether anything of an answer has been decoded.
@@ -221,10 +239,16 @@ impl<D: Decode> Reader<D> {
 
     /// Splits the output that has arrived since the last time into text and reasoning.
     fn split(&mut self) {
-        if self.answer.text.len() > self.taken {
-            self.spoken.add(&self.answer.text[self.taken..]);
-            self.taken = self.answer.text.len();
+        let mut output = &self.answer.text[self.taken..];
+        if self.answer.has_halves {
+            if !self.is_settled && ends_in_half(output) {
+                output = output.split_at(output.len() - char::len_utf8(char::MAX)).0;
+            }
+            self.spoken.add(&joined(output));
+        } else if !output.is_empty() {
+            self.spoken.add(output);
         }
+        self.taken += output.len();
     }
 
     /// Reads the next piece. Breaks with the outcome of the poll where none is available, or where the answer ends.
@@ -256,16 +280,16 @@ impl<D: Decode> Reader<D> {
             return self.check_time();
         }
         if let Some(fault) = self.error_in(piece) {
-            return ControlFlow::Break(self.fail_with(&fault));
+            return ControlFlow::Break(self.end_with(&fault));
         }
-        match self.decode.take(&piece.event, &piece.data, &mut self.answer) {
+        match self.decode_piece(&piece.event, &piece.data) {
             Ok(()) => {}
             // The answer is complete; what cannot be decoded behind it says nothing about it.
             Err(fault) if fault.kind == ErrorKind::InvalidResponse && self.answer.finish.is_some() => {}
             Err(fault) if D::FRAMING == Framing::Lines && fault.kind == ErrorKind::InvalidResponse => {
                 self.unread = Some(fault);
             }
-            Err(fault) => return ControlFlow::Break(self.fail_with(&fault)),
+            Err(fault) => return ControlFlow::Break(self.end_with(&fault)),
         }
         self.check_time()
     }

@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::errors::fault;
 use super::wire::{Candidate, Chunk, blocked, categories, usage};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text, value_of, word_of};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text, repaired, value_of, word_of};
 
-/// The maximum size in bytes of an error inside a stream.
+/// The maximum size in bytes of a value over several lines: that of a whole answer.
 ///
-/// Further lines are ignored, so that a body of another kind does not fill the memory.
-const MAX_ERROR: usize = 64 << 10;
+/// What follows is ignored, so that a body of another kind does not fill the memory.
+const MAX_PLAIN: usize = 16 << 20;
 
 /// A decoder of chunks of `GenerateContentResponse`, or of one complete response.
 ///
@@ -28,8 +28,14 @@ const MAX_ERROR: usize = 64 << 10;
 /// is why lines are read here and not server-sent events.
 #[derive(Debug, Default)]
 pub(crate) struct GenerateDecoder {
-    /// The lines so far that belong to no event.
+    /// The beginning of a value whose lines belong to no event.
     plain: String,
+    /// The brackets that are open in `plain`.
+    depth: usize,
+    /// Whether `plain` ends inside a string.
+    is_text: bool,
+    /// Whether `plain` ends with the first character of an escape.
+    is_escaped: bool,
 }
 
 impl Decode for GenerateDecoder {
@@ -38,6 +44,7 @@ impl Decode for GenerateDecoder {
     fn take(&mut self, _: &str, line: &str, answer: &mut Answer) -> Result<(), Fault> {
         let line = line.trim_end_matches('\r');
         match line.strip_prefix("data:") {
+            Some(data) if data.trim_start().starts_with('[') => self.plain_line(data, answer),
             Some(data) => piece(data.trim_start(), answer),
             None if line.starts_with(':') || line.starts_with("event:") || line.starts_with("id:") => Ok(()),
             None => self.plain_line(line, answer),
@@ -46,17 +53,42 @@ impl Decode for GenerateDecoder {
 }
 
 impl GenerateDecoder {
-    /// Takes a line that belongs to no event: a part of an error over several lines, or a complete answer.
+    /// Takes a line that belongs to no event: a part of an error over several lines, a complete answer, or a part of a list of
+    /// chunks, as the server streams them without `alt=sse`.
     fn plain_line(&mut self, line: &str, answer: &mut Answer) -> Result<(), Fault> {
-        if self.plain.len() + line.len() > MAX_ERROR && !self.plain.is_empty() {
-            return Ok(());
+        for c in line.chars() {
+            if self.depth == 0 && c != '{' {
+                continue;
+            }
+            if self.plain.len() < MAX_PLAIN {
+                self.plain.push(c);
+            }
+            match c {
+                _ if self.is_escaped => self.is_escaped = false,
+                '\\' if self.is_text => self.is_escaped = true,
+                '"' => self.is_text = !self.is_text,
+                '{' | '[' if !self.is_text => self.depth += 1,
+                '}' | ']' if !self.is_text => self.depth -= 1,
+                _ => {}
+            }
+            if self.depth == 0 {
+                self.take_plain(answer)?;
+            }
         }
-        self.plain.push_str(line);
-        if self.plain.trim().is_empty() || !line.trim_end().ends_with(['}', ']']) {
-            return Ok(());
-        }
-        let Ok(value) = serde_json::from_str::<Value>(&self.plain) else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Takes the value that the lines so far have.
+    fn take_plain(&mut self, answer: &mut Answer) -> Result<(), Fault> {
         let plain = std::mem::take(&mut self.plain);
+        let (value, plain) = match serde_json::from_str::<Value>(&plain) {
+            Ok(value) => (value, plain),
+            Err(_) => {
+                let Some(better) = repaired(&plain) else { return Ok(()) };
+                answer.has_halves |= better.has_halves;
+                (serde_json::from_str(&better.data).unwrap_or_default(), better.data)
+            }
+        };
         match fault(200, &value, None) {
             Some(fault) => Err(fault),
             None => piece(&plain, answer),
@@ -119,7 +151,7 @@ fn add_candidate(candidate: Candidate<'_>, answer: &mut Answer) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Decode, GenerateDecoder};
+    use super::{Answer, Decode, FinishReason, GenerateDecoder};
 
     #[track_caller]
     fn check_unseen(part: &str, expected: bool) {
@@ -136,5 +168,35 @@ mod tests {
         check_unseen(r#"{"text":"","thoughtSignature":"EqQB"}"#, true);
         check_unseen(r#"{"text":""}"#, false);
         check_unseen("", false);
+    }
+
+    #[track_caller]
+    fn check_text(lines: &[&str], expected: &str) {
+        let (mut decoder, mut answer) = (GenerateDecoder::default(), Answer::default());
+        for line in lines {
+            decoder.take("", line, &mut answer).unwrap();
+        }
+        assert_eq!(answer.text, expected);
+        assert_eq!(answer.finish, Some(FinishReason::Stop));
+    }
+
+    #[test]
+    fn a_list_of_chunks_is_read_like_a_stream() {
+        let go = r#"{"candidates":[{"content":{"parts":[{"text":"go"}]}}]}"#;
+        let od = r#"{"candidates":[{"content":{"parts":[{"text":"od"}]},"finishReason":"STOP"}]}"#;
+        check_text(&[&format!("[{go},{od}]")], "good");
+        check_text(&[&format!("data: [{go},{od}]")], "good");
+        check_text(&[&format!("[{go},"), &format!("{od}]")], "good");
+        check_text(&[&format!("[{go}"), ",", od, "]"], "good");
+        check_text(&["[", go, ",", od, "]"], "good");
+        check_text(&[&format!("{go},"), od], "good");
+    }
+
+    #[test]
+    fn a_long_answer_over_several_lines_is_read() {
+        let text = "a".repeat(200 << 10);
+        let line = format!(r#""content":{{"parts":[{{"text":"{text}"}}]}},"#);
+        let pieces = ["{", r#""candidates":[{"#, &line, r#""finishReason":"STOP""#, "}]", "}"];
+        check_text(&pieces, &text);
     }
 }

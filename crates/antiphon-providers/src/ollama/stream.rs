@@ -35,7 +35,9 @@ impl Decode for OllamaDecoder {
             answer.calls_tool(Some(&tool));
         }
         let message = line.message.as_ref().and_then(|message| message.content.as_ref());
-        for content in [line.response.as_ref(), message].into_iter().flatten() {
+        // Some proxies send the same text under both names.
+        let mut contents = [line.response.as_ref(), message].into_iter().flatten();
+        if let Some(content) = contents.find(|content| !content.is_empty()) {
             content.add_to(answer);
         }
         if line.is_last() {
@@ -65,5 +67,17 @@ mod tests {
         check_unseen(r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f"}}]}}"#, true);
         check_unseen(r#"{"message":{"content":[{"type":"thinking","thinking":"hm"}]}}"#, true);
         check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":""},"done":false}"#, false);
+    }
+
+    #[test]
+    fn a_text_under_two_names_is_read_once() {
+        let check = |line: &str| {
+            let mut answer = Answer::default();
+            OllamaDecoder.take("", line, &mut answer).unwrap();
+            assert_eq!(answer.text, "good", "{line}");
+        };
+        check(r#"{"response":"good","message":{"content":"good"},"done":false}"#);
+        check(r#"{"response":"","message":{"content":"good"},"done":false}"#);
+        check(r#"{"response":"good","message":{"content":""},"done":false}"#);
     }
 }

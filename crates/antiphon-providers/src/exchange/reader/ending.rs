@@ -8,10 +8,12 @@ use antiphon_llm::{
 };
 
 use serde_json::Value;
+use tracing::warn;
 
 use super::{PolledDelta, Reader};
 use crate::exchange::answer::Decode;
 use crate::exchange::fault::{Fault, cleaned};
+use crate::exchange::repaired::joined;
 
 impl<D: Decode> Reader<D> {
     /// Ends the answer. Only a finish reason makes it complete: some servers end a failed stream like a complete one.
@@ -24,7 +26,7 @@ impl<D: Decode> Reader<D> {
             self.answer.is_over = true;
             return Poll::Ready(Some(Ok(Delta::Text(words))));
         }
-        if !self.answer.refusal.is_empty() {
+        if !self.answer.refusal.trim().is_empty() {
             return self.refuse();
         }
         let Some(finish) = self.answer.finish.take() else {
@@ -63,17 +65,15 @@ impl<D: Decode> Reader<D> {
 
     /// Takes JSON from the reasoning where the text of the answer is empty. Some servers put the whole output of a model into
     /// its reasoning if the closing tag is missing (<https://github.com/vllm-project/vllm/issues/16243>).
+    ///
+    /// JSON before more words, or in reasoning that was cut off, is a draft and no answer.
     fn read_reasoning(&mut self) {
         let Some(schema) = self.facts.output.schema() else { return };
-        if !self.spoken.text.trim().is_empty() || self.answer.finish.is_none() || self.answer.tool.is_some() {
+        let is_natural = self.answer.finish == Some(FinishReason::Stop) && !self.ends_at_the_limit();
+        if !is_natural || !self.spoken.text.trim().is_empty() || self.answer.tool.is_some() {
             return;
         }
-        let fits = |reasoning: &String| {
-            let is_valid = |value: &Value| schema.is_valid(value);
-            let found = json::extract_for(reasoning, json::Strictness::Lenient, is_valid).ok()?.value;
-            // A word or a number of the prose is no answer.
-            ((found.is_object() || found.is_array()) && is_valid(&found)).then(|| found.to_string())
-        };
+        let fits = |reasoning: &String| json_at_the_end(reasoning, |value| schema.is_valid(value));
         if let Some(found) = [&self.spoken.reasoning, &self.answer.reasoning].into_iter().find_map(fits) {
             self.spoken.text.push_str(&found);
             self.is_from_reasoning = true;
@@ -142,6 +142,19 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Ends the stream with the error that the server reports inside the answer.
+    ///
+    /// A failure behind the natural end of an answer says nothing about the answer; a filter may have withheld some of it.
+    pub(super) fn end_with(&mut self, fault: &Fault) -> PolledDelta {
+        let is_about_it = matches!(fault.kind, ErrorKind::Filtered | ErrorKind::ModelRefusal);
+        if self.answer.finish != Some(FinishReason::Stop) || is_about_it {
+            return self.fail_with(fault);
+        }
+        warn!("{}", self.of_fault(fault));
+        self.answer.is_over = true;
+        self.end()
+    }
+
+    /// Ends the stream with the error that the server reports, whatever precedes it.
     pub(super) fn fail_with(&mut self, fault: &Fault) -> PolledDelta {
         let is_unread = fault.kind == ErrorKind::InvalidResponse;
         let foreign = self.foreign().filter(|_| is_unread);
@@ -156,8 +169,9 @@ impl<D: Decode> Reader<D> {
     pub(super) fn fail(&mut self, err: Error) -> PolledDelta {
         self.ended = true;
         let err = self.as_truncation(err);
-        // Before the finish reason, token counts cover only a part of the answer, if any.
-        let is_counted = self.answer.finish.is_some() && self.answer.usage.output.is_some();
+        // Before the end, token counts cover only a part of the answer, if any.
+        let is_ended = self.answer.finish.is_some() || self.answer.is_closed;
+        let is_counted = is_ended && self.answer.usage.output.is_some();
         let billed = match err.billed() {
             Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage.plausible()),
             billed => billed,
@@ -188,11 +202,13 @@ impl<D: Decode> Reader<D> {
     /// Returns the metadata of the head with those that the answer itself reports.
     pub(super) fn head(&self) -> Head {
         let mut head = self.facts.head.clone();
-        head.response_id.clone_from(&self.answer.id);
-        match &self.answer.model {
-            Some(model) => head.served(model, &self.facts.model),
-            None => head,
+        let clean = |name: &String| cleaned(name, &self.facts.secrets);
+        head.response_id = self.answer.id.as_ref().map(clean);
+        if let Some(model) = &self.answer.model {
+            head = head.served(model, &self.facts.model);
+            head.model = Some(clean(model));
         }
+        head
     }
 
     /// Takes the text and returns the answer with its usage and timing; called once, at the end. Implausible
@@ -204,6 +220,7 @@ impl<D: Decode> Reader<D> {
         self.settle();
         let reasoning =
             std::mem::take(&mut self.answer.reasoning) + &std::mem::take(&mut self.spoken.reasoning);
+        let reasoning = if self.answer.has_halves { joined(&reasoning) } else { reasoning };
         let clean = |text: &String| cleaned(text, &self.facts.secrets);
         let usage = self.answer.usage.plausible();
         let head = self.head().warned(self.facts.sent_prompt.check(usage.input));
@@ -217,5 +234,48 @@ impl<D: Decode> Reader<D> {
             completion.mark(AnswerMark::FromReasoning);
         }
         completion
+    }
+}
+
+/// Returns the valid object or list with which reasoning ends; a closing fence or tag may follow it.
+fn json_at_the_end(reasoning: &str, is_valid: impl Fn(&Value) -> bool) -> Option<String> {
+    let words = without_closing(reasoning);
+    if !words.ends_with(['}', ']']) {
+        return None;
+    }
+    let mut at = 0;
+    while let Some(begin) = words[at..].find(['{', '[']).map(|begin| at + begin) {
+        let mut values = serde_json::Deserializer::from_str(&words[begin..]).into_iter::<Value>();
+        at = begin + 1;
+        if let Some(Ok(value)) = values.next() {
+            at = begin + values.byte_offset();
+            if at == words.len() && is_valid(&value) {
+                return Some(value.to_string());
+            }
+        }
+    }
+    // JSON that needs a repair is searched only where no words are beside it.
+    let begin = words
+        .rfind("```")
+        .map_or(0, |fence| words[fence..].find('\n').map_or(words.len(), |end| fence + end));
+    let last = words[begin..].trim_start();
+    if !last.starts_with(['{', '[']) {
+        return None;
+    }
+    let found = json::extract_for(last, json::Strictness::Lenient, &is_valid).ok()?.value;
+    ((found.is_object() || found.is_array()) && is_valid(&found)).then(|| found.to_string())
+}
+
+/// Returns a text without white space, closing fences and closing tags at its end.
+fn without_closing(text: &str) -> &str {
+    let mut text = text.trim_end();
+    loop {
+        let tag = text.strip_suffix('>').and_then(|_| text.rfind('<')).map(|begin| text.split_at(begin));
+        let shorter = match (text.strip_suffix("```"), tag) {
+            (Some(shorter), _) => shorter,
+            (None, Some((before, tag))) if tag.starts_with("</") || tag.starts_with("<|") => before,
+            _ => return text,
+        };
+        text = shorter.trim_end();
     }
 }

@@ -13,6 +13,8 @@ use crate::chat::ChatDecoder;
 use crate::exchange::framing::{Framing, Piece, Pieces};
 use crate::exchange::{Answer, Decode, Fault};
 
+mod shapes;
+
 const WORD: &str = r#"{"choices":[{"delta":{"content":"word "}}]}"#;
 const EMPTY: &str = r#"{"choices":[{"delta":{}}]}"#;
 
