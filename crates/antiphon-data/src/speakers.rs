@@ -48,15 +48,15 @@ mod tests;
 mod topic;
 
 use head::Head;
-pub(crate) use label::can_be_label;
 #[cfg(feature = "csv")]
 pub(crate) use label::can_be_name;
+pub(crate) use label::{begins_quotation, can_be_label};
 use label::{in_brackets, side_of};
-#[cfg(feature = "csv")]
 pub(crate) use settle::is_question;
 pub(crate) use settle::{UNNAMED, settle};
 use sides::{Side, is_code};
 pub use summary::Speaker;
+pub(crate) use topic::is_word as is_topic;
 
 /// Returns the side of a label, ignoring case: `Moderator (Sam)` and `Q1` ask, `Respondent 2` and `P1` answer. A name,
 /// or a label such as `Speaker 2`, is unclear; see [`settle`].

@@ -121,11 +121,75 @@ pub(super) fn is_section(line: &str) -> bool {
 }
 
 /// Keys of notes that a researcher writes between the turns.
-const NOTES: [&str; 7] = ["note", "notes", "nb", "observer note", "notiz", "anmerkung", "nota"];
+const NOTES: [&str; 12] = [
+    "note",
+    "notes",
+    "nb",
+    "observer note",
+    "notiz",
+    "notizen",
+    "anmerkung",
+    "anmerkungen",
+    "bemerkung",
+    "nota",
+    "notas",
+    "remarque",
+];
+/// Beginnings of what a researcher notes about those who speak.
+const OBSERVED: [&str; 24] = [
+    "he",
+    "she",
+    "they",
+    "both",
+    "all",
+    "everyone",
+    "participant",
+    "participants",
+    "respondent",
+    "interviewee",
+    "laughs",
+    "laughter",
+    "laughing",
+    "pause",
+    "smiles",
+    "nods",
+    "inaudible",
+    "unclear",
+    "er",
+    "sie",
+    "lacht",
+    "lachen",
+    "elle",
+    "ella",
+];
+/// Words of those who speak about themselves.
+const OWN: [&str; 20] = [
+    "i", "i'm", "i’m", "me", "my", "mine", "we", "us", "our", "ich", "mir", "mich", "mein", "meine", "wir",
+    "uns", "je", "mon", "yo", "mi",
+];
 
-/// Returns whether a line is a researcher's note: `Note: she laughs`.
-pub(super) fn is_note(line: &str) -> bool {
-    let key =
-        line.split_once(':').map(|(key, _)| key.trim_matches(['*', '_', '[', '(', ' ', '\t']).to_lowercase());
-    key.is_some_and(|key| NOTES.contains(&&*key))
+/// The place of a note between the turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoteKind {
+    /// In brackets, or about those who speak: never speech.
+    Observed,
+    /// Any other one, which is speech directly below words: `Note: I make two copies.`
+    Plain,
+}
+
+/// Returns the kind of a note: `Note: she laughs`; `None` if the line is none.
+pub(super) fn note_kind(line: &str) -> Option<NoteKind> {
+    let (key, words) = line.split_once([':', '：'])?;
+    let key = key.trim_start_matches([' ', '\t', '>', '*', '_']);
+    let is_bracketed = key.starts_with(['[', '(', '{', '【']);
+    let key = key.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    if !NOTES.contains(&&*key) {
+        return None;
+    }
+    let words = words.to_lowercase();
+    let mut words = words.split(|c: char| !(c.is_alphanumeric() || matches!(c, '\'' | '’')));
+    let mut words = words.by_ref().filter(|word| !word.is_empty());
+    let is_about = words.next().is_some_and(|first| OBSERVED.contains(&first));
+    let is_observed = is_bracketed || (is_about && !words.any(|word| OWN.contains(&word)));
+    Some(if is_observed { NoteKind::Observed } else { NoteKind::Plain })
 }

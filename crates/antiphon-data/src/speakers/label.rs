@@ -74,13 +74,29 @@ const PARTICLES: [&str; 36] = [
 const NO_NAME_KEYS: &str = "date time title note notes nb ps id url uri http https file path link source subject topic \
     duration location place session study project recorded recording transcript transcription language summary agenda \
     example warning todo tags email e-mail phone address version status page chapter section category description \
-    keywords datum zeit titel thema dauer ort projekt notiz fecha hora título titre lieu durée sujet data ora titolo luogo \
+    keywords datum zeit titel thema dauer ort projekt notiz anmerkung anmerkungen bemerkung fecha hora título titre lieu durée sujet data ora titolo luogo \
     name age gender occupation job goal goals pros cons action actions decision decisions info warn error debug \
     monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag \
     дата время тема место 日時 日付 場所 件名 日期 时间 地点 主题";
 
 /// The keys of notes as a set.
 static NO_NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| NO_NAME_KEYS.split_whitespace().collect());
+
+/// Signs that begin quotations, each with those that end it.
+const QUOTES: [(char, &[char]); 12] = [
+    ('"', &['"', '”', '“']),
+    ('“', &['”', '"', '“']),
+    ('”', &['”', '"']),
+    ('„', &['“', '”', '"']),
+    ('«', &['»']),
+    ('»', &['«']),
+    ('‹', &['›']),
+    ('\'', &['\'', '’']),
+    ('‘', &['’', '\'']),
+    ('‚', &['‘', '’']),
+    ('「', &['」']),
+    ('『', &['』']),
+];
 
 /// The number of labels whose kinds are kept.
 const KEPT: usize = 8;
@@ -153,6 +169,11 @@ fn without_number(text: &str) -> Option<&str> {
 
 /// Returns the mark of a text that begins with a label. Its `words` are the number of bytes from the words to the end.
 fn after_label<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
+    label_at(text, recent).filter(|mark| !is_in_quotation(text, mark))
+}
+
+/// Returns the mark of a text that begins with a label, within a quotation or not.
+fn label_at<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let colon = colon_in(text);
     // A picture behind the name is no colon: `Ana :palm_tree:  10:16`.
     if let Some((at, length)) = colon.and_then(|at| Some((at, picture(&text[at..])?)))
@@ -170,6 +191,21 @@ fn after_label<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<
             .or_else(|| with_dash(text))
             .or_else(|| scripts::mark_of(text)),
     }
+}
+
+/// Returns whether a label is within a quotation that its text begins: `"P2: you are late" he said.`
+fn is_in_quotation(text: &str, mark: &Mark<'_>) -> bool {
+    mark.kind != MarkKind::Heading && begins_quotation(text, text.len().saturating_sub(mark.words))
+}
+
+/// Returns whether a text begins a quotation that does not end before a byte offset.
+pub(crate) fn begins_quotation(text: &str, offset: usize) -> bool {
+    let Some((_, ends)) = QUOTES.iter().find(|(open, _)| text.starts_with(*open)) else { return false };
+    let inner = text.trim_start_matches(|c: char| QUOTES.iter().any(|(open, _)| *open == c));
+    let before = text.get(text.len() - inner.len()..offset).unwrap_or_default();
+    // An apostrophe begins names as well: `'t Hooft`.
+    let may_be_name = text.starts_with(['\'', '’', '‘']);
+    !before.contains(*ends) && (!may_be_name || inner.contains(*ends))
 }
 
 /// Returns the byte offset of the first colon, also of a wide one.

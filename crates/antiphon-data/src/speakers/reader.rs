@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::Labels;
-use super::boilerplate::{is_advert, is_boilerplate, is_note, is_section};
+use super::boilerplate::{NoteKind, is_advert, is_boilerplate, is_section, note_kind};
 use super::head::Head;
 use super::label::{self, Mark, MarkKind, RecentLabels};
 use super::notice;
@@ -48,6 +48,7 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
             _ if line.is_notice => reader.skip(start, end),
             _ if notice::is_rule(line.text) => reader.rule(start, end),
             _ if labels.only_ask && reader.is_answered(line, start) => reader.answer(start),
+            _ if line.is_aside() => reader.skip(start, end),
             _ if line.is_apart() => reader.pause(start, end),
             _ if line.ends_turn() => reader.skip(start, end),
             _ => {}
@@ -76,6 +77,8 @@ pub(super) struct Line<'a> {
     is_alone: bool,
     /// Whether it is a notice of a chat or a meeting, or a mark of the window that shows it.
     is_notice: bool,
+    /// The kind of the note that it is, if it is no part of a message of a chat.
+    note: Option<NoteKind>,
 }
 
 impl<'a> Line<'a> {
@@ -94,12 +97,22 @@ impl<'a> Line<'a> {
             }
             let (mark, time) = (mark(text, &mut recent), time_alone(text));
             let is_alone = begins_block;
-            lines.push(Self { start, text, mark, time, begins_block, is_alone, is_notice: false });
+            lines.push(Self {
+                start,
+                text,
+                mark,
+                time,
+                begins_block,
+                is_alone,
+                is_notice: false,
+                note: note_kind(text),
+            });
             begins_block = false;
         }
         stack_names(&mut lines);
         find_notices(&mut lines);
         name_blocks(&mut lines);
+        find_notes(&mut lines);
         lines
     }
 
@@ -134,7 +147,13 @@ impl<'a> Line<'a> {
 
     /// Returns whether the line is a heading or a note, behind which another may speak.
     fn is_apart(&self) -> bool {
-        is_heading(self.text) || is_note(self.text) || (self.begins_block && is_section(self.text))
+        let is_note = self.note.is_some() && self.begins_block;
+        is_heading(self.text) || is_note || (self.begins_block && is_section(self.text))
+    }
+
+    /// Returns whether the line is a note within a turn, whose speaker continues behind it.
+    fn is_aside(&self) -> bool {
+        self.note == Some(NoteKind::Observed) && !self.begins_block
     }
 }
 
@@ -184,6 +203,18 @@ fn find_notices(lines: &mut [Line<'_>]) {
         let is_notice =
             (notice::is_notice(text, is_chat) && is_sole()) || is_instead() || is_count() || is_window();
         lines[at].is_notice = is_notice;
+    }
+}
+
+/// Clears the notes of a text whose messages have dates: a chat, in which no researcher writes.
+fn find_notes(lines: &mut [Line<'_>]) {
+    let is_dated = |line: &&Line<'_>| {
+        let time = line.mark.as_ref().and_then(|mark| mark.time.as_deref()).unwrap_or_default();
+        let time = time.trim_end_matches(|c: char| c.is_alphabetic() || matches!(c, ' ' | '.' | '\u{202f}'));
+        time.contains(|c: char| !(c.is_ascii_digit() || c == ':'))
+    };
+    if lines.iter().filter(is_dated).nth(1).is_some() {
+        lines.iter_mut().for_each(|line| line.note = None);
     }
 }
 

@@ -34,7 +34,15 @@ const WORDS: &str = "speed price prices cost costs quality design size weight ta
     prix coût qualité vitesse taille avantage avantages inconvénient inconvénients problème solution raison \
     matin soir travail maison argent precio calidad velocidad tamaño ventaja ventajas desventaja desventajas problema \
     solución razón mañana tarde noche trabajo casa dinero prezzo qualità velocità vantaggi svantaggi preço qualidade \
-    velocidade vantagens prijs kwaliteit snelheid voordelen nadelen cena jakość цена качество скорость";
+    velocidade vantagens prijs kwaliteit snelheid voordelen nadelen cena jakość цена качество скорость \
+    mostly sometimes usually often rarely never always generally normally typically later meanwhile budget staffing \
+    finance hiring marketing sales timeline deadline roadmap risk risks example \
+    examples important meaning purpose background ingredients preparation instructions method cooking serves \
+    hinweis hinweise datum achtung tipp tipps beispiel beispiele ergebnisse zutaten zubereitung meistens manchmal \
+    zuerst danach schließlich normalerweise resumen nota ejemplo ejemplos conclusión conclusion plazo consejo primero \
+    luego después finalmente normalmente conclusions exemple exemples remarque attention conseil résumé \
+    résultat abord ensuite puis enfin souvent esempio conclusione consiglio exemplo conclusão voorbeeld conclusie \
+    注 注記 注意 理由 結論 例 背景 目的 結果 問題 方法 補足 備考 まとめ お金 時間 结论 原因 例如 问题 结果 背景 建议";
 /// The words as a set.
 static NO_NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 /// The shortest word, in characters: many short names are words, too.
@@ -95,7 +103,8 @@ impl<'a> Topics<'a> {
         for (label, facts) in &mut topics.facts {
             facts.is_sure |= is_known(label) || introduced.contains(label) || head.side_of(label).is_some();
         }
-        if let Some(first) = lines.iter().find_map(|line| line.mark.as_ref()) {
+        let first = lines.iter().find_map(|line| line.mark.as_ref());
+        if let Some(first) = first.filter(|first| !is_word(first.label)) {
             topics.facts.entry(first.label).or_default().is_sure = true;
         }
         topics.place(lines, head);
@@ -211,7 +220,7 @@ impl<'a> Topics<'a> {
 }
 
 /// Returns whether a label is a word for a thing, or a beginning of sentences.
-fn is_word(label: &str) -> bool {
+pub(crate) fn is_word(label: &str) -> bool {
     NO_NAMES.contains(&*label.to_lowercase())
 }
 

@@ -13,6 +13,8 @@
 //!   twice;
 //! - a label that is the only one of the file, and occurs once, does not count;
 //! - the label of the first words counts, since no one else can have said them, and so does one behind `>>`;
+//! - if one speaker counts, so do the labels at the beginnings of cues between two of this speaker's, and behind a
+//!   question;
 //! - if no label would count, all labels at the beginnings of cues do, if the first words have one.
 
 use std::collections::BTreeSet;
@@ -52,6 +54,7 @@ impl<'a> Names<'a> {
         drop_wrapped(&mut labels, &counted);
         drop_only_one(&mut labels, &counted);
         add_certain(&mut labels, segments);
+        add_others(&mut labels, segments);
         let has_dashes = segments.iter().filter(|segment| segment.mark == Mark::Dash).count() > 1
             || segments.iter().any(|segment| segment.mark == Mark::Dash && is_in(&labels, segment));
         let is_marked = |segment: &Segment<'_>| segment.voice.is_some() || segment.mark == Mark::Arrows;
@@ -147,6 +150,36 @@ fn add_certain<'a>(labels: &mut BTreeSet<&'a str>, segments: &[Segment<'a>]) {
     if is_unknown {
         let begin = segments.iter().filter(|segment| segment.is_first).filter_map(named);
         labels.extend(begin.filter(|label| !is_small(label)));
+    }
+}
+
+/// Adds the labels of those with whom the only speaker talks: at the beginning of cues behind a question, or between two
+/// cues of this speaker. Behind a line that goes on, a label may be a word of it.
+fn add_others<'a>(labels: &mut BTreeSet<&'a str>, segments: &[Segment<'a>]) {
+    let [only] = labels.iter().copied().collect::<Vec<_>>()[..] else { return };
+    let is_only = |segment: &Segment<'a>| segment.label.is_some_and(|label| label.name == only);
+    let Some(last) = segments.iter().rposition(is_only) else { return };
+    let ends = |segment: &Segment<'_>| {
+        segment
+            .words
+            .trim_end()
+            .ends_with(['.', '?', '!', '…', '"', '”', '»', ']', ')', '♪', '。', '？', '！'])
+    };
+    let has_ends = segments.iter().any(ends);
+    let mut is_begun = false;
+    for (at, segment) in segments.iter().enumerate() {
+        if is_only(segment) {
+            is_begun = true;
+            continue;
+        }
+        let above = at.checked_sub(1).and_then(|above| segments.get(above));
+        let follows = above.is_some_and(|above| ends(above) || !has_ends);
+        let is_answer = above.is_some_and(|above| is_only(above) && speakers::is_question(above.words));
+        let Some(label) = segment.label.filter(|_| segment.is_first && is_begun && follows) else { continue };
+        let is_name = !is_small(label.name) && !is_title(label.name) && !speakers::is_topic(label.name);
+        if is_name && (at < last || is_answer) && has_words(segments, at, label.end, label.is_bracketed) {
+            labels.insert(label.name);
+        }
     }
 }
 

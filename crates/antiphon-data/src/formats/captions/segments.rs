@@ -233,6 +233,11 @@ fn behind_dash(words: &str, dashes: Dashes) -> Option<&str> {
 
 /// Returns the label at the beginning of words.
 fn label_in(words: &str) -> Option<Label<'_>> {
+    label_at(words).filter(|label| !speakers::begins_quotation(words, label.end))
+}
+
+/// Returns the label at the beginning of words, within a quotation or not.
+fn label_at(words: &str) -> Option<Label<'_>> {
     if let Some(close) = closing(words) {
         let end = words[1..].find(close)? + 1;
         let name = words[1..end].trim();
