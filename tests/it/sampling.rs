@@ -250,6 +250,26 @@ fn fields_that_are_set_already_are_refused_by_name_when_the_provider_is_built() 
         check(kind, json!({ "stream": false }), "stream");
     }
     check("gemini", json!({ "contents": [] }), "contents");
+    for kind in KINDS {
+        for name in
+            ["n", "best_of", "max_completion_tokens", "max_output_tokens", "n_predict", "tools", "functions"]
+        {
+            check(kind, json!({ name: 100_000 }), name);
+        }
+    }
+    check("gemini", json!({ "stream": false }), "stream");
+    check(
+        "gemini",
+        json!({ "generationConfig": { "candidateCount": 2 } }),
+        "generationConfig.candidateCount",
+    );
+    check(
+        "gemini",
+        json!({ "generation_config": { "max_output_tokens": 2 } }),
+        "generation_config.max_output_tokens",
+    );
+    check("ollama", json!({ "options": { "num_ctx": 512 } }), "options.num_ctx");
+    check("ollama", json!({ "options": { "num_predict": 512 } }), "options.num_predict");
     check(
         "gemini",
         json!({ "generationConfig": { "responseMimeType": "x" } }),
@@ -291,7 +311,9 @@ fn headers_and_parameters_that_are_not_the_users_are_refused_without_their_value
         &header("Authorization"),
         "headers cannot set Authorization, which carries a key: use key_env, or headers_env",
     );
-    check(&header("x-api-key"), "headers cannot set x-api-key, which carries a key");
+    for name in ["x-api-key", "Cookie", "Ocp-Apim-Subscription-Key", "x-functions-key"] {
+        check(&header(name), &format!("headers cannot set {name}, which carries a key"));
+    }
     check(&header("Content-Type"), "headers cannot set Content-Type: this program sets it itself");
     check(&header("host"), "headers cannot set host");
     check(&header("a b"), "headers has a name that no header can have");

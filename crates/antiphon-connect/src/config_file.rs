@@ -149,9 +149,15 @@ impl ConfigFile {
     /// An error for invalid syntax, an unknown key or an invalid value, with file and line; for an unknown key with a similar
     /// known one. The message never repeats a value, since the file may contain an API key.
     pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
+        let lines = Lines::of(text);
+        if let Some((name, line)) = lines.twice("extra", "extra_body") {
+            let message = format!(
+                "extra is an earlier name of extra_body, and both are set for the provider {name}: write all fields below extra_body"
+            );
+            return Err(Origin::File { path: path.to_owned(), line }.error(message));
+        }
         let mut content: Content = read_toml(path, text).map_err(|err| ConfigError::new(err.to_string()))?;
         let price_tables = content.prices.take().unwrap_or_default();
-        let lines = Lines::of(text);
         let mut file =
             Self { path: path.to_owned(), content, prices: Prices::default(), price_tables, lines };
         if let Some((name, _)) = file.content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {

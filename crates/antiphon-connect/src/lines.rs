@@ -44,6 +44,17 @@ impl Lines {
         self.exact(key).is_some()
     }
 
+    /// Returns the provider that has an option under two names, with the line of the later one.
+    pub(crate) fn twice(&self, earlier: &str, name: &str) -> Option<(&str, usize)> {
+        self.0.iter().find_map(|(key, line)| match &key[..] {
+            [providers, provider, option] if providers == "providers" && option == earlier => {
+                let other = self.exact(&[providers, provider, name])?;
+                Some((provider.as_str(), other.max(*line)))
+            }
+            _ => None,
+        })
+    }
+
     /// Returns the line of a key that the file has.
     fn exact(&self, key: &[&str]) -> Option<usize> {
         let key: Vec<String> = key.iter().map(|&part| part.to_owned()).collect();

@@ -98,6 +98,17 @@ impl ProviderSettings {
         }
     }
 
+    /// Returns a warning for each header whose environment variable is not set.
+    pub(crate) fn missing_headers(&self) -> Vec<String> {
+        let unset = self.secret_headers.iter().filter(|(_, value)| value.is_none());
+        let warning = |(header, _): (&String, &Option<SecretString>)| {
+            let variable = self.entry.headers_env.get(header)?;
+            let place = format!("headers_env in [providers.{}]", self.name);
+            Some(format!("{variable} is not set, which {place} names for {header}: a run needs it"))
+        };
+        unset.filter_map(warning).collect()
+    }
+
     /// Returns the settings of an engine that was discovered; `None` if this build has no kind for it.
     pub(crate) fn of_engine(engine: &EngineAddress, settings: &Settings) -> Option<Self> {
         let (kind, base_url) = (engine.kind()?, Some(engine.base_url()));

@@ -330,6 +330,15 @@ impl Settings {
         }
         self
     }
+
+    /// Returns a warning for each header of the provider and its fallbacks whose environment variable is not set: an estimate needs
+    /// none of them, and a run fails without.
+    #[must_use]
+    pub fn missing_headers(&self) -> Vec<String> {
+        let named = self.provider.iter().map(|provider| &provider.value);
+        let fallbacks = self.fallback.value.iter().map(|fallback| &fallback.provider);
+        named.chain(fallbacks).flat_map(ProviderSettings::missing_headers).collect()
+    }
 }
 
 #[cfg(test)]

@@ -191,6 +191,15 @@ mod tests {
         check("", "s.json:1:0: not valid JSON: EOF");
         check("3", "s.json: a JSON schema is an object");
         check("{\"properties\": {\"a\": {\"type\": \"strin\"}}}", "s.json: at /properties/a/type: ");
+        check("{\"$ref\": \"#\"}", "s.json: at /$ref: the reference leads back to itself");
+        check(
+            "{\"properties\": {\"a\": {\"$ref\": \"other.json\"}}}",
+            "s.json: at /properties/a/$ref: other.json: references to other files are not read. Put it into $defs",
+        );
+        check(
+            "{\"items\": {\"$ref\": \"#/$defs/Nope\"}}",
+            "s.json: at /items/$ref: #/$defs/Nope names no definition",
+        );
         check(
             "{\"type\": \"json_schema\", \"json_schema\": {}}",
             "s.json: the schema is within /json_schema/schema",

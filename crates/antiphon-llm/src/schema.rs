@@ -2,6 +2,8 @@
 //! it, the type has no value, so that a `match` over the forms of an answer is the same in every build.
 
 mod definition;
+#[cfg(feature = "schema")]
+mod references;
 #[cfg(not(feature = "schema"))]
 mod unbuilt;
 #[cfg(feature = "schema")]

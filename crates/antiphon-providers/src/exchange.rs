@@ -39,6 +39,7 @@ mod grammar;
 mod link;
 #[cfg(feature = "_own")]
 mod local_server;
+mod own_fields;
 mod parameters;
 #[cfg(feature = "_own")]
 mod prompt_size;

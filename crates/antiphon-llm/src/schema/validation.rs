@@ -9,6 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::definition::Schema;
+use super::references;
 use crate::error::{Error, ErrorKind};
 use crate::structured::InvalidAnswer;
 
@@ -38,7 +39,8 @@ impl Schema {
     /// `format` is enforced.
     ///
     /// # Errors
-    /// `InvalidRequest` for any other name, or for a value that is not a JSON schema.
+    /// `InvalidRequest` for any other name, or for a value that is not a JSON schema; also for a reference that names nothing in
+    /// it, or that leads back to itself without a property or an item between.
     pub fn new(name: &str, value: Value) -> Result<Self, Error> {
         let invalid =
             |why: String| Error::new(ErrorKind::InvalidRequest, format!("the schema {name}: {why}"));
@@ -48,7 +50,11 @@ impl Schema {
         }
         // Later drafts leave it open whether formats are enforced; the author of a format expects that.
         let options = jsonschema::options().should_validate_formats(true);
-        let validator = options.build(&value).map_err(|err| invalid(mistake(&err)))?;
+        if let Some(why) = references::circular(&value) {
+            return Err(invalid(why));
+        }
+        let mistake = |err| references::unknown(&value).unwrap_or_else(|| mistake(&err));
+        let validator = options.build(&value).map_err(|err| invalid(mistake(err)))?;
         let text = Arc::from(value.to_string());
         let (value, validator) = (Arc::new(value), Arc::new(validator));
         Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })

@@ -8,6 +8,8 @@ use antiphon_llm::{Output, Schema};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
+use super::own_fields::refused;
+
 /// The additions to each request.
 ///
 /// Everything but the values of secret headers may change the answers, and is a part of the scope as a digest.
@@ -55,14 +57,19 @@ impl Additions {
     /// Merges the fields into a body.
     ///
     /// # Errors
-    /// The path of the first field that the body has already: what this crate sets is never overridden.
+    /// The path of the first field that the body has already, since what this crate sets is never overridden; of one that would
+    /// make a call cost more than a budget counts on; or of one whose answer would be no text.
     pub(crate) fn merge_into(&self, body: &mut Value) -> Result<(), InvalidParam> {
         let Value::Object(body) = body else { return Ok(()) };
+        let wrong = |path: &str, why: &str| {
+            InvalidParam::new("extra_body", format!("extra_body cannot set {path}: {why}"))
+        };
+        if let Some((path, why)) = refused(&self.body) {
+            return Err(wrong(&path, why));
+        }
         merge(body, &self.body, "").map_err(|path| {
-            let message = format!(
-                "extra_body cannot set {path}: this program sets it itself. Leave it out, or use the setting of its own"
-            );
-            InvalidParam::new("extra_body", message)
+            let setting = if path.ends_with("num_ctx") { "context" } else { "the setting of its own" };
+            wrong(&path, &format!("this program sets it itself. Leave it out, or use {setting}"))
         })
     }
 

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::context_length::{ContextLengths, ReportedContext};
 use super::host::url_of_host;
@@ -60,6 +60,11 @@ pub(super) enum Route {
     /// `/api/generate`: the conversation as one text.
     Generate,
 }
+
+/// The context window that each model has at least, in tokens: the server is not asked for one that is no larger.
+const SHORTEST: u64 = 2_048;
+/// The advice for a prompt that is longer than any context of its model.
+const LARGER_MODEL: &str = "Use a model with a larger context, or a shorter prompt";
 
 /// A model that the server holds in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,12 +209,11 @@ impl Ollama {
     /// `ContextTooLong` for a prompt that does not fit into the window that was set, or into that of the model's training.
     async fn window_for(&self, prompt: &Prompt, context: &CallContext) -> Result<Option<u64>, Error> {
         let model = prompt.model.as_str();
-        if let Some(window) = self.context {
-            let fix =
-                format!("Raise context in [providers.{}], or shorten the prompt", self.link.endpoint.vendor);
-            return check_fits(prompt, window, &fix).map(|()| Some(window));
-        }
         let known = self.lengths.of(model);
+        if let Some(window) = self.context {
+            let trained = known.trained.get_or_try_init(|| self.trained_below(window, model, context)).await;
+            return self.set_window(prompt, window, trained.copied().unwrap_or_default()).map(Some);
+        }
         // A model that the server forwards to a cloud has the context of the cloud.
         let Some(needed) = known.needs(prompt).filter(|_| !wire::is_remote_name(model)) else {
             return Ok(None);
@@ -217,9 +221,39 @@ impl Ollama {
         let reported = known.reported.get_or_try_init(|| self.reported(model, context)).await;
         let reported = reported.copied().unwrap_or_default();
         if let Some(trained) = reported.trained {
-            check_fits(prompt, trained, "Use a model with a larger context, or a shorter prompt")?;
+            check_fits(prompt, trained, LARGER_MODEL)?;
         }
         Ok(Some(known.window(needed, reported)))
+    }
+
+    /// Returns the context window to request if one is set: no more than that of the model's training, if that is smaller.
+    ///
+    /// # Errors
+    /// `ContextTooLong` for a prompt that does not fit into it.
+    fn set_window(&self, prompt: &Prompt, set: u64, trained: Option<u64>) -> Result<u64, Error> {
+        if let Some(trained) = trained {
+            return check_fits(prompt, trained, LARGER_MODEL).map(|()| trained);
+        }
+        let fix =
+            format!("Raise context in [providers.{}], or shorten the prompt", self.link.endpoint.vendor);
+        check_fits(prompt, set, &fix).map(|()| set)
+    }
+
+    /// Returns the context window of a model's training if it is smaller than the one that is set, with a warning. A model that the
+    /// server forwards to a cloud has the context of the cloud.
+    async fn trained_below(&self, set: u64, model: &str, context: &CallContext) -> Result<Option<u64>, ()> {
+        if set <= SHORTEST || wire::is_remote_name(model) {
+            return Ok(None);
+        }
+        let trained = self.trained_context(model, context).await.ok_or(())?;
+        if trained >= set {
+            return Ok(None);
+        }
+        let vendor = &self.link.endpoint.vendor;
+        warn!(
+            "context is {set} in [providers.{vendor}], and {model} was trained with {trained} tokens: {trained} are requested"
+        );
+        Ok(Some(trained))
     }
 
     /// Asks the server for the context windows of a model. They are not known of a server that does not answer.
@@ -262,6 +296,10 @@ fn reached_by(options: &Options) -> Result<Ollama, Error> {
 
 /// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
+    if options.context == Some(0) {
+        let message = "context is 0: it must be at least 1 token. Leave it out, and it follows the prompts";
+        return Err(BuildError::Invalid(Error::new(ErrorKind::InvalidRequest, message)));
+    }
     let server = reached_by(options)?.configured(options);
     let mut server = if kind.route(options)? == Some("generate") { server.generate() } else { server };
     server.context = options.context;
@@ -328,9 +366,11 @@ impl Provider for Ollama {
 
 impl CheckParams for Ollama {
     fn check_params(&self, parameters: &SamplingParams) -> Result<(), InvalidParam> {
+        // A window is requested whether or not one is set: of a long prompt, the one that it needs.
+        let window = self.context.or(Some(1));
         self.link.check_params(parameters, &wire::PARAMS, |prompt| {
             let modes = [StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly];
-            modes.map(|mode| wire::request(prompt, self.route, self.context, mode)).to_vec()
+            modes.map(|mode| wire::request(prompt, self.route, window, mode)).to_vec()
         })
     }
 }

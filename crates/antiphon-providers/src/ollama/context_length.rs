@@ -42,6 +42,8 @@ pub(super) struct ContextLengths(Arc<Mutex<HashMap<String, Arc<ModelContext>>>>)
 pub(super) struct ModelContext {
     /// The windows that the server reported; fetched once.
     pub(super) reported: OnceCell<ReportedContext>,
+    /// The window of the training if it is smaller than the one that is set; fetched once.
+    pub(super) trained: OnceCell<Option<u64>>,
     /// The largest window that was requested; 0 before the first request.
     requested: AtomicU64,
 }

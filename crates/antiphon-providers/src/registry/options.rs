@@ -80,7 +80,18 @@ pub(super) const COMMON: [(&str, IsSet); 5] = [
 ];
 
 /// The headers that carry a key, by their names in lower case.
-const OF_KEYS: [&str; 5] = ["authorization", "proxy-authorization", "x-api-key", "x-goog-api-key", "api-key"];
+const OF_KEYS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    // Azure's API Management and Functions.
+    "ocp-apim-subscription-key",
+    "x-functions-key",
+];
+/// The header of a session, which is a secret and replaces no key: a gateway asks for it beside the vendor's.
+const OF_SESSION: &str = "cookie";
 /// The headers that belong to the HTTP client.
 const OF_CLIENT: [&str; 9] = [
     "accept-encoding",
@@ -163,7 +174,7 @@ impl Options {
         if OF_CLIENT.contains(&&*lower) {
             return Some(format!("{option} cannot set {name}: this program sets it itself. Leave it out"));
         }
-        if option == "headers" && self.carries_key(name) {
+        if option == "headers" && (self.carries_key(name) || lower == OF_SESSION) {
             return Some(format!(
                 "headers cannot set {name}, which carries a key: use key_env, or headers_env = {{ {lower} = \"VARIABLE\" }}"
             ));

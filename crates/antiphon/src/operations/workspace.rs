@@ -287,7 +287,11 @@ impl Workspace {
             Purpose::Run => {
                 self.session(&request, &settings).await.map_err(|err| offline_instead(err, request.kind))?
             }
-            Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
+            Purpose::Plan => {
+                let missing = settings.missing_headers().into_iter();
+                missing.for_each(|message| watch.emit(RunEvent::Warning { message }));
+                connect(&settings.clone().without_missing_keys()).await?
+            }
         };
         watch.emit(connected_event(&session));
         let most = settings.max_concurrency.as_ref().map(|most| most.value);

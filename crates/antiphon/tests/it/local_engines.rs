@@ -161,6 +161,44 @@ fn a_prompt_that_does_not_fit_the_model_is_not_sent() {
 }
 
 #[test]
+fn a_context_that_is_set_is_no_larger_than_that_of_the_training() {
+    let server = ollama(|_| said("fine", 300));
+    let lab = lab(&server, &[100, 200, 300], "context = 100000\n");
+    let ran = map(&lab, "--max-concurrency 1");
+    ran.ends_with(0, &["context is 100000 in [providers.ollama], and m was trained with 32768 tokens"]);
+    assert_eq!(ran.stderr.matches("was trained with").count(), 1, "{}", ran.stderr);
+    assert_eq!(contexts(&server), [Some(TRAINED); 3]);
+    let shown = server.requests().iter().filter(|asked| asked.line == "POST /api/show").count();
+    assert!(shown <= 2, "{shown}");
+    // The check against the context is that of the model.
+    let lab = self::lab(&server, &[400_000], "context = 1000000\n");
+    map(&lab, "").ends_with(5, &["32768", "larger context"]);
+    assert_eq!(chats(&server).len(), 3);
+}
+
+#[test]
+fn mistakes_with_the_context_are_found_when_the_file_is_read() {
+    let server = ollama(|_| said("fine", 300));
+    for (entry, expected) in [
+        ("context = 0\n", "antiphon.toml:3: context is 0: it must be at least 1 token"),
+        (
+            "extra_body = { options = { num_ctx = 512 } }\n",
+            "antiphon.toml:3: extra_body cannot set options.num_ctx: this program sets it itself. Leave it out, or use context",
+        ),
+        (
+            "[providers.ollama.extra_body.options]\nnum_predict = 9\n",
+            "antiphon.toml:3: extra_body cannot set",
+        ),
+    ] {
+        let lab = lab(&server, &[100], entry);
+        for more in ["", "--dry-run"] {
+            map(&lab, more).ends_with(3, &[expected]);
+        }
+        assert_eq!(server.requests().len(), 0);
+    }
+}
+
+#[test]
 fn a_prompt_that_the_server_cut_is_reported() {
     let server = ollama(|_| said("fine", 300));
     let lab = lab(&server, &[30_000], "");

@@ -164,6 +164,28 @@ fn mistakes_in_files_are_reported_with_their_line() {
         ),
         ("", "extra.messages = []\n", "antiphon.toml:8: extra_body cannot set messages"),
         ("", "query = { a = \"b\", key = \"planted\" }\n", "antiphon.toml:8: query cannot set key"),
+        (
+            "",
+            "headers = { Cookie = \"planted\" }\n",
+            "antiphon.toml:8: headers cannot set Cookie, which carries a key",
+        ),
+        ("", "extra_body = { n = 3 }\n", "antiphon.toml:8: extra_body cannot set n: one answer is read"),
+        (
+            "",
+            "extra_body = { max_completion_tokens = 100000 }\n",
+            "antiphon.toml:8: extra_body cannot set max_completion_tokens: it would exceed the limit that a budget counts \
+             on. Use max_tokens",
+        ),
+        (
+            "",
+            "extra_body = { tools = [] }\n",
+            "antiphon.toml:8: extra_body cannot set tools: an answer must be text",
+        ),
+        (
+            "",
+            "extra_body = { a = 1 }\nextra = { b = 1 }\n",
+            "antiphon.toml:9: extra is an earlier name of extra_body, and both are set",
+        ),
     ] {
         let lab = lab(&server.url("/v1"), defaults, entry);
         refused(&lab, &server, MAP, 3, &[expected]);
@@ -183,7 +205,12 @@ fn a_secret_header_is_sent_and_shown_nowhere() {
                      extra_body = { repetition_penalty = 1.1 }\n";
         let unset = lab(&server.url("/v1"), "", entry);
         unset.run(MAP).ends_with(3, &["PROXY_KEY"]);
-        unset.run(&format!("{MAP} --dry-run")).ends_with(0, &[]);
+        let plan = unset.run(&format!("{MAP} --dry-run"));
+        plan.ends_with(
+            0,
+            &["PROXY_KEY is not set, which headers_env in [providers.lab] names for X-Proxy-Key"],
+        );
+        assert_eq!(plan.stderr.matches("PROXY_KEY").count(), 1, "{}", plan.stderr);
         assert!(is_uncalled(&server), "{:?}", server.requests());
         let lab = lab(&server.url("/v1"), "", entry).with("PROXY_KEY", SECRET);
         let ran = lab.run(&format!("{MAP} -vvv --json"));

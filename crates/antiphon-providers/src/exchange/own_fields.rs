@@ -1,0 +1,132 @@
+//! The fields of a request that a user cannot add, whatever the body has: they would make a call cost more than a budget counts on,
+//! or its answer no single text.
+//!
+//! | field | why |
+//! |---|---|
+//! | a count of answers other than 1, such as `n` | each one is billed, and one is read |
+//! | a limit of tokens, such as `max_completion_tokens` | a budget reserves `max_tokens`; servers disagree which of two counts |
+//! | `tools` and what belongs to them | a call of a tool is no text |
+//! | `model`, `messages`, `stream`, `stream_options` | this program sets them, or their counterparts |
+//!
+//! Names are compared without case and `_`, since Gemini reads both `maxOutputTokens` and `max_output_tokens`
+//! (<https://protobuf.dev/programming-guides/json/>).
+
+use serde_json::{Map, Value};
+
+/// The numbers of answers. Sources: OpenAI (`n`, `best_of`), Gemini (`candidateCount`), llama.cpp (`n_cmpl`), Cohere
+/// (`num_generations`), Hugging Face (`num_return_sequences`).
+const COUNTS: [&str; 8] = [
+    "n",
+    "bestof",
+    "candidatecount",
+    "ncmpl",
+    "numchoices",
+    "numcompletions",
+    "numgenerations",
+    "numreturnsequences",
+];
+/// The limits of an answer's length. Sources: OpenAI (the first three), llama.cpp (`n_predict`), Ollama (`num_predict`),
+/// Hugging Face (`max_new_tokens`, `max_length`), and earlier routes of Anthropic (`max_tokens_to_sample`).
+const LIMITS: [&str; 9] = [
+    "maxtokens",
+    "maxcompletiontokens",
+    "maxoutputtokens",
+    "maxlength",
+    "maxnewtokens",
+    "maxtokenstosample",
+    "npredict",
+    "numpredict",
+    "tokenstogenerate",
+];
+/// The tools, and their settings.
+const TOOLS: [&str; 7] =
+    ["tools", "toolchoice", "toolconfig", "functions", "functioncall", "functiondeclarations", "mcpservers"];
+/// The fields that this program sets in each format that has them.
+const OWN: [&str; 4] = ["model", "messages", "stream", "streamoptions"];
+/// The objects in which formats have sampling parameters.
+const GROUPS: [&str; 5] = ["generationconfig", "inferenceconfig", "options", "parameters", "samplingparams"];
+
+/// Returns the path of the first field that cannot be added, and what to do instead.
+pub(super) fn refused(extra: &Map<String, Value>) -> Option<(String, &'static str)> {
+    extra.iter().find_map(|(name, value)| {
+        let plain = plain(name);
+        if let Some(why) = why_not(&plain, value) {
+            return Some((name.clone(), why));
+        }
+        let group = value.as_object().filter(|_| GROUPS.contains(&&*plain))?;
+        let inner =
+            group.iter().find_map(|(inner, value)| Some((inner, of_sampling(&self::plain(inner), value)?)));
+        inner.map(|(inner, why)| (format!("{name}.{inner}"), why))
+    })
+}
+
+/// Returns a name without case and `_`.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Returns what to do instead of a field of the body; `None` for one that can be added.
+fn why_not(name: &str, value: &Value) -> Option<&'static str> {
+    if TOOLS.contains(&name) {
+        return Some("an answer must be text, and a call of a tool is none. Leave it out");
+    }
+    if OWN.contains(&name) {
+        return Some("this program sets it itself. Leave it out, or use the setting of its own");
+    }
+    of_sampling(name, value)
+}
+
+/// Returns what to do instead of a sampling parameter; `None` for one that can be added.
+fn of_sampling(name: &str, value: &Value) -> Option<&'static str> {
+    // One answer is what every server returns by default.
+    if COUNTS.contains(&name) && value.as_u64() != Some(1) {
+        return Some("one answer is read, and all are billed. Leave it out, or ask in several rows");
+    }
+    LIMITS.contains(&name).then_some("it would exceed the limit that a budget counts on. Use max_tokens")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::refused;
+
+    #[test]
+    fn fields_that_cost_more_or_give_no_text_are_refused_by_their_path() {
+        let path = |extra: Value| refused(extra.as_object().unwrap()).map(|(path, _)| path);
+        for name in ["n", "best_of", "num_completions", "numReturnSequences", "candidate_count"] {
+            assert_eq!(path(json!({ name: 3 })).as_deref(), Some(name));
+            assert_eq!(path(json!({ name: "3" })).as_deref(), Some(name));
+            assert_eq!(path(json!({ name: 1 })), None, "{name}");
+        }
+        for name in ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "num_predict"] {
+            assert_eq!(path(json!({ name: 1 })).as_deref(), Some(name));
+            let grouped = format!("options.{name}");
+            assert_eq!(path(json!({ "options": { name: 1 } })), Some(grouped));
+        }
+        for name in [
+            "tools",
+            "tool_choice",
+            "toolConfig",
+            "functions",
+            "model",
+            "messages",
+            "stream",
+            "stream_options",
+        ] {
+            assert_eq!(path(json!({ name: [] })).as_deref(), Some(name));
+        }
+        for (group, name) in [
+            ("generationConfig", "candidateCount"),
+            ("generationConfig", "maxOutputTokens"),
+            ("generation_config", "max_output_tokens"),
+        ] {
+            assert_eq!(path(json!({ group: { name: 2 } })), Some(format!("{group}.{name}")));
+        }
+        let fine = json!({
+            "metadata": { "n": 3, "model": "x" }, "min_tokens": 2, "top_n_tokens": 1, "n_probs": 2, "nested": { "tools": [] },
+            "options": { "mirostat": 2, "num_ctx": 9 }, "chat_template_kwargs": { "tools": [] },
+        });
+        assert_eq!(path(fine), None);
+    }
+}
