@@ -198,7 +198,7 @@ mod tests {
             "Not the answer: 42",
             "Wrong answer: 42",
             "Never = 42",
-            "Nobody says that the answer is 42",
+            "Few say that the answer is 42",
             "Is the answer: 42",
             "The answer is false: 42",
             "No answer: 42",
