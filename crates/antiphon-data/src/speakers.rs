@@ -195,6 +195,12 @@ fn is_known(label: &str) -> bool {
     is_code(label) || side_of(label).is_some()
 }
 
+/// Returns whether a label is a code or a word for a side or a speaker, ignoring case.
+#[cfg(feature = "csv")]
+pub(crate) fn is_side(label: &str) -> bool {
+    is_known(label)
+}
+
 /// Returns whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
 #[cfg(feature = "anonymise")]
 pub(crate) fn is_speaker(label: &str) -> bool {

@@ -7,7 +7,11 @@
 //! | `Interviewer`, `How so?`, above names or sides | said |
 //! | `Customer`, `How so?`, above other names | the headings |
 //!
+//! Without a question, a word for a side, or sentences of people who take turns, the table is a list: `Lamp`, `A nice lamp`.
+//!
 //! The words are in the last column, and every cell before it is a name, a time or the number of the row.
+
+use std::collections::BTreeMap;
 
 use crate::document::SpeakerRole;
 use crate::formats::record;
@@ -40,8 +44,11 @@ pub(super) fn missing(rows: &[Vec<&str>]) -> Option<Vec<String>> {
     if count(ColumnKind::Name) > 1 || count(ColumnKind::Number) > 1 {
         return None;
     }
-    let is_said = count(ColumnKind::Time) > 0
-        || name.is_some_and(|name| count(ColumnKind::Number) > 0 || is_said(rows, name, words));
+    let has_more = count(ColumnKind::Time) + count(ColumnKind::Number) > 0;
+    let is_said = match name {
+        Some(name) => is_dialogue(rows, name, words) && (has_more || is_said(rows, name, words)),
+        None => count(ColumnKind::Time) > 0,
+    };
     is_said.then(|| names(&kinds))
 }
 
@@ -58,6 +65,26 @@ fn kind_of(rows: &[Vec<&str>], at: usize) -> Option<ColumnKind> {
     } else {
         None
     }
+}
+
+/// Returns whether names and words are a dialogue and no list of things: with a question, a word for a side, or sentences
+/// of people who take turns, at least half of whom speak again.
+fn is_dialogue(rows: &[Vec<&str>], name: usize, words: usize) -> bool {
+    let label = |row: &Vec<&str>| speakers::is_side(row[name].trim().trim_end_matches(':'));
+    if rows.iter().any(|row| speakers::is_question(row[words]) || label(row)) {
+        return true;
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row[name].trim()).or_default() += 1;
+    }
+    let repeated = counts.values().filter(|count| **count > 1).count();
+    let ends = |row: &&Vec<&str>| row[words].trim_end().ends_with(['.', '!', '…', '。', '！', '"', '”', ')']);
+    let alternate = rows.windows(2).all(|pair| pair[0][name].trim() != pair[1][name].trim());
+    counts.len() > 1
+        && repeated * 2 >= counts.len()
+        && alternate
+        && rows.iter().filter(ends).count() * 2 >= rows.len()
 }
 
 /// Returns whether the first row of names and words is said: its name speaks again, or it asks those below.

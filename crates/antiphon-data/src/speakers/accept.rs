@@ -4,9 +4,14 @@
 //! |---|---|
 //! | words for a side, codes, names of the head | always |
 //! | names before a colon | they occur twice, have a time in two lines, or nearly all lines or paragraphs have a label; but not topics (`topic`) |
-//! | names beside a time | two lines have them |
+//! | names beside a time | two lines have them; but not the levels of a log |
+//! | names in lenticular brackets | two occur twice |
+//! | names in capitals between `Q` and `A` | always |
 //! | names in small letters, in square brackets, before a dash | nearly all lines have a label |
 //! | headings, bold lines, names above a paragraph | no line has a label, and two of them occur twice or are words for a side |
+//!
+//! Neither one unknown label without a question, a time or the beginning of the text, nor three or more that repeat in the
+//! same order in blocks without a question or a time, makes a dialogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +20,13 @@ use super::label::{Mark, MarkKind, in_brackets, side_of};
 use super::reader::Line;
 use super::settle::is_question;
 use super::sides::Side;
+use super::stamp::Stamp;
 use super::topic::Topics;
 use super::{accepted_labels, is_known};
+
+/// The levels of lines in logs.
+const LEVELS: [&str; 10] =
+    ["INFO", "WARN", "WARNING", "ERROR", "DEBUG", "TRACE", "FATAL", "NOTICE", "CRITICAL", "SEVERE"];
 
 /// The labels that count as speakers.
 pub(super) struct Labels<'a> {
@@ -48,13 +58,14 @@ impl<'a> Labels<'a> {
             mark.kind == MarkKind::Weak && is_known(mark.label) && mark.label.len() > 1
         }));
         // Two lines of a name and a time are no chance.
-        if inline().filter(|mark| mark.time.is_some()).nth(1).is_some() {
+        if timed(lines).nth(1).is_some() {
             accepted.extend(labels(&|mark| mark.time.is_some() && mark.kind != MarkKind::Weak));
         }
         let introduced: BTreeSet<&str> =
             accepted.iter().filter_map(|label| in_brackets(label)).flat_map(<[_; 2]>::from).collect();
         accepted.extend(labels(&|mark| mark.is_inline() && introduced.contains(mark.label)));
         accepted.extend(stopped(lines));
+        accepted.extend(lenticular(lines));
         let asks = |label: &&str| is_asker(label, head);
         if accepted.iter().all(asks) && !accepted.is_empty() {
             accepted.extend(inline().map(|mark| mark.label));
@@ -72,9 +83,15 @@ impl<'a> Labels<'a> {
             };
             accepted.extend(labels(&is_name));
         }
-        accepted.retain(|label| !topics.holds(label));
+        accepted.retain(|label| !topics.holds(label) && !is_of_log(label));
+        if accepted.contains("Q") && accepted.contains("A") {
+            accepted.extend(labels(&|mark| mark.kind == MarkKind::Colon && is_of_court(mark.label)));
+        }
         if accepted.len() == 1 {
             accepted.extend(answers_between(lines, &accepted));
+        }
+        if is_unsure(lines, &accepted, head) || are_sections(lines, &accepted, head) {
+            accepted.clear();
         }
         let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
         let only_ask = above.is_empty() && accepted.iter().all(asks);
@@ -114,6 +131,84 @@ fn answers_between<'a>(lines: &[Line<'a>], accepted: &BTreeSet<&str>) -> BTreeSe
     let is_accepted = |line: &Line<'a>| label(line).is_some_and(|label| accepted.contains(label));
     let between = lines.windows(3).filter(|lines| is_accepted(&lines[0]) && is_accepted(&lines[2]));
     between.filter_map(|lines| label(&lines[1])).collect()
+}
+
+/// Returns the marks of names with a time, but those of a timetable: `09:00 Breakfast` above the next time.
+fn timed<'m, 'a>(lines: &'m [Line<'a>]) -> impl Iterator<Item = &'m Mark<'a>> {
+    lines.iter().enumerate().filter_map(|(at, line)| {
+        let mark = line
+            .mark
+            .as_ref()
+            .filter(|mark| mark.time.is_some() && matches!(mark.kind, MarkKind::Colon | MarkKind::Time))?;
+        let begins_with_time = |line: &Line<'_>| Stamp::lead(line.text.trim_start()).is_some();
+        let is_plain =
+            |line: &Line<'_>| begins_with_time(line) && line.text.starts_with(|c: char| c.is_ascii_digit());
+        let has_words = mark.words < line.text.trim_end().len()
+            || !is_plain(line)
+            || mark.label.contains(' ')
+            || lines.get(at + 1).is_some_and(|next| next.mark.is_none() && !begins_with_time(next));
+        has_words.then_some(mark)
+    })
+}
+
+/// Returns whether a label is a level of a log, or the beginning of a sentence about a time.
+fn is_of_log(label: &str) -> bool {
+    let first = label.split([' ', '-', '/']).next().unwrap_or_default();
+    LEVELS.contains(&first) || matches!(label, "At" | "Um" | "À" | "At about" | "At around")
+}
+
+/// Returns whether a label between questions and answers is one of a court: `MR. SMITH`, `THE COURT`.
+fn is_of_court(label: &str) -> bool {
+    label.chars().filter(|c| c.is_alphabetic()).nth(3).is_some() && !label.contains(char::is_lowercase)
+}
+
+/// Returns the labels in lenticular brackets if two of them occur twice: `【佐藤】はい`.
+fn lenticular<'a>(lines: &[Line<'a>]) -> BTreeSet<&'a str> {
+    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
+    let bracketed = lines.iter().filter(|line| line.text.trim_start().starts_with('【'));
+    for mark in bracketed.filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline()) {
+        *counts.entry(mark.label).or_default() += 1;
+    }
+    let is_dialogue = counts.values().filter(|count| **count > 1).nth(1).is_some();
+    if is_dialogue { counts.into_keys().collect() } else { BTreeSet::new() }
+}
+
+/// Returns whether labels may have come by chance: a single unknown one that neither begins the text nor is beside a
+/// question or a time.
+fn is_unsure(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>) -> bool {
+    let first = lines.iter().find(|line| !line.ends_turn()).and_then(|line| line.mark.as_ref());
+    let begins = first.is_some_and(|mark| mark.is_inline() && accepted.contains(mark.label));
+    accepted.len() == 1 && !begins && are_bare(lines, accepted, head)
+}
+
+/// Returns whether labels are those of sections, as of recipes: three or more that occur again in the same order, each
+/// time in a block of their own.
+fn are_sections(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>) -> bool {
+    let count = accepted.len();
+    if count < 3 || !are_bare(lines, accepted, head) {
+        return false;
+    }
+    let label = |line: &Line<'_>| {
+        let mark = line.mark.as_ref().filter(|mark| mark.is_inline())?;
+        accepted.get(mark.label).copied()
+    };
+    let begins = |at: usize| {
+        lines[at].begins_block || at.checked_sub(1).is_none_or(|above| label(&lines[above]).is_none())
+    };
+    let order: Vec<(usize, &str)> =
+        lines.iter().enumerate().filter_map(|(at, line)| Some((at, label(line)?))).collect();
+    // Each text begins a block; its sections are directly below each other.
+    let is_text = |(index, (at, _)): (usize, &(usize, &str))| begins(*at) == (index % count == 0);
+    order.len() >= 2 * count
+        && order.iter().zip(order.iter().skip(count)).all(|((_, one), (_, next))| one == next)
+        && order.iter().enumerate().all(is_text)
+}
+
+/// Returns whether nothing but their number makes labels those of speakers: no side, no time and no question.
+fn are_bare(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>) -> bool {
+    let is_bare = |label: &&str| !is_known(label) && head.side_of(label).is_none();
+    let is_timed = |line: &Line<'_>| line.mark.as_ref().is_some_and(|mark| mark.time.is_some());
+    accepted.iter().all(is_bare) && !lines.iter().any(|line| is_timed(line) || is_question(line.text))
 }
 
 /// Returns whether a label is an interviewer's.

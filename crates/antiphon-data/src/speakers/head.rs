@@ -89,6 +89,10 @@ impl<'a> Head<'a> {
     pub(super) fn side_of(&self, label: &str) -> Option<Side> {
         let outer = in_brackets(label).map_or(label, |(outer, _)| outer);
         let is_one = |names: &[Name<'_>]| names.iter().any(|name| name.is_called(outer));
+        let initial = self.initial_of(outer);
+        let is_one = |names: &[Name<'_>]| {
+            is_one(names) || initial.is_some_and(|initial| names.iter().any(|name| name == initial))
+        };
         match (is_one(&self.askers), is_one(&self.answerers)) {
             (true, false) => Some(Side::Asks),
             (false, true) => Some(Side::Answers),
@@ -101,7 +105,18 @@ impl<'a> Head<'a> {
         let mut names = self.askers.iter().chain(&self.answerers);
         names
             .find(|name| name.has_short(label) && !name.full.eq_ignore_ascii_case(label))
+            .or_else(|| self.initial_of(label))
             .map(|name| name.full)
+    }
+
+    /// Returns the only name that begins with a capital letter, if that is the label and no word for a side.
+    fn initial_of(&self, label: &str) -> Option<&Name<'a>> {
+        let is_letter = label.chars().count() == 1 && label.chars().all(char::is_uppercase);
+        if !is_letter || Side::of(label).is_some() {
+            return None;
+        }
+        let mut names = self.askers.iter().chain(&self.answerers).filter(|name| name.full.starts_with(label));
+        names.next().filter(|_| names.next().is_none())
     }
 
     /// Returns the name of the participant, if there is exactly one: it replaces labels such as `Participant`.

@@ -6,6 +6,7 @@
 //! | `<Media omitted>`, `image omitted`, `You deleted this message` | instead of words |
 //! | `(edited)`, `<This message was edited>`, `#00:00:07-1#` | a mark behind words |
 //! | `2 replies`, `View thread`, `:thumbsup:`, `Tuesday, March 12th` | no speech in a chat |
+//! | `* cy waves` in a chat of nicknames | a gesture |
 //! | `---`, `* * *`, `=====` | a rule |
 //! | `Page 1 of 3`, `[End of transcript]` | no speech |
 
@@ -265,6 +266,13 @@ pub(super) fn is_notice(line: &str, is_chat: bool) -> bool {
     is_page(&lower)
         || ENDS.contains(&&*lower)
         || (may_act && (is_action(line, &lower, is_chat) || (is_starred && has_left())))
+}
+
+/// Returns whether a line of a chat of nicknames says what one of them does: `* cy waves`.
+pub(super) fn is_gesture(line: &str) -> bool {
+    let rest = line.trim_start().trim_start_matches("-!- ");
+    let words = rest.strip_prefix("*** ").or_else(|| rest.strip_prefix("* "));
+    words.is_some_and(|words| words.starts_with(char::is_alphanumeric) && words.contains(' '))
 }
 
 /// Returns whether a line says what someone does in a meeting or a chat.

@@ -126,6 +126,13 @@ impl<'a> Line<'a> {
         self.mark.as_ref().is_some_and(|mark| mark.time.is_some())
     }
 
+    /// Returns whether the line begins with a nickname in angle brackets, behind a time or not.
+    fn has_nick(&self) -> bool {
+        let text = self.text.trim_start();
+        let text = Stamp::lead(text).map_or(text, |stamp| stamp.rest);
+        self.mark.is_some() && text.starts_with('<')
+    }
+
     /// Returns whether the line ends a sentence.
     fn ends_sentence(&self) -> bool {
         self.text.trim_end().ends_with(['.', '?', '!', '…', '"', '”', ')', ']', '。', '？'])
@@ -171,6 +178,7 @@ fn mark<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
 /// Marks the notices of chats and meetings: lines that begin like one, unless unlabelled words continue them.
 fn find_notices(lines: &mut [Line<'_>]) {
     let is_chat = lines.iter().filter(|line| line.is_message()).nth(1).is_some();
+    let is_of_nicks = lines.iter().filter(|line| line.has_nick()).nth(1).is_some();
     for at in (0..lines.len()).rev() {
         let line = &lines[at];
         if line.mark.as_ref().is_some_and(|mark| mark.kind != MarkKind::Weak) || line.time.is_some() {
@@ -200,8 +208,11 @@ fn find_notices(lines: &mut [Line<'_>]) {
                 && notice::is_of_window(text)
                 && at.checked_sub(1).is_some_and(|above| !is_header(lines, above))
         };
-        let is_notice =
-            (notice::is_notice(text, is_chat) && is_sole()) || is_instead() || is_count() || is_window();
+        let is_notice = (notice::is_notice(text, is_chat) && is_sole())
+            || (is_of_nicks && notice::is_gesture(text))
+            || is_instead()
+            || is_count()
+            || is_window();
         lines[at].is_notice = is_notice;
     }
 }
