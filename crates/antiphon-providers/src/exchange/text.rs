@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 /// serde's own `Cow` never borrows inside an `Option`; this wrapper does.
 #[cfg(feature = "_cloud")]
 #[derive(Debug, Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[cfg(feature = "_cloud")]
 impl Text<'_> {

@@ -154,7 +154,7 @@ fn add_certain<'a>(labels: &mut BTreeSet<&'a str>, segments: &[Segment<'a>]) {
 }
 
 /// Adds the labels of those with whom the only speaker talks: at the beginning of cues behind a question, or between two
-/// cues of this speaker. Behind a line that goes on, a label may be a word of it.
+/// cues of this speaker. Behind a line that continues, a label may be a word of it.
 fn add_others<'a>(labels: &mut BTreeSet<&'a str>, segments: &[Segment<'a>]) {
     let [only] = labels.iter().copied().collect::<Vec<_>>()[..] else { return };
     let is_only = |segment: &Segment<'a>| segment.label.is_some_and(|label| label.name == only);
