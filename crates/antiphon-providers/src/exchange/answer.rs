@@ -42,6 +42,7 @@ pub(crate) struct Answer {
     /// Whether the answer costs nothing, even if tokens were counted.
     pub(crate) is_free: bool,
     /// Whether text has arrived in pieces: a whole text behind them repeats it.
+    #[cfg(feature = "_chat")]
     pub(crate) is_in_pieces: bool,
     /// Whether the output has stand-ins for halves of characters, which the reader joins.
     pub(crate) has_halves: bool,

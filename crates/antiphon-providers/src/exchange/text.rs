@@ -15,7 +15,6 @@ use serde_json::value::RawValue;
 /// A JSON string, which borrows from the event where it has no escapes.
 ///
 /// serde's own `Cow` never borrows inside an `Option`; this wrapper does.
-#[cfg(feature = "_cloud")]
 #[derive(Debug, Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
