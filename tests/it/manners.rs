@@ -69,9 +69,12 @@ async fn an_empty_answer_is_no_broken_connection_in_any_format() {
 #[tokio::test]
 async fn pages_and_texts_with_a_status_are_judged_by_it() {
     for format in FORMATS {
-        for (status, kind) in
-            [(502, ErrorKind::Unavailable), (404, ErrorKind::Unsupported), (403, ErrorKind::Auth)]
-        {
+        for (status, kind) in [
+            (502, ErrorKind::Unavailable),
+            (404, ErrorKind::Unsupported),
+            (403, ErrorKind::Unsupported),
+            (401, ErrorKind::Auth),
+        ] {
             let err = ask(format, &Reply::new(status, "text/html", PAGE)).await.unwrap_err();
             assert_eq!(err.kind(), kind, "{format}: {err}");
             assert!(
