@@ -101,6 +101,18 @@ impl Decode for ndjson::NdjsonDecoder {
 }
 
 impl<D: Decode> Decoded<D> {
+    fn new(body: Body, decoder: D) -> Self {
+        Self {
+            body,
+            decoder,
+            items: VecDeque::new(),
+            failure: None,
+            end: None,
+            is_framed: None,
+            unframed: Vec::new(),
+        }
+    }
+
     /// Polls the next item: those that were decoded, then the error that ended the stream, then `None`.
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<D::Item, Error>>> {
         loop {
@@ -164,15 +176,7 @@ impl<D: Decode> Decoded<D> {
 impl Events {
     pub(crate) fn new(body: Body) -> Self {
         let decoder = sse::SseDecoder::new(body.limits.max_body);
-        Self(Decoded {
-            body,
-            decoder,
-            items: VecDeque::new(),
-            failure: None,
-            end: None,
-            is_framed: None,
-            unframed: Vec::new(),
-        })
+        Self(Decoded::new(body, decoder))
     }
 
     /// Returns how the stream ended; `None` before its end.
@@ -205,15 +209,7 @@ impl Events {
 impl BodyLines {
     pub(crate) fn new(body: Body) -> Self {
         let decoder = ndjson::NdjsonDecoder::new(body.limits.max_body);
-        Self(Decoded {
-            body,
-            decoder,
-            items: VecDeque::new(),
-            failure: None,
-            end: None,
-            is_framed: None,
-            unframed: Vec::new(),
-        })
+        Self(Decoded::new(body, decoder))
     }
 
     /// Returns how the stream ended; `None` before its end.

@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 /// Keys for the beginning of a turn, normalised, in order of preference.
-const TIME_KEYS: [&str; 34] = [
+const TIME_KEYS: [&str; 16] = [
     "start",
     "starttime",
     "startms",
@@ -33,26 +33,8 @@ const TIME_KEYS: [&str; 34] = [
     "offsetmilliseconds",
     "offsetms",
     "offsetinticks",
-    "time",
-    "timestamp",
-    "timecode",
-    "ts",
-    "date",
-    "datetime",
-    "createdat",
-    "sentat",
-    "timespan",
-    "timerange",
-    "zeit",
-    "zeitmarke",
-    "hora",
-    "heure",
-    "время",
-    "時間",
-    "时间",
-    "시간",
 ];
-/// Keys among them whose bare numbers are not times of a recording: an hour, or seconds since 1970.
+/// Further keys, whose bare numbers are not times of a recording: an hour, or seconds since 1970.
 const UNCLEAR_KEYS: [&str; 18] = [
     "time",
     "timestamp",
@@ -78,7 +60,7 @@ const MAX_MS: u64 = 1_000 * 3_600 * 1_000;
 
 /// Returns the rank of a normalised key among those for the beginning of a turn; `None` for any other key.
 pub(crate) fn rank_of(key: &str) -> Option<usize> {
-    TIME_KEYS.iter().position(|known| *known == key)
+    TIME_KEYS.iter().chain(&UNCLEAR_KEYS).position(|known| *known == key)
 }
 
 /// Returns the time of a field with this normalised key; `None` if its value is not a time.
