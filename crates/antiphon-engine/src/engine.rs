@@ -181,11 +181,7 @@ impl JobDetails {
     /// Takes the end of an answer, also of a partial one, and its marks.
     pub(crate) fn see_end(&mut self, answer: &Completion) {
         self.raw_finish = answer.raw_finish.clone().or(self.raw_finish.take());
-        for mark in &answer.marks {
-            if !self.marks.contains(mark) {
-                self.marks.push(*mark);
-            }
-        }
+        self.marks.clone_from(&answer.marks);
     }
 }
 

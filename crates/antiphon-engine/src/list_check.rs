@@ -107,13 +107,14 @@ impl ListCheck {
                 place(&self.list),
                 kept.len()
             );
-            let reasons: Vec<String> = invalid.into_iter().chain(copies).take(MAX_REASONS).collect();
-            if missing == 0 || kept.is_empty() {
-                let reasons = if missing == 0 { reasons } else { [vec![what], reasons].concat() };
-                return Err(Invalid::Violations(reasons.join("\n")));
-            }
-            let reasons = [vec![what], reasons].concat().join("\n");
-            return Err(Invalid::Partial { kept, reasons, notes: Vec::new() });
+            let mut reasons: Vec<String> = (missing > 0).then_some(what).into_iter().collect();
+            reasons.extend(invalid.into_iter().chain(copies).take(MAX_REASONS));
+            let reasons = reasons.join("\n");
+            return Err(if missing > 0 && !kept.is_empty() {
+                Invalid::Partial { kept, reasons, notes: Vec::new() }
+            } else {
+                Invalid::Violations(reasons)
+            });
         }
         let left_out = kept.len().saturating_sub(self.most) + copies.len() + invalid.len();
         kept.truncate(self.most);
@@ -125,13 +126,13 @@ impl ListCheck {
     fn sorted(&self, elements: Vec<Value>) -> Sorted {
         let (mut sorted, mut seen) = (Sorted::default(), HashSet::new());
         for (index, element) in elements.into_iter().enumerate() {
-            let at = format!("{}/{index}", self.list);
+            let at = || format!("{}/{index}", self.list);
             let violations =
                 self.element.as_ref().map(|schema| schema.violations(&element)).unwrap_or_default();
             if let Some(violation) = violations.first() {
-                sorted.invalid.push(format!("{at}{}: {}", violation.pointer, violation.message));
+                sorted.invalid.push(format!("{}{}: {}", at(), violation.pointer, violation.message));
             } else if self.is_unique && !seen.insert(canonical(&element)) {
-                sorted.copies.push(format!("{at}: another element is the same"));
+                sorted.copies.push(format!("{}: another element is the same", at()));
             } else {
                 sorted.kept.push(element);
             }

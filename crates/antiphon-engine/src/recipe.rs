@@ -161,19 +161,6 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Sets the sampling parameters.
-    #[must_use]
-    pub fn drawing(mut self, parameters: SamplingParams) -> Self {
-        self.parameters = parameters;
-        self
-    }
-
-    /// Returns the sampling parameters, as a prompt takes them.
-    #[must_use]
-    pub fn drawn(&self) -> SamplingParams {
-        self.parameters.clone()
-    }
-
     /// Compiles the recipe for a model, into the [`Work`] that an [`Engine`](crate::Engine) processes.
     ///
     /// # Errors
@@ -190,7 +177,7 @@ impl Recipe {
             model: model.to_owned(),
             has_system: self.system.is_some(),
             document: self.document.clone(),
-            parameters: self.drawn(),
+            parameters: self.parameters.clone(),
             elements: schema.as_ref().and_then(|schema| ListCheck::of(schema, list.as_deref()?)),
             list,
             checks: Checks::new(&self.checks).map_err(|err| self.invalid(&err.to_string()))?,

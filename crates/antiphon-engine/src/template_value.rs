@@ -6,7 +6,7 @@
 //! | in the row | in a template | written as |
 //! |---|---|---|
 //! | `3`, an integer of up to 128 bits | an integer | `3` |
-//! | `1.50`, `1e3`, `-0` | a float | `1.50`, `1e+3`, `-0`; results of arithmetic as `1.5` |
+//! | `1.50`, `1e3`, `-0` | a float | `1.50`, `1e+3`, `-0`; a result of arithmetic as `1.5`, or like the number of the row that it equals |
 //! | `0.1234567890123456789`, a longer integer | text to be written | as in the row |
 
 use std::collections::{BTreeMap, HashMap};

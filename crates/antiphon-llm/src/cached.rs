@@ -11,7 +11,6 @@ use crate::cache_key::CacheKey;
 use crate::completion::{Completion, Timing};
 use crate::context::CallContext;
 use crate::error::Error;
-use crate::finish::FinishReason;
 use crate::forward::forward;
 use crate::json::{self, Strictness};
 use crate::prompt::{Output, Prompt};
@@ -115,7 +114,7 @@ impl<P: Provider> Cached<P> {
 
 forward!(Cached);
 
-/// Returns whether an answer is complete, valid and of the requested model. An invalid answer in the cache would be returned
+/// Returns whether an answer is [repeatable](Completion::is_repeatable) and valid. An invalid answer in the cache would be returned
 /// again and again.
 fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     let fits = match output {
@@ -125,8 +124,7 @@ fn is_cacheable(answer: &Completion, output: &Output) -> bool {
                 .is_ok_and(|found| schema.is_valid(&found.value))
         }
     };
-    let is_ordinary = answer.finish == FinishReason::Stop && answer.marks.is_empty();
-    is_ordinary && !answer.head.other_model && fits
+    answer.is_repeatable() && fits
 }
 
 /// An [`AnswerCache`] in memory. When it is full, the answer that was stored first is evicted. Clones are handles to the same
@@ -199,7 +197,8 @@ impl AnswerCache for MemoryCache {
 mod tests {
     use std::sync::Arc;
 
-    use super::{AnswerCache, CacheKey, Cached, CallContext, Completion, FinishReason, MemoryCache, Prompt};
+    use super::{AnswerCache, CacheKey, Cached, CallContext, Completion, MemoryCache, Prompt};
+    use crate::FinishReason;
     use crate::scripted::Scripted;
     use crate::{Message, ProviderExt, SamplingParams, Scope, Usage};
 

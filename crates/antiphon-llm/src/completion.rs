@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::finish::{AnswerMark, FinishReason};
 use crate::spent::Spent;
-use crate::warning::CallWarning;
+use crate::warning::{CallWarning, CallWarningKind};
 
 /// A complete answer, with its usage, its times and the calls that it took.
 ///
@@ -262,6 +262,12 @@ impl AddAssign for Usage {
 }
 
 impl Head {
+    /// Returns the first warning of a kind.
+    #[must_use]
+    pub fn warning(&self, kind: CallWarningKind) -> Option<&CallWarning> {
+        self.warnings.iter().find(|warning| warning.kind == kind)
+    }
+
     /// Creates metadata with the provider's id of the call and the model that served it.
     #[must_use]
     pub fn new(request_id: Option<String>, model: Option<String>) -> Self {

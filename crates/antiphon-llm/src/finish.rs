@@ -4,6 +4,7 @@ use crate::completion::Completion;
 use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::json::{self, Repair, Strictness};
 use crate::prompt::Output;
+use crate::warning::CallWarningKind;
 
 /// The reason why a model stopped writing. Serialised by its [name](FinishReason::name).
 ///
@@ -157,6 +158,16 @@ impl Completion {
         };
         let word = self.raw_finish.as_ref().or(unknown).map(|word| format!(" (finish reason {word})"));
         [detail, word].into_iter().flatten().collect()
+    }
+
+    /// Returns whether a later call with the same prompt may get this answer, as from a cache: it ended naturally, has no mark, is of the
+    /// requested model, and answers the whole prompt. With a larger context, a prompt that was cut has another answer.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        self.finish == FinishReason::Stop
+            && self.marks.is_empty()
+            && !self.head.other_model
+            && self.head.warning(CallWarningKind::PromptCut).is_none()
     }
 
     /// Adds a mark, once.

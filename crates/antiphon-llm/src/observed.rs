@@ -253,7 +253,6 @@ impl Drop for Call {
     }
 }
 
-/// Records a number as a signed one, as OpenTelemetry's integers are; its bridge for `tracing` writes others as text.
 /// Records the sampling parameters that the conventions have.
 fn record_parameters(span: &Span, parameters: &SamplingParams) {
     record_number(span, genai::REQUEST_MAX_TOKENS, parameters.max_tokens);
@@ -275,6 +274,7 @@ fn record_parameters(span: &Span, parameters: &SamplingParams) {
     }
 }
 
+/// Records a number as a signed one, as OpenTelemetry's integers are; its bridge for `tracing` writes others as text.
 fn record_number(span: &Span, field: &'static str, value: Option<u64>) {
     if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
         span.record(field, value);

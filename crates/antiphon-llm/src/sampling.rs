@@ -282,9 +282,20 @@ impl SamplingParams {
     /// ```
     pub fn set(&self) -> impl Iterator<Item = (&'static str, Value)> {
         // Destructured field by field: a new parameter must not be left out of keys, checks and requests.
-        let Self { temperature, max_tokens, seed, top_p, top_k, min_p, .. } = self;
-        let Self { stop, presence_penalty, frequency_penalty, .. } = self;
-        let Self { reasoning_effort, reasoning_budget, service_tier, .. } = self;
+        let Self {
+            temperature,
+            max_tokens,
+            seed,
+            top_p,
+            top_k,
+            min_p,
+            stop,
+            presence_penalty,
+            frequency_penalty,
+            reasoning_effort,
+            reasoning_budget,
+            service_tier,
+        } = self;
         let values = [
             json!(temperature),
             json!(max_tokens),

@@ -279,10 +279,11 @@ fn unwrapped(found: Extracted, is_valid: Option<IsValid<'_>>) -> Extracted {
     const KEYS: [&str; 5] = [crate::dialect::WRAPPER, "answer", "result", "output", "response"];
     let Extracted { value, mut repairs } = found;
     let is_around = |is_valid: IsValid<'_>| {
-        let object = value.as_object().filter(|object| object.len() == 1 && !is_valid(&value));
+        let object = value.as_object().filter(|object| object.len() == 1);
+        // The key is looked at first: to validate a long answer takes longer.
         object
             .and_then(|object| object.iter().next())
-            .is_some_and(|(key, inner)| KEYS.contains(&key.as_str()) && is_valid(inner))
+            .is_some_and(|(key, inner)| KEYS.contains(&key.as_str()) && !is_valid(&value) && is_valid(inner))
     };
     let is_wrapped = is_valid.is_some_and(is_around);
     match value {

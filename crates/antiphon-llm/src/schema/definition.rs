@@ -97,25 +97,24 @@ impl Schema {
         self.validator.is_valid(value)
     }
 
-    /// Returns whether a value has the shape that the schema demands: types, properties and alternatives, without the limits on
-    /// lengths, numbers and texts. A provider that enforces schemas never returns a value of another shape.
+    /// Returns the shape that the schema demands: types, properties and alternatives, without the limits on lengths, numbers and
+    /// texts. A provider that enforces schemas never returns a value of another shape. `None` if nothing is left without them.
+    ///
+    /// The validator is built by each call.
     ///
     /// ```
     /// use serde_json::json;
     /// let property = json!({"type": "string", "maxLength": 2});
     /// let schema = json!({"type": "object", "properties": {"a": property}, "required": ["a"]});
     /// let schema = antiphon_llm::Schema::new("s", schema)?;
-    /// assert!(schema.has_shape(&json!({"a": "too long"})) && !schema.has_shape(&json!({"b": 1})));
+    /// let shape = schema.shape().unwrap();
+    /// assert!(shape.is_valid(&json!({"a": "too long"})) && !shape.is_valid(&json!({"b": 1})));
     /// # Ok::<(), antiphon_llm::Error>(())
     /// ```
     #[must_use]
-    pub fn has_shape(&self, value: &Value) -> bool {
-        if self.is_valid(value) {
-            return true;
-        }
+    pub fn shape(&self) -> Option<Self> {
         let shape = Dialect::default().unsupported(LIMITS).formats(&[]).max_min_items(0).compile(&self.value);
-        // A schema that cannot be compiled without its limits is no evidence of anything.
-        validator::build(&self.name, shape.schema).is_ok_and(|shape| shape.is_valid(value))
+        validator::build(&self.name, shape.schema).ok()
     }
 
     /// Returns the schema in a provider's dialect, with pointers to the keywords that were left out. The result is cached for

@@ -168,7 +168,7 @@ impl Provider for Anthropic {
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| {
             let body = wire::request(prompt, wire::expressible_mode(prompt, mode));
-            async move { self.link.call("/messages", body, context).await }
+            async move { self.link.call("/messages", &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let schema = self.modes.sent(prompt, wire::expressible_mode(prompt, mode), &dialect());

@@ -18,20 +18,12 @@
 //! Used-up credit and a reached spend limit also occur under other types: their message decides, before the type
 //! (<https://platform.claude.com/docs/en/api/rate-limits#reaching-your-spend-cap>).
 
-use std::time::Duration;
-
-use serde_json::Value;
-
-use crate::exchange::{Fault, read_fault};
-
 /// Reads `{"type": "error", "error": {"type", "message"}}`, in an error response or in a stream
 /// (<https://platform.claude.com/docs/en/api/errors>), and the shapes of the proxies that speak this format; `None` for any other
 /// body.
 ///
 /// A type that is not in the list is judged by the status, so that a type which is added later is not lost.
-pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    read_fault(status, body, retry_after)
-}
+pub(super) use crate::exchange::read_fault as fault;
 
 #[cfg(test)]
 mod tests {

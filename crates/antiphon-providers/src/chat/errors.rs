@@ -5,16 +5,8 @@
 //! code, and routers pass on the errors of the hosts behind them. They are read as those of all formats are: see
 //! `exchange::error_body`, which lists the shapes.
 
-use std::time::Duration;
-
-use serde_json::Value;
-
-use crate::exchange::{Fault, read_fault};
-
 /// Reads an error in any of the shapes in use; `None` for any other body.
-pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    read_fault(status, body, retry_after)
-}
+pub(crate) use crate::exchange::read_fault as fault;
 
 #[cfg(test)]
 mod tests {

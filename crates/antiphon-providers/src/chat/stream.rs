@@ -38,10 +38,10 @@ impl Decode for ChatDecoder {
         answer.identify(chunk.id.as_str(), chunk.model.as_str());
         chunk.count(&mut answer.usage);
         answer.explain(filtered_categories(chunk.prompt_filter_results));
-        let choices: Vec<_> = chunk.choices.into_iter().flatten().flatten().collect();
+        let choices = chunk.choices.unwrap_or_default();
         // The only choice of a complete answer is the answer, however it is numbered.
-        let is_only = choices.len() == 1 && choices.iter().all(Choice::is_whole);
-        let mut choices = choices.into_iter().enumerate();
+        let is_only = choices.iter().flatten().count() == 1 && choices.iter().flatten().all(Choice::is_whole);
+        let mut choices = choices.into_iter().flatten().enumerate();
         if let Some((_, choice)) = choices.find(|(position, choice)| is_only || choice.is_first(*position)) {
             add_choice(choice, answer);
         }

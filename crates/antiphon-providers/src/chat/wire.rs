@@ -208,9 +208,14 @@ impl Choice<'_> {
 /// Returns the categories of content for which Azure's filter intervened, such as `violence (medium)`
 /// (<https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter>).
 pub(super) fn filtered_categories(results: Option<&RawValue>) -> String {
+    // Azure sends them with every chunk; without a `true` nothing is withheld.
+    let results = results.filter(|results| results.get().contains("true"));
     let Some(results) = value_of(results) else { return String::new() };
-    let lists = results.as_array().cloned().unwrap_or_else(|| vec![results]);
-    let objects = lists.iter().map(|item| item.get("content_filter_results").unwrap_or(item));
+    let all = match &results {
+        Value::Array(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let objects = all.iter().map(|item| item.get("content_filter_results").unwrap_or(item));
     let entries = objects.filter_map(Value::as_object).flatten();
     let withheld = entries.filter(|(_, verdict)| verdict["filtered"] == true);
     let named = withheld.map(|(name, verdict)| match verdict["severity"].as_str() {
@@ -243,7 +248,7 @@ pub(super) struct Words<'a> {
     function_call: Option<&'a RawValue>,
 }
 
-impl Words<'_> {
+impl<'a> Words<'a> {
     /// Returns the bytes of output beside the content and the refusal.
     pub(super) fn hidden_bytes(&self) -> usize {
         let Self {
@@ -260,7 +265,7 @@ impl Words<'_> {
     }
 
     /// Returns the text of the reasoning; routers repeat it under a second name.
-    pub(super) fn reasoning(&self) -> String {
+    pub(super) fn reasoning(&self) -> Cow<'a, str> {
         let fields = [self.reasoning_content, self.reasoning, self.thinking, self.reasoning_details];
         fields.into_iter().map(reasoning_of).find(|text| !text.is_empty()).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use antiphon_llm::{Error, ErrorKind, InvalidParam, Message, Prompt, SamplingParams};
+use antiphon_llm::{InvalidParam, Message, Prompt, SamplingParams};
 #[cfg(feature = "schema")]
 use antiphon_llm::{Output, Schema};
 use secrecy::SecretString;
@@ -148,11 +148,6 @@ fn as_json(prompt: &Prompt) -> Option<Prompt> {
 #[cfg(not(feature = "schema"))]
 fn as_json(_: &Prompt) -> Option<Prompt> {
     None
-}
-
-/// Converts the error of a body that cannot be merged: nothing was sent.
-pub(crate) fn of_body(err: &InvalidParam) -> Error {
-    Error::new(ErrorKind::InvalidRequest, err.to_string())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Calls of a model over a link: the check of a prompt's parameters, and the body with the fields that the user adds.
 
 use antiphon_http::Response;
-use antiphon_llm::{CallContext, Error, InvalidParam, Prompt, SamplingParams};
+use antiphon_llm::{CallContext, Error, ErrorKind, InvalidParam, Prompt, SamplingParams};
 use serde_json::Value;
 
-use super::additions::of_body;
 use super::link::Link;
-use super::parameters::{ParamTable, of_call};
+use super::parameters::ParamTable;
 
 impl Link {
     /// Posts the body of a call to a model, with the fields that the user adds to it.
@@ -19,10 +18,15 @@ impl Link {
     pub(crate) async fn call(
         &self,
         path: &str,
-        mut body: Value,
+        body: &Value,
         context: &CallContext,
     ) -> Result<Response, Error> {
-        self.endpoint.additions.merge_into(&mut body).map_err(|err| of_body(&err))?;
+        let additions = &self.endpoint.additions;
+        if additions.body.is_empty() {
+            return self.post(path, body, context).await;
+        }
+        let mut body = body.clone();
+        additions.merge_into(&mut body)?;
         self.post(path, &body, context).await
     }
 
@@ -31,8 +35,9 @@ impl Link {
     /// # Errors
     /// `InvalidRequest` for a value out of range, `Unsupported` for a parameter that the format does not have.
     pub(crate) fn check(&self, prompt: &Prompt, table: &ParamTable) -> Result<(), Error> {
+        prompt.parameters.check()?;
         let checked = table.check(&self.endpoint.vendor, &prompt.parameters);
-        checked.map_err(|err| of_call(&err, &prompt.parameters))
+        checked.map_err(|err| Error::new(ErrorKind::Unsupported, err.to_string()))
     }
 
     /// Checks sampling parameters and additions before a run; `requests` builds the bodies of a prompt.

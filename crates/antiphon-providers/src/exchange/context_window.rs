@@ -61,24 +61,28 @@ pub(crate) struct SentPrompt {
 impl SentPrompts {
     /// Records a prompt, and returns its size.
     pub(crate) fn record(&self, prompt: &Prompt) -> SentPrompt {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.blocks.len() > MAX_BLOCKS {
-            state.blocks.clear();
-        }
         let mut hasher = DefaultHasher::new();
         prompt.model.hash(&mut hasher);
-        let (mut bytes, mut new_bytes, mut is_known) = (0, 0, true);
+        let mut blocks = Vec::new();
         for text in texts(prompt) {
             let mut rest = text.as_ref();
             while !rest.is_empty() {
                 let (block, after) = rest.split_at(rest.floor_char_boundary(BLOCK.min(rest.len())));
                 block.hash(&mut hasher);
-                is_known &= !state.blocks.insert(hasher.finish());
-                let size = distinct_bytes(block);
-                bytes += size;
-                new_bytes += if is_known { 0 } else { size };
+                blocks.push((hasher.finish(), distinct_bytes(block)));
                 rest = after;
             }
+        }
+        // All calls on the link share the lock: only the digests are looked up under it.
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.blocks.len() > MAX_BLOCKS {
+            state.blocks.clear();
+        }
+        let (mut bytes, mut new_bytes, mut is_known) = (0, 0, true);
+        for (digest, size) in blocks {
+            is_known &= !state.blocks.insert(digest);
+            bytes += size;
+            new_bytes += if is_known { 0 } else { size };
         }
         SentPrompt { sent: self.clone(), model: prompt.model.clone(), bytes, new_bytes }
     }

@@ -108,7 +108,9 @@ const FILTERS: [(&str, &str); 18] = [
 ];
 
 /// Words of answers that the server did not complete, for a reason that may pass.
-const FAILURES: [&str; 34] = [
+const FAILURES: [&str; 36] = [
+    "missingthoughtsignature",
+    "escalation",
     "error",
     "failed",
     "failure",

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use antiphon_llm::{Error, ErrorKind, InvalidParam, ReasoningEffort, SamplingParams};
+use antiphon_llm::{InvalidParam, ReasoningEffort, SamplingParams};
 use serde_json::{Map, Value, json};
 
 /// The sampling parameters that a format has.
@@ -180,12 +180,4 @@ fn put(body: &mut Map<String, Value>, path: &str, value: Value) {
             }
         }
     }
-}
-
-/// Returns the error of a call with parameters that cannot be sent: `InvalidRequest` for a value that no provider accepts, and
-/// `Unsupported` for a parameter of others.
-pub(crate) fn of_call(err: &InvalidParam, parameters: &SamplingParams) -> Error {
-    let is_valid = parameters.check().is_ok();
-    let kind = if is_valid { ErrorKind::Unsupported } else { ErrorKind::InvalidRequest };
-    Error::new(kind, err.to_string())
 }

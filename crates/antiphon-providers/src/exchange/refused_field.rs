@@ -100,7 +100,7 @@ impl RefusedFields {
         changes.iter().for_each(|change| change.apply(&mut body));
         let known = changes.len();
         loop {
-            let err = match link.call(path, body.clone(), context).await {
+            let err = match link.call(path, &body, context).await {
                 Ok(response) => {
                     if changes.len() > known {
                         self.learned().insert(model, changes);

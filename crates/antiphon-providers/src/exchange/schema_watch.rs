@@ -4,8 +4,12 @@
 //! since no token of it could have been sampled under the schema. Then the next weaker mode is used from the next call on, for
 //! the model and the schema, and the warning says so; the answer itself is returned as it is, and its caller checks it.
 
+use std::cell::OnceCell;
+
 use antiphon_llm::json::{self, JsonErrorKind, Strictness};
 use antiphon_llm::{CallWarning, Dialect, FinishReason, Prompt, Schema};
+
+use serde_json::Value;
 
 use super::structured_mode::{Learned, ModeFallback, StructuredMode};
 
@@ -62,7 +66,13 @@ impl SentSchema {
         if *finish != FinishReason::Stop || text.trim().is_empty() {
             return None;
         }
-        let value = match json::extract_for(text, Strictness::Lenient, |value| schema.has_shape(value)) {
+        let shape = OnceCell::new();
+        let has_shape = |value: &Value| {
+            let shape = || shape.get_or_init(|| schema.shape()).as_ref();
+            // A schema that cannot be compiled without its limits is no evidence of anything.
+            schema.is_valid(value) || shape().is_none_or(|shape| shape.is_valid(value))
+        };
+        let value = match json::extract_for(text, Strictness::Lenient, has_shape) {
             Ok(found) => Some(found.value),
             // Prose shows it. JSON that was cut, is broken or has two readings may have been written under a constraint.
             Err(err) if err.kind() == JsonErrorKind::Missing => None,
@@ -73,7 +83,7 @@ impl SentSchema {
                 // A root that is no object is sent within one.
                 let inner = value.as_object().filter(|object| object.len() == 1);
                 let inner = inner.and_then(|object| object.values().next());
-                schema.has_shape(value) || inner.is_some_and(|inner| schema.has_shape(inner))
+                has_shape(value) || inner.is_some_and(has_shape)
             }
             (_, value) => value.is_some(),
         };

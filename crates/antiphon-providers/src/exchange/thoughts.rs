@@ -116,6 +116,9 @@ impl Spoken {
             self.text.push_str(output);
             return;
         }
+        if let State::Ended = self.state {
+            return;
+        }
         self.pending.push_str(output);
         while self.advance() {}
     }
@@ -274,10 +277,18 @@ fn header(text: &str) -> Opening {
 ///
 /// `before` is the reasoning that preceded the text: a tag that it mentions may have been closed too early.
 fn closed(text: &str, before: &str) -> Option<(usize, usize)> {
+    // A tag within JSON is a part of a value. Nearly no answer has one, so that the tags are looked for first.
+    end_of_thoughts(text, before).filter(|_| !is_json(text))
+}
+
+/// Returns whether a text is JSON.
+fn is_json(text: &str) -> bool {
     let begin = text.trim_start();
-    if begin.starts_with(['{', '[', '"']) && serde_json::from_str::<IgnoredAny>(begin).is_ok() {
-        return None;
-    }
+    begin.starts_with(['{', '[', '"']) && serde_json::from_str::<IgnoredAny>(begin).is_ok()
+}
+
+/// Returns what [`closed`] does, of a text that may be JSON.
+fn end_of_thoughts(text: &str, before: &str) -> Option<(usize, usize)> {
     let lower = text.to_ascii_lowercase();
     // Servers that leave out special tokens keep the names of the channels.
     if lower.starts_with("analysis")

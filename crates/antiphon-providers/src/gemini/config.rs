@@ -146,7 +146,7 @@ impl Provider for Gemini {
         let path = format!("/{}:streamGenerateContent?alt=sse", wire::model_path(&prompt.model)?);
         let ask = |mode| {
             let (body, path) = (wire::request(prompt, mode), &path);
-            async move { self.link.call(path, body, context).await }
+            async move { self.link.call(path, &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let schema = self.modes.sent(prompt, mode, &dialect());

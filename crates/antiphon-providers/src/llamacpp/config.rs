@@ -239,7 +239,7 @@ impl Provider for LlamaCpp {
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |mode| async move {
             let text = self.templated(prompt, mode, context).await?;
-            self.link.call("/completion", wire::completion(prompt, &text, mode), context).await
+            self.link.call("/completion", &wire::completion(prompt, &text, mode), context).await
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let schema = self.modes.sent(prompt, mode, &grammar_dialect());

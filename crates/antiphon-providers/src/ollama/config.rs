@@ -334,7 +334,7 @@ impl Provider for Ollama {
         let window = self.window_for(prompt, context).await?;
         let ask = |mode| {
             let body = wire::request(prompt, self.route, window, mode);
-            async move { self.link.call(path, body, context).await }
+            async move { self.link.call(path, &body, context).await }
         };
         let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
         let schema = self.modes.sent(prompt, mode, &grammar_dialect());

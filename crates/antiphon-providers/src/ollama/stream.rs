@@ -30,7 +30,7 @@ impl Decode for OllamaDecoder {
         }
         answer.identify(None, line.model.as_str());
         answer.hidden_bytes += line.hidden_bytes();
-        answer.reasoning.push_str(&line.reasoning());
+        answer.reasoning.extend(line.reasoning());
         if let Some(tool) = line.tool() {
             answer.calls_tool(Some(&tool));
         }

@@ -142,7 +142,7 @@ pub(super) struct Message<'a> {
     tool_calls: Option<&'a RawValue>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     /// Returns whether the line is the last.
     pub(super) fn is_last(&self) -> bool {
         is_true(self.done)
@@ -156,9 +156,8 @@ impl Line<'_> {
     }
 
     /// Returns the text of the reasoning.
-    pub(super) fn reasoning(&self) -> String {
-        reasoning_of(self.thinking)
-            + &reasoning_of(self.message.as_ref().and_then(|message| message.thinking))
+    pub(super) fn reasoning(&self) -> [Cow<'a, str>; 2] {
+        [self.thinking, self.message.as_ref().and_then(|message| message.thinking)].map(reasoning_of)
     }
 
     /// Returns the name of the tool that the model calls, empty if it has none; `None` for a line without such a call.

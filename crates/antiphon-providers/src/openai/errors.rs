@@ -6,19 +6,11 @@
 //! event: response.failed   {"type": "response.failed", "response": {"error": {"code": …, "message": …}}}
 //! ```
 
-use std::time::Duration;
-
-use serde_json::Value;
-
-use crate::exchange::{Fault, read_fault};
-
 /// Reads an error: in an error response, `{"error": {…}}`; in a stream, the same in an `error` event, where the documentation
 /// has its fields at the top level, or in the response of a `response.failed` event. In each case the codes are those of chat
 /// completions (<https://developers.openai.com/api/docs/guides/error-codes>).
 /// `None` for a body without an error in any of them.
-pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    read_fault(status, body, retry_after)
-}
+pub(super) use crate::exchange::read_fault as fault;
 
 #[cfg(test)]
 mod tests {

@@ -158,7 +158,10 @@ fn span(words: &[String]) -> Option<(Duration, &[String])> {
         seconds += number * unit;
         has_any = true;
         rest = match after {
-            [and, after @ ..] if and == "and" && span(after).is_some() => after,
+            // Only the next number and its unit are looked at: to parse all that follows would take exponential time.
+            [and, number, unit, ..] if and == "and" && count(number).is_some() && unit_of(unit).is_some() => {
+                &after[1..]
+            }
             after => after,
         };
     }
@@ -255,6 +258,7 @@ mod tests {
         check("Out of call volume quota. Quota will be replenished in 12:34:56.", 45_296_000);
         check("Limit reached; come back in 2 days", 172_800_000);
         check("slow down: in 20s", 20_000);
+        check(&format!("please retry in {}1 s", "1 s and ".repeat(200)), 201_000);
     }
 
     #[test]

@@ -280,10 +280,10 @@ fn unread_log(err: rusqlite::Error, place: &str) -> Error {
         return err;
     }
     let message = format!(
-        "{place}: the newest changes are in {place}-wal, which cannot be read in a folder without write permission: copy both \
-         files into a folder that can be written, and open them there"
+        "{err}. The newest changes are in {place}-wal: if the folder cannot be written, copy both files into one that can, and \
+         open them there"
     );
-    Error::caused(ErrorKind::PermissionDenied, message, err)
+    Error::caused(err.kind(), message, err)
 }
 
 /// Returns the version of the file's format.

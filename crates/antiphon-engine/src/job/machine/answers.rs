@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use antiphon_llm::{
-    AnswerMark, CallWarning, CallWarningKind, Completion, Error, ErrorKind, FinishReason, Prompt,
-    SchemaRetryPolicy, TruncationCause, json,
+    AnswerMark, CallWarningKind, Completion, Error, ErrorKind, FinishReason, Prompt, SchemaRetryPolicy,
+    TruncationCause, json,
 };
 use antiphon_store::Answer;
 use serde_json::Value;
@@ -35,9 +35,8 @@ impl JobMachine {
         if answer.attempts > 0 {
             accounts.learn(&ask.question, &answer);
         }
-        let is_part = |warning: &CallWarning| warning.kind == CallWarningKind::PromptCut;
         if cx.run.options.strict
-            && let Some(cut) = answer.head.warnings.iter().find(|warning| is_part(warning))
+            && let Some(cut) = answer.head.warning(CallWarningKind::PromptCut)
         {
             let message = format!("the answer is to a part of the prompt: {cut}");
             let err = Error::new(ErrorKind::ContextTooLong, message).with_partial(answer);
@@ -72,11 +71,7 @@ impl JobMachine {
     /// Returns whether a valid answer is cached for later calls with the same prompt: the requested model answered it
     /// in full, and no elements of earlier answers were needed.
     fn is_worth_caching(&self, cx: Context<'_>, answer: &Completion) -> bool {
-        let is_whole =
-            answer.finish == FinishReason::Stop && answer.marks.is_empty() && !answer.head.other_model;
-        // With a larger context the same prompt has another answer.
-        let is_of_part = answer.head.warnings.iter().any(|one| one.kind == CallWarningKind::PromptCut);
-        cx.run.options.cache && is_whole && !is_of_part && self.kept.is_empty()
+        cx.run.options.cache && answer.is_repeatable() && self.kept.is_empty()
     }
 
     /// Requests what an invalid answer lacks: the rest of one that was cut, replacements for rejected elements, or a
@@ -161,6 +156,10 @@ impl JobMachine {
             return self.fail(cx, was_cut(billed.answer), billed.bill);
         }
         let rest = self.rest(cx, &ask.question);
+        if rest.is_none() {
+            // The next answer is a whole one, to which nothing is joined.
+            self.kept.clear();
+        }
         ask.next = rest.map_or_else(|| ask.question.clone(), Arc::new);
         self.ask_again(billed.bill, ask)
     }

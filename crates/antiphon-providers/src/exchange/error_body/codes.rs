@@ -278,7 +278,7 @@ pub(super) const AUTH: [&str; 31] = [
     "missingapikey",
     "apikeyinvalid",
     "apikeyexpired",
-    "apikeyservicblocked",
+    "apikeyserviceblocked",
     "authenticationerror",
     "autherror",
     "permissionerror",

@@ -237,10 +237,9 @@ impl Cause<'_> {
         if !self.is_unknown() {
             return None;
         }
-        match () {
-            () if self.has(&codes::INVALID) => Some(ErrorKind::InvalidRequest),
-            () if self.has(&["notfounderror", "notfound"]) => Some(ErrorKind::Unsupported),
-            () => None,
+        if self.has(&codes::INVALID) {
+            return Some(ErrorKind::InvalidRequest);
         }
+        self.has(&["notfounderror", "notfound"]).then_some(ErrorKind::Unsupported)
     }
 }

@@ -92,10 +92,9 @@ pub(super) fn period_of(message: &str, body: &str, wait: Option<Duration>) -> Op
         let value = rest[..end].trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         Some(normalised(value.split(['"', '\'', '\\', ',']).next()?))
     });
-    let of_ids = ids.find_map(|id| match () {
-        () if id.contains("perday") => Some(QuotaPeriod::Day),
-        () if id.contains("permonth") => Some(QuotaPeriod::Month),
-        () => None,
+    let of_ids = ids.find_map(|id| {
+        let of = |name: &str, period| id.contains(name).then_some(period);
+        of("perday", QuotaPeriod::Day).or_else(|| of("permonth", QuotaPeriod::Month))
     });
     let words = words_of(message);
     let is_short = wait.is_some_and(|wait| wait < SHORT_WAIT) && first_of(&OF_DAY, &words).is_none();

@@ -54,17 +54,19 @@ fn the_error_of_a_cut_answer_has_the_word_and_its_explanation() {
     assert!(said.contains("the answer was cut: the window is full (finish reason context)"), "{said}");
 }
 
-/// Returns a rig of a recipe for three distinct objects, after a first answer that was cut.
-fn cut_at(text: &str) -> (Action, Rig) {
-    let recipe = r#"
-        prompt = "x"
-        [schema]
-        type = "array"
-        minItems = 3
-        maxItems = 3
-        uniqueItems = true
-        items = { type = "object", required = ["a"], properties = { a = { type = "number" } } }
-    "#;
+/// A recipe for three distinct objects.
+const THREE: &str = r#"
+    prompt = "x"
+    [schema]
+    type = "array"
+    minItems = 3
+    maxItems = 3
+    uniqueItems = true
+    items = { type = "object", required = ["a"], properties = { a = { type = "number" } } }
+"#;
+
+/// Returns a rig of a recipe, after a first answer that was cut.
+fn cut_at(recipe: &str, text: &str) -> (Action, Rig) {
     let work = Recipe::read("r.toml", recipe).unwrap().asking("model").unwrap();
     let mut rig = Rig::new(options());
     let prompt = Arc::new(work.prompt("{}").unwrap());
@@ -83,10 +85,25 @@ fn a_cut_list_with_enough_distinct_elements_needs_no_second_call() {
         r#"[{"a":1},{"a":"x"},{"a":2},{"a":3},"#,
         r#"[{"a":1},{"a":2},{"a":3},{"a":4},{"#,
     ] {
-        let (action, rig) = cut_at(cut);
+        let (action, rig) = cut_at(THREE, cut);
         assert_eq!(kept_in(&action), Some(r#"[{"a":1},{"a":2},{"a":3}]"#), "{cut}");
         let Action::Commit(settlement) = &action else { panic!("{action:?}") };
         assert!(settlement.state == JobState::Accepted, "{settlement:?}");
         assert_eq!(rig.machine.seen.notes.len(), 1, "the element left out is counted: {cut}");
     }
+}
+
+#[test]
+fn nothing_is_joined_to_a_whole_answer() {
+    // The list of a schema that is a reference is found, and the rest of it cannot be asked for alone.
+    let recipe = r##"
+        prompt = "x"
+        schema = """{"$ref": "#/definitions/L", "definitions": {"L": {
+            "type": "object", "required": ["items"], "properties": {"items": {"type": "array"}}
+        }}}"""
+    "##;
+    let (_, mut rig) = cut_at(recipe, r#"{"items": [1, 2, "#);
+    next_prompt(&mut rig);
+    let action = rig.end_call(Ok(answer(r#"{"items": [1, 2, 3]}"#)));
+    assert_eq!(kept_in(&action), Some(r#"{"items":[1,2,3]}"#));
 }
