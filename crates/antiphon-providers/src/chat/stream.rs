@@ -10,9 +10,7 @@
 //!
 //! Of several choices only the one with the index 0 is read, since one is requested.
 
-use std::time::Duration;
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::errors::fault;
 use super::wire::{Choice, Chunk, filtered_categories};
@@ -60,17 +58,18 @@ fn parse<'d>(event: &str, data: &'d str) -> Result<Option<Chunk<'d>>, Fault> {
         Err(err) => {
             let is_other = match serde_json::from_str::<Value>(data) {
                 Ok(value) => !value.is_object(),
-                Err(_) => !matches!(event, "" | "message" | "error"),
+                Err(_) => !matches!(event, "" | "message"),
             };
-            return match said(event, data) {
+            return match Fault::within(data, fault) {
                 Some(fault) => Err(fault),
                 None if is_other => Ok(None),
                 None => Err(Fault::malformed(&err)),
             };
         }
     };
-    let is_error = event == "error" || chunk.has_error();
-    if is_error && let Some(fault) = said(event, data) {
+    if chunk.has_error()
+        && let Some(fault) = Fault::within(data, fault)
+    {
         return Err(fault);
     }
     Ok(Some(chunk))
@@ -107,19 +106,6 @@ fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
     // Some servers send an empty reason with every chunk; OpenRouter repeats the real one with the token counts.
     if let Some(reason) = word_of(choice.finish_reason) {
         answer.ends(&reason);
-    }
-}
-
-/// Reads the error in an event, if it has one.
-fn said(event: &str, data: &str) -> Option<Fault> {
-    Fault::within(data, if event == "error" { bare_fault } else { fault })
-}
-
-/// Reads the error in an `error` event, whose fields may be at the top level.
-fn bare_fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
-    match body.get("error") {
-        Some(_) => fault(status, body, retry_after),
-        None => fault(status, &json!({ "error": body }), retry_after),
     }
 }
 

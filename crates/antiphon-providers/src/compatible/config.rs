@@ -42,8 +42,8 @@ pub struct Compatible {
     chat: Chat,
     /// Whether the list of models is asked for the context window before a long prompt is sent, as of engines that users run.
     checks_window: bool,
-    /// Whether the server is vLLM, whose metrics show its load.
-    is_vllm: bool,
+    /// Whether the metrics of the server show its load, as those of vLLM do.
+    shows_load: bool,
 }
 
 impl Compatible {
@@ -61,8 +61,8 @@ impl Compatible {
     /// `InvalidRequest` for a vendor without an address: name one with [`Vendor::base_url`].
     pub fn of(vendor: &Vendor, key: Option<SecretString>) -> Result<Self, Error> {
         let checks_window = vendor.key_env.is_none() && key.is_none();
-        let is_vllm = vendor.name == "vllm";
-        Ok(Self { chat: Chat::new(vendor.endpoint(key)?, vendor.quirks()), checks_window, is_vllm })
+        let chat = Chat::new(vendor.endpoint(key)?, vendor.quirks());
+        Ok(Self { chat, checks_window, shows_load: vendor.batches })
     }
 
     /// Sets the key, sent as a bearer token in the `Authorization` header unless the vendor has a custom header.
@@ -118,10 +118,10 @@ pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     let provider = Compatible::of(&vendor, options.key.clone())?.configured(options);
     let built = local_server(options, provider);
     Ok(Built {
-        // Of vLLM, whose engine batches hundreds of calls, no slots are to be found.
-        is_engine: vendor.free && options.name != "vllm",
-        reports_slots: options.name == "vllm",
-        slots_vary: options.name == "vllm",
+        // An engine that batches hundreds of calls has no slots to be found.
+        is_engine: vendor.free && !vendor.batches,
+        reports_slots: vendor.batches,
+        slots_vary: vendor.batches,
         is_local: built.is_local && vendor.free,
         lists_what_it_has: vendor.key_env.is_none(),
         default_model: vendor.default_model,
@@ -170,7 +170,7 @@ impl Provider for Compatible {
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
         let known = self.chat.capabilities(model, context).await;
-        if !self.is_vllm {
+        if !self.shows_load {
             return known;
         }
         let running = self.running_while_others_wait(context).await;

@@ -86,6 +86,9 @@ pub struct Vendor {
     /// Whether answers cost nothing, as on the user's own machine. Default: `false`.
     #[serde(default)]
     pub free: bool,
+    /// Whether the server is vLLM or built on it: it batches hundreds of calls, and shows its load under `/metrics`. Default: `false`.
+    #[serde(default)]
+    pub batches: bool,
 }
 
 /// The field of a sampling parameter in a [`Vendor`]'s requests.
@@ -128,6 +131,7 @@ impl Vendor {
             extra_body: Map::new(),
             parameters: BTreeMap::new(),
             free: false,
+            batches: false,
         };
         vendor.checked()
     }
