@@ -224,14 +224,14 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
 /// Opens the file for reading, also where no file can be written beside it.
 pub(super) fn open_read_only(path: &Path, place: &str) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let plain = Connection::open_with_flags(path, flags)
-        .and_then(|connection| version(&connection).map(|version| (connection, version)));
+    let failed = |err| Error::database(err, place);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let plain = version(&connection).map(|version| (connection, version));
     let (connection, version) = plain.or_else(|err| {
         if has_log(path) {
             return Err(unread_log(err, place));
         }
         // Without a write-ahead log to read, the file has everything: it need not be locked.
-        let failed = |err| Error::database(err, place);
         let uri = immutable(path).ok_or(err).map_err(failed)?;
         let connection =
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(failed)?;
@@ -275,15 +275,19 @@ fn has_log(path: &Path) -> bool {
 /// Returns the error of a file whose write-ahead log cannot be read: SQLite needs an index of the log beside it, which it cannot
 /// create in a folder that cannot be written ("Read-Only WAL-Mode Databases", <https://www.sqlite.org/wal.html>).
 fn unread_log(err: rusqlite::Error, place: &str) -> Error {
+    let is_refused = matches!(
+        err.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+    );
     let err = Error::database(err, place);
-    if !matches!(err.kind(), ErrorKind::PermissionDenied | ErrorKind::Io) {
+    if !is_refused {
         return err;
     }
     let message = format!(
-        "{err}. The newest changes are in {place}-wal: if the folder cannot be written, copy both files into one that can, and \
-         open them there"
+        "{place}: the newest changes are in {place}-wal, which cannot be read in a folder without write permission: copy both \
+         files into a folder that can be written, and open them there"
     );
-    Error::caused(err.kind(), message, err)
+    Error::caused(ErrorKind::PermissionDenied, message, err)
 }
 
 /// Returns the version of the file's format.
