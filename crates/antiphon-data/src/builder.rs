@@ -113,14 +113,14 @@ impl Body {
 
     /// Adds words to the last turn, as another caption of the same speaker does. Does nothing before the first turn.
     pub(crate) fn go_on(&mut self, words: &str, line: u32) {
-        let Some(turn) = self.turns.last_mut() else { return };
+        let Some(mut turn) = self.turns.pop() else { return };
         // A space replaces the line end of the turn.
         self.text.truncate(turn.span.end);
         self.text.push(' ');
-        let is_other = self.lines.last().is_none_or(|last| last.line != line);
-        self.lines.extend(is_other.then_some(LineStart { offset: self.text.len(), line }));
+        self.mark(line);
         self.text.push_str(words.trim());
         turn.span.end = self.text.len();
+        self.turns.push(turn);
         self.text.push('\n');
     }
 

@@ -43,6 +43,7 @@ mod yaml;
 
 #[cfg(feature = "docx")]
 pub(crate) use docx::docx;
+pub(crate) use json::Borrowed;
 pub(crate) use plain::text;
 #[cfg(not(feature = "csv"))]
 use unbuilt::csv;

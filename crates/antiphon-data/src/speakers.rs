@@ -56,7 +56,7 @@ pub(crate) use settle::is_question;
 pub(crate) use settle::{UNNAMED, settle};
 use sides::{Side, is_code};
 pub use summary::Speaker;
-pub(crate) use topic::is_word as is_topic;
+pub(crate) use topic::is_topic;
 
 /// Returns the side of a label, ignoring case: `Moderator (Sam)` and `Q1` ask, `Respondent 2` and `P1` answer. A name,
 /// or a label such as `Speaker 2`, is unclear; see [`settle`].
@@ -188,6 +188,11 @@ pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTre
     } else {
         found
     }
+}
+
+/// Returns whether words end a sentence: by a mark, or by what closes a quotation, brackets or a song.
+pub(crate) fn ends_sentence(words: &str) -> bool {
+    words.trim_end().ends_with(['.', '?', '!', '…', '"', '”', '»', ')', ']', '♪', '。', '？', '！'])
 }
 
 /// Returns whether a label counts as a speaker even if it occurs only once, ignoring case.

@@ -60,9 +60,17 @@ impl Pipeline {
 
     /// Records the summary of the calls, without an event: for a run that ended before its job began.
     pub(crate) fn add_summary(report: &mut Report, took: CallSummary) {
-        let CallSummary { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token, .. } =
-            took;
-        (report.weakened, report.warnings) = (took.weakened, took.warnings);
+        let CallSummary {
+            calls,
+            usage,
+            cost_usd_micros,
+            may_cost_more,
+            served_model,
+            first_token,
+            weakened,
+            warnings,
+        } = took;
+        (report.weakened, report.warnings) = (weakened, warnings);
         (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
         (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
         report.timings.first_token_ms = first_token.map(millis);
@@ -157,7 +165,7 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
     let (made, least) = (personas.len(), config.count.least());
     if made < least {
         let why = if report.duplicates.is_empty() {
-            "no answer had more valid ones"
+            "the answers had no more valid ones"
         } else {
             "the others were near duplicates"
         };

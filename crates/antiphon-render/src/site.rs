@@ -123,7 +123,7 @@ impl SiteBuilder {
         let mut files = Vec::with_capacity(self.pages.len() + 1);
         let mut entries = Vec::with_capacity(self.pages.len());
         for page in &self.pages {
-            let file = file_name(&page.page_name(), &mut taken);
+            let file = file_name(&page.name, &page.theme.name, &mut taken);
             files.push((file.clone(), page.render()?));
             entries.push(Entry::new(page, file));
         }
@@ -177,7 +177,7 @@ pub async fn check_site_folder(folder: &Path, pages: &[PageName]) -> Result<(), 
     antiphon_fs::check_writable(folder).await.map_err(RenderError::files)?;
     let mut taken = HashSet::from(["index.html".to_owned()]);
     for page in pages {
-        file_name(page, &mut taken);
+        file_name(&page.name, &page.theme, &mut taken);
     }
     for name in taken {
         is_ours_to_write(&folder.join(name)).await?;
@@ -186,8 +186,8 @@ pub async fn check_site_folder(folder: &Path, pages: &[PageName]) -> Result<(), 
 }
 
 /// Returns a file name for a page that is not yet taken, and takes it.
-fn file_name(page: &PageName, taken: &mut HashSet<String>) -> String {
-    let stem = format!("{}-{}", slug(&page.name), page.theme);
+fn file_name(name: &str, theme: &str, taken: &mut HashSet<String>) -> String {
+    let stem = format!("{}-{theme}", slug(name));
     let names = std::iter::once(format!("{stem}.html")).chain((2..).map(|n| format!("{stem}-{n}.html")));
     let mut free = names.skip_while(|name| taken.contains(name));
     let name = free.next().unwrap_or(stem);
@@ -231,11 +231,6 @@ pub async fn build_portfolio(content: Content, theme: Theme, output: &Path) -> R
 }
 
 impl Page {
-    /// Returns the name and the theme of the page.
-    fn page_name(&self) -> PageName {
-        PageName { name: self.name.clone(), theme: self.theme.name.clone() }
-    }
-
     /// Renders the page with the template of its theme, or with the built-in one. The style sheets are part of the
     /// page.
     fn render(&self) -> Result<String, RenderError> {

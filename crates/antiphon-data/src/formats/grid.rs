@@ -11,7 +11,7 @@
 //! and `Text`; other columns, such as notes, are then left out, and the order is any. Whether a name is a speaker's is then decided as for any label.
 
 use crate::formats::clock;
-use crate::formats::record;
+use crate::formats::record::{self, without_colon};
 use crate::speakers;
 
 /// The rows of a table so far.
@@ -131,11 +131,6 @@ fn columns_of(cells: &[&str]) -> Option<SpokenRow> {
     let (name, words) = (find(record::is_person_key)?, find(is_words_key)?);
     let time = keys.iter().enumerate().filter_map(|(at, key)| Some((clock::rank_of(key)?, at))).min();
     (name != words).then_some(SpokenRow { time: time.map(|(_, at)| at), name: Some(name), words })
-}
-
-/// Returns a cell's text without white space and the colon behind a name.
-pub(crate) fn without_colon(cell: &str) -> &str {
-    cell.trim().trim_end_matches(':').trim_end()
 }
 
 /// Returns whether a normalised heading is that of the words.

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::document::SpeakerRole;
-use crate::formats::record;
+use crate::formats::record::{self, without_colon};
 use crate::speakers;
 
 /// The most rows that are examined.
@@ -60,7 +60,7 @@ fn kind_of(rows: &[Vec<&str>], at: usize) -> Option<ColumnKind> {
         Some(ColumnKind::Number)
     } else if all(speakers::is_time) {
         Some(ColumnKind::Time)
-    } else if all(|cell| speakers::can_be_name(cell.trim_end_matches(':').trim_end())) {
+    } else if all(|cell| speakers::can_be_name(without_colon(cell))) {
         Some(ColumnKind::Name)
     } else {
         None
@@ -70,17 +70,17 @@ fn kind_of(rows: &[Vec<&str>], at: usize) -> Option<ColumnKind> {
 /// Returns whether names and words are a dialogue and no list of things: with a question, a word for a side, or sentences
 /// of people who take turns, at least half of whom speak again.
 fn is_dialogue(rows: &[Vec<&str>], name: usize, words: usize) -> bool {
-    let label = |row: &Vec<&str>| speakers::is_side(row[name].trim().trim_end_matches(':'));
+    let label = |row: &Vec<&str>| speakers::is_side(without_colon(row[name]));
     if rows.iter().any(|row| speakers::is_question(row[words]) || label(row)) {
         return true;
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in rows {
-        *counts.entry(row[name].trim()).or_default() += 1;
+        *counts.entry(without_colon(row[name])).or_default() += 1;
     }
     let repeated = counts.values().filter(|count| **count > 1).count();
-    let ends = |row: &&Vec<&str>| row[words].trim_end().ends_with(['.', '!', '…', '。', '！', '"', '”', ')']);
-    let alternate = rows.windows(2).all(|pair| pair[0][name].trim() != pair[1][name].trim());
+    let ends = |row: &&Vec<&str>| speakers::ends_sentence(row[words]);
+    let alternate = rows.windows(2).all(|pair| without_colon(pair[0][name]) != without_colon(pair[1][name]));
     counts.len() > 1
         && repeated * 2 >= counts.len()
         && alternate
@@ -89,12 +89,12 @@ fn is_dialogue(rows: &[Vec<&str>], name: usize, words: usize) -> bool {
 
 /// Returns whether the first row of names and words is said: its name speaks again, or it asks those below.
 fn is_said(rows: &[Vec<&str>], name: usize, words: usize) -> bool {
-    let label = rows[0][name].trim();
-    let is_sentence = rows[0][words].split_whitespace().nth(1).is_some()
-        || rows[0][words].trim_end().ends_with(['.', '?', '!', '。', '？']);
+    let label = without_colon(rows[0][name]);
+    let is_sentence =
+        rows[0][words].split_whitespace().nth(1).is_some() || speakers::ends_sentence(rows[0][words]);
     let is_heading = record::is_person_key(&record::normal(label));
-    let speaks_again = || rows[1..].iter().any(|row| row[name].trim() == label);
-    let answers = |row: &Vec<&str>| speakers::role_of(row[name].trim()) == SpeakerRole::Participant;
+    let speaks_again = || rows[1..].iter().any(|row| without_colon(row[name]) == label);
+    let answers = |row: &Vec<&str>| speakers::role_of(without_colon(row[name])) == SpeakerRole::Participant;
     let asks = || {
         speakers::role_of(label) == SpeakerRole::Interviewer
             && speakers::is_question(rows[0][words])
@@ -131,6 +131,8 @@ mod tests {
             Some("number time speaker text"),
         );
         check(&[&["Interviewer", "Why?"], &["P1", "So."]], Some("speaker text"));
+        check(&[&["Interviewer:", "Why?"], &["P1:", "So."]], Some("speaker text"));
+        check(&[&["Sam:", "Why?"], &["Ana", "So."], &["Sam", "And?"]], Some("speaker text"));
         check(&[&["Customer", "Why so?"], &["Ana", "So."], &["Bo", "So."]], None);
         check(&[&["Speaker", "Text"], &["Ana", "So."], &["Ana", "Ja."]], None);
         check(&[&["Speaker", "Time", "Text"], &["Ana", "0:03", "So."]], None);

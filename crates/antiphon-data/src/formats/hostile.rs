@@ -1,4 +1,4 @@
-//! Texts that a reader with a loop within a loop takes minutes for. The example `formats` measures more of them.
+//! Large texts of shapes that once took quadratic time; only the example `formats` measures the time.
 
 use crate::Document;
 
@@ -17,7 +17,7 @@ fn turns(name: &str, text: &str) -> Result<Vec<String>, String> {
 }
 
 #[test]
-fn lines_behind_a_question_and_empty_lines_are_read_once() {
+fn lines_behind_an_empty_label_are_the_interviewers() {
     let text = format!(
         "Interviewer: Why?\nInterviewer:\n{}{}",
         repeated(|_| "\n".into()),
@@ -28,14 +28,14 @@ fn lines_behind_a_question_and_empty_lines_are_read_once() {
 }
 
 #[test]
-fn renderings_under_one_repeated_key_are_compared_once() {
+fn repeated_renderings_are_said_once() {
     let text =
         format!("{{{}\"a\": 1}}", repeated(|at| format!("\"segments\": [{{\"text\": \"so {at}\"}}],")));
     assert_eq!(turns("a.json", &text), Ok(vec!["so 0".into()]));
 }
 
 #[test]
-fn rows_above_an_open_quote_and_empty_lines_are_read_once() {
+fn an_open_quote_is_reported_at_its_row() {
     let rows = repeated(|_| "Ana,\"a\nb\"\n".into());
     let text = format!("who,text\n{rows}Bo,\"so{}", repeated(|_| "\n".into()));
     let expected = format!("a.csv:{}: a quoted field of this row is never closed", 2 + 2 * MANY);
@@ -43,7 +43,7 @@ fn rows_above_an_open_quote_and_empty_lines_are_read_once() {
 }
 
 #[test]
-fn merge_keys_of_one_map_take_linear_time() {
+fn merge_keys_add_only_new_entries() {
     let text = format!("text: so it is\n{}", repeated(|at| format!("<<: {{text: no, k{at}: 1}}\n")));
     let document = Document::parse("a.yaml", text.as_bytes()).unwrap();
     assert_eq!((document.turns.len(), document.text.lines().count()), (1, 1 + MANY));

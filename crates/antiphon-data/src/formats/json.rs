@@ -123,7 +123,7 @@ fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue, line: u32) -> Result<T, Ma
 /// A string that is a part of the text, unless it has escapes.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
-struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Borrowed<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// The entries of an object in order, with repeated keys.
 struct Entries<'a>(Vec<(Borrowed<'a>, &'a RawValue)>);

@@ -180,6 +180,12 @@ pub(crate) fn normal(key: &str) -> String {
     key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+/// Returns a cell's text without white space and the colon behind a name.
+#[cfg(any(feature = "csv", feature = "docx", feature = "html"))]
+pub(crate) fn without_colon(cell: &str) -> &str {
+    cell.trim().trim_end_matches(':').trim_end()
+}
+
 /// Returns whether a normalised key is one for the words.
 pub(crate) fn is_text_key(key: &str) -> bool {
     TEXT_KEYS.contains(&key)
@@ -383,12 +389,13 @@ pub(crate) fn add(body: &mut Body, row: &Row<'_>, people: &People<'_>) {
     let side = row.side(label.as_deref());
     let voice = Voice { speaker: &name, role: side, time: row.time.as_deref() };
     let label = label.as_deref().unwrap_or(people.person);
+    let columns = row.columns();
     for (at, field) in row.fields.iter().enumerate() {
-        match row.columns().text {
+        match columns.text {
             Some(text) if text == at => body.say(label, voice, field.words()),
-            _ if row.columns().time == Some(at) => {}
-            Some(_) if row.columns().speaker == Some(at) || row.is_other_id(at) => {}
-            None if row.columns().is_answer(at, field) => {
+            _ if columns.time == Some(at) => {}
+            Some(_) if columns.speaker == Some(at) || row.is_other_id(at) => {}
+            None if columns.is_answer(at, field) => {
                 body.say(field.key, voice_of(field.key, voice), field.words());
             }
             _ => body.note(field.key, field.words()),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::formats::Borrowed;
+
 /// The least number that `u64` does not have.
 const BEYOND_INTEGERS: f64 = 18_446_744_073_709_551_616.0;
 
@@ -83,11 +85,10 @@ impl<'de> Visitor<'de> for Checker {
     /// Also visits a number with more digits than `u64` has, which serde_json passes on as a map with one entry.
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Checked, A::Error> {
         let mut keys = HashSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if keys.contains(&key) {
+        while let Some(Borrowed(key)) = entries.next_key()? {
+            if let Some(key) = keys.replace(key) {
                 return Err(A::Error::custom(format_args!("the key {key:?} occurs twice in an object")));
             }
-            keys.insert(key);
             entries.next_value::<Checked>()?;
         }
         Ok(Checked)

@@ -170,6 +170,11 @@ async fn the_note_of_a_run_is_left_out_of_a_corrected_row_and_is_not_a_row_by_it
     let list = format!("[{{\"_antiphon\":{note}}}]");
     assert_eq!(failures("a.json", &list).await.len(), 1);
     assert_eq!(rows("a.jsonl", r#"{"_antiphon":{"error":"refused"}}"#).await, [ok("{}")]);
+    let escaped = r#"{"a": 1, "\u005fantiphon": {"error": "refused"}}"#;
+    assert_eq!(rows("a.jsonl", escaped).await, [ok(r#"{"a":1}"#)]);
+    for unchanged in [r#"{"a":  "_antiphon"}"#, r#"{"a":  "\u00e9"}"#, r#" {"a":  1}"#] {
+        assert_eq!(rows("a.jsonl", unchanged).await, [ok(unchanged)]);
+    }
 }
 
 #[tokio::test]

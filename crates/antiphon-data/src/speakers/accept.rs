@@ -3,7 +3,7 @@
 //! | labels | count if |
 //! |---|---|
 //! | words for a side, codes, names of the head | always |
-//! | names before a colon | they occur twice, have a time in two lines, or nearly all lines or paragraphs have a label; but not topics (`topic`) |
+//! | names before a colon | they occur twice, have a time in two lines, all others that count ask, or nearly all lines or paragraphs have a label, and two others occur twice or one that asks does; but not topics (`topic`) |
 //! | names beside a time | two lines have them; but not the levels of a log |
 //! | names in lenticular brackets | two occur twice |
 //! | names in capitals between `Q` and `A` | always |

@@ -80,7 +80,7 @@ const NO_NAME_KEYS: &str = "date time title note notes nb ps id url uri http htt
     дата время тема место 日時 日付 場所 件名 日期 时间 地点 主题";
 
 /// The keys of notes as a set.
-static NO_NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| NO_NAME_KEYS.split_whitespace().collect());
+static NOTE_KEYS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| NO_NAME_KEYS.split_whitespace().collect());
 
 /// Signs that begin quotations, each with those that end it.
 const QUOTES: [(char, &[char]); 12] = [
@@ -138,11 +138,7 @@ pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
 
 /// Returns the mark of a line, whose label may be one of those that were read last.
 fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
-    let rest = line.trim_start_matches([
-        ' ', '\t', '>', '*', '_', '•', '\u{feff}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{202a}',
-        '\u{202b}', '\u{202c}', '\u{a0}', '\u{3000}', '\u{61c}', '\u{2066}', '\u{2067}', '\u{2068}',
-        '\u{2069}',
-    ]);
+    let rest = line.trim_start_matches(|c| super::is_blank(c) || matches!(c, '>' | '*' | '_' | '•'));
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
     let mut mark = match Stamp::lead(rest) {
         Some(stamp) => {
@@ -282,13 +278,13 @@ fn of_chat_line(text: &str) -> Option<Mark<'_>> {
         text.split_once(": ").or_else(|| text.split_once(":").filter(|(_, words)| words.is_empty()))?;
     let is_sender = (1..=LONGEST).contains(&label.chars().count())
         && label.split(' ').count() <= 6
-        && !notice::is_of_group(label);
+        && !notice::is_change_of_group(label);
     let words = words.trim_start().len();
     is_sender.then_some(Mark { label: label.trim(), time: None, words, kind: MarkKind::Colon })
 }
 
 /// Returns whether a line is a notice of a chat: a date and a time, and words without a sender.
-pub(super) fn is_notice(line: &str) -> bool {
+pub(super) fn is_dated_without_name(line: &str) -> bool {
     let line = line.trim_start_matches([' ', '\u{feff}', '\u{200e}', '\u{200f}']);
     line.starts_with(|c: char| c == '[' || c.is_ascii_digit())
         && Stamp::lead(line).is_some_and(|stamp| stamp.is_dated && !stamp.rest.is_empty())
@@ -450,7 +446,7 @@ fn is_small_name(label: &str) -> bool {
 
 /// Returns whether a label is a key of notes about an interview, such as `Date`.
 fn is_note_key(label: &str) -> bool {
-    NO_NAMES.contains(&*label.to_lowercase())
+    NOTE_KEYS.contains(&*label.to_lowercase())
 }
 
 /// Returns whether a character can begin a word of a name.

@@ -19,7 +19,7 @@ const MOST_WORDS: usize = 5;
 
 /// The most bytes of a line that is no notice of what someone does.
 const LONGEST_LABEL: usize = 40;
-/// Parts of the verbs below, as they are in lines.
+/// Parts of the verbs below, each of which has one; in lower case.
 const STEMS: [&str; 15] = [
     "join",
     "left",
@@ -256,12 +256,12 @@ pub(super) fn is_notice(line: &str, is_chat: bool) -> bool {
     }
     let is_starred = line.trim_start().starts_with(['*', '→', '←']);
     let line = plain(line);
+    let lower = line.to_lowercase();
     // Most lines have none of these, so that they are compared with no list.
-    let may_act = STEMS.iter().any(|stem| line.contains(stem));
+    let may_act = STEMS.iter().any(|stem| lower.contains(stem));
     if !may_act && line.len() > LONGEST_LABEL {
         return false;
     }
-    let lower = line.to_lowercase();
     let has_left = || [" left", " joined", " quit"].iter().any(|verb| lower.ends_with(verb));
     is_page(&lower)
         || ENDS.contains(&&*lower)
@@ -395,7 +395,7 @@ pub(super) fn without_mark(line: &str) -> usize {
 }
 
 /// Returns whether the sender of a line in a chat is a notice with a colon in it: `Cy changed the subject to "a`.
-pub(super) fn is_of_group(label: &str) -> bool {
+pub(super) fn is_change_of_group(label: &str) -> bool {
     let lower = label.to_lowercase();
     GROUP_VERBS.iter().any(|verb| lower.contains(verb))
 }
@@ -408,7 +408,7 @@ pub(super) fn is_program(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_instead, is_notice, is_of_window, is_rule, without_mark};
+    use super::{STEMS, VERBS, is_instead, is_notice, is_of_window, is_rule, without_mark};
 
     #[test]
     fn notices_are_no_speech() {
@@ -424,7 +424,16 @@ mod tests {
         ] {
             assert!(is_notice(line, false), "{line}");
         }
-        for line in ["joined #stock.", "3 replies", "View thread", ":+1: 2", "Tuesday, March 12th", "New"] {
+        for line in [
+            "joined #stock.",
+            "Joined #stock",
+            "Left the meeting",
+            "3 replies",
+            "View thread",
+            ":+1: 2",
+            "Tuesday, March 12th",
+            "New",
+        ] {
             let is_one = |is_chat| is_notice(line, is_chat) || (is_chat && is_of_window(line));
             assert!(is_one(true) && !is_one(false), "{line}");
         }
@@ -438,6 +447,13 @@ mod tests {
             "It has left a mark",
         ] {
             assert!(!is_notice(line, true) && !is_of_window(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_verb_has_a_stem() {
+        for verb in VERBS {
+            assert!(STEMS.iter().any(|stem| verb.contains(stem)), "{verb}");
         }
     }
 

@@ -12,7 +12,9 @@ use super::notice;
 use super::settle::UNNAMED;
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
-use super::{in_brackets, is_heading, is_short, lines_of, paragraphs_from, side_of, speaker_of, trimmed};
+use super::{
+    ends_sentence, in_brackets, is_heading, is_short, lines_of, paragraphs_from, side_of, speaker_of, trimmed,
+};
 use crate::document::{SpeakerRole, Turn};
 
 /// The number of words above the first label from which on they are speech, and not the file's title.
@@ -135,7 +137,7 @@ impl<'a> Line<'a> {
 
     /// Returns whether the line ends a sentence.
     fn ends_sentence(&self) -> bool {
-        self.text.trim_end().ends_with(['.', '?', '!', '…', '"', '”', ')', ']', '。', '？'])
+        ends_sentence(self.text)
     }
 
     /// Returns whether this line is directly above another one.
@@ -147,7 +149,7 @@ impl<'a> Line<'a> {
     pub(super) fn ends_turn(&self) -> bool {
         self.is_apart()
             || self.is_noise()
-            || label::is_notice(self.text)
+            || label::is_dated_without_name(self.text)
             || is_advert(self.text)
             || (self.is_alone && is_boilerplate(self.text))
     }

@@ -95,3 +95,34 @@ fn paragraphs_leave_headings_out() {
     let found: Vec<_> = paragraphs(text).map(|span| &text[span]).collect();
     assert_eq!(found, ["one\ntwo", "three"]);
 }
+
+#[test]
+fn a_name_that_occurs_once_counts_in_some_groups() {
+    let speakers = |text: &str| {
+        let mut found: Vec<String> =
+            turns(text, "file").iter().map(|turn| turn.speaker.to_string()).collect();
+        found.sort();
+        found.dedup();
+        found.join(" ")
+    };
+    let once = "Ana: I bake.\nBo: I sell.\nCy: I buy.\nDee: I eat.\n";
+    assert_eq!(speakers(once), "");
+    assert_eq!(speakers(&format!("Participants: Ana, Bo, Cy, Dee\n\n{once}")), "Ana Bo Cy Dee");
+    assert_eq!(speakers(&format!("Moderator: Hi.\n{once}")), "Ana Bo Cy Dee Moderator");
+    assert_eq!(
+        speakers(&format!("Moderator: Hi.\n{once}Moderator: So.\nAna: Yes.")),
+        "Ana Bo Cy Dee Moderator"
+    );
+    assert_eq!(speakers(&format!("{once}Ana: So.\nBo: No.\nCy: Yes.\n")), "Ana Bo Cy Dee");
+    assert_eq!(speakers(&format!("{once}Ana: So.\nBo: No.\n")), "Ana Bo");
+    assert_eq!(speakers(&format!("{once}Ana: Who?\nEd: I do.\nBo: No.\n")), "Ana Bo Cy Dee Ed");
+}
+
+#[test]
+fn questions_behind_dashes_need_answers_with_labels() {
+    check(
+        "――なぜ\n佐藤「はい。」\n――いつ\n佐藤「毎日。」\n",
+        &[("――", "なぜ"), ("佐藤", "はい。"), ("――", "いつ"), ("佐藤", "毎日。")],
+    );
+    check("――なぜ\nはい。\n――いつ\n毎日。\n", &[]);
+}

@@ -44,7 +44,7 @@ const WORDS: &str = "speed price prices cost costs quality design size weight ta
     résultat abord ensuite puis enfin souvent esempio conclusione consiglio exemplo conclusão voorbeeld conclusie \
     注 注記 注意 理由 結論 例 背景 目的 結果 問題 方法 補足 備考 まとめ お金 時間 结论 原因 例如 问题 结果 背景 建议";
 /// The words as a set.
-static NO_NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
+static TOPICS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 /// The shortest word, in characters: many short names are words, too.
 const SHORTEST: usize = 4;
 /// The most labels whose words are looked for in the text.
@@ -104,7 +104,7 @@ impl<'a> Topics<'a> {
             facts.is_sure |= is_known(label) || introduced.contains(label) || head.side_of(label).is_some();
         }
         let first = lines.iter().find_map(|line| line.mark.as_ref());
-        if let Some(first) = first.filter(|first| !is_word(first.label)) {
+        if let Some(first) = first.filter(|first| !is_topic(first.label)) {
             topics.facts.entry(first.label).or_default().is_sure = true;
         }
         topics.place(lines, head);
@@ -157,7 +157,7 @@ impl<'a> Topics<'a> {
             || sides().any(|side| side == Side::Answers) || self.facts.keys().any(|label| is_code(label));
         self.has_sides = sides().any(|side| side == Side::Asks) && answers();
         let repeated = self.facts.values().filter(|facts| facts.count > 1).count();
-        let is_group = self.facts.keys().any(|label| is_of_group(label))
+        let is_group = self.facts.keys().any(|label| leads_group(label))
             || self.facts.values().any(|facts| !facts.is_sure && facts.count == 1 && facts.answers > 0);
         self.is_pair = repeated <= 2 && !is_group;
     }
@@ -183,7 +183,7 @@ impl<'a> Topics<'a> {
     /// Returns whether a label is a topic.
     pub(super) fn holds(&self, label: &str) -> bool {
         let Some(facts) = self.facts.get(label).filter(|facts| !facts.is_sure) else { return false };
-        if (is_word(label) && (facts.answers == 0 || facts.count == 1))
+        if (is_topic(label) && (facts.answers == 0 || facts.count == 1))
             || (self.has_blocks && facts.blocks == 0)
             || self.has_times
         {
@@ -220,12 +220,12 @@ impl<'a> Topics<'a> {
 }
 
 /// Returns whether a label is a word for a thing, or a beginning of sentences.
-pub(crate) fn is_word(label: &str) -> bool {
-    NO_NAMES.contains(&*label.to_lowercase())
+pub(crate) fn is_topic(label: &str) -> bool {
+    TOPICS.contains(&*label.to_lowercase())
 }
 
 /// Returns whether a label is that of one who leads a group.
-fn is_of_group(label: &str) -> bool {
+fn leads_group(label: &str) -> bool {
     let label = label.to_lowercase();
     ["moderat", "facilitat", "animat", "modérat", "gespräch", "модерат", "ведущ", "司会", "主持", "진행"]
         .iter()

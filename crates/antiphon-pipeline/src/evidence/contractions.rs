@@ -7,9 +7,6 @@ use super::matcher::Token;
 use super::sense::has;
 use super::text::{is_apostrophe, word};
 
-/// The index of English among the languages.
-pub(super) const ENGLISH: usize = 1;
-
 /// Verbs that are denied by an ending: "don't", "isn't".
 const DENIABLE: &str = "do does did is was are were has have had could would should must need might";
 /// Words before "'ll" and "'s".
@@ -32,8 +29,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(first: &str, second: &'static str, letters: usize) -> Option<Self> {
-        Some(Self { first: first.to_owned(), second, letters })
+    fn new(first: &str, second: &'static str, letters: usize) -> Self {
+        Self { first: first.to_owned(), second, letters }
     }
 }
 
@@ -87,37 +84,37 @@ fn pair(text: &str, tokens: &[Token], at: usize) -> Option<Pair> {
     }
     let next = || tokens.get(at + 1).map(|next| word(next.text(text))).unwrap_or_default();
     match &*short {
-        "cannot" => return Pair::new("can", "not", 3),
-        "cant" => return Pair::new("can", "not", 2),
-        "wont" => return Pair::new("will", "not", 2),
-        "shant" => return Pair::new("shall", "not", 2),
-        "gonna" => return Pair::new("going", "to", 2),
-        "wanna" => return Pair::new("want", "to", 2),
-        "gotta" => return Pair::new("got", "to", 2),
-        "lets" => return Pair::new("let", "us", 1),
-        "im" => return Pair::new("i", "am", 1),
+        "cannot" => return Some(Pair::new("can", "not", 3)),
+        "cant" => return Some(Pair::new("can", "not", 2)),
+        "wont" => return Some(Pair::new("will", "not", 2)),
+        "shant" => return Some(Pair::new("shall", "not", 2)),
+        "gonna" => return Some(Pair::new("going", "to", 2)),
+        "wanna" => return Some(Pair::new("want", "to", 2)),
+        "gotta" => return Some(Pair::new("got", "to", 2)),
+        "lets" => return Some(Pair::new("let", "us", 1)),
+        "im" => return Some(Pair::new("i", "am", 1)),
         _ => {}
     }
     let before = |ending: &str, firsts: &str| short.strip_suffix(ending).filter(|first| has(firsts, first));
     if let Some(first) = before("nt", DENIABLE) {
-        return Pair::new(first, "not", 2);
+        return Some(Pair::new(first, "not", 2));
     }
     if let Some(first) = before("re", "you we they") {
-        return Pair::new(first, "are", 2);
+        return Some(Pair::new(first, "are", 2));
     }
     if let Some(first) = before("ve", "i you we they could would should might must") {
-        return Pair::new(first, "have", 2);
+        return Some(Pair::new(first, "have", 2));
     }
     if let Some(first) = before("ll", SUBJECTS) {
-        return Pair::new(first, "will", 2);
+        return Some(Pair::new(first, "will", 2));
     }
     if let Some(first) = before("s", "he she it that there what who here where") {
-        return Pair::new(first, if has(AFTER_HAS, &next()) { "has" } else { "is" }, 1);
+        return Some(Pair::new(first, if has(AFTER_HAS, &next()) { "has" } else { "is" }, 1));
     }
     let first = before("d", "i you he she it we they")?;
     let next = next();
     if has(AFTER_HAD, &next) {
-        return Pair::new(first, "had", 1);
+        return Some(Pair::new(first, "had", 1));
     }
-    if has(AFTER_WOULD, &next) { Pair::new(first, "would", 1) } else { None }
+    has(AFTER_WOULD, &next).then(|| Pair::new(first, "would", 1))
 }

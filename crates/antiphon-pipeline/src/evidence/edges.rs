@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::characters::{characters_before, characters_behind};
-use super::languages::LANGUAGES;
+use super::languages::{GERMAN, LANGUAGES};
 use super::matcher::Token;
 use super::pauses::is_dash;
 use super::sense::{has, is_degree, is_limit, is_negation, is_number};
@@ -19,6 +19,11 @@ use super::words;
 const REACH: usize = 2;
 /// Number of words in which a negation reaches into a passage of its own clause.
 const FAR: usize = 10;
+/// Number of words that are passed at most for each word of a reach: opinions, links and words that begin complements do not count
+/// as distance, and a long turn may have any number of them.
+const STEPS: usize = 6;
+/// The reach beyond which no more words are passed, so that the time for one passage is bounded.
+const MOST_STEPPED: usize = 4;
 /// Number of words behind a passage in which a negation at the end of its clause is looked for.
 const LATE_REACH: usize = 12;
 /// Number of words behind a passage in which a word such as "wrong" is looked for.
@@ -87,7 +92,8 @@ impl Beside<'_> {
     /// Returns whether the word at `at` denies.
     fn denies(&self, at: usize) -> bool {
         let said = self.tokens[at].text(self.text);
-        (is_negation(&word(said)) || self.tongues.deny(said)) && !is_month(self.text, self.tokens, at)
+        let short = word(said);
+        (is_negation(&short) || self.tongues.deny(said, &short)) && !is_month(self.text, self.tokens, at)
     }
 
     /// Returns whether a negation or a limit is before the passage, in the same clause.
@@ -127,7 +133,7 @@ impl Beside<'_> {
             if is_subject && !is_between && !denies && !has(words::AUXILIARIES, &next) {
                 reach = REACH;
             }
-            if distance >= reach || at + 6 * reach.min(4) < first {
+            if distance >= reach || at + STEPS * reach.min(MOST_STEPPED) < first {
                 return false;
             }
         }
@@ -149,7 +155,8 @@ impl Beside<'_> {
     /// "Den Wirt bezahlt Maria" is not "Wirt bezahlt Maria".
     fn lacks_case(&self) -> bool {
         let Some(article) = self.range.start.checked_sub(1) else { return false };
-        let is_behind_preposition = article > 0 && has(LANGUAGES[2].prepositions, &self.said(article - 1));
+        let is_behind_preposition =
+            article > 0 && has(LANGUAGES[GERMAN].prepositions, &self.said(article - 1));
         has("den dem einen einem", &self.said(article))
             && !ends_clause(self.between(article))
             && !is_behind_preposition
@@ -209,7 +216,7 @@ impl Beside<'_> {
                 continue;
             }
             let whole = self.tokens[at].text(self.text);
-            let is_late = has(words::LATE, &said) || self.tongues.deny_late(whole);
+            let is_late = has(words::LATE, &said) || self.tongues.deny_late(&said);
             if is_other_part {
                 if is_late && (self.ends_at(at) || at + 1 < length && self.ends_at(at + 1)) {
                     return true;
@@ -219,7 +226,7 @@ impl Beside<'_> {
             let is_copula = at == end + 1 && has(words::COPULAS, &self.said(end));
             let is_beside = (at == end || is_copula) && self.denies(at)
                 || at == end && has("free", &said) && self.is_joined(at - 1);
-            let is_denying = || has(words::BEHIND, &said) || self.tongues.deny(whole);
+            let is_denying = || has(words::BEHIND, &said) || self.tongues.deny(whole, &said);
             let is_near = at < end + REACH && is_denying() && !is_month(self.text, self.tokens, at);
             if is_beside || is_near || is_late || at < end + VERDICT_REACH && self.is_verdict(at) {
                 return true;

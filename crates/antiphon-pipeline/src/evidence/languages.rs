@@ -85,6 +85,16 @@ pub(super) const HESITATIONS: &str = "uh uhm uhh umm hm hmm mhm mmh ähm äh öh
 pub(super) const OPENERS: &str =
     "so well okay ok oh also naja na_ja tja bon alors enfin pues bueno allora beh então bom ну yani";
 
+/// The indices of languages in [`LANGUAGES`].
+pub(super) const ENGLISH: usize = 1;
+pub(super) const GERMAN: usize = 2;
+pub(super) const FRENCH: usize = 3;
+pub(super) const SPANISH: usize = 4;
+pub(super) const ITALIAN: usize = 5;
+pub(super) const PORTUGUESE: usize = 6;
+pub(super) const POLISH: usize = 7;
+pub(super) const RUSSIAN: usize = 8;
+
 /// The languages that are written with spaces between words. The first is for all others.
 pub(super) const LANGUAGES: [Language; 10] = [
     PLAIN,

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::contractions::{ENGLISH, written_out};
+use super::contractions::written_out;
 use super::edges::is_cut;
-use super::languages::LANGUAGES;
+use super::languages::{ENGLISH, LANGUAGES};
 use super::pauses::pauses_agree;
 use super::sense::{are_alike, languages_of};
 use super::skips::Skips;

@@ -92,7 +92,8 @@ fn has_ending(short: &str, long: &str, language: &Language) -> bool {
         };
         is_ending && stem.chars().count() >= MIN_STEM
     });
-    is_ending && !has(language.unrelated, &format!("{short}/{long}"))
+    let is_pair = |pair: &str| pair.split_once('/') == Some((short, long));
+    is_ending && !language.unrelated.split_whitespace().any(is_pair)
 }
 
 /// Returns whether an ending can follow a word, by the rules of English: "beard" is not of "bear", nor "needless" of "needles".
@@ -115,6 +116,9 @@ const SAME_START: usize = 3;
 /// Returns whether two words are spellings of one word in English: "colour" and "color", "organise" and "organize", "tomorrow" and
 /// "tomorow". Any other letter may make another word, such as "month" and "mouth", or "desserts" and "deserts".
 fn are_spellings(short: &str, long: &str, language: &Language) -> bool {
+    if language.spellings.is_empty() {
+        return false;
+    }
     let start = short.bytes().zip(long.bytes()).take_while(|(one, other)| one == other).count();
     let (Some(left), Some(right)) = (short.get(start..), long.get(start..)) else { return false };
     if short.len() < MIN_SPELLING || start < SAME_START || !short.is_ascii() || !long.is_ascii() {
@@ -122,9 +126,10 @@ fn are_spellings(short: &str, long: &str, language: &Language) -> bool {
     }
     let is_british =
         language.spellings.split_whitespace().filter_map(|pair| pair.split_once('/')).any(|(one, other)| {
-            let rest = |word: &'_ str, stem: &str| word.strip_prefix(stem).map(str::to_owned);
-            let are =
-                |one: &str, other: &str| rest(short, one).is_some() && rest(short, one) == rest(long, other);
+            let are = |one: &str, other: &str| {
+                let rests = short.strip_prefix(one).zip(long.strip_prefix(other));
+                rests.is_some_and(|(short, long)| short == long)
+            };
             are(one, other) || are(other, one)
         });
     let is_our =

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::languages::LANGUAGES;
+use super::languages::{ENGLISH, FRENCH, GERMAN, ITALIAN, LANGUAGES, POLISH, PORTUGUESE, RUSSIAN, SPANISH};
 use super::matcher::Token;
 use super::sense::has;
 use super::text::{is_apostrophe, word};
@@ -54,7 +54,7 @@ const TONGUES: [Tongue; 15] = [
         is_verb_last: false,
     },
     Tongue { common: TURKISH, denying: "", denies: is_turkish, is_verb_last: true },
-    Tongue { common: LANGUAGES[3].common, denying: "ne", denies: never, is_verb_last: false },
+    Tongue { common: LANGUAGES[FRENCH].common, denying: "ne", denies: never, is_verb_last: false },
     Tongue {
         common: "ja ti on mi vi oni je sam smo su i u na za se da od s sa ali moj moja kad kako",
         denying: "ne nije nisam nisi nismo niste nisu nema nemam nemamo neću nećemo nikad nikada nitko niko ništa bez",
@@ -91,18 +91,22 @@ const TONGUES: [Tongue; 15] = [
         denies: never,
         is_verb_last: false,
     },
-    Tongue { common: LANGUAGES[4].common, denying: "", denies: never, is_verb_last: false },
-    Tongue { common: LANGUAGES[2].common, denying: "", denies: never, is_verb_last: false },
-    Tongue { common: LANGUAGES[1].common, denying: "", denies: never, is_verb_last: false },
+    Tongue { common: LANGUAGES[SPANISH].common, denying: "", denies: never, is_verb_last: false },
+    Tongue { common: LANGUAGES[GERMAN].common, denying: "", denies: never, is_verb_last: false },
+    Tongue { common: LANGUAGES[ENGLISH].common, denying: "", denies: never, is_verb_last: false },
 ];
 
 /// The other languages of [`LANGUAGES`], which count against those above.
-const OTHERS: [usize; 4] = [5, 6, 7, 8];
+const OTHERS: [usize; 4] = [ITALIAN, PORTUGUESE, POLISH, RUSSIAN];
 
 static COMMON: LazyLock<Vec<HashSet<String>>> = LazyLock::new(|| {
     let others = OTHERS.iter().map(|language| LANGUAGES[*language].common);
     TONGUES.iter().map(|tongue| tongue.common).chain(others).map(set).collect()
 });
+
+/// The normalised words that deny, in the order of [`TONGUES`].
+static DENYING: LazyLock<Vec<HashSet<String>>> =
+    LazyLock::new(|| TONGUES.iter().map(|tongue| set(tongue.denying)).collect());
 
 /// Number of words beside a passage by which the language is recognised.
 const BESIDE: usize = 40;
@@ -140,7 +144,8 @@ fn is_turkish(word: &str) -> bool {
 
 /// The languages that a turn may be in, of those that deny in a way of their own.
 pub(super) struct Tongues {
-    likely: Vec<&'static Tongue>,
+    /// Each with its words that deny.
+    likely: Vec<(&'static Tongue, &'static HashSet<String>)>,
     /// Whether the turn has a frequent word or a letter of a language: without one, the forms of words show nothing.
     is_known: bool,
 }
@@ -156,38 +161,35 @@ impl Tongues {
         let most = counts.iter().max().copied().unwrap_or_default();
         // Letters that English does not have show a language, too.
         let is_known = most > 0 || said.iter().any(|word| !word.is_ascii());
-        let likely = TONGUES.iter().zip(counts).filter(|(_, count)| *count == most);
-        Self { likely: likely.map(|(tongue, _)| tongue).collect(), is_known }
+        let tongues = TONGUES.iter().zip(DENYING.iter()).zip(counts);
+        let likely = tongues.filter(|(_, count)| *count == most).map(|(tongue, _)| tongue).collect();
+        Self { likely, is_known }
     }
 
-    /// Returns whether a word denies in one of these languages, by itself or by its form.
-    pub(super) fn deny(&self, said: &str) -> bool {
-        let short = word(said);
-        self.likely.iter().any(|tongue| {
-            tongue.denying.split_whitespace().any(|denying| word(denying) == short)
-                || self.is_known && (tongue.denies)(&short)
-        }) || is_elided(said) && self.are_french()
-            || is_prefixed(&short)
+    /// Returns whether a word denies in one of these languages, by itself or by its form. `said` is the word as it is written, and
+    /// `short` the normalised one.
+    pub(super) fn deny(&self, said: &str, short: &str) -> bool {
+        let by_itself = |(tongue, denying): &(&Tongue, &HashSet<String>)| {
+            denying.contains(short) || self.is_known && (tongue.denies)(short)
+        };
+        self.likely.iter().any(by_itself) || is_elided(said) && self.are_french() || is_prefixed(short)
     }
-}
 
-impl Tongues {
     /// Returns whether the turn may be in German, whose articles say who does what to whom.
     pub(super) fn have_cases(&self) -> bool {
-        self.likely.iter().any(|tongue| tongue.common == LANGUAGES[2].common)
+        self.likely.iter().any(|(tongue, _)| tongue.common == LANGUAGES[GERMAN].common)
     }
 
     /// Returns whether the turn may be in French.
     pub(super) fn are_french(&self) -> bool {
-        self.likely.iter().any(|tongue| tongue.common == LANGUAGES[3].common)
+        self.likely.iter().any(|(tongue, _)| tongue.common == LANGUAGES[FRENCH].common)
     }
 
-    /// Returns whether a word denies the whole clause before it, as a verb at its end.
-    pub(super) fn deny_late(&self, said: &str) -> bool {
-        let short = word(said);
+    /// Returns whether a normalised word denies the whole clause before it, as a verb at its end.
+    pub(super) fn deny_late(&self, short: &str) -> bool {
         // No other language has words with this syllable.
         let is_known = self.is_known || ["miyor", "muyor", "müyor"].iter().any(|form| short.contains(form));
-        self.likely.iter().any(|tongue| tongue.is_verb_last && is_known && (tongue.denies)(&short))
+        self.likely.iter().any(|(tongue, _)| tongue.is_verb_last && is_known && (tongue.denies)(short))
     }
 }
 

@@ -213,8 +213,8 @@ pub enum Match {
     Exact,
     /// The words are the same; case, punctuation or the form of letters (such as full width) differs.
     Normalised,
-    /// The words are the same but for fillers, articles, contractions of English, and other forms or spellings of one word in five.
-    /// The words of the passage are kept, not those of the citation.
+    /// The words are the same but for fillers, articles, contractions of English, and, in English, other forms or spellings of one
+    /// word in five, in French plurals. The words of the passage are kept, not those of the citation.
     Fuzzy,
 }
 

@@ -159,12 +159,7 @@ fn add_others<'a>(labels: &mut BTreeSet<&'a str>, segments: &[Segment<'a>]) {
     let [only] = labels.iter().copied().collect::<Vec<_>>()[..] else { return };
     let is_only = |segment: &Segment<'a>| segment.label.is_some_and(|label| label.name == only);
     let Some(last) = segments.iter().rposition(is_only) else { return };
-    let ends = |segment: &Segment<'_>| {
-        segment
-            .words
-            .trim_end()
-            .ends_with(['.', '?', '!', '…', '"', '”', '»', ']', ')', '♪', '。', '？', '！'])
-    };
+    let ends = |segment: &Segment<'_>| speakers::ends_sentence(segment.words);
     let has_ends = segments.iter().any(ends);
     let mut is_begun = false;
     for (at, segment) in segments.iter().enumerate() {

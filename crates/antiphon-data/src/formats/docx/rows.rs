@@ -1,7 +1,8 @@
 //! The rows of tables, whose cells share a line.
 
 use crate::formats::docx::story::Paragraph;
-use crate::formats::grid::{self, Grid, SpokenRow};
+use crate::formats::grid::{Grid, SpokenRow};
+use crate::formats::record;
 
 /// A table that is being read.
 #[derive(Debug, Default)]
@@ -56,7 +57,7 @@ fn say(paragraphs: &mut Vec<Paragraph>, mut cells: Vec<Vec<Paragraph>>, texts: &
     words.retain(|paragraph| !paragraph.text.trim().is_empty());
     if let (Some(first), Some(name)) = (words.first_mut(), row.name) {
         let time = row.time.map(|time| format!("{} ", texts[time])).unwrap_or_default();
-        first.text = format!("{time}{}: {}", grid::without_colon(texts[name]), first.text.trim_start());
+        first.text = format!("{time}{}: {}", record::without_colon(texts[name]), first.text.trim_start());
     }
     paragraphs.append(&mut words);
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::document::LineStart;
-use crate::formats::grid::{self, Grid, SpokenRow};
+use crate::formats::grid::{Grid, SpokenRow};
+use crate::formats::record;
 use crate::speakers;
 
 /// White space between words of a page; a no-break space is a part of them.
@@ -96,7 +97,7 @@ fn pieces(text: &str, cells: &[Range<usize>], spoken: SpokenRow) -> Vec<RowPiece
     let name = spoken.name.map(|name| {
         let cell = &text[cells[name].clone()];
         let start = cells[name].start + cell.len() - cell.trim_start().len();
-        RowPiece { range: start..start + grid::without_colon(cell).len(), behind: ": " }
+        RowPiece { range: start..start + record::without_colon(cell).len(), behind: ": " }
     });
     let words = RowPiece { range: cells[spoken.words].clone(), behind: "" };
     time.into_iter().chain(name).chain([words]).collect()
@@ -145,5 +146,5 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 
 /// Returns whether the text of a term is a name, so that its definition is that speaker's words.
 pub(super) fn is_speaker(term: &str) -> bool {
-    speakers::can_be_label(grid::without_colon(term))
+    speakers::can_be_label(record::without_colon(term))
 }
