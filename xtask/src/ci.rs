@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use crate::shell::{self, Done, is_there, words};
-use crate::{coverage, e2e, tidy};
+use crate::{coverage, e2e, supply, tidy};
 
 /// Runs every check that must pass; those that fail fastest come first.
 pub(crate) fn run() -> Done {
@@ -11,6 +11,7 @@ pub(crate) fn run() -> Done {
         shell::run(&mut words(&format!("cargo fmt --manifest-path {workspace}/Cargo.toml --check")))?;
     }
     tidy::run()?;
+    supply::check()?;
     shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
     parts()?;
     // Separate workspaces, which no other step builds. `fuzz_target!` expands to code that opens files, which clippy would

