@@ -2,6 +2,7 @@
 
 mod files;
 mod layers;
+mod threats;
 mod words;
 
 pub(crate) use words::{BAD_OPENINGS, opens_badly, public_types};
@@ -12,6 +13,7 @@ use crate::shell::Done;
 pub(crate) fn run() -> Done {
     let mut breaches = layers::check()?;
     breaches.extend(files::check()?);
+    breaches.extend(threats::check()?);
     breaches.extend(words::check()?);
     breaches.iter().for_each(|breach| eprintln!("tidy: {breach}"));
     match breaches.len() {
