@@ -14,13 +14,14 @@ pub(crate) fn run() -> Done {
     supply::check()?;
     shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
     parts()?;
-    // Separate workspaces, which no other step builds. `fuzz_target!` expands to code that opens files, which clippy would
-    // refuse, so that fuzz is only checked.
-    for (command, workspace, lints) in [("clippy", "bench", " -- -D warnings"), ("check", "fuzz", "")] {
-        let line = format!(
-            "cargo {command} --manifest-path {workspace}/Cargo.toml --target-dir target/bench-build --locked{lints}"
-        );
-        shell::run(&mut words(&line))?;
+    // Separate workspaces, which no other step builds: the fuzzers are built by their e2e check where it can run. `fuzz_target!` expands to
+    // code that opens files, which clippy would refuse, so that fuzz is only checked.
+    let fuzz = (!e2e::can_fuzz())
+        .then_some("check --manifest-path fuzz/Cargo.toml --target-dir target/bench-build --locked");
+    let bench =
+        "clippy --manifest-path bench/Cargo.toml --target-dir target/bench-build --locked -- -D warnings";
+    for line in [Some(bench), fuzz].into_iter().flatten() {
+        shell::run(&mut words(&format!("cargo {line}")))?;
     }
     if coverage::is_installed() {
         // The tests run once, with counters.

@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use crate::shell::{self, Done, words};
 
+pub(crate) use fuzz::can_run as can_fuzz;
 pub(crate) use install::{install, venv};
 
 /// The outcome of a check that found nothing wrong.

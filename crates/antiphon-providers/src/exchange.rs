@@ -102,6 +102,8 @@ pub(crate) use settings::connection_settings;
 pub(crate) use structured_mode::{ModeFallback, StructuredMode};
 #[cfg(feature = "_cloud")]
 pub(crate) use text::Text;
+#[cfg(feature = "_chat")]
+pub(crate) use text::at;
 #[cfg(any(feature = "_chat", feature = "gemini"))]
 pub(crate) use text::index_of;
 #[cfg(any(feature = "gemini", feature = "llamacpp", feature = "ollama"))]

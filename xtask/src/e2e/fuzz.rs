@@ -36,10 +36,10 @@ const OPTIONS: [&str; 2] = ["--sanitizer", "none"];
 /// Runs every fuzzer for some seconds, or for some minutes in a long run. The corpus in the checkout is only read; new inputs go to
 /// `target/e2e/fuzz`.
 pub(super) fn check() -> Done<Outcome> {
-    if !is_there("cargo", &["fuzz", "--version"]) {
+    if !has_fuzz() {
         return Ok(Outcome::Skipped("cargo-fuzz is not installed: cargo xtask e2e --install".to_owned()));
     }
-    if !is_there("cargo", &["+nightly", "--version"]) {
+    if !has_nightly() {
         return Ok(Outcome::Forbidden(
             "libFuzzer needs a nightly toolchain: rustup toolchain install nightly".to_owned(),
         ));
@@ -59,6 +59,19 @@ pub(super) fn check() -> Done<Outcome> {
         }
     }
     Ok(Outcome::Passed(format!("{} for {seconds} s each", TARGETS.join(", "))))
+}
+
+/// Returns whether the fuzzers can be built and run here.
+pub(crate) fn can_run() -> bool {
+    has_fuzz() && has_nightly()
+}
+
+fn has_fuzz() -> bool {
+    is_there("cargo", &["fuzz", "--version"])
+}
+
+fn has_nightly() -> bool {
+    is_there("cargo", &["+nightly", "--version"])
 }
 
 fn start(target: &str, seconds: u32) -> Done<Child> {

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, index_of, is_error,
+    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, at, count_at, field, index_of, is_error,
     reasoning_of, size_of, system_of, turns, value_of,
 };
 
@@ -296,7 +296,7 @@ fn fill_in(usage: &mut Usage, other: Usage) {
 fn usage_of(usage: &Value) -> Option<Usage> {
     const INPUT: [&str; 2] = ["/prompt_tokens", "/input_tokens"];
     const OUTPUT: [&str; 2] = ["/completion_tokens", "/output_tokens"];
-    if !INPUT.iter().chain(&OUTPUT).any(|key| usage.pointer(key).is_some()) {
+    if !INPUT.iter().chain(&OUTPUT).any(|key| at(usage, key).is_some()) {
         return None;
     }
     let (input, output) = (count_at(usage, &INPUT, None), count_at(usage, &OUTPUT, None));

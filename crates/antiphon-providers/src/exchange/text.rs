@@ -130,9 +130,16 @@ fn count(value: &Value) -> Option<u64> {
 }
 
 /// Returns the count under the first of `keys` that the object has, so that a second name does not replace an unknown count;
-/// each key is a JSON pointer (RFC 6901). An object with none of them has the count `missing`.
+/// each key is a path as in [`at`]. An object with none of them has the count `missing`.
 pub(crate) fn count_at(object: &Value, keys: &[&str], missing: Option<u64>) -> Option<u64> {
-    keys.iter().find_map(|key| object.pointer(key)).map_or(missing, count)
+    keys.iter().find_map(|key| at(object, key)).map_or(missing, count)
+}
+
+/// Returns the field at a path of keys without escapes and indices, such as `/usage/prompt_tokens`.
+///
+/// `Value::pointer` unescapes each key into texts of their own, which the many names of counts make slow.
+pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('/').skip(1).try_fold(value, |value, key| value.get(key))
 }
 
 /// Returns the size in bytes of a field's JSON: 0 where it is missing, null, `false` or empty.

@@ -214,8 +214,15 @@ fn up_to(text: &str, ends: &[&str]) -> (usize, Option<usize>) {
     ((from..lower.len()).find(may_begin).unwrap_or(lower.len()), None)
 }
 
+/// The characters with which all tags and headers begin.
+const BRACKETS: [char; 3] = ['<', '[', '◁'];
+
 /// Returns what a text begins with.
 fn opening(text: &str) -> Opening {
+    // Most answers begin with a letter.
+    if text.starts_with(|c| !BRACKETS.contains(&c)) {
+        return Opening::None;
+    }
     let shortened: String = text.chars().take(MAX_OPENING).collect();
     let text = shortened.to_ascii_lowercase();
     if text.is_empty() {
@@ -289,6 +296,11 @@ fn is_json(text: &str) -> bool {
 
 /// Returns what [`closed`] does, of a text that may be JSON.
 fn end_of_thoughts(text: &str, before: &str) -> Option<(usize, usize)> {
+    // Nearly no text has a tag: those of channels are words without one.
+    let has_tag = || ["<", "[/", "◁/"].iter().any(|begin| text.contains(begin));
+    if !text.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("analysis")) && !has_tag() {
+        return None;
+    }
     let lower = text.to_ascii_lowercase();
     // Servers that leave out special tokens keep the names of the channels.
     if lower.starts_with("analysis")
