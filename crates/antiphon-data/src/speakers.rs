@@ -15,6 +15,9 @@
 //! | `sides` | words for who asks and who answers, in many languages |
 //! | `accept` | which labels count as speakers |
 //! | `topic` | labels that are topics within an answer |
+//! | `lists` | labels of verses, logs, timetables and opening hours |
+//! | `once` | groups in which every name occurs once |
+//! | `dashes` | questions behind dashes, whose answers have no label |
 //! | `head` | the names of both sides above an interview |
 //! | `boilerplate` | lines that are no speech |
 //! | `notice` | notices of chats and meetings, rules, and marks behind words |
@@ -33,13 +36,16 @@ use crate::document::{SpeakerRole, Turn};
 
 mod accept;
 mod boilerplate;
+mod dashes;
 mod date;
 mod direction;
 mod head;
 mod label;
 mod label_map;
 mod lines;
+mod lists;
 mod notice;
+mod once;
 mod reader;
 mod recent;
 mod scripts;

@@ -3,11 +3,12 @@
 //! | labels | count if |
 //! |---|---|
 //! | words for a side, codes, names of the head | always |
-//! | names before a colon | they occur twice, have a time in two lines, all others that count ask, or nearly all lines or paragraphs have a label, and two others occur twice or one that asks does; but not topics (`topic`) |
+//! | names before a colon | they occur twice, have a time in two lines, all others that count ask, or nearly all lines or paragraphs have a label, and two others occur twice, one that asks does, or one of the first asks (`once`); but neither topics (`topic`) nor lists (`lists`) |
 //! | names beside a time | two lines have them; but not the levels of a log |
 //! | names in lenticular brackets | two occur twice |
 //! | names in capitals between `Q` and `A` | always |
 //! | names in small letters, in square brackets, before a dash | nearly all lines have a label |
+//! | dashes before questions | no other label counts, and two questions have an answer below them |
 //! | headings, bold lines, names above a paragraph | no line has a label, and two of them occur twice or are words for a side |
 //!
 //! Neither one unknown label without a question, a time or the beginning of the text, nor three or more that repeat in the
@@ -23,7 +24,7 @@ use super::settle::is_question;
 use super::sides::Side;
 use super::stamp::Stamp;
 use super::topic::Topics;
-use super::{accepted_labels, is_known};
+use super::{accepted_labels, dashes, is_known, lists, once};
 
 /// The levels of lines in logs.
 const LEVELS: [&str; 10] =
@@ -74,7 +75,7 @@ impl<'a> Labels<'a> {
         let topics = Topics::of(lines, head);
         accepted.extend(topics.of_blocks(lines));
         let is_full = is_full(lines);
-        if is_full && topics.are_of_dialogue() {
+        if (is_full && topics.are_of_dialogue()) || once::is_group(lines, false) {
             accepted.extend(labels(&|mark| mark.kind == MarkKind::Colon));
         }
         if is_dense(lines, &kinds, is_full) {
@@ -85,7 +86,8 @@ impl<'a> Labels<'a> {
             };
             accepted.extend(labels(&is_name));
         }
-        accepted.retain(|label| !topics.holds(label) && !is_of_log(label));
+        let listed = lists::labels(lines, &kinds);
+        accepted.retain(|label| !topics.holds(label) && !is_of_log(label) && !listed.contains(label));
         if accepted.contains("Q") && accepted.contains("A") {
             accepted.extend(labels(&|mark| mark.kind == MarkKind::Colon && is_of_court(mark.label)));
         }
@@ -94,6 +96,9 @@ impl<'a> Labels<'a> {
         }
         if is_unsure(lines, &accepted, head) || are_sections(lines, &accepted, head) {
             accepted.clear();
+        }
+        if accepted.is_empty() {
+            accepted.extend(dashes::asking(lines));
         }
         let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
         let only_ask = above.is_empty() && accepted.iter().all(asks);
@@ -227,7 +232,7 @@ fn are_bare(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>) -> b
 
 /// Returns whether a label is an interviewer's.
 fn is_asker(label: &str, head: &Head<'_>) -> bool {
-    head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks)
+    head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks) || dashes::is_dash(label)
 }
 
 /// Returns the labels before a full stop, `Q. Why?`, if both sides have one and the first asks, or if one asks twice.
@@ -275,7 +280,7 @@ fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>], is_full: bool) -> bool {
     let is_repeated = || labels.len() * 2 <= marked;
     let is_dense = match marked {
         0 | 1 => false,
-        2 | 3 => marked == lines.len() && asks(),
+        2 | 3 => marked == lines.len() && asks() && !lines.iter().all(|line| is_question(line.text)),
         _ => is_full && is_repeated(),
     };
     is_dialogue && is_dense

@@ -416,7 +416,7 @@ pub(super) fn is_small_name(label: &str) -> bool {
 }
 
 /// Returns whether a label is a key of notes about an interview, such as `Date`.
-fn is_note_key(label: &str) -> bool {
+pub(super) fn is_note_key(label: &str) -> bool {
     NOTE_KEYS.contains(&*label.to_lowercase())
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::accept::Labels;
+use super::dashes::{has_ended, is_dash};
 use super::head::Head;
 use super::label::Mark;
 use super::label_map::LabelMap;
@@ -28,6 +29,7 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
     reader.turns.reserve(lines.iter().filter(|line| line.mark.is_some()).count() + 1);
     reader.has_asker = labels.has_asker;
     reader.has_sides = labels.has_sides;
+    reader.only_ask = labels.only_ask;
     for line in &lines {
         let (start, end) = (head.end + line.start, head.end + line.start + line.text.len());
         match (&line.mark, &line.time) {
@@ -71,6 +73,8 @@ struct TurnReader<'a> {
     has_asker: bool,
     /// Whether the head has the sides of its names.
     has_sides: bool,
+    /// Whether all labels ask, so that answers have none.
+    only_ask: bool,
     /// Whether the open turn follows a rule, so that a few words behind it are a signature.
     is_ruled: bool,
     /// The speakers by their labels. A few people speak thousands of lines: their names are shared.
@@ -92,6 +96,7 @@ impl<'a> TurnReader<'a> {
             file,
             has_asker: true,
             has_sides: true,
+            only_ask: false,
             is_ruled: false,
             people: LabelMap::default(),
             open: None,
@@ -124,6 +129,7 @@ impl<'a> TurnReader<'a> {
         let is_vague = !self.has_asker && may_ask && side_of(label) == Some(Side::Answers);
         let named = self.head.side_of(label).filter(|_| self.has_sides);
         let side = named.or_else(|| side_of(label).filter(|_| !is_vague));
+        let side = side.or_else(|| (self.only_ask && is_dash(label)).then_some(Side::Asks));
         let name = match self.head.name_of(label) {
             Some(name) => Cow::Borrowed(name),
             None if is_vague => Cow::Owned(format!("{} {label}", self.person)),
@@ -144,16 +150,24 @@ impl<'a> TurnReader<'a> {
     fn is_answered(&self, line: &Line<'_>, start: usize) -> bool {
         let asked = self.open.as_ref().filter(|open| open.role == SpeakerRole::Interviewer);
         // Only the end is trimmed: white space at the beginning would be passed again for each line.
-        let words = asked.map(|open| self.text[open.span.start.min(start)..start].trim_end());
-        words.is_some_and(|words| {
-            !words.is_empty() && (line.begins_block || words.ends_with(['?', '？', '؟']))
+        let words = asked.map(|open| (open, self.text[open.span.start.min(start)..start].trim_end()));
+        words.is_some_and(|(open, words)| {
+            let has_ended =
+                || words.ends_with(['?', '？', '؟']) || (is_dash(&open.speaker) && has_ended(words));
+            !words.is_empty() && (line.begins_block || has_ended())
         })
     }
 
     /// Begins the answer of the participant, who has no label.
     fn answer(&mut self, start: usize) {
+        let asked = self.open.as_ref();
+        let is_dashed = || asked.is_some_and(|open| is_dash(&open.speaker));
+        let speaker = if self.head.participant().is_none() && is_dashed() {
+            self.file.clone()
+        } else {
+            Arc::from(self.person)
+        };
         self.close(start);
-        let speaker = Arc::from(self.person);
         self.open = Some(Turn { speaker, role: SpeakerRole::Participant, time: None, span: start..start });
     }
 

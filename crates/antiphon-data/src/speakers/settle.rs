@@ -4,6 +4,7 @@
 //! |---|---|
 //! | some speakers mostly ask, others do not | the first are interviewers, the others participants |
 //! | an interviewer is named, all others are not | they are participants |
+//! | one of a group asks in the first two turns, and no one else; the others speak once each | the same |
 //! | one speaker, or many who each speak once, as in a table of reviews | participants |
 //! | several speakers talk, and none asks more than the others | all unclear |
 //! | paragraphs without names, a quarter of them questions | unclear |
@@ -20,6 +21,10 @@ const SOME: usize = 4;
 /// The most words of a turn that asks although its last sentence is no question.
 const SHORT: usize = 30;
 
+/// The first turns of a group of whose people each speaks once, in which one has to ask; and the most people of it.
+const FIRST: usize = 2;
+const MOST_SPEAKERS: usize = 30;
+
 /// The end of the name, behind that of the file, for words that no one is known to have said.
 pub(crate) const UNNAMED: &str = "unnamed speaker";
 
@@ -29,6 +34,8 @@ struct Count {
     role: SpeakerRole,
     turns: usize,
     questions: usize,
+    /// The number of the first turn among those of all, from 0.
+    first: usize,
 }
 
 impl Count {
@@ -55,7 +62,12 @@ pub(crate) fn settle(turns: &mut [Turn], text: &str, person: &str) {
         }
         _ => roles(&counts),
     };
-    for turn in turns.iter_mut().filter(|turn| turn.role == SpeakerRole::Unclear) {
+    // The words of no one in particular stay so beside answers that have no label either.
+    let has_asker = turns.iter().any(|turn| turn.role == SpeakerRole::Interviewer);
+    let is_open = |turn: &&mut Turn| {
+        turn.role == SpeakerRole::Unclear && !(has_asker && turn.speaker.ends_with(UNNAMED))
+    };
+    for turn in turns.iter_mut().filter(is_open) {
         turn.role = roles.get(&*turn.speaker).copied().unwrap_or(turn.role);
     }
 }
@@ -75,9 +87,9 @@ fn asks_often(turns: &[Turn], text: &str) -> bool {
 /// Counts the turns and questions of each speaker.
 fn count<'t>(turns: &'t [Turn], text: &str) -> LabelMap<'t, Count> {
     let mut counts: LabelMap<'t, Count> = LabelMap::default();
-    for turn in turns {
+    for (first, turn) in turns.iter().enumerate() {
         let asks = text.get(turn.span.clone()).is_some_and(is_question);
-        let new = || Count { role: turn.role, turns: 0, questions: 0 };
+        let new = || Count { role: turn.role, turns: 0, questions: 0, first };
         let count = counts.get_or_insert_with(&turn.speaker, new);
         count.turns += 1;
         count.questions += usize::from(asks);
@@ -93,10 +105,21 @@ fn roles(counts: &LabelMap<'_, Count>) -> BTreeMap<String, SpeakerRole> {
     let speakers = counts.values().count();
     let is_named = |role| counts.values().any(|count| count.role == role);
     let questions: usize = counts.values().map(|count| count.questions).sum();
+    // A group in which others speak once each.
+    let is_round = counts.values().filter(|count| count.turns > 1).count() <= 1;
+    let asks_all = |count: &Count| {
+        let others =
+            || counts.values().filter(|count| count.turns > 1).all(|other| other.first == count.first);
+        is_round
+            && others()
+            && count.questions == questions
+            && count.first < FIRST
+            && speakers <= MOST_SPEAKERS
+    };
     let asks = |count: &Count| {
         count.role == SpeakerRole::Unclear
             && count.mostly_asks()
-            && (count.questions > 1 || speakers == 2)
+            && (count.questions > 1 || speakers == 2 || asks_all(count))
             && count.questions * speakers >= questions
     };
     let asking = counts.values().filter(|count| asks(count)).count();

@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::head::Head;
-use super::is_known;
 use super::label::{MarkKind, in_brackets, side_of};
 use super::label_map::LabelMap;
 use super::lines::Line;
 use super::settle::is_question;
 use super::sides::{Side, is_code};
+use super::{is_known, once};
 
 /// Words for things, and beginnings of sentences, that are no names; in lower case.
 const WORDS: &str = "speed price prices cost costs quality design size weight taste smell colour color support service \
@@ -211,8 +211,9 @@ impl<'a> Topics<'a> {
         let blocks = || lines.iter().filter(|line| line.begins_block && !line.is_noise());
         let marked =
             || blocks().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.kind == MarkKind::Colon);
-        let is_full = marked().count() * 5 >= blocks().count() * 4 && marked().nth(3).is_some();
-        if is_full && self.are_of_dialogue() {
+        let is_full = marked().count() * 5 >= blocks().count() * 4 && marked().nth(2).is_some();
+        let is_dialogue = || marked().nth(3).is_some() && self.are_of_dialogue();
+        if is_full && (is_dialogue() || once::is_group(lines, true)) {
             marked().map(|mark| mark.label).collect()
         } else {
             BTreeSet::new()
