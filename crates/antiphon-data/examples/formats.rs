@@ -2,7 +2,7 @@
 //! that of reading them: `cargo run --release -p antiphon-data --example formats`. Then, for hostile texts, how much longer
 //! one of four times the size takes: 4 where the time is linear, 16 where it is quadratic.
 //!
-//! Each format is read in a process of its own, whose peak of memory (Linux: `VmHWM`) is compared with the size of the
+//! `-- files` measures the small files alone, and `-- yaml` one format. Each format is read in a process of its own, whose peak of memory (Linux: `VmHWM`) is compared with the size of the
 //! file.
 #![expect(
     clippy::disallowed_methods,
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 const FILES: usize = 10_000;
 const TURNS: usize = 200_000;
+/// The repetitions of reading and loading the files.
+const ROUNDS: u32 = 3;
 const FORMATS: [&str; 10] = ["txt", "md", "org", "html", "csv", "json", "jsonl", "yaml", "vtt", "srt"];
 /// The repetitions of the smaller one of two hostile texts.
 const REPEATED: usize = 50_000;
@@ -54,15 +56,17 @@ const HOSTILE: [(&str, [&str; 5]); 24] = [
 ];
 
 fn main() {
-    if let Some(format) = std::env::args().nth(1) {
-        return measure(&format);
+    match std::env::args().nth(1).as_deref() {
+        Some("files") => return measure_in_runtime(),
+        Some(format) => return measure(format),
+        None => {}
     }
     println!("format   MiB    seconds  peak/size");
     let program = std::env::current_exe().unwrap();
     for format in FORMATS {
         assert!(Command::new(&program).arg(format).status().unwrap().success(), "{format}");
     }
-    tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(measure_files());
+    measure_in_runtime();
     println!("hostile text       seconds  ratio");
     for (name, [before, first, between, second, behind]) in HOSTILE {
         let seconds = [1, 4].map(|factor| {
@@ -84,7 +88,13 @@ fn read_in(name: &str, bytes: &[u8]) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
-/// Reads and loads many files of 4 KiB in turns, and prints the ratio of the times.
+/// Measures small files on as many threads as the machine has.
+fn measure_in_runtime() {
+    tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(measure_files());
+}
+
+/// Reads and loads many files of 4 KiB in turns, both by as many threads as the machine has, and prints the times, their
+/// ratio, and the time that one thread takes to parse a file.
 async fn measure_files() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let words =
@@ -92,10 +102,11 @@ async fn measure_files() {
             .repeat(44);
     let paths: Vec<_> = (0..FILES).map(|number| folder.path().join(format!("{number}.txt"))).collect();
     paths.iter().for_each(|path| std::fs::write(path, &words).unwrap());
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let options = antiphon_fs::ReadOptions::default().max_concurrency(threads);
     let (mut reading, mut loading) = (0.0, 0.0);
-    for _ in 0..3 {
+    for _ in 0..ROUNDS {
         let began = Instant::now();
-        let options = antiphon_fs::ReadOptions::default();
         let read = antiphon_fs::read_many(paths.clone(), options, CancellationToken::new());
         assert_eq!(read.filter(|file| std::future::ready(file.bytes.is_ok())).count().await, FILES);
         reading += began.elapsed().as_secs_f64();
@@ -103,7 +114,14 @@ async fn measure_files() {
         assert_eq!(Loader::new().load_path(folder.path()).await.unwrap().documents.len(), FILES);
         loading += began.elapsed().as_secs_f64();
     }
-    println!("{FILES} files of 4 KiB: read in {:.2} s, loaded in {:.2} s", reading / 3.0, loading / 3.0);
+    let began = Instant::now();
+    (0..FILES).for_each(|_| {
+        read_in("p1.txt", words.as_bytes());
+    });
+    let each = began.elapsed().as_secs_f64() * 1e6 / FILES as f64;
+    let (read, loaded, ratio) = (reading / f64::from(ROUNDS), loading / f64::from(ROUNDS), loading / reading);
+    println!("{FILES} files of 4 KiB: read in {read:.3} s, loaded in {loaded:.3} s ({ratio:.1} times)");
+    println!("one thread parses a file in {each:.1} µs");
 }
 
 /// Reads one format, and prints a line.

@@ -37,7 +37,7 @@ pub(crate) fn decode(
     encoding: Option<Encoding>,
     format: Option<Format>,
 ) -> Result<Decoded<'_>, Malformed> {
-    let declared = || declared(bytes).filter(|_| format == Some(Format::Html));
+    let declared = || if format == Some(Format::Html) { declared(bytes) } else { None };
     let named = encoding.or_else(declared);
     let decoded =
         named.map_or_else(|| antiphon_fs::decode(bytes), |named| antiphon_fs::decode_as(bytes, named));

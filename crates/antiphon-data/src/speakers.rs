@@ -8,12 +8,16 @@
 //! |---|---|
 //! | `stamp` | times, as in `[00:01:02]` or `0:07 - 0:09` |
 //! | `date` | dates in words beside times |
-//! | `label` | labels at the beginning of lines |
+//! | `lines` | the lines, and names above or below times |
+//! | `label`, `recent` | labels at the beginning of lines |
 //! | `scripts` | labels of Japanese, Chinese and Korean texts |
 //! | `direction` | stage directions beside names |
 //! | `sides` | words for who asks and who answers, in many languages |
 //! | `accept` | which labels count as speakers |
 //! | `topic` | labels that are topics within an answer |
+//! | `lists` | labels of verses, logs, timetables and opening hours |
+//! | `once` | groups in which every name occurs once |
+//! | `dashes` | questions behind dashes, whose answers have no label |
 //! | `head` | the names of both sides above an interview |
 //! | `boilerplate` | lines that are no speech |
 //! | `notice` | notices of chats and meetings, rules, and marks behind words |
@@ -25,19 +29,25 @@
 //! module as well.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::document::{SpeakerRole, Turn};
 
 mod accept;
 mod boilerplate;
+mod dashes;
 mod date;
 mod direction;
 mod head;
 mod label;
+mod label_map;
+mod lines;
+mod lists;
 mod notice;
+mod once;
 mod reader;
+mod recent;
 mod scripts;
 mod settle;
 mod sides;
@@ -52,6 +62,7 @@ use head::Head;
 pub(crate) use label::can_be_name;
 pub(crate) use label::{begins_quotation, can_be_label};
 use label::{in_brackets, side_of};
+use label_map::LabelMap;
 pub(crate) use settle::is_question;
 pub(crate) use settle::{UNNAMED, settle};
 use sides::{Side, is_code};
@@ -176,15 +187,15 @@ pub(crate) fn is_called(label: &str, name: &str) -> bool {
 ///
 /// If these are only interviewers, all labels count, so that a dialogue of one question and one answer is read as such.
 pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
+    let mut counts: LabelMap<'a, usize> = LabelMap::default();
     for label in labels {
-        *counts.entry(label).or_default() += 1;
+        *counts.get_or_default(label) += 1;
     }
-    let is_believed = |(label, count): &(&&'a str, &usize)| **count > 1 || is_known(label);
-    let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| *label).collect();
+    let is_believed = |(label, count): &(&'a str, &usize)| **count > 1 || is_known(label);
+    let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| label).collect();
     // An interviewer alone makes no interview: in a short one each label may occur only once.
     if !found.is_empty() && found.iter().all(|label| role_of(label) == SpeakerRole::Interviewer) {
-        counts.into_keys().collect()
+        counts.keys().collect()
     } else {
         found
     }
@@ -232,16 +243,20 @@ pub(crate) fn is_time(text: &str) -> bool {
 /// Returns the lines of a text, each with the byte offset of its beginning.
 fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut start = 0;
-    text.split('\n').map(move |line| {
-        let at = start;
-        start += line.len() + 1;
-        (at, line)
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain(std::iter::once(text.len()));
+    ends.map(move |end| {
+        let at = std::mem::replace(&mut start, end + 1);
+        (at, &text[at..end])
     })
 }
 
 /// Returns a byte range of a text without the white space and the marks of direction at its ends.
 fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
     let piece = &text[span.clone()];
+    let is_edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_edge(piece.as_bytes().first()) && is_edge(piece.as_bytes().last()) {
+        return span;
+    }
     let start = span.start + (piece.len() - piece.trim_start_matches(is_blank).len());
     start..(start + piece.trim_matches(is_blank).len())
 }

@@ -221,8 +221,11 @@ fn looks_binary(text: &str) -> bool {
     let start: &str = &text[..text.floor_char_boundary(64 << 10)];
     let is_strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
     let strange = if start.is_ascii() {
-        // By bytes instead of characters: eight times as fast.
-        start.bytes().filter(|byte| is_strange(char::from(*byte))).count()
+        // By bytes, many at a time: most texts have none.
+        let is_strange = |byte: u8| (byte < b' ' && !matches!(byte, 9 | 10 | 12 | 13)) || byte == 0x7f;
+        let has_strange = |bytes: &[u8]| bytes.iter().fold(false, |found, byte| found | is_strange(*byte));
+        let blocks = start.as_bytes().chunks(256).filter(|bytes| has_strange(bytes));
+        blocks.map(|bytes| bytes.iter().filter(|byte| is_strange(**byte)).count()).sum()
     } else {
         start.chars().filter(|c| is_strange(*c)).count()
     };

@@ -4,7 +4,7 @@
 //! text.
 
 use crate::builder::Body;
-use crate::document::Format;
+use crate::document::{Format, LineStart};
 use crate::error::Malformed;
 use crate::formats::{captions, csv, html, json, org, yaml};
 
@@ -27,8 +27,23 @@ pub(crate) fn text(format: Format, text: &str, person: &str) -> Result<Body, Mal
             captions::srt(text, person)
         }
         Format::Org => Ok(plain((1..).zip(org::lines(text)), person)),
-        _ => Ok(plain((1..).zip(text.split('\n')), person)),
+        _ => Ok(whole(text).spoken(person)),
     }
+}
+
+/// Returns the body of a text that is that of the document as it is.
+fn whole(text: &str) -> Body {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+    let starts = std::iter::once(0).chain(ends);
+    // Counted first, since the list would grow by doubling: the ends of lines are counted many at a time.
+    let mut lines = Vec::with_capacity(memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
+    lines.extend(starts.zip(1..).map(|(offset, line)| LineStart { offset, line }));
+    let mut body = Body { text: String::with_capacity(text.len() + 1), lines, ..Body::default() };
+    body.text.push_str(text);
+    if !text.ends_with('\n') {
+        body.text.push('\n');
+    }
+    body
 }
 
 /// Reads numbered lines as text that may name its speakers. The numbers are the source lines; for a DOCX, its

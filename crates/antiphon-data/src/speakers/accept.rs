@@ -3,26 +3,28 @@
 //! | labels | count if |
 //! |---|---|
 //! | words for a side, codes, names of the head | always |
-//! | names before a colon | they occur twice, have a time in two lines, all others that count ask, or nearly all lines or paragraphs have a label, and two others occur twice or one that asks does; but not topics (`topic`) |
+//! | names before a colon | they occur twice, have a time in two lines, all others that count ask, or nearly all lines or paragraphs have a label, and two others occur twice, one that asks does, or one of the first asks (`once`); but neither topics (`topic`) nor lists (`lists`) |
 //! | names beside a time | two lines have them; but not the levels of a log |
 //! | names in lenticular brackets | two occur twice |
 //! | names in capitals between `Q` and `A` | always |
 //! | names in small letters, in square brackets, before a dash | nearly all lines have a label |
+//! | dashes before questions | no other label counts, and two questions have an answer below them |
 //! | headings, bold lines, names above a paragraph | no line has a label, and two of them occur twice or are words for a side |
 //!
 //! Neither one unknown label without a question, a time or the beginning of the text, nor three or more that repeat in the
 //! same order in blocks without a question or a time, makes a dialogue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::head::Head;
 use super::label::{Mark, MarkKind, in_brackets, side_of};
-use super::reader::Line;
+use super::label_map::LabelMap;
+use super::lines::Line;
 use super::settle::is_question;
 use super::sides::Side;
 use super::stamp::Stamp;
 use super::topic::Topics;
-use super::{accepted_labels, is_known};
+use super::{accepted_labels, dashes, is_known, lists, once};
 
 /// The levels of lines in logs.
 const LEVELS: [&str; 10] =
@@ -31,9 +33,9 @@ const LEVELS: [&str; 10] =
 /// The labels that count as speakers.
 pub(super) struct Labels<'a> {
     /// Labels at the beginning of lines.
-    inline: BTreeSet<&'a str>,
+    inline: LabelMap<'a, ()>,
     /// Labels above the words; empty if lines have labels.
-    above: BTreeSet<&'a str>,
+    above: LabelMap<'a, ()>,
     /// Whether all of them ask, so that answers have no label.
     pub(super) only_ask: bool,
     /// Whether any of them asks, or there is only one: `R` and `P1` then answer.
@@ -72,10 +74,11 @@ impl<'a> Labels<'a> {
         }
         let topics = Topics::of(lines, head);
         accepted.extend(topics.of_blocks(lines));
-        if is_full(lines) && topics.are_of_dialogue() {
+        let is_full = is_full(lines);
+        if (is_full && topics.are_of_dialogue()) || once::is_group(lines, false) {
             accepted.extend(labels(&|mark| mark.kind == MarkKind::Colon));
         }
-        if is_dense(lines, &kinds) {
+        if is_dense(lines, &kinds, is_full) {
             // Beside names with capitals, "she said: no" is what one of them says.
             let has_strong = inline().next().is_some();
             let is_name = |mark: &Mark<'a>| {
@@ -83,7 +86,8 @@ impl<'a> Labels<'a> {
             };
             accepted.extend(labels(&is_name));
         }
-        accepted.retain(|label| !topics.holds(label) && !is_of_log(label));
+        let listed = lists::labels(lines, &kinds);
+        accepted.retain(|label| !topics.holds(label) && !is_of_log(label) && !listed.contains(label));
         if accepted.contains("Q") && accepted.contains("A") {
             accepted.extend(labels(&|mark| mark.kind == MarkKind::Colon && is_of_court(mark.label)));
         }
@@ -93,16 +97,25 @@ impl<'a> Labels<'a> {
         if is_unsure(lines, &accepted, head) || are_sections(lines, &accepted, head) {
             accepted.clear();
         }
+        if accepted.is_empty() {
+            accepted.extend(dashes::asking(lines));
+        }
         let above = if accepted.is_empty() { above(lines) } else { BTreeSet::new() };
         let only_ask = above.is_empty() && accepted.iter().all(asks);
         let has_asker = accepted.len() < 2 || accepted.iter().any(asks);
         let has_sides = !is_list_of_all(lines, &accepted, head);
-        Self { inline: accepted, above, only_ask, has_asker, has_sides }
+        let [inline, above] = [accepted, above].map(|labels| {
+            let mut map = LabelMap::default();
+            labels.into_iter().for_each(|label| *map.get_or_default(label) = ());
+            map
+        });
+        Self { inline, above, only_ask, has_asker, has_sides }
     }
 
     /// Returns whether a mark is that of a speaker.
     pub(super) fn holds(&self, mark: &Mark<'_>) -> bool {
-        if mark.is_inline() { self.inline.contains(mark.label) } else { self.above.contains(mark.label) }
+        let labels = if mark.is_inline() { &self.inline } else { &self.above };
+        labels.get(mark.label).is_some()
     }
 
     /// Returns whether the labels make a dialogue: one label alone does only where the text begins.
@@ -119,8 +132,14 @@ impl<'a> Labels<'a> {
 
 /// Returns one mark of each label, kind, and with and without a time: a few people speak thousands of lines.
 fn kinds_of<'m, 'a>(marks: impl Iterator<Item = &'m Mark<'a>>) -> Vec<&'m Mark<'a>> {
-    let mut seen = BTreeSet::new();
-    marks.filter(|mark| seen.insert((mark.label, mark.kind, mark.time.is_some()))).collect()
+    let mut seen: LabelMap<'a, Vec<(MarkKind, bool)>> = LabelMap::default();
+    let is_new = |mark: &&Mark<'a>| {
+        let (kinds, kind) = (seen.get_or_default(mark.label), (mark.kind, mark.time.is_some()));
+        let is_new = !kinds.contains(&kind);
+        kinds.extend(is_new.then_some(kind));
+        is_new
+    };
+    marks.filter(is_new).collect()
 }
 
 /// Returns the labels of lines directly between two lines of the only accepted speaker, who talks with someone.
@@ -164,13 +183,13 @@ fn is_of_court(label: &str) -> bool {
 
 /// Returns the labels in lenticular brackets if two of them occur twice: `【佐藤】はい`.
 fn lenticular<'a>(lines: &[Line<'a>]) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
+    let mut counts: LabelMap<'a, usize> = LabelMap::default();
     let bracketed = lines.iter().filter(|line| line.text.trim_start().starts_with('【'));
     for mark in bracketed.filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline()) {
-        *counts.entry(mark.label).or_default() += 1;
+        *counts.get_or_default(mark.label) += 1;
     }
     let is_dialogue = counts.values().filter(|count| **count > 1).nth(1).is_some();
-    if is_dialogue { counts.into_keys().collect() } else { BTreeSet::new() }
+    if is_dialogue { counts.keys().collect() } else { BTreeSet::new() }
 }
 
 /// Returns whether labels may have come by chance: a single unknown one that neither begins the text nor is beside a
@@ -213,7 +232,7 @@ fn are_bare(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>) -> b
 
 /// Returns whether a label is an interviewer's.
 fn is_asker(label: &str, head: &Head<'_>) -> bool {
-    head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks)
+    head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks) || dashes::is_dash(label)
 }
 
 /// Returns the labels before a full stop, `Q. Why?`, if both sides have one and the first asks, or if one asks twice.
@@ -234,9 +253,9 @@ fn is_list_of_all(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>
     if accepted.len() < 2 || !accepted.iter().all(is_listed) {
         return false;
     }
-    let mut asked: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut asked: LabelMap<'_, (usize, usize)> = LabelMap::default();
     for (line, mark) in lines.iter().filter_map(|line| Some((line, line.mark.as_ref()?))) {
-        let (turns, questions) = asked.entry(mark.label).or_default();
+        let (turns, questions) = asked.get_or_default(mark.label);
         *turns += 1;
         *questions += usize::from(is_question(line.text));
     }
@@ -251,7 +270,7 @@ fn is_full(lines: &[Line<'_>]) -> bool {
 
 /// Returns whether nearly every line begins with a label, so that weak labels are ones, too: four lines at least, or all
 /// of two or three with a question among them. Two different labels at least.
-fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>]) -> bool {
+fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>], is_full: bool) -> bool {
     let is_marked = |line: &&Line<'_>| line.mark.as_ref().is_some_and(Mark::is_inline);
     let marked = lines.iter().filter(is_marked).count();
     let labels: BTreeSet<&str> =
@@ -261,8 +280,8 @@ fn is_dense(lines: &[Line<'_>], kinds: &[&Mark<'_>]) -> bool {
     let is_repeated = || labels.len() * 2 <= marked;
     let is_dense = match marked {
         0 | 1 => false,
-        2 | 3 => marked == lines.len() && asks(),
-        _ => is_full(lines) && is_repeated(),
+        2 | 3 => marked == lines.len() && asks() && !lines.iter().all(|line| is_question(line.text)),
+        _ => is_full && is_repeated(),
     };
     is_dialogue && is_dense
 }
@@ -287,11 +306,11 @@ fn above<'a>(lines: &[Line<'a>]) -> BTreeSet<&'a str> {
 
 /// Returns the labels that are known or occur twice; empty if there are not two.
 fn repeated<'m, 'a: 'm>(marks: impl Iterator<Item = &'m Mark<'a>>) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
+    let mut counts: LabelMap<'a, usize> = LabelMap::default();
     for mark in marks {
-        *counts.entry(mark.label).or_default() += 1;
+        *counts.get_or_default(mark.label) += 1;
     }
-    let is_believed = |(label, count): &(&'a str, usize)| *count > 1 || is_known(label);
-    let found: BTreeSet<&'a str> = counts.into_iter().filter(is_believed).map(|(label, _)| label).collect();
+    let is_believed = |(label, count): &(&'a str, &usize)| **count > 1 || is_known(label);
+    let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| label).collect();
     if found.len() > 1 { found } else { BTreeSet::new() }
 }

@@ -179,11 +179,14 @@ pub(super) enum NoteKind {
 
 /// Returns the kind of a note: `Note: she laughs`; `None` if the line is none.
 pub(super) fn note_kind(line: &str) -> Option<NoteKind> {
-    let (key, words) = line.split_once([':', '：'])?;
+    // The wide one begins with this byte.
+    let is_colon = |at: &usize| line[*at..].starts_with([':', '：']);
+    let at = memchr::memchr2_iter(b':', 0xef, line.as_bytes()).find(is_colon)?;
+    let (key, words) = (&line[..at], line[at..].trim_start_matches([':', '：']));
     let key = key.trim_start_matches([' ', '\t', '>', '*', '_']);
     let is_bracketed = key.starts_with(['[', '(', '{', '【']);
-    let key = key.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    if !NOTES.contains(&&*key) {
+    let key = key.trim_matches(|c: char| !c.is_alphanumeric());
+    if !NOTES.iter().any(|note| note.eq_ignore_ascii_case(key)) {
         return None;
     }
     let words = words.to_lowercase();

@@ -72,8 +72,9 @@ pub(super) fn after(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let near = &bytes[..bytes.len().min(LONGEST)];
     // Most lines have no clock, so that no word of theirs is compared.
-    let colon =
-        near.windows(3).position(|at| at[0].is_ascii_digit() && at[1] == b':' && at[2].is_ascii_digit())?;
+    let is_digit = |at: usize| near.get(at).is_some_and(u8::is_ascii_digit);
+    let mut colons = memchr::memchr_iter(b':', near);
+    let colon = colons.find(|at| is_digit(at.wrapping_sub(1)) && is_digit(at + 1))?;
     let clock = near[..colon].iter().rposition(|byte| !byte.is_ascii_digit())? + 1;
     let words = text.get(..clock)?;
     let is_apart = words.ends_with([' ', '\u{a0}', '\u{202f}', ',']);

@@ -10,6 +10,9 @@
 //! JM: Well?
 //! ```
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::label::{self, in_brackets};
 use super::sides::{Side, is_code};
 use super::{is_called, is_heading, lines_of};
@@ -27,6 +30,9 @@ const LISTS: &str = "attendees attendee present invitees invited speakers member
     出席者 参会人员 与会者 참석자 recorder scribe note_taker notetaker minute_taker minutes_taken_by taken_by protokoll \
     protokollant protokollführung protokollführer sitzungsleitung absent apologies regrets agenda abwesend entschuldigt \
     tagesordnung outline";
+/// The keys of heads, and those of lists, as sets.
+static HEAD_KEYS: LazyLock<HashSet<&str>> = LazyLock::new(|| KEYS.split_whitespace().collect());
+static LIST_KEYS: LazyLock<HashSet<&str>> = LazyLock::new(|| LISTS.split_ascii_whitespace().collect());
 /// The most lines of a head, so that a long list of other things is none.
 const MOST_LINES: usize = 60;
 
@@ -214,8 +220,7 @@ fn list_key(line: &str) -> Option<&str> {
 
 /// Returns whether a key is that of a list of people, or of another list above a transcript.
 fn is_list(key: &str) -> bool {
-    let key = key.to_lowercase().replace(' ', "_");
-    LISTS.split_ascii_whitespace().any(|known| known == key)
+    LIST_KEYS.contains(&*key.to_lowercase().replace(' ', "_"))
 }
 
 /// Returns the words of a line below the key of a list that has no sign of an item: names, or words between commas.
@@ -286,8 +291,7 @@ fn is_known_key(key: &str) -> bool {
 
 /// Returns whether a key is one of a head that is no speaker.
 fn holds_key(key: &str) -> bool {
-    let key = key.to_lowercase();
-    KEYS.split_whitespace().any(|known| known == key)
+    HEAD_KEYS.contains(&*key.to_lowercase())
 }
 
 /// Returns whether a field is the beginning of the interview itself: a code such as `P1`, or a side with a sentence

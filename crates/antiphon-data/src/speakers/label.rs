@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use super::recent::RecentLabels;
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
 use super::{date, direction, notice, scripts};
@@ -98,46 +99,13 @@ const QUOTES: [(char, &[char]); 12] = [
     ('『', &['』']),
 ];
 
-/// The number of labels whose kinds are kept.
-const KEPT: usize = 8;
-
-/// The kinds of the labels that were read last: a few people speak thousands of lines, and a look into the lists of words
-/// for each of them would take most of the time.
-#[derive(Debug, Default)]
-pub(super) struct RecentLabels<'a> {
-    kinds: [Option<(&'a str, Option<MarkKind>)>; KEPT],
-    next: usize,
-}
-
-impl<'a> RecentLabels<'a> {
-    /// Returns the mark of a line; see [`mark_of`].
-    pub(super) fn mark_of(&mut self, line: &'a str) -> Option<Mark<'a>> {
-        marked(line, self)
-    }
-
-    /// Returns the kind of a label before a colon; `None` if the text can be no label.
-    fn kind_of(&mut self, label: &'a str) -> Option<MarkKind> {
-        if let Some((_, kind)) = self.kinds.iter().flatten().find(|(known, _)| *known == label) {
-            return *kind;
-        }
-        let kind = if can_be_label(label) {
-            Some(MarkKind::Colon)
-        } else {
-            is_small_name(label).then_some(MarkKind::Weak)
-        };
-        self.kinds[self.next] = Some((label, kind));
-        self.next = (self.next + 1) % KEPT;
-        kind
-    }
-}
-
 /// Returns the mark of a line; `None` if it does not begin with a label.
 pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
     marked(line, &mut RecentLabels::default())
 }
 
 /// Returns the mark of a line, whose label may be one of those that were read last.
-fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
+pub(super) fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let rest = line.trim_start_matches(|c| super::is_blank(c) || matches!(c, '>' | '*' | '_' | '•'));
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
     let mut mark = match Stamp::lead(rest) {
@@ -196,7 +164,11 @@ fn is_in_quotation(text: &str, mark: &Mark<'_>) -> bool {
 
 /// Returns whether a text begins a quotation that does not end before a byte offset.
 pub(crate) fn begins_quotation(text: &str, offset: usize) -> bool {
-    let Some((_, ends)) = QUOTES.iter().find(|(open, _)| text.starts_with(*open)) else { return false };
+    // Most lines begin with a letter.
+    let Some(first) = text.chars().next().filter(|first| !first.is_ascii_alphanumeric()) else {
+        return false;
+    };
+    let Some((_, ends)) = QUOTES.iter().find(|(open, _)| *open == first) else { return false };
     let inner = text.trim_start_matches(|c: char| QUOTES.iter().any(|(open, _)| *open == c));
     let before = text.get(text.len() - inner.len()..offset).unwrap_or_default();
     // An apostrophe begins names as well: `'t Hooft`.
@@ -208,8 +180,7 @@ pub(crate) fn begins_quotation(text: &str, offset: usize) -> bool {
 fn colon_in(text: &str) -> Option<usize> {
     let is_colon = |at: &usize| text[*at..].starts_with([':', '：', '﹕']);
     // Both wide ones begin with this byte, which only begins characters.
-    let starts = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b':' | 0xef));
-    starts.map(|(at, _)| at).find(is_colon)
+    memchr::memchr2_iter(b':', 0xef, text.as_bytes()).find(is_colon)
 }
 
 /// Returns the number of bytes of a picture's name at the beginning of a text, as chats have them behind names:
@@ -436,7 +407,7 @@ pub(crate) fn can_be_name(text: &str) -> bool {
 }
 
 /// Returns whether a text is one to three words in small letters, as in a chat: `anna`, `anna lee`.
-fn is_small_name(label: &str) -> bool {
+pub(super) fn is_small_name(label: &str) -> bool {
     (2..=30).contains(&label.len())
         && label.starts_with(char::is_lowercase)
         && label.split(' ').count() <= 3
@@ -445,7 +416,7 @@ fn is_small_name(label: &str) -> bool {
 }
 
 /// Returns whether a label is a key of notes about an interview, such as `Date`.
-fn is_note_key(label: &str) -> bool {
+pub(super) fn is_note_key(label: &str) -> bool {
     NOTE_KEYS.contains(&*label.to_lowercase())
 }
 

@@ -232,12 +232,13 @@ const WINDOW: [&str; 10] = [
 
 /// Returns whether a line is a rule: dashes, stars, underscores or equals signs alone.
 pub(super) fn is_rule(line: &str) -> bool {
-    let line = line.trim();
     let is_sign = |c: char| matches!(c, '-' | '*' | '_' | '=' | '~' | '–' | '—' | '─' | '•' | ' ');
-    line.len() > 1
-        && line.starts_with(is_sign)
-        && line.chars().all(is_sign)
-        && line.chars().filter(|c| *c != ' ').nth(1).is_some()
+    let line = line.trim_start();
+    if !line.starts_with(is_sign) {
+        return false;
+    }
+    let line = line.trim_end();
+    line.len() > 1 && line.chars().all(is_sign) && line.chars().filter(|c| *c != ' ').nth(1).is_some()
 }
 
 /// Strips white space, marks of direction, brackets and dashes around a notice.
@@ -348,7 +349,7 @@ pub(super) fn is_instead(words: &str) -> bool {
     if words.len() > LONGEST_LABEL && !words.starts_with('<') && !words.ends_with(')') {
         return words.starts_with("Messages and calls are end-to-end");
     }
-    if words.len() > LONGEST {
+    if words.len() > LONGEST || !may_be_instead(words) {
         return false;
     }
     let lower = words.to_lowercase();
@@ -359,6 +360,18 @@ pub(super) fn is_instead(words: &str) -> bool {
             && INSTEAD_ENDS.iter().any(|end| lower.ends_with(end)))
         || lower.ends_with("(file attached)")
         || lower.ends_with("(datei angehängt)")
+}
+
+/// Returns whether words end as those that [`is_instead`] compares do: most do not, so that they are compared with no list.
+fn may_be_instead(words: &str) -> bool {
+    if !words.is_ascii() || words.ends_with(['>', ')', ']']) {
+        return true;
+    }
+    let ends = |end: &&str| {
+        let tail = words.len().checked_sub(end.len()).and_then(|at| words.get(at..));
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    INSTEAD_ENDS.iter().any(|end| ends(&end)) || INSTEAD.iter().any(|known| known.eq_ignore_ascii_case(words))
 }
 
 /// Returns the length of a line without a mark behind its words.
@@ -402,8 +415,8 @@ pub(super) fn is_change_of_group(label: &str) -> bool {
 
 /// Returns whether a label is that of a program: `Polly APP`.
 pub(super) fn is_program(label: &str) -> bool {
-    let mut words = label.rsplit(' ');
-    matches!(words.next(), Some("APP" | "BOT"))
+    let is_badge = label.ends_with("APP") || label.ends_with("BOT");
+    is_badge && matches!(label.rsplit(' ').next(), Some("APP" | "BOT"))
 }
 
 #[cfg(test)]

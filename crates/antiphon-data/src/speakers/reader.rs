@@ -1,27 +1,22 @@
 //! The turns of a text, from the labels of its lines.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::Labels;
-use super::boilerplate::{NoteKind, is_advert, is_boilerplate, is_section, note_kind};
+use super::dashes::{has_ended, is_dash};
 use super::head::Head;
-use super::label::{self, Mark, MarkKind, RecentLabels};
+use super::label::Mark;
+use super::label_map::LabelMap;
+use super::lines::Line;
 use super::notice;
 use super::settle::UNNAMED;
 use super::sides::{Side, is_code};
-use super::stamp::Stamp;
-use super::{
-    ends_sentence, in_brackets, is_heading, is_short, lines_of, paragraphs_from, side_of, speaker_of, trimmed,
-};
+use super::{in_brackets, is_short, paragraphs_from, side_of, speaker_of, trimmed};
 use crate::document::{SpeakerRole, Turn};
 
 /// The number of words above the first label from which on they are speech, and not the file's title.
 const PREAMBLE_WORDS: usize = 25;
-
-/// The usual bytes of a line, from which the number of lines is estimated.
-const LINE_BYTES: usize = 48;
 
 /// Returns the turns of a text below its head; empty if no label is accepted.
 pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Vec<Turn> {
@@ -31,8 +26,10 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
         return Vec::new();
     }
     let mut reader = TurnReader::new(text, head, person);
+    reader.turns.reserve(lines.iter().filter(|line| line.mark.is_some()).count() + 1);
     reader.has_asker = labels.has_asker;
     reader.has_sides = labels.has_sides;
+    reader.only_ask = labels.only_ask;
     for line in &lines {
         let (start, end) = (head.end + line.start, head.end + line.start + line.text.len());
         match (&line.mark, &line.time) {
@@ -64,241 +61,6 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
     reader.turns
 }
 
-/// A line of the text below the head that is not empty.
-pub(super) struct Line<'a> {
-    /// The byte offset from the end of the head.
-    start: usize,
-    pub(super) text: &'a str,
-    /// The label at its beginning, or of its heading.
-    pub(super) mark: Option<Mark<'a>>,
-    /// The time that the line has and nothing else.
-    time: Option<Cow<'a, str>>,
-    /// Whether the line before it is empty.
-    pub(super) begins_block: bool,
-    /// Whether the lines before and behind it are empty.
-    is_alone: bool,
-    /// Whether it is a notice of a chat or a meeting, or a mark of the window that shows it.
-    is_notice: bool,
-    /// The kind of the note that it is, if it is no part of a message of a chat.
-    note: Option<NoteKind>,
-}
-
-impl<'a> Line<'a> {
-    /// Reads the marks of all lines but the empty ones. A name above a line with a time, or below one, is a mark as
-    /// well.
-    fn read(text: &'a str) -> Vec<Self> {
-        let mut lines: Vec<Self> = Vec::with_capacity(text.len() / LINE_BYTES);
-        let (mut begins_block, mut recent) = (true, RecentLabels::default());
-        for (start, text) in lines_of(text) {
-            if text.trim().is_empty() {
-                begins_block = true;
-                continue;
-            }
-            if let Some(last) = lines.last_mut().filter(|_| !begins_block) {
-                last.is_alone = false;
-            }
-            let (mark, time) = (mark(text, &mut recent), time_alone(text));
-            let is_alone = begins_block;
-            lines.push(Self {
-                start,
-                text,
-                mark,
-                time,
-                begins_block,
-                is_alone,
-                is_notice: false,
-                note: note_kind(text),
-            });
-            begins_block = false;
-        }
-        stack_names(&mut lines);
-        find_notices(&mut lines);
-        name_blocks(&mut lines);
-        find_notes(&mut lines);
-        lines
-    }
-
-    /// Returns whether the line is no speech: a notice or a rule.
-    pub(super) fn is_noise(&self) -> bool {
-        self.is_notice || notice::is_rule(self.text)
-    }
-
-    /// Returns whether the line begins a message of a chat: a name and a time that are on the line, or above the words.
-    fn is_message(&self) -> bool {
-        self.mark.as_ref().is_some_and(|mark| mark.time.is_some())
-    }
-
-    /// Returns whether the line begins with a nickname in angle brackets, behind a time or not.
-    fn has_nick(&self) -> bool {
-        let text = self.text.trim_start();
-        let text = Stamp::lead(text).map_or(text, |stamp| stamp.rest);
-        self.mark.is_some() && text.starts_with('<')
-    }
-
-    /// Returns whether the line ends a sentence.
-    fn ends_sentence(&self) -> bool {
-        ends_sentence(self.text)
-    }
-
-    /// Returns whether this line is directly above another one.
-    fn is_above(&self, next: &Self) -> bool {
-        self.start + self.text.len() + 1 == next.start
-    }
-
-    /// Returns whether the line belongs to no turn and ends the one before it: a heading, or what a service added.
-    pub(super) fn ends_turn(&self) -> bool {
-        self.is_apart()
-            || self.is_noise()
-            || label::is_dated_without_name(self.text)
-            || is_advert(self.text)
-            || (self.is_alone && is_boilerplate(self.text))
-    }
-
-    /// Returns whether the line is a heading or a note, behind which another may speak.
-    fn is_apart(&self) -> bool {
-        let is_note = self.note.is_some() && self.begins_block;
-        is_heading(self.text) || is_note || (self.begins_block && is_section(self.text))
-    }
-
-    /// Returns whether the line is a note within a turn, whose speaker continues behind it.
-    fn is_aside(&self) -> bool {
-        self.note == Some(NoteKind::Observed) && !self.begins_block
-    }
-}
-
-/// Returns the mark of a line, or of a heading.
-fn mark<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
-    let of_heading = |label, time| Mark { label, time, words: line.len(), kind: MarkKind::Heading };
-    if is_heading(line) {
-        let timed = recent.mark_of(line.trim_start_matches('#')).filter(|mark| mark.kind == MarkKind::Time);
-        let timed = timed.and_then(|mark| Some(of_heading(mark.label, Some(mark.time?))));
-        return timed.or_else(|| label::heading_label(line).map(|label| of_heading(label, None)));
-    }
-    recent.mark_of(line).or_else(|| label::heading_label(line).map(|label| of_heading(label, None)))
-}
-
-/// Marks the notices of chats and meetings: lines that begin like one, unless unlabelled words continue them.
-fn find_notices(lines: &mut [Line<'_>]) {
-    let is_chat = lines.iter().filter(|line| line.is_message()).nth(1).is_some();
-    let is_of_nicks = lines.iter().filter(|line| line.has_nick()).nth(1).is_some();
-    for at in (0..lines.len()).rev() {
-        let line = &lines[at];
-        if line.mark.as_ref().is_some_and(|mark| mark.kind != MarkKind::Weak) || line.time.is_some() {
-            continue;
-        }
-        let text = if line.text.trim_start().starts_with(['[', '(', '0', '1', '2']) {
-            Stamp::lead(line.text.trim_start()).map_or(line.text, |stamp| stamp.rest)
-        } else {
-            line.text
-        };
-        let ends = lines.get(at + 1).is_none_or(|next| {
-            next.begins_block || next.mark.is_some() || next.time.is_some() || next.is_noise()
-        });
-        let is_sole =
-            || ends || is_chat || at.checked_sub(1).is_none_or(|above| lines[above].ends_sentence());
-        // The count of a reaction.
-        let is_count = || {
-            let is_number = text.trim().len() < 4 && text.trim().bytes().all(|byte| byte.is_ascii_digit());
-            is_chat
-                && is_number
-                && at.checked_sub(1).is_some_and(|above| notice::is_reaction(lines[above].text))
-        };
-        let is_instead = || notice::is_instead(text);
-        // Directly below a name and a time, such a word is what someone says.
-        let is_window = || {
-            is_chat
-                && notice::is_of_window(text)
-                && at.checked_sub(1).is_some_and(|above| !is_header(lines, above))
-        };
-        let is_notice = (notice::is_notice(text, is_chat) && is_sole())
-            || (is_of_nicks && notice::is_gesture(text))
-            || is_instead()
-            || is_count()
-            || is_window();
-        lines[at].is_notice = is_notice;
-    }
-}
-
-/// Clears the notes of a text whose messages have dates: a chat, in which no researcher writes.
-fn find_notes(lines: &mut [Line<'_>]) {
-    let is_dated = |line: &&Line<'_>| {
-        let time = line.mark.as_ref().and_then(|mark| mark.time.as_deref()).unwrap_or_default();
-        let time = time.trim_end_matches(|c: char| c.is_alphabetic() || matches!(c, ' ' | '.' | '\u{202f}'));
-        time.contains(|c: char| !(c.is_ascii_digit() || c == ':'))
-    };
-    if lines.iter().filter(is_dated).nth(1).is_some() {
-        lines.iter_mut().for_each(|line| line.note = None);
-    }
-}
-
-/// Returns the time of a line that has nothing else.
-fn time_alone(line: &str) -> Option<Cow<'_, str>> {
-    Stamp::alone(line).map(|stamp| stamp.time)
-}
-
-/// Marks names that have a line for themselves directly above or below a line with a time.
-fn stack_names(lines: &mut [Line<'_>]) {
-    for at in 0..lines.len() {
-        stack_badge(lines, at);
-        if lines[at].time.is_none() {
-            continue;
-        }
-        let touches = |at: usize, next: usize| match (lines.get(at), lines.get(next)) {
-            (Some(line), Some(next)) => line.is_above(next),
-            _ => false,
-        };
-        let above = at.checked_sub(1).filter(|above| touches(*above, at) && is_name(&lines[*above]));
-        let is_below =
-            |below: &usize| touches(at, *below) && touches(*below, below + 1) && is_name(&lines[*below]);
-        let Some(named) = above.or_else(|| Some(at + 1).filter(is_below)) else { continue };
-        let (first, last) = (at.min(named), at.max(named));
-        let label = label::name_alone(lines[named].text).unwrap_or_default();
-        let words = lines[last].start + lines[last].text.len() - lines[first].start;
-        let time = lines[at].time.take();
-        lines[first].mark = Some(Mark { label, time, words, kind: MarkKind::Time });
-    }
-}
-
-/// Returns whether a line has nothing but a name or its time, or both, above the words.
-fn is_header(lines: &[Line<'_>], at: usize) -> bool {
-    let end = lines[at].start + lines[at].text.trim_end().len();
-    let reaches = |line: &Line<'_>| line.mark.as_ref().is_some_and(|mark| line.start + mark.words >= end);
-    lines[at.saturating_sub(3)..=at].iter().any(reaches)
-}
-
-/// Joins the badge of a program and its time to the name above it: `Polly` above `APP  10:17 AM`.
-fn stack_badge(lines: &mut [Line<'_>], at: usize) {
-    let is_badge = |line: &Line<'_>| line.mark.as_ref().is_some_and(|mark| notice::is_program(mark.label));
-    let Some(above) =
-        at.checked_sub(1).filter(|above| is_badge(&lines[at]) && lines[*above].is_above(&lines[at]))
-    else {
-        return;
-    };
-    if is_name(&lines[above]) {
-        let (start, end) = (lines[above].start, lines[at].start + lines[at].text.len());
-        let badge = lines[at].mark.take();
-        lines[above].mark = badge.map(|mark| Mark { words: end - start, ..mark });
-    }
-}
-
-/// Marks names that have the first line of a paragraph for themselves, above its words.
-fn name_blocks(lines: &mut [Line<'_>]) {
-    for at in 0..lines.len() {
-        let has_words = lines.get(at + 1).is_some_and(|next| lines[at].is_above(next));
-        if !(has_words && lines[at].begins_block && is_name(&lines[at])) {
-            continue;
-        }
-        let (text, words) = (lines[at].text, lines[at].text.len());
-        let label = label::name_alone(text).unwrap_or_default();
-        lines[at].mark = Some(Mark { label, time: None, words, kind: MarkKind::Alone });
-    }
-}
-
-/// Returns whether a line can be a name beside a time.
-fn is_name(line: &Line<'_>) -> bool {
-    line.mark.is_none() && line.time.is_none() && label::name_alone(line.text).is_some()
-}
-
 /// The turns of a text that is read line by line.
 struct TurnReader<'a> {
     text: &'a str,
@@ -311,10 +73,12 @@ struct TurnReader<'a> {
     has_asker: bool,
     /// Whether the head has the sides of its names.
     has_sides: bool,
+    /// Whether all labels ask, so that answers have none.
+    only_ask: bool,
     /// Whether the open turn follows a rule, so that a few words behind it are a signature.
     is_ruled: bool,
     /// The speakers by their labels. A few people speak thousands of lines: their names are shared.
-    people: BTreeMap<&'a str, (Arc<str>, SpeakerRole)>,
+    people: LabelMap<'a, (Arc<str>, SpeakerRole)>,
     /// The turn whose end is not known yet, with an empty range at its start.
     open: Option<Turn>,
     turns: Vec<Turn>,
@@ -332,8 +96,9 @@ impl<'a> TurnReader<'a> {
             file,
             has_asker: true,
             has_sides: true,
+            only_ask: false,
             is_ruled: false,
-            people: BTreeMap::new(),
+            people: LabelMap::default(),
             open: None,
             turns: Vec::new(),
         };
@@ -364,17 +129,18 @@ impl<'a> TurnReader<'a> {
         let is_vague = !self.has_asker && may_ask && side_of(label) == Some(Side::Answers);
         let named = self.head.side_of(label).filter(|_| self.has_sides);
         let side = named.or_else(|| side_of(label).filter(|_| !is_vague));
+        let side = side.or_else(|| (self.only_ask && is_dash(label)).then_some(Side::Asks));
         let name = match self.head.name_of(label) {
             Some(name) => Cow::Borrowed(name),
             None if is_vague => Cow::Owned(format!("{} {label}", self.person)),
             None => speaker_of(label, self.person),
         };
         let person = (Arc::from(name), side.map_or(SpeakerRole::Unclear, Side::role));
-        self.people.insert(label, person.clone());
+        self.people.get_or_insert_with(label, || person.clone());
         // `Respondent (R1)` introduces `R1`, and `Anna Lee (Interviewer)` introduces `Anna Lee`.
         if let Some((outer, inner)) = in_brackets(label) {
             let other = if is_short(inner) || inner.chars().count() == 1 { inner } else { outer };
-            self.people.entry(other).or_insert_with(|| person.clone());
+            self.people.get_or_insert_with(other, || person.clone());
         }
         person
     }
@@ -384,16 +150,24 @@ impl<'a> TurnReader<'a> {
     fn is_answered(&self, line: &Line<'_>, start: usize) -> bool {
         let asked = self.open.as_ref().filter(|open| open.role == SpeakerRole::Interviewer);
         // Only the end is trimmed: white space at the beginning would be passed again for each line.
-        let words = asked.map(|open| self.text[open.span.start.min(start)..start].trim_end());
-        words.is_some_and(|words| {
-            !words.is_empty() && (line.begins_block || words.ends_with(['?', '？', '؟']))
+        let words = asked.map(|open| (open, self.text[open.span.start.min(start)..start].trim_end()));
+        words.is_some_and(|(open, words)| {
+            let has_ended =
+                || words.ends_with(['?', '？', '؟']) || (is_dash(&open.speaker) && has_ended(words));
+            !words.is_empty() && (line.begins_block || has_ended())
         })
     }
 
     /// Begins the answer of the participant, who has no label.
     fn answer(&mut self, start: usize) {
+        let asked = self.open.as_ref();
+        let is_dashed = || asked.is_some_and(|open| is_dash(&open.speaker));
+        let speaker = if self.head.participant().is_none() && is_dashed() {
+            self.file.clone()
+        } else {
+            Arc::from(self.person)
+        };
         self.close(start);
-        let speaker = Arc::from(self.person);
         self.open = Some(Turn { speaker, role: SpeakerRole::Participant, time: None, span: start..start });
     }
 

@@ -15,8 +15,8 @@ use super::sides::Side;
 const LONGEST: usize = 8;
 /// Signs between a name and words.
 const SIGNS: [char; 6] = ['「', '『', '\u{3000}', '／', '．', '）'];
-/// Dashes that begin a question, as magazines have them.
-const DASHES: [&str; 3] = ["――", "——", "──"];
+/// Dashes that begin a question, as magazines have them; longer ones first.
+pub(super) const DASHES: [&str; 6] = ["――", "——", "──", "―", "—", "─"];
 
 /// Returns the mark of a text that begins with such a label. Its `words` count from the end.
 pub(super) fn mark_of(text: &str) -> Option<Mark<'_>> {
@@ -24,7 +24,8 @@ pub(super) fn mark_of(text: &str) -> Option<Mark<'_>> {
         return with_stop(text);
     }
     if let Some(dashes) = DASHES.iter().find(|dashes| text.starts_with(**dashes)) {
-        let words = text[dashes.len()..].trim_start();
+        let words = text[dashes.len()..]
+            .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '―' | '—' | '─'));
         return words.starts_with(has_no_case).then(|| weak(&text[..dashes.len()], words));
     }
     let (at, sign) = text.char_indices().take(LONGEST + 1).find(|(_, c)| SIGNS.contains(c))?;

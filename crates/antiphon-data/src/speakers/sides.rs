@@ -1,6 +1,6 @@
 //! The words for the sides of an interview, in the languages of the transcripts that people have.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::document::SpeakerRole;
@@ -55,7 +55,7 @@ const SHORT_ASKS: &str = "i int q ｑ mod uxr iv interv fac";
 const SHORT_ANSWERS: &str = "p r a ａ pt res resp part ip tn";
 
 /// All words with their sides.
-static SIDES: LazyLock<BTreeMap<&str, Side>> = LazyLock::new(|| {
+static SIDES: LazyLock<HashMap<&str, Side>> = LazyLock::new(|| {
     let lists = [
         (SPEAKS, Side::Speaks),
         (SHORT_ANSWERS, Side::Answers),
@@ -84,7 +84,8 @@ impl Side {
     /// Returns the side of a label without its number and ignoring case; `None` for a name.
     pub(super) fn of(label: &str) -> Option<Self> {
         let label = label.trim().to_lowercase();
-        SIDES.get(&*unnumbered(&label).replace(' ', "_")).copied()
+        let word = unnumbered(&label);
+        if word.contains(' ') { SIDES.get(&*word.replace(' ', "_")) } else { SIDES.get(word) }.copied()
     }
 
     /// Returns the role of a speaker of this side.

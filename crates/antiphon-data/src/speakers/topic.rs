@@ -12,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::head::Head;
-use super::is_known;
 use super::label::{MarkKind, in_brackets, side_of};
-use super::reader::Line;
+use super::label_map::LabelMap;
+use super::lines::Line;
 use super::settle::is_question;
 use super::sides::{Side, is_code};
+use super::{is_known, once};
 
 /// Words for things, and beginnings of sentences, that are no names; in lower case.
 const WORDS: &str = "speed price prices cost costs quality design size weight taste smell colour color support service \
@@ -66,7 +67,7 @@ struct LabelFacts {
 
 /// The labels of a text, with what their lines say about them.
 pub(super) struct Topics<'a> {
-    facts: BTreeMap<&'a str, LabelFacts>,
+    facts: LabelMap<'a, LabelFacts>,
     /// The names that are words of the text, too.
     words: BTreeSet<&'a str>,
     has_blocks: bool,
@@ -81,7 +82,7 @@ impl<'a> Topics<'a> {
     /// Collects the facts about the labels of lines.
     pub(super) fn of(lines: &[Line<'a>], head: &Head<'_>) -> Self {
         let mut topics = Self {
-            facts: BTreeMap::new(),
+            facts: LabelMap::default(),
             words: BTreeSet::new(),
             has_blocks: false,
             has_sides: false,
@@ -90,7 +91,7 @@ impl<'a> Topics<'a> {
         };
         let mut timed = 0_usize;
         for mark in lines.iter().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline()) {
-            let facts = topics.facts.entry(mark.label).or_default();
+            let facts = topics.facts.get_or_default(mark.label);
             facts.count += 1;
             facts.is_sure |= mark.time.is_some();
             timed += usize::from(mark.time.is_some());
@@ -100,12 +101,12 @@ impl<'a> Topics<'a> {
         topics.has_times = timed > 3 && timed * 5 >= of_timed * 4;
         let introduced: BTreeSet<&str> =
             topics.facts.keys().filter_map(|label| in_brackets(label)).flat_map(<[_; 2]>::from).collect();
-        for (label, facts) in &mut topics.facts {
+        for (label, facts) in topics.facts.iter_mut() {
             facts.is_sure |= is_known(label) || introduced.contains(label) || head.side_of(label).is_some();
         }
         let first = lines.iter().find_map(|line| line.mark.as_ref());
         if let Some(first) = first.filter(|first| !is_topic(first.label)) {
-            topics.facts.entry(first.label).or_default().is_sure = true;
+            topics.facts.get_or_default(first.label).is_sure = true;
         }
         topics.place(lines, head);
         topics.judge(head);
@@ -118,7 +119,7 @@ impl<'a> Topics<'a> {
         let label =
             |line: &Line<'a>| line.mark.as_ref().filter(|mark| mark.is_inline()).map(|mark| mark.label);
         let is_asker = |label: &str| head.side_of(label).or_else(|| side_of(label)) == Some(Side::Asks);
-        let is_open = |facts: &BTreeMap<&str, LabelFacts>, label: &str| {
+        let is_open = |facts: &LabelMap<'_, LabelFacts>, label: &str| {
             facts.get(label).is_some_and(|facts| !facts.is_sure)
         };
         let mut speaker = None;
@@ -170,7 +171,7 @@ impl<'a> Topics<'a> {
             .filter(|(_, facts)| !facts.is_sure && facts.answers == 0)
             .filter(|(label, _)| !label.contains(' ') && label.starts_with(char::is_uppercase))
             .filter(|(label, _)| label.chars().nth(SHORTEST - 1).is_some())
-            .map(|(label, _)| (label.to_lowercase(), *label))
+            .map(|(label, _)| (label.to_lowercase(), label))
             .take(MOST_SOUGHT)
             .collect();
         if sought.is_empty() {
@@ -210,8 +211,9 @@ impl<'a> Topics<'a> {
         let blocks = || lines.iter().filter(|line| line.begins_block && !line.is_noise());
         let marked =
             || blocks().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.kind == MarkKind::Colon);
-        let is_full = marked().count() * 5 >= blocks().count() * 4 && marked().nth(3).is_some();
-        if is_full && self.are_of_dialogue() {
+        let is_full = marked().count() * 5 >= blocks().count() * 4 && marked().nth(2).is_some();
+        let is_dialogue = || marked().nth(3).is_some() && self.are_of_dialogue();
+        if is_full && (is_dialogue() || once::is_group(lines, true)) {
             marked().map(|mark| mark.label).collect()
         } else {
             BTreeSet::new()
