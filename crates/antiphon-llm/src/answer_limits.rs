@@ -13,7 +13,7 @@ use crate::prompt::Prompt;
 /// | [`text`](Self::text) | `max_tokens` × [`TOKEN_BYTES`](Self::TOKEN_BYTES), from [`MIN_TEXT`](Self::MIN_TEXT) to [`MAX_TEXT`](Self::MAX_TEXT); the latter without `max_tokens` |
 /// | [`reasoning`](Self::reasoning) | the same of `max_tokens` and `reasoning_budget` together, at least [`MIN_REASONING`](Self::MIN_REASONING) |
 /// | [`hidden`](Self::hidden) | 8 × `reasoning`: the JSON of reasoning and of the arguments of tools, which is counted and not kept |
-/// | [`piece`](Self::piece) | text and reasoning with six bytes each, as JSON escapes them, and the prompt; at most [`MAX_PIECE`](Self::MAX_PIECE) |
+/// | [`piece`](Self::piece) | 1 MiB, twice text and reasoning, since JSON escapes them, and the prompt, which some servers repeat; at most [`MAX_PIECE`](Self::MAX_PIECE) |
 /// | [`received_after`](Self::received_after) | [`MAX_SILENT`](Self::MAX_SILENT), the prompt, and [`EVENT_BYTES`](Self::EVENT_BYTES) for each byte of output; at most [`MAX_RECEIVED`](Self::MAX_RECEIVED) |
 ///
 /// ```
@@ -55,7 +55,7 @@ impl AnswerLimits {
     pub const MIN_REASONING: u64 = 1 << 20;
 
     /// The greatest size of a body that is not streamed, and of one event or line.
-    pub const MAX_PIECE: u64 = 32 << 20;
+    pub const MAX_PIECE: u64 = 16 << 20;
 
     /// The bytes that a stream may have beside its output: keep-alives, comments, empty events, and the fields of the first and the
     /// last event. Servers that send a keep-alive of 50 bytes each second reach it after a day.
@@ -80,7 +80,7 @@ impl AnswerLimits {
             |tokens: u64| bytes(tokens.saturating_add(parameters.reasoning_budget.unwrap_or(0)));
         let reasoning = parameters.max_tokens.map_or(Self::MAX_TEXT, with_budget).max(Self::MIN_REASONING);
         let prompt = prompt.bytes().total().saturating_mul(Self::PROMPT_REPEATS);
-        let piece = (6 * (text + reasoning)).saturating_add(prompt).min(Self::MAX_PIECE);
+        let piece = ((1 << 20) + 2 * (text + reasoning)).saturating_add(prompt).min(Self::MAX_PIECE);
         Self {
             text: size(text),
             reasoning: size(reasoning),

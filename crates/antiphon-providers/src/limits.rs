@@ -40,6 +40,23 @@ const DIMENSION_BYTES: usize = 32;
 /// The maximum size in bytes of the embeddings of one call, whatever the number of its texts is.
 const MAX_EMBEDDINGS: usize = 256 << 20;
 
+/// Checks embeddings: all have the same length, of at most [`MAX_DIMENSIONS`], and every number is finite.
+///
+/// # Errors
+/// The reason why they cannot be used.
+#[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
+pub(crate) fn check_embeddings(vectors: &[Vec<f32>]) -> Result<(), String> {
+    let length = vectors.first().map_or(0, Vec::len);
+    if length > MAX_DIMENSIONS {
+        return Err(format!("{length} dimensions, which are more than {MAX_DIMENSIONS}"));
+    }
+    if vectors.iter().any(|vector| vector.len() != length) {
+        return Err("vectors of different lengths".to_owned());
+    }
+    let is_finite = vectors.iter().flatten().all(|number| number.is_finite());
+    if is_finite { Ok(()) } else { Err("a number that is not finite".to_owned()) }
+}
+
 /// Returns the maximum size in bytes of the body with the embeddings of so many texts.
 ///
 /// ```
