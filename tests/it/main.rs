@@ -12,6 +12,7 @@ mod corpus;
 mod engine;
 mod experiments;
 mod generated_schemas;
+mod hostile;
 mod http;
 mod manners;
 mod offline;

@@ -34,6 +34,7 @@ struct Shared {
     requests: Vec<Received>,
     in_flight: usize,
     max_in_flight: usize,
+    sent: u64,
 }
 
 /// The slots of an engine: so many pieces of work are done at a time, and the rest waits.
@@ -77,6 +78,8 @@ impl std::fmt::Debug for Shared {
 pub struct Reply {
     pieces: Vec<(Duration, Vec<u8>)>,
     stays_open: bool,
+    /// Bytes that are repeated after the pieces until the client hangs up.
+    endless: Vec<u8>,
 }
 
 /// A request that was received.
@@ -138,6 +141,12 @@ impl Server {
     #[must_use]
     pub fn max_in_flight(&self) -> usize {
         lock(&self.shared).max_in_flight
+    }
+
+    /// Returns the number of bytes that were written to clients. Those of an endless reply are counted by its repetition.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        lock(&self.shared).sent
     }
 
     /// Returns the requests so far, in their order.
@@ -209,7 +218,7 @@ impl Reply {
     /// Creates an answer of these bytes, without a head.
     #[must_use]
     pub fn raw(bytes: &str) -> Self {
-        Self { pieces: vec![(Duration::ZERO, bytes.as_bytes().to_vec())], stays_open: false }
+        Self { pieces: vec![(Duration::ZERO, bytes.as_bytes().to_vec())], ..Self::default() }
     }
 
     /// Replaces the status 200 in the head by another one.
@@ -234,7 +243,15 @@ impl Reply {
     #[must_use]
     pub fn followed_by(mut self, other: Self) -> Self {
         self.pieces.extend(other.pieces);
-        Self { stays_open: other.stays_open, ..self }
+        Self { stays_open: other.stays_open, endless: other.endless, ..self }
+    }
+
+    /// Repeats these bytes after the last piece until the client hangs up.
+    #[must_use]
+    pub fn and_endlessly(mut self, bytes: &str) -> Self {
+        // Few large writes: a test is not to wait for system calls.
+        self.endless = bytes.repeat((16_384 / bytes.len().max(1)).max(1)).into_bytes();
+        self
     }
 
     /// Keeps the connection open after the last byte, until the client hangs up.
@@ -266,8 +283,12 @@ fn serve(connection: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
     let written = pieces.try_for_each(|(after, bytes)| {
         std::thread::sleep(*after);
         connection.write_all(bytes)?;
+        lock(shared).sent += bytes.len() as u64;
         connection.flush()
     });
+    while written.is_ok() && !reply.endless.is_empty() && connection.write_all(&reply.endless).is_ok() {
+        lock(shared).sent += reply.endless.len() as u64;
+    }
     lock(shared).in_flight -= 1;
     written?;
     if reply.stays_open {

@@ -16,7 +16,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use antiphon_llm::{Completion, Price, Prompt, Spent, Usage};
+use antiphon_llm::{AnswerLimits, Completion, Price, Prompt, Spent, Usage};
 use antiphon_store::{Bill, Tally};
 
 use crate::budget::{Budget, Grant};
@@ -253,7 +253,7 @@ impl Accounts {
         let bound = reservation.amount();
         match cost {
             // An unknown cost may be as high as the whole reservation.
-            None if bound.is_some() => bound,
+            None if bound.is_some() => bound.max(excess_cost(end, &reservation.bounds)),
             _ if end.earlier.possibly_billed > 0 => {
                 let answered = answered.filter(|_| self.fallbacks > 0);
                 let of_answer = answered.map_or(0, |picos| picos.div_ceil(PICOS));
@@ -343,6 +343,17 @@ impl Accounts {
     fn learned(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the maximum cost of an answer that is longer than its `max_tokens` can be, since the server ignored them: a token has at
+/// least one byte. `None` for any other answer.
+fn excess_cost(end: &CallEnd, bounds: &Bounds) -> Option<u64> {
+    let most = bounds.max_tokens?.saturating_mul(AnswerLimits::TOKEN_BYTES);
+    if end.received_bytes <= most {
+        return None;
+    }
+    let input = bounds.prompt_bytes.saturating_add(FRAMING);
+    cost_of_call(bounds.price?, input, end.received_bytes)
 }
 
 /// Returns the maximum cost of a call with this many tokens: its prompt may be written to the provider's cache (prompt caching).

@@ -13,7 +13,7 @@
 use std::collections::HashSet;
 
 use antiphon_data::Row;
-use antiphon_llm::{CacheKey, Calls, Prompt, Usage};
+use antiphon_llm::{CacheKey, Calls, Prompt, SchemaRetryPolicy, Usage};
 use antiphon_store::{Run, RunStatus, Store};
 use serde::Serialize;
 
@@ -220,14 +220,20 @@ struct Takes {
 /// Estimates calls for `rows` with prompts of `bytes` in all, from the parameters and the usage of a few calls, if any.
 ///
 /// Without usage, 1,000 bytes of a prompt have 100 to 1,000 tokens: a token has at least one byte, and rarely more than
-/// ten. An answer then has 1 to `limit` tokens. The upper ends are for `tries` calls per row.
+/// ten. An answer then has 1 to `limit` tokens. The upper ends are for `tries` calls per row; each but the first repeats the answer
+/// before it, up to its bound, and the violations.
 fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, tries: u64, limit: u64) -> Takes {
     let most = rows * tries;
     let (low, high) = usual.map_or((100, 1_000), |usual| usual.input_tokens_per_kilobyte);
     let framing = if usual.is_some() { 0 } else { 64 };
-    let input = (bytes * low / 1_000, (bytes * high).div_ceil(1_000) * tries + framing * most);
-    let (low, high) = usual.map_or((1, limit), |usual| usual.output_tokens);
-    Takes { most, input, output: (rows * low, most * high.min(limit)) }
+    let (least, longest) = usual.map_or((1, limit), |usual| usual.output_tokens);
+    let longest = longest.min(limit);
+    let repeated = longest.min(SchemaRetryPolicy::MAX_REPEATED as u64);
+    let complaint = (SchemaRetryPolicy::MAX_COMPLAINT as u64 * high).div_ceil(1_000);
+    let retries = rows * tries.saturating_sub(1);
+    let asked = (bytes * high).div_ceil(1_000) * tries + framing * most;
+    let input = (bytes * low / 1_000, asked + retries * (repeated + complaint));
+    Takes { most, input, output: (rows * least, most * longest) }
 }
 
 /// Estimates calls for `rows` with prompts of `bytes` in all, from the means of `seen` calls. The ranges hold in at least 19 of

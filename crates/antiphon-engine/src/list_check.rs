@@ -46,10 +46,27 @@ pub(crate) struct ListCheck {
 #[derive(Debug, Default)]
 struct Sorted {
     kept: Vec<Value>,
-    /// The reasons why elements are invalid, one each.
-    invalid: Vec<String>,
-    /// The reasons why elements are copies, one each.
-    copies: Vec<String>,
+    /// The invalid elements.
+    invalid: LeftOut,
+    /// The copies of other elements.
+    copies: LeftOut,
+}
+
+/// Elements that are left out: their number, and the reasons for the first of them.
+#[derive(Debug, Default)]
+struct LeftOut {
+    count: usize,
+    reasons: Vec<String>,
+}
+
+impl LeftOut {
+    /// Adds an element. A model may write a million of them; the reason is made for the first [`MAX_REASONS`] only.
+    fn add(&mut self, reason: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.reasons.len() < MAX_REASONS {
+            self.reasons.push(reason());
+        }
+    }
 }
 
 impl ListCheck {
@@ -101,14 +118,14 @@ impl ListCheck {
         };
         let Sorted { mut kept, invalid, copies } = self.sorted(std::mem::take(elements));
         let missing = self.least.saturating_sub(kept.len());
-        if missing > 0 || (!invalid.is_empty() && kept.len() < self.most) {
+        if missing > 0 || (invalid.count > 0 && kept.len() < self.most) {
             let what = format!(
                 "{}: there are {} valid and distinct elements, and {missing} more are missing",
                 place(&self.list),
                 kept.len()
             );
             let mut reasons: Vec<String> = (missing > 0).then_some(what).into_iter().collect();
-            reasons.extend(invalid.into_iter().chain(copies).take(MAX_REASONS));
+            reasons.extend(invalid.reasons.into_iter().chain(copies.reasons).take(MAX_REASONS));
             let reasons = reasons.join("\n");
             return Err(if missing > 0 && !kept.is_empty() {
                 Invalid::Partial { kept, reasons, notes: Vec::new() }
@@ -116,7 +133,7 @@ impl ListCheck {
                 Invalid::Violations(reasons)
             });
         }
-        let left_out = kept.len().saturating_sub(self.most) + copies.len() + invalid.len();
+        let left_out = kept.len().saturating_sub(self.most) + copies.count + invalid.count;
         kept.truncate(self.most);
         *elements = kept;
         let notes = if left_out > 0 { vec![json!({ LEFT_OUT: left_out })] } else { Vec::new() };
@@ -128,11 +145,11 @@ impl ListCheck {
         for (index, element) in elements.into_iter().enumerate() {
             let at = || format!("{}/{index}", self.list);
             let violations =
-                self.element.as_ref().map(|schema| schema.violations(&element)).unwrap_or_default();
+                self.element.as_ref().map(|schema| schema.first_violations(&element, 1)).unwrap_or_default();
             if let Some(violation) = violations.first() {
-                sorted.invalid.push(format!("{}{}: {}", at(), violation.pointer, violation.message));
+                sorted.invalid.add(|| format!("{}{}: {}", at(), violation.pointer, violation.message));
             } else if self.is_unique && !seen.insert(canonical(&element)) {
-                sorted.copies.push(format!("{}: another element is the same", at()));
+                sorted.copies.add(|| format!("{}: another element is the same", at()));
             } else {
                 sorted.kept.push(element);
             }

@@ -7,13 +7,13 @@
 //! | message | role | content |
 //! |---|---|---|
 //! | those of the question | as before | as before |
-//! | last but one | assistant | the kept elements, as a JSON array |
+//! | last but one | assistant | the kept elements, as a JSON array; of a long one, its head and its tail |
 //! | last | user | the reason, and the request for the rest |
 //!
 //! The schema of the follow-up has the bounds of the missing part alone, so that a provider that enforces schemas can
 //! answer it. The caller puts the kept elements before those of the answer.
 
-use antiphon_llm::{Message, Output, Prompt, Schema};
+use antiphon_llm::{Message, Output, Prompt, Schema, SchemaRetryPolicy, shortened};
 use serde_json::Value;
 
 use crate::checks::place;
@@ -24,7 +24,8 @@ pub enum MissingElements<'a> {
     /// The answer was cut, for example at the token limit: the kept elements are its whole ones, and the rest never
     /// arrived.
     Truncated,
-    /// Elements were rejected, for these reasons, one per line. The reasons are sent to the model as they are.
+    /// Elements were rejected, for these reasons, one per line. The first of them are sent to the model:
+    /// [`SchemaRetryPolicy::complaint`].
     Rejected(&'a str),
 }
 
@@ -61,10 +62,16 @@ pub fn prompt_for_rest(
     if matches!(why, MissingElements::Rejected(_)) && bound_of(rest.value(), list, "maxItems") == Some(0) {
         return None;
     }
-    let there = Value::Array(kept.to_vec()).to_string();
+    let there = shortened(&json_of(kept), SchemaRetryPolicy::MAX_REPEATED).into_owned();
     let request = request_for_rest(why, list, kept.len(), &how_many(rest.value(), list));
     let prompt = question.clone().output(Output::Json(rest));
     Some(prompt.message(Message::assistant(there)).message(Message::user(request)))
+}
+
+/// Returns elements as a JSON array.
+fn json_of(kept: &[Value]) -> String {
+    let elements: Vec<String> = kept.iter().map(Value::to_string).collect();
+    format!("[{}]", elements.join(","))
 }
 
 /// Returns the schema of an answer without its first `kept` elements; `None` if the schema has no list at `list`.
@@ -107,10 +114,13 @@ fn request_for_rest(why: MissingElements<'_>, list: &str, count: usize, missing:
             "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
              only {missing} behind them, and nothing else."
         ),
-        MissingElements::Rejected(reasons) => format!(
-            "These {count} elements of {list} are kept. Others were refused:\n{reasons}\nAnswer again in the same form, with \
+        MissingElements::Rejected(reasons) => {
+            let reasons = SchemaRetryPolicy::complaint(reasons);
+            format!(
+                "These {count} elements of {list} are kept. Others were refused:\n{reasons}\nAnswer again in the same form, with \
              only {missing}, each clearly different from all that are kept, and nothing else."
-        ),
+            )
+        }
     }
 }
 

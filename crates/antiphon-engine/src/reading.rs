@@ -84,11 +84,11 @@ pub(crate) fn with_rest(kept: &[Value], list: &str, answer: Value) -> Result<Val
 /// [`Invalid::Violations`] with the first [`MAX_VIOLATIONS`] violations, one per line.
 pub(crate) fn checked(own: Option<&Schema>, prompt: &Prompt, value: &Value) -> Result<(), Invalid> {
     let ((Some(schema), _) | (None, Output::Json(schema))) = (own, &prompt.output) else { return Ok(()) };
-    let violations = schema.violations(value);
+    let violations = schema.first_violations(value, MAX_VIOLATIONS);
     if violations.is_empty() {
         return Ok(());
     }
-    let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
+    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
     Err(Invalid::Violations(lines.join("\n")))
 }
 

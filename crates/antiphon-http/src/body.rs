@@ -66,6 +66,8 @@ pub(crate) struct Body {
     pub(crate) limits: BodyLimits,
     /// The status of the response, for errors.
     status: u16,
+    /// The bytes of the pieces so far, after decompression.
+    pub(crate) received: u64,
     /// The time of the last piece. The timer is reset only when it fires, because a reset for each piece would cost more than
     /// reading the piece.
     last_chunk_at: Option<Instant>,
@@ -88,6 +90,7 @@ impl Body {
             endpoint,
             limits,
             status,
+            received: 0,
             last_chunk_at: None,
             timer: None,
         }
@@ -125,6 +128,7 @@ impl Body {
                     // Trailers are not part of the body.
                     if let Ok(bytes) = frame.into_data() {
                         self.last_chunk_at = None;
+                        self.received += bytes.len() as u64;
                         return Poll::Ready(Ok(Some(bytes)));
                     }
                 }
@@ -214,6 +218,24 @@ impl Body {
             next = self.chunk().await?;
         }
         Ok(body.freeze())
+    }
+
+    /// Returns the body up to `max_body` bytes, and the error that ended it early, if one did.
+    pub(crate) async fn collect_beginning(mut self) -> (BytesMut, Option<Error>) {
+        let (limit, mut body) = (self.limits.max_body, BytesMut::new());
+        loop {
+            match self.chunk().await {
+                Ok(None) => return (body, None),
+                Err(err) => return (body, Some(err)),
+                Ok(Some(chunk)) => {
+                    let room = limit - body.len();
+                    body.extend_from_slice(&chunk[..room.min(chunk.len())]);
+                    if chunk.len() > room {
+                        return (body, Some(self.too_large()));
+                    }
+                }
+            }
+        }
     }
 
     /// Creates the error for a body that exceeds `max_body`.

@@ -192,6 +192,12 @@ impl Events {
         self.0.unframed()
     }
 
+    /// Returns the number of bytes of the body that have arrived, after decompression, those without an event included.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.0.body.received
+    }
+
     /// Returns the last event id of the events decoded so far, for `Last-Event-ID` after a reconnection; empty if there was
     /// none. Events that were decoded and not yet returned count. See [`SseDecoder::last_event_id`](sse::SseDecoder::last_event_id).
     #[must_use]
@@ -216,6 +222,12 @@ impl BodyLines {
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.0.end()
+    }
+
+    /// Returns the number of bytes of the body that have arrived, after decompression, those of empty lines included.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.0.body.received
     }
 
     /// Returns the beginning of a body that is not lines of text, such as the page of a proxy: at most 1 MiB of what has arrived, and

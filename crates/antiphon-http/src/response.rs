@@ -22,7 +22,8 @@ use crate::error::{Error, ErrorKind, RequestPhase};
 /// | as server-sent events | [`events`](Self::events) | `max_body` for each event |
 /// | as lines (NDJSON) | [`lines`](Self::lines) | `max_body` for each line |
 ///
-/// The limit is [`max_body`](crate::ClientBuilder::max_body), in bytes after decompression. Until the body has been
+/// The limit is [`max_body`](crate::ClientBuilder::max_body), in bytes after decompression; [`limited_to`](Self::limited_to)
+/// sets another one for this response. Until the body has been
 /// read, the request takes part in the limits on connections and in the rate limiter's concurrency limit: read or drop
 /// it soon.
 ///
@@ -103,6 +104,14 @@ impl Response {
     #[cfg(feature = "transfer")]
     pub(crate) async fn drained_error(self) -> Self {
         if (200..300).contains(&self.status) { self } else { self.drained().await }
+    }
+
+    /// Sets the maximum size in bytes, after decompression, of the body if it is read as a whole, and of each of its events and
+    /// lines; it replaces [`max_body`](crate::ClientBuilder::max_body).
+    #[must_use]
+    pub fn limited_to(mut self, max_body: usize) -> Self {
+        self.body.limits.max_body = max_body;
+        self
     }
 
     /// Returns the status code.
@@ -286,6 +295,24 @@ impl Response {
     pub async fn text(self) -> Result<String, Error> {
         let body = Vec::from(self.bytes().await?);
         Ok(String::from_utf8(body).unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()))
+    }
+
+    /// Returns the body as text, with invalid UTF-8 replaced by U+FFFD, up to the limit on its size; and the error that ended it
+    /// early, if one did: `TooLarge` for a body beyond the limit, whose beginning is kept.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`], if nothing of the body has arrived.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the part of the body that was read is lost.
+    pub async fn beginning(self) -> Result<(String, Option<Error>), Error> {
+        let (attempts, id) = (self.attempts, self.request_id().map(str::to_owned));
+        let with_facts = |err: Error| err.with_attempts(attempts).with_request_id(id.clone());
+        let (bytes, err) = self.body.collect_beginning().await;
+        match err.map(with_facts) {
+            Some(err) if bytes.is_empty() => Err(err),
+            err => Ok((String::from_utf8_lossy(&bytes).into_owned(), err)),
+        }
     }
 
     /// Returns the whole body as a value, parsed from JSON.

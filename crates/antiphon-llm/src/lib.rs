@@ -14,6 +14,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod addresses;
+mod answer_limits;
 mod blocking;
 mod cache_key;
 mod cached;
@@ -40,6 +41,7 @@ mod retrying;
 mod sampling;
 mod schema;
 mod schema_refs;
+mod shortened;
 mod single_flight;
 mod spent;
 mod stack;
@@ -49,6 +51,7 @@ mod structured;
 mod warning;
 
 pub use addresses::addresses;
+pub use answer_limits::AnswerLimits;
 pub use antiphon_resilience::{
     AdaptiveLimiter, Allowance, CircuitBreaker, Deadline, LimitHints, LimitPart, LimiterRegistry,
     LimiterSnapshot, RetryBudget, RetryPolicy, Verdict, parse_reset, parse_retry_info, parse_wait_in_message,
@@ -78,6 +81,7 @@ pub use sampling::{InvalidParam, ReasoningEffort, SamplingParams};
 pub use schema::Schema;
 #[cfg(feature = "schema")]
 pub use schema::Violation;
+pub use shortened::shortened;
 pub use single_flight::SingleFlight;
 pub use spent::Spent;
 pub use stack::Stack;

@@ -13,6 +13,7 @@ use crate::json::{self, Extracted, JsonError, JsonErrorKind, Repair, Strictness}
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
+use crate::shortened::{first_lines, left_out, shortened};
 use crate::spent::Spent;
 
 /// A checked value from an answer (structured output), with the answer and its cost.
@@ -76,6 +77,22 @@ impl Default for SchemaRetryPolicy {
 }
 
 impl SchemaRetryPolicy {
+    /// The maximum number of bytes of an invalid answer that a schema retry repeats: about 8,000 tokens, more than nearly all
+    /// answers have. Of a longer one, the head and the tail are repeated, and what is around the fault where that is known.
+    pub const MAX_REPEATED: usize = 32 << 10;
+
+    /// The maximum number of bytes of the violations in the prompt of a schema retry, and in messages.
+    pub const MAX_COMPLAINT: usize = 2 << 10;
+
+    /// The maximum number of bytes of one violation.
+    const MAX_VIOLATION: usize = 300;
+
+    /// The bytes around a fault that are repeated of a long answer.
+    const AROUND: usize = 4 << 10;
+
+    /// The maximum number of bytes that a schema retry adds to its prompt, for estimates of what it may cost.
+    pub const MAX_ADDED: usize = Self::MAX_REPEATED + Self::MAX_COMPLAINT + 512;
+
     /// Sets the maximum number of schema retries after invalid answers. Default 1; 0 turns them off.
     #[must_use]
     pub fn max_schema_retries(mut self, retries: u32) -> Self {
@@ -146,7 +163,7 @@ impl SchemaRetryPolicy {
             let complaint = match read(&completion) {
                 Ok((value, repairs)) => return Ok(Structured::new(value, repairs, completion, spent)),
                 Err(InvalidAnswer::Truncated) => return Err(truncated(completion).with_spent(spent)),
-                Err(InvalidAnswer::Invalid(complaint)) => complaint,
+                Err(InvalidAnswer::Invalid(complaint)) => Self::complaint(&complaint),
             };
             warn!("the answer does not fit: {}", complaint.lines().next().unwrap_or_default());
             if retries == self.max_schema_retries {
@@ -159,10 +176,56 @@ impl SchemaRetryPolicy {
         }
     }
 
+    /// Returns the first violations of an answer, one per line, in a form that fits into a prompt or a message: at most
+    /// [`MAX_COMPLAINT`](Self::MAX_COMPLAINT) bytes, with a mark where any are left out. They may quote the answer, whose size no
+    /// one has bounded.
+    ///
+    /// ```
+    /// use antiphon_llm::SchemaRetryPolicy;
+    /// let complaint = SchemaRetryPolicy::complaint(&"/n: is not an integer\n".repeat(1_000_000));
+    /// assert!(complaint.len() <= SchemaRetryPolicy::MAX_COMPLAINT + 40 && complaint.ends_with(" more"));
+    /// ```
+    #[must_use]
+    pub fn complaint(violations: &str) -> String {
+        first_lines(violations, Self::MAX_VIOLATION, Self::MAX_COMPLAINT)
+    }
+
+    /// Returns a long invalid answer as a schema retry repeats it: at most [`MAX_REPEATED`](Self::MAX_REPEATED) bytes and the marks of
+    /// what is left out. `complaint` may have the position of a fault, which is then kept.
+    fn repeated(said: &str, complaint: &str) -> String {
+        let fault = complaint
+            .split_once("at its byte ")
+            .and_then(|(_, at)| at.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
+        let half = (Self::MAX_REPEATED - Self::AROUND) / 2;
+        let (head, tail) = (said.floor_char_boundary(half), said.ceil_char_boundary(said.len() - half));
+        match fault.map(|at| at.saturating_sub(Self::AROUND / 2)).filter(|at| (head..tail).contains(at)) {
+            Some(at) => {
+                let (from, to) =
+                    (said.ceil_char_boundary(at), said.floor_char_boundary(tail.min(at + Self::AROUND)));
+                let (before, around, behind) = (&said[..head], &said[from..to], &said[tail..]);
+                format!("{before}{}{around}{}{behind}", left_out(from - head), left_out(tail - to))
+            }
+            None => shortened(said, Self::MAX_REPEATED).into_owned(),
+        }
+    }
+
     /// Returns the prompt of a schema retry: `prompt`, followed by the invalid answer `said` and a message with the violations
     /// `complaint`.
+    ///
+    /// It has at most [`MAX_ADDED`](Self::MAX_ADDED) bytes more than `prompt`: of a long answer the head and the tail are repeated,
+    /// and of many violations the first.
+    ///
+    /// ```
+    /// use antiphon_llm::{Message, Prompt, SchemaRetryPolicy};
+    /// let prompt = Prompt::new("m", [Message::user("A number?")]);
+    /// let said = "a very long answer ".repeat(1_000_000);
+    /// let again = SchemaRetryPolicy::again(prompt.clone(), said, "it is no number");
+    /// assert!(again.bytes().total() - prompt.bytes().total() <= SchemaRetryPolicy::MAX_ADDED as u64);
+    /// ```
     #[must_use]
     pub fn again(prompt: Prompt, said: String, complaint: &str) -> Prompt {
+        let said = if said.len() > Self::MAX_REPEATED { Self::repeated(&said, complaint) } else { said };
+        let complaint = Self::complaint(complaint);
         let what = match &prompt.output {
             Output::Json(_) => "the whole corrected JSON",
             Output::Text => "the whole corrected text",

@@ -33,6 +33,8 @@ mod endpoint;
 mod error_body;
 mod exhaustion;
 mod fault;
+#[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
+mod first;
 mod framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
 mod grammar;
@@ -79,6 +81,10 @@ pub(crate) use endpoint::{Endpoint, checked_base_url};
 pub(crate) use error_body::is_error;
 pub(crate) use error_body::read_fault;
 pub(crate) use fault::{Fault, is_about, kind_of_status};
+#[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
+pub(crate) use first::MAX_PARTS;
+#[cfg(any(feature = "_chat", feature = "gemini"))]
+pub(crate) use first::{MAX_CHOICES, first};
 pub(crate) use framing::Framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
 pub(crate) use grammar::grammar_dialect;

@@ -41,6 +41,7 @@ mod exchange;
 #[cfg(feature = "_fuzz")]
 pub mod fuzzing;
 mod gemini;
+pub mod limits;
 mod llamacpp;
 pub mod local;
 mod offline;

@@ -4,7 +4,7 @@
 //! ends:
 //!
 //! ```text
-//! Words ──middle, by fate──▶ Never | Empty | Ended
+//! Words ──middle, by fate──▶ Never | Empty | Endless | Ended
 //!   └────────last word─────▶ Ended
 //! Drops ──last bytes───────▶ Ended
 //! Whole ──its only frame───▶ (no more frames; with the fault stall, no end either)
@@ -60,6 +60,8 @@ enum Pieces {
         bytes: Bytes,
         sleep: Pin<Box<Sleep>>,
     },
+    /// The same words, repeated for ever behind the bytes of the beginning.
+    Endless { begin: Bytes, frame: Bytes, tokens: u64 },
     /// The same event without output, repeated for ever.
     Empty { event: Bytes, sleep: Pin<Box<Sleep>> },
     /// No data and no end.
@@ -98,6 +100,9 @@ const DROP: usize = 31;
 
 /// The interval between the pieces of a slow answer, so that each is a frame, and usually a packet, of its own.
 const DROP_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The number of words in a frame of an answer without end.
+const ENDLESS_WORDS: u32 = 64;
 
 /// The interval between events without output.
 const EMPTY_INTERVAL: Duration = Duration::from_millis(50);
@@ -192,6 +197,9 @@ impl AnswerBody {
     /// Creates a complete answer in one frame, replaced or cut in half by its fault.
     pub(crate) fn whole(answer: &Answer, fate: Fate, mut report: Report) -> Self {
         let body = answer.whole();
+        if fate == Fate::Endless {
+            return Self { pieces: endless_whole(answer, &body), fate, report };
+        }
         // A web page is not billed.
         report.tokens = if fate == Fate::WrongType { 0 } else { u64::from(answer.tokens) };
         let pieces = match fate {
@@ -271,6 +279,7 @@ impl AnswerBody {
             }
             Fate::Empty => self.begin_keep_alives(),
             Fate::Trickle => self.begin_trickle(cx),
+            Fate::Endless => self.begin_endless(),
             Fate::Breaks => self.send_error(),
             _ => {
                 self.pieces = Pieces::Ended;
@@ -300,6 +309,30 @@ impl AnswerBody {
         let sleep = Box::pin(sleep_until(Instant::now() + EMPTY_INTERVAL));
         self.pieces = Pieces::Empty { event: Bytes::clone(&event), sleep };
         frame(event)
+    }
+
+    /// Sends the first of the words that are then repeated until the client closes the connection.
+    fn begin_endless(&mut self) -> Polled {
+        if let Pieces::Words { answer, .. } = &mut self.pieces {
+            // The event of the last word may have the end of the answer.
+            answer.tokens = answer.tokens.max(3);
+            let event = answer.wire.piece(answer, u32::from(answer.word(1).len() > 2));
+            let frame = event.repeat(ENDLESS_WORDS as usize).into();
+            self.pieces = Pieces::Endless { begin: Bytes::new(), frame, tokens: u64::from(ENDLESS_WORDS) };
+        }
+        self.poll_endless()
+    }
+
+    /// Returns the next frame of an answer without end: its beginning, and then the same words.
+    fn poll_endless(&mut self) -> Polled {
+        let Pieces::Endless { begin, frame: words, tokens } = &mut self.pieces else {
+            return Poll::Ready(None);
+        };
+        if !begin.is_empty() {
+            return frame(std::mem::take(begin));
+        }
+        self.report.tokens += *tokens;
+        frame(words.clone())
     }
 
     /// Replaces the schedule by that of a trickle, of which the first word is due after one pause.
@@ -358,6 +391,14 @@ impl AnswerBody {
     }
 }
 
+/// Returns the pieces of an answer that is not streamed and never ends: its bytes up to its first word, and then words.
+fn endless_whole(answer: &Answer, body: &Bytes) -> Pieces {
+    let word = answer.word(0).trim_matches('"').to_owned();
+    let at = String::from_utf8_lossy(body).find(&word).unwrap_or(body.len());
+    let frame = word.repeat(ENDLESS_WORDS as usize).into();
+    Pieces::Endless { begin: body.slice(..at), frame, tokens: u64::from(ENDLESS_WORDS) }
+}
+
 /// Returns a frame of data that is ready.
 fn frame(data: impl Into<Bytes>) -> Polled {
     Poll::Ready(Some(Ok(Frame::data(data.into()))))
@@ -378,6 +419,7 @@ impl Body for AnswerBody {
                 sleep.as_mut().reset(Instant::now() + EMPTY_INTERVAL);
                 frame(event.clone())
             }
+            Pieces::Endless { .. } => this.poll_endless(),
             Pieces::Whole(_) => this.poll_whole(),
             Pieces::Drops { .. } => this.poll_drops(cx),
             Pieces::Words { .. } => this.poll_word(cx),

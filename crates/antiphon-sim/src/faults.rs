@@ -30,6 +30,7 @@ use rand::{Rng, RngExt};
 /// | [`overloaded`](Self::overloaded) | status 503 or 529 | status 503 or 529 | nothing |
 /// | [`money`](Self::money) | the vendor's status | the vendor's status | nothing |
 /// | [`wrong_type`](Self::wrong_type) | a web page | a web page | nothing |
+/// | [`endless`](Self::endless) | words without end from the middle on | words without end from the first on | the words sent |
 /// | [`slow`](Self::slow) | 31 bytes a time | 31 bytes a time | all |
 /// | [`refusal`](Self::refusal) | complete, without words | complete, without words | nothing |
 /// | [`filter`](Self::filter) | half of the words, complete | half of the words, complete | those words |
@@ -77,6 +78,9 @@ pub struct Faults {
     pub money: f64,
     /// The answer is a web page with status 200, as a captive portal or a wrong base URL has it.
     pub wrong_type: f64,
+    /// The answer never ends: from the middle on a word is repeated without a pause until the client closes the connection,
+    /// whatever the request's limit on tokens is.
+    pub endless: f64,
     /// The answer is sent in pieces of 31 bytes, which cut characters, words and events. There is a millisecond between
     /// two pieces, and [`Scenario::tokens_per_second`](crate::Scenario::tokens_per_second) has no effect.
     pub slow: f64,
@@ -116,6 +120,8 @@ pub(crate) enum Fate {
     Money,
     /// A web page.
     WrongType,
+    /// Words without end from the middle on.
+    Endless,
     /// Pieces of a few bytes.
     Slow,
     /// A model refusal.
@@ -127,7 +133,16 @@ pub(crate) enum Fate {
 impl Fate {
     /// Returns whether the fault occurs when half of the words are sent.
     pub(crate) fn is_mid_stream(self) -> bool {
-        matches!(self, Self::Half | Self::Stall | Self::Empty | Self::Trickle | Self::Garbage | Self::Breaks)
+        matches!(
+            self,
+            Self::Half
+                | Self::Stall
+                | Self::Empty
+                | Self::Trickle
+                | Self::Garbage
+                | Self::Breaks
+                | Self::Endless
+        )
     }
 }
 
@@ -210,6 +225,13 @@ impl Faults {
         self
     }
 
+    /// Sets the fraction of answers, from 0 to 1, that never end.
+    #[must_use]
+    pub fn endless(mut self, part: f64) -> Self {
+        self.endless = part;
+        self
+    }
+
     /// Sets the fraction of answers, from 0 to 1, that are sent in pieces of 31 bytes.
     #[must_use]
     pub fn slow(mut self, part: f64) -> Self {
@@ -241,7 +263,7 @@ impl Faults {
     }
 
     /// Returns each fraction with its fate, in the order in which [`draw`](Self::draw) subtracts them.
-    fn all(&self) -> [(f64, Fate); 14] {
+    fn all(&self) -> [(f64, Fate); 15] {
         [
             (self.error, Fate::Error),
             (self.reset, Fate::Reset),
@@ -257,6 +279,7 @@ impl Faults {
             (self.slow, Fate::Slow),
             (self.refusal, Fate::Refusal),
             (self.filter, Fate::Filter),
+            (self.endless, Fate::Endless),
         ]
     }
 

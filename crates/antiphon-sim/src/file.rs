@@ -90,6 +90,7 @@ struct FaultsFile {
     slow: f64,
     refusal: f64,
     filter: f64,
+    endless: f64,
 }
 
 impl Scenario {
@@ -233,7 +234,7 @@ impl FaultsFile {
     }
 
     /// Returns each fraction with its key, for the messages of errors.
-    fn named(&self) -> [(&'static str, f64); 14] {
+    fn named(&self) -> [(&'static str, f64); 15] {
         [
             ("error", self.error),
             ("reset", self.reset),
@@ -249,6 +250,7 @@ impl FaultsFile {
             ("slow", self.slow),
             ("refusal", self.refusal),
             ("filter", self.filter),
+            ("endless", self.endless),
         ]
     }
 
@@ -269,6 +271,7 @@ impl FaultsFile {
             .slow(self.slow)
             .refusal(self.refusal)
             .filter(self.filter)
+            .endless(self.endless)
     }
 }
 

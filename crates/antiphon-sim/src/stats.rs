@@ -116,10 +116,10 @@ fn millis<S: serde::Serializer>(wall: &Duration, serializer: S) -> Result<S::Ok,
 
 /// Returns the counter of requests with this fate; `None` for those that are answered without a defect of their own.
 ///
-/// `Slow` and `Trickle` have no counter: their answers are complete, and count as answered.
+/// `Slow` and `Trickle` have no counter: their answers are complete, and count as answered. Nor has `Endless`: its clients hang up.
 pub(crate) fn count_of(stats: &mut Stats, fate: Fate) -> Option<&mut u64> {
     match fate {
-        Fate::Answer | Fate::Slow | Fate::Trickle => None,
+        Fate::Answer | Fate::Slow | Fate::Trickle | Fate::Endless => None,
         Fate::WrongType => Some(&mut stats.garbage),
         Fate::Error => Some(&mut stats.errors),
         Fate::Overloaded => Some(&mut stats.overloaded),

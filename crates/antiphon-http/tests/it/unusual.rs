@@ -1,4 +1,6 @@
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_http::{Client, ErrorKind, Request, RequestPhase};
@@ -165,4 +167,51 @@ async fn a_response_before_the_whole_request_was_read_is_returned() {
     let refusing = Raw::answering("HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge").await;
     let request = Request::post(&refusing.url()).body(vec![b'x'; 200]);
     assert_eq!(client().send(request).await.unwrap().status(), 413);
+}
+
+#[tokio::test]
+async fn headers_are_bounded_in_number_and_size() {
+    let many = "x-a: b\r\n".repeat(101);
+    let long = format!("x-a: {}\r\n", "b".repeat(1 << 20));
+    for headers in [many, long] {
+        let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 0\r\n\r\n");
+        let server = Raw::answering(head).await;
+        assert_eq!(outcome(&server).await, Err(ErrorKind::InvalidResponse));
+    }
+}
+
+#[tokio::test]
+async fn headers_without_end_are_read_up_to_a_limit() {
+    let sent = Arc::new(AtomicU64::new(0));
+    for header in ["x-a: ", "x-a: b\r\n"] {
+        let count = sent.clone();
+        let server = Raw::start(move |mut stream| {
+            let count = count.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+                let more = header.repeat(1_000);
+                while stream.write_all(more.as_bytes()).await.is_ok() {
+                    count.fetch_add(more.len() as u64, Ordering::Relaxed);
+                }
+            }
+        });
+        assert_eq!(outcome(&server.await).await, Err(ErrorKind::InvalidResponse), "{header:?}");
+    }
+    let sent = sent.load(Ordering::Relaxed);
+    assert!(sent < 16 << 20, "{sent} bytes, with the buffers of two sockets");
+}
+
+#[tokio::test]
+async fn a_response_has_its_own_limit_and_keeps_its_beginning() {
+    let body = format!("HTTP/1.1 200 OK\r\ncontent-length: 50000\r\n\r\n{}", "é".repeat(25_000));
+    let server = Raw::answering(body).await;
+    let get = async || client().get(&server.url()).await.unwrap();
+    let err = get().await.limited_to(1_000).bytes().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::TooLarge { limit: 1_000 });
+    let (text, err) = get().await.limited_to(1_001).beginning().await.unwrap();
+    assert_eq!(text, format!("{}\u{fffd}", "é".repeat(500)));
+    assert_eq!(err.unwrap().kind(), ErrorKind::TooLarge { limit: 1_001 });
+    let (text, err) = get().await.limited_to(50_000).beginning().await.unwrap();
+    assert_eq!((text.len(), err.map(|err| err.kind())), (50_000, None));
 }

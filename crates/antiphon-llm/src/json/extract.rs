@@ -103,6 +103,9 @@ impl std::error::Error for JsonError {}
 /// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
+/// The maximum number of brackets of prose in an answer; with more, it is broken JSON.
+const MAX_PROSE: usize = 256;
+
 /// The test of whether a value is valid for the caller.
 pub(super) type IsValid<'a> = &'a dyn Fn(&Value) -> bool;
 
@@ -317,7 +320,7 @@ fn error(fault: &Fault) -> JsonError {
 
 /// Returns every JSON object and array in the text, in order.
 fn values(text: &str) -> Result<Vec<Extracted>, JsonError> {
-    let (mut found, mut rest, mut prose) = (Vec::new(), text, None);
+    let (mut found, mut rest, mut prose, mut faults) = (Vec::new(), text, None, 0);
     while let Some(start) = next_start(rest) {
         let candidate = &rest[start..];
         match parse(candidate, Strictness::Lenient) {
@@ -329,7 +332,10 @@ fn values(text: &str) -> Result<Vec<Extracted>, JsonError> {
             Err(Fault::Broken(..)) if is_reference(candidate) => rest = &candidate[1..],
             // The "{x: x > 0}" of a set is no object, unless there is no other value.
             Err(fault @ Fault::Broken(..)) => {
-                let Some(len) = prose_len(candidate) else { return Err(error(&fault)) };
+                // Each fault may be far behind its beginning: without a limit, garbage would be read once for each bracket.
+                faults += 1;
+                let len = prose_len(candidate).filter(|_| faults <= MAX_PROSE);
+                let Some(len) = len else { return Err(error(&fault)) };
                 prose = prose.or(Some(fault));
                 rest = &candidate[len..];
             }

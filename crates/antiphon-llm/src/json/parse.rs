@@ -286,6 +286,7 @@ impl<'t> Parser<'t> {
         };
         let is_integer = !token.contains(['.', 'e', 'E']);
         if is_integer && number.is_f64() {
+            let token: String = token.chars().take(40).collect();
             return Err(self.broken(format!("{token} is an integer of more than 64 bits, which serde_json keeps only with its feature `arbitrary_precision`")));
         }
         self.at += len;

@@ -90,11 +90,17 @@ impl Schema {
     /// Returns all violations of a value; none for a valid one.
     #[must_use]
     pub fn violations(&self, value: &Value) -> Vec<Violation> {
+        self.first_violations(value, usize::MAX)
+    }
+
+    /// Returns the first violations of a value, up to `max`: an answer of a million elements may have a million of them.
+    #[must_use]
+    pub fn first_violations(&self, value: &Value, max: usize) -> Vec<Violation> {
         let violation = |err: jsonschema::ValidationError<'_>| Violation {
             pointer: err.instance_path().to_string(),
             message: err.masked().to_string(),
         };
-        self.validator.iter_errors(value).map(violation).collect()
+        self.validator.iter_errors(value).take(max).map(violation).collect()
     }
 
     /// Checks a value and describes its first ten violations, one per line, for a schema retry.
@@ -102,11 +108,11 @@ impl Schema {
     /// # Errors
     /// [`InvalidAnswer::Invalid`] with the violations.
     pub fn check(&self, value: &Value) -> Result<(), InvalidAnswer> {
-        let violations = self.violations(value);
+        let violations = self.first_violations(value, MAX_VIOLATIONS);
         if violations.is_empty() {
             return Ok(());
         }
-        let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
+        let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
         Err(InvalidAnswer::Invalid(lines.join("\n")))
     }
 }

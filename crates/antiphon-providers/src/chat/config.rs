@@ -17,6 +17,7 @@ use super::wire;
 use crate::exchange::{
     CallRequest, Endpoint, Link, ModeFallback, Page, ParamTable, RefusedFields, StructuredMode,
 };
+use crate::limits;
 use crate::registry::CheckParams;
 
 /// The differences between servers of this format.
@@ -129,7 +130,7 @@ impl Embedder for Chat {
         for texts in texts.chunks(MAX_TEXTS) {
             let body = json!({ "model": model, "input": texts, "encoding_format": "float" });
             let response = self.link.post("/embeddings", &body, context).await?;
-            let answer = self.link.json(response, context).await?;
+            let answer = self.link.json_within(limits::embeddings(texts.len()), response, context).await?;
             all = wire::embeddings(&answer, texts.len(), all)?;
         }
         Ok(all)

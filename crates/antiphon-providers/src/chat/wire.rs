@@ -22,9 +22,10 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Budget, Content, Label, ParamTable, SentEffort, StructuredMode, at, count_at, field, index_of, is_error,
-    reasoning_of, size_of, system_of, turns, value_of,
+    Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, at, count_at, field, first,
+    index_of, is_error, reasoning_of, size_of, system_of, turns, value_of,
 };
+use crate::limits::check_embeddings;
 
 /// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops
 /// immediately when a stream is dropped, but computes an answer that is not streamed to its end.
@@ -110,7 +111,7 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) model: Label<'a>,
     /// The alternatives; empty in the chunk with the token counts.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "first::<_, _, MAX_CHOICES>")]
     pub(super) choices: Option<Vec<Option<Choice<'a>>>>,
     /// The token counts of the whole answer.
     #[serde(borrow, default)]
@@ -398,8 +399,10 @@ pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Re
         return Err(malformed(&format!("{} vectors for {texts} texts", entries.len())));
     }
     entries.sort_by_key(|entry| entry.index);
+    let new: Vec<Vec<f32>> = entries.into_iter().map(|entry| entry.embedding).collect();
+    check_embeddings(&new).map_err(|why| malformed(&why))?;
     let mut vectors = before.vectors;
-    vectors.extend(entries.into_iter().map(|entry| entry.embedding));
+    vectors.extend(new);
     let mut usage = before.usage;
     usage += Usage::new(answer["usage"]["prompt_tokens"].as_u64(), Some(0));
     Ok(Embeddings::new(vectors).usage(usage))

@@ -12,6 +12,7 @@ use super::metrics;
 use super::vendor::Vendor;
 use crate::chat::Chat;
 use crate::exchange::{Endpoint, check_fits, connection_settings, least_tokens, local_server};
+use crate::limits::MAX_LIST;
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
 /// The time limit of the metrics' head: no model has to run for them.
@@ -81,7 +82,7 @@ impl Compatible {
         let root = self.chat.link.endpoint.base_url.trim_end_matches("/v1");
         let request = Request::get(&format!("{root}/metrics")).first_byte_timeout(METRICS_TIMEOUT);
         let response = self.chat.link.send(request, context).await.ok()?;
-        metrics::running_while_others_wait(&response.text().await.ok()?)
+        metrics::running_while_others_wait(&response.limited_to(MAX_LIST).text().await.ok()?)
     }
 
     /// Refuses a prompt that does not fit into the context window that an engine reports in its list of models, as vLLM does in

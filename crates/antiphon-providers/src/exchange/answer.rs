@@ -124,9 +124,10 @@ impl Answer {
         }
     }
 
-    /// Adds an explanation of the end, once.
+    /// Adds an explanation of the end, once; a server may send a new one with each piece, of which the first are kept.
     pub(crate) fn explain(&mut self, detail: String) {
-        if !detail.is_empty() && !self.details.contains(&detail) {
+        const MOST: usize = 8;
+        if !detail.is_empty() && self.details.len() < MOST && !self.details.contains(&detail) {
             self.details.push(detail);
         }
     }

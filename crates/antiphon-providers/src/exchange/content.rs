@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
+use super::first::MAX_PARTS;
 use super::reasoning::reasoning_of;
 use super::text::{Label, Text, size_of};
 
@@ -108,6 +109,10 @@ impl<'de> Visitor<'de> for WordsOrParts {
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
         let mut all = Vec::new();
         while let Some(Element(part)) = parts.next_element::<Element<'de>>()? {
+            if all.len() >= MAX_PARTS {
+                while parts.next_element::<IgnoredAny>()?.is_some() {}
+                break;
+            }
             match part {
                 Content::Words(words) => all.push(Part { text: Label(Some(words)), ..Part::default() }),
                 Content::Parts(parts) => all.extend(parts),

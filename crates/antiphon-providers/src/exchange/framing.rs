@@ -40,7 +40,7 @@ impl Framing {
 
 /// The pieces of a body, as a stream.
 ///
-/// Each piece has at most 16 MiB, the limit of the HTTP client; a larger one is an error of the connection.
+/// A piece that is larger than the limit of its response is an error of the connection.
 pub(super) enum Pieces {
     /// Server-sent events as they arrive.
     Events(Events),
@@ -85,6 +85,15 @@ impl Pieces {
             Self::Events(events) => events.unframed(),
             Self::Lines(lines) => lines.unframed(),
             _ => None,
+        }
+    }
+
+    /// Returns the bytes of the body that have arrived, those without a piece included; 0 for one that was read as a whole.
+    pub(super) fn received_bytes(&self) -> u64 {
+        match self {
+            Self::Events(events) => events.received_bytes(),
+            Self::Lines(lines) => lines.received_bytes(),
+            _ => 0,
         }
     }
 

@@ -17,10 +17,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use antiphon_http::{Client, Request, Response};
+use antiphon_http::{Client, ErrorKind as HttpKind, Request, Response};
 use antiphon_llm::{
-    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming,
-    TimeoutPhase,
+    AnswerLimits, Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt,
+    Scope, Streaming, TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -32,10 +32,11 @@ use super::endpoint::Endpoint;
 use super::exhaustion::retry_exhausted;
 use super::fault::of_http;
 use super::framing::{Framing, Pieces};
-use super::reader::{Facts, Reader, cancelled, stalled};
+use super::reader::{Facts, Reader, cancelled, closed, stalled};
 use super::repaired::repaired;
 use super::schema_watch::SentSchema;
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
+use crate::limits::{MAX_LIST, MAX_PAGES};
 
 /// The time limit for the head of a list: no model has to run for it.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -198,8 +199,8 @@ impl Link {
 
     /// Fetches a list of models, page by page; `page` reads one. For a list with pages, `path` must already have a query.
     ///
-    /// The list ends with a page that names no next one, or names itself again, so that a server with a faulty
-    /// cursor causes no endless loop. The HTTP version is that of the last page.
+    /// The list ends with a page that names no next one, or names itself again; with more than [`MAX_PAGES`] pages, it is an error:
+    /// a server with a faulty cursor causes no endless loop. The HTTP version is that of the last page.
     ///
     /// # Errors
     /// Those of [`get`](Self::get); `InvalidResponse` where `page` returns `None`.
@@ -213,7 +214,7 @@ impl Link {
         page: impl Fn(&Value) -> Option<Page>,
     ) -> Result<(Vec<Model>, &'static str), Error> {
         let (mut models, mut next) = (Vec::new(), String::new());
-        loop {
+        for _ in 0..MAX_PAGES {
             let (answer, version) = self.get(&format!("{path}{next}"), context).await?;
             let Some(page) = page(&answer) else { return Err(self.not_a_list(path)) };
             models.extend(page.models);
@@ -223,6 +224,9 @@ impl Link {
                 None => return Ok((models, version)),
             }
         }
+        let base_url = &self.endpoint.base_url;
+        let message = format!("{base_url}{path}: the list of models has more than {MAX_PAGES} pages");
+        Err(Error::new(ErrorKind::InvalidResponse, message))
     }
 
     /// Creates the error of an answer that is not a list of models: another program may answer at the address.
@@ -249,7 +253,7 @@ impl Link {
         Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
     }
 
-    /// Reads a body as JSON; an error in it, as some servers send under status 200, is returned as such.
+    /// Reads a body of at most [`MAX_LIST`] bytes as JSON; an error in it, as some servers send under status 200, is returned as such.
     ///
     /// # Errors
     /// An error of the connection, the error in the body, or `InvalidResponse`, possibly billed, for a body
@@ -258,6 +262,23 @@ impl Link {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub(crate) async fn json(&self, response: Response, context: &CallContext) -> Result<Value, Error> {
+        self.json_within(MAX_LIST, response, context).await
+    }
+
+    /// Reads a body of at most `max` bytes as JSON, as [`json`](Self::json) does.
+    ///
+    /// # Errors
+    /// Those of [`json`](Self::json); `InvalidResponse` for a larger body.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub(crate) async fn json_within(
+        &self,
+        max: usize,
+        response: Response,
+        context: &CallContext,
+    ) -> Result<Value, Error> {
+        let response = response.limited_to(max);
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
         let request_id = response.request_id().map(|id| self.cleaned(id));
         let with_id = |err: Error| {
@@ -297,6 +318,7 @@ impl Link {
         asked: CallRequest<'_>,
     ) -> Result<Streaming, Error> {
         let facts = self.facts(&response, asked);
+        let response = response.limited_to(facts.answer_limits.piece);
         let kind = response.header("content-type").unwrap_or_default().to_owned();
         if !D::FRAMING.is_of(&kind) {
             return Box::pin(self.read_whole(response, &kind, decode, facts)).await;
@@ -326,6 +348,7 @@ impl Link {
             schema: asked.schema,
             sent_prompt: self.sent.record(asked.prompt),
             limits: self.time_limits(asked.prompt),
+            answer_limits: AnswerLimits::of(asked.prompt),
             hurry: asked.context.hurry.clone(),
             cancel: asked.context.cancel.clone(),
             began: asked.began,
@@ -355,8 +378,14 @@ impl Link {
         decode: D,
         facts: Facts,
     ) -> Result<Streaming, Error> {
-        let body = before_deadline(&facts, response.text()).await.map_err(|err| facts.add_to(err))?;
-        let body = body.map_err(|err| facts.add_to(of_http(&err)))?;
+        let read = before_deadline(&facts, response.beginning()).await.map_err(|err| facts.add_to(err))?;
+        let (body, too_large) = match read {
+            Ok((body, None)) => (body, None),
+            Ok((body, Some(err))) if matches!(err.kind(), HttpKind::TooLarge { .. }) => {
+                (closed(&body).unwrap_or(body), Some(err))
+            }
+            Ok((_, Some(err))) | Err(err) => return Err(facts.add_to(of_http(&err))),
+        };
         let body = match body.strip_prefix('\u{feff}') {
             Some(rest) => rest.to_owned(),
             None => body,
@@ -365,6 +394,9 @@ impl Link {
         // The decoder repairs the body itself.
         let parsed = parsed.or_else(|| serde_json::from_str(&repaired(&body)?.data).ok());
         let Some(value) = parsed else {
+            if let Some(err) = too_large.filter(|_| !D::FRAMING.begins(&body)) {
+                return Err(facts.add_to(of_http(&err)));
+            }
             if !D::FRAMING.begins(&body) {
                 return Err(facts.add_to(self.malformed(&facts.place, kind, &body)));
             }
@@ -372,6 +404,9 @@ impl Link {
         };
         let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
         self.decode_whole(&mut reader, &value, &body)?;
+        if let Some(err) = too_large {
+            reader.cut(&err.to_string());
+        }
         reader.begin().await
     }
 

@@ -19,6 +19,8 @@
 //! | the call is cancelled | complete | `Cancelled` |
 //! | an error in a piece | complete after a natural end, unless a filter intervened | the error; `Unavailable` after the first text becomes `Truncated` |
 //! | a piece that cannot be decoded | complete | `InvalidResponse` |
+//! | the output exceeds a limit | cut: the finish reason becomes `Length`, with an explanation | the same |
+//! | far more bytes than output | complete | `InvalidResponse` |
 //! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
 //! A body that is no stream (a page, nothing at all) is an `InvalidResponse`, and no broken connection: see `foreign`.
@@ -32,7 +34,7 @@ use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
-    Billed, CancellationToken, Delta, Error, ErrorKind, Head, Output, Streaming, TimeoutPhase,
+    AnswerLimits, Billed, CancellationToken, Delta, Error, ErrorKind, Head, Output, Streaming, TimeoutPhase,
 };
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
@@ -47,7 +49,10 @@ use super::schema_watch::SentSchema;
 use super::thoughts::Spoken;
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 
+mod bounds;
 mod ending;
+
+pub(super) use bounds::closed;
 
 /// The outcome of a poll for the next delta.
 type PolledDelta = Poll<Option<Result<Delta, Error>>>;
@@ -92,6 +97,8 @@ pub(super) struct Reader<D> {
     first: Option<Result<Delta, Error>>,
     /// The error of a line that could not be decoded: the last one of a truncated body, or, if another line follows, invalid.
     unread: Option<Fault>,
+    /// Whether the answer was cut at a limit.
+    is_cut: bool,
     /// Whether the last item has been returned.
     ended: bool,
 }
@@ -118,6 +125,8 @@ pub(super) struct Facts {
     pub(super) sent_prompt: SentPrompt,
     /// The time limits of the call.
     pub(super) limits: TimeLimits,
+    /// The limits on the size of the answer.
+    pub(super) answer_limits: AnswerLimits,
     /// A token after whose cancellation the answer may not stall.
     pub(super) hurry: CancellationToken,
     /// A token that ends the answer.
@@ -157,6 +166,7 @@ impl<D: Decode> Reader<D> {
             yielded_at: None,
             first: None,
             unread: None,
+            is_cut: false,
             ended: false,
         })
     }
@@ -216,6 +226,7 @@ impl<D: Decode> Reader<D> {
             return Poll::Ready(None);
         }
         loop {
+            self.check_output();
             if let Some(words) = self.new_text() {
                 return Poll::Ready(Some(Ok(Delta::Text(words))));
             }
@@ -256,7 +267,11 @@ impl<D: Decode> Reader<D> {
         if self.answer.is_over {
             return ControlFlow::Break(self.end());
         }
-        ControlFlow::Break(match self.pieces.poll_next(cx) {
+        let polled = self.pieces.poll_next(cx);
+        if let Some(flooded) = self.flooded() {
+            return ControlFlow::Break(flooded);
+        }
+        ControlFlow::Break(match polled {
             Poll::Pending if self.cancel.as_mut().poll(cx).is_ready() => self.cancelled(),
             Poll::Pending => match self.poll_timeout(cx) {
                 Poll::Pending => Poll::Pending,

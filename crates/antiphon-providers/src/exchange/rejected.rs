@@ -1,6 +1,6 @@
 //! The errors of responses that are no answers: those with another status, and bodies of another format.
 
-use antiphon_http::Response;
+use antiphon_http::{Error as HttpError, ErrorKind as HttpKind, Response};
 use antiphon_llm::{Allowance, Billed, CallContext, Error, ErrorKind, LimitHints};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -9,6 +9,7 @@ use tracing::info;
 use super::error_body::{ForeignBody, error_in_text, read_fault};
 use super::fault::{Fault, cleaned, kind_of_status};
 use super::link::Link;
+use crate::limits::MAX_ERROR;
 
 /// The head of a response that is not an answer.
 struct ErrorHead {
@@ -55,8 +56,11 @@ impl Link {
     pub(super) async fn status_error(&self, response: Response, context: &CallContext) -> Error {
         let head = ErrorHead::of(&response);
         // The body of an error is not waited for longer than an answer's first token, nor after the end of the call.
-        let body = context.guard(timeout(self.endpoint.token_timeout, response.text())).await;
+        let reading = response.limited_to(MAX_ERROR).beginning();
+        let body = context.guard(timeout(self.endpoint.token_timeout, reading)).await;
         let body = body.ok().and_then(Result::ok).and_then(Result::ok);
+        let is_read = |err: &HttpError| matches!(err.kind(), HttpKind::TooLarge { .. });
+        let body = body.filter(|(_, err)| err.as_ref().is_none_or(is_read)).map(|(body, _)| body);
         let fault = self.fault_under(&head, body.as_deref().unwrap_or_default());
         let ErrorHead { status, place, limits, request_id, should_retry, .. } = head;
         info!("{place}: {status}");

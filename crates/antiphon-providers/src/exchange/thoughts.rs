@@ -76,6 +76,8 @@ pub(crate) struct Spoken {
     pub(crate) reasoning: String,
     /// Output that cannot be assigned yet, such as the beginning of a tag.
     pending: String,
+    /// The length of the white space at the beginning of `pending` that was looked at: some models write it without end.
+    blank: usize,
     /// The part of the output that is being read.
     state: State,
 }
@@ -110,6 +112,11 @@ enum Opening {
 }
 
 impl Spoken {
+    /// Returns the length in bytes of the text, with the output that cannot be assigned yet.
+    pub(crate) fn text_len(&self) -> usize {
+        self.text.len() + self.pending.len()
+    }
+
     /// Adds output.
     pub(crate) fn add(&mut self, output: &str) {
         if let State::Speaking([]) = self.state {
@@ -151,18 +158,23 @@ impl Spoken {
 
     /// Reads a tag at the beginning of the pending output, or the beginning of the answer.
     fn open(&mut self) -> bool {
-        let begin = self.pending.len() - self.pending.trim_start().len();
+        let behind = &self.pending[self.blank..];
+        let begin = self.blank + behind.len() - behind.trim_start().len();
+        self.blank = begin;
         match opening(&self.pending[begin..]) {
             Opening::Unclear => return false,
             Opening::Thought(length, closes) => {
+                self.blank = 0;
                 self.pending.drain(..begin + length);
                 self.state = State::Thinking(closes);
             }
             Opening::Speech(length, closes) => {
+                self.blank = 0;
                 self.pending.drain(..begin + length);
                 self.state = State::Speaking(closes);
             }
             Opening::None => {
+                self.blank = 0;
                 // White space after reasoning separates it from the answer; other white space is the model's.
                 if matches!(self.state, State::Between) {
                     self.pending.drain(..begin);
@@ -179,6 +191,7 @@ impl Spoken {
     /// Returns whether that was the case. A second call changes nothing.
     pub(crate) fn finish(&mut self) -> bool {
         let rest = std::mem::take(&mut self.pending);
+        self.blank = 0;
         match self.state {
             State::Start | State::Speaking(_) => self.text.push_str(&rest),
             State::Between => self.text.push_str(rest.trim_start()),

@@ -15,6 +15,7 @@ use crate::exchange::{
     Auth, CLOUD_TIMEOUT, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
     connection_settings, key_of,
 };
+use crate::limits;
 use crate::prices;
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options};
 
@@ -195,7 +196,7 @@ impl Embedder for Gemini {
                 .collect();
             let body = json!({ "requests": requests });
             let response = self.link.post(&format!("/{model}:batchEmbedContents"), &body, context).await?;
-            let answer = self.link.json(response, context).await?;
+            let answer = self.link.json_within(limits::embeddings(texts.len()), response, context).await?;
             vectors.extend(wire::vectors(&answer, texts.len())?);
         }
         Ok(Embeddings::new(vectors))

@@ -23,9 +23,10 @@ use serde_json::{Map, Value, json};
 
 use super::config::dialect;
 use crate::exchange::{
-    Budget, Ending, Label, ParamTable, SentEffort, StructuredMode, Text, count_at, ending, field, index_of,
-    is_true, size_of, system_of, turns, value_of,
+    Budget, Ending, Label, MAX_CHOICES, MAX_PARTS, ParamTable, SentEffort, StructuredMode, Text, count_at,
+    ending, field, first, index_of, is_true, size_of, system_of, turns, value_of,
 };
+use crate::limits::check_embeddings;
 
 /// Returns the path of a model, `models/NAME`.
 ///
@@ -122,7 +123,7 @@ fn role(name: &str) -> &str {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Chunk<'a> {
     /// The alternatives, of which one is requested.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "first::<_, _, MAX_CHOICES>")]
     pub(super) candidates: Option<Vec<Option<Candidate<'a>>>>,
     /// The raw verdict of the safety filter on the prompt.
     #[serde(borrow, default)]
@@ -171,7 +172,7 @@ impl Candidate<'_> {
 /// The output of a candidate, as a list of parts.
 #[derive(Deserialize)]
 pub(super) struct Content<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "first::<_, _, MAX_PARTS>")]
     pub(super) parts: Option<Vec<Option<Part<'a>>>>,
 }
 
@@ -304,11 +305,12 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
     let entries =
         Vec::<Entry>::deserialize(&answer["embeddings"]).map_err(|err| malformed(err.to_string()))?;
-    if entries.len() == texts {
-        Ok(entries.into_iter().map(|entry| entry.values).collect())
-    } else {
-        Err(malformed(format!("{} vectors for {texts} texts", entries.len())))
+    if entries.len() != texts {
+        return Err(malformed(format!("{} vectors for {texts} texts", entries.len())));
     }
+    let vectors: Vec<Vec<f32>> = entries.into_iter().map(|entry| entry.values).collect();
+    check_embeddings(&vectors).map_err(malformed)?;
+    Ok(vectors)
 }
 
 #[cfg(test)]

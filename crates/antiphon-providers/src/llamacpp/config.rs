@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
 use antiphon_llm::{
-    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, InvalidParam, Model, Prompt,
-    Provider, SamplingParams, Scope, Streaming, async_trait,
+    AnswerLimits, CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, InvalidParam,
+    Model, Prompt, Provider, SamplingParams, Scope, Streaming, async_trait,
 };
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -198,7 +198,9 @@ impl LlamaCpp {
     ) -> Result<String, Error> {
         let messages = wire::messages(prompt, mode);
         let response = self.link.post("/apply-template", &messages, context).await?;
-        let answer = self.link.json(response, context).await?;
+        // The answer repeats the prompt.
+        let max = AnswerLimits::of(prompt).piece;
+        let answer = self.link.json_within(max, response, context).await?;
         let text = answer["prompt"].as_str().map(str::to_owned);
         text.ok_or_else(|| {
             let message = "/apply-template returned no prompt; update the server if it is older than 2025";

@@ -19,6 +19,7 @@ use crate::exchange::{
     CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, Page, StructuredMode, check_fits,
     checked_base_url, connection_settings, grammar_dialect, local_server,
 };
+use crate::limits::{self, MAX_PROGRESS};
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options, PullProgress};
 
 /// A provider for an Ollama server, usually on the user's own machine, by its own API.
@@ -176,7 +177,7 @@ impl Ollama {
         let response =
             self.link.post("/api/pull", &json!({ "model": model }), &CallContext::default()).await?;
         let place = response.endpoint();
-        let mut lines = response.lines();
+        let mut lines = response.limited_to(MAX_PROGRESS).lines();
         let failed = |kind, why: &str| {
             Error::new(kind, format!("{place}: cannot fetch {model}: {}", self.link.cleaned(why)))
         };
@@ -382,7 +383,7 @@ impl Embedder for Ollama {
         // A text that is too long is an error, and not truncated silently.
         let body = json!({ "model": model, "input": texts, "truncate": false });
         let response = self.link.post("/api/embed", &body, context).await?;
-        let answer = self.link.json(response, context).await?;
+        let answer = self.link.json_within(limits::embeddings(texts.len()), response, context).await?;
         let vectors = wire::vectors(&answer, texts.len())?;
         Ok(Embeddings::new(vectors).usage(Usage::new(answer["prompt_eval_count"].as_u64(), Some(0))))
     }

@@ -22,6 +22,7 @@ use crate::exchange::{
     Answer, Budget, Content, Label, ParamTable, SentEffort, StructuredMode, count_at, field, grammar_dialect,
     is_true, reasoning_of, size_of, system_of, turns, value_of,
 };
+use crate::limits::check_embeddings;
 
 /// Builds the request's body. `truncate` and `shift` keep the server from dropping a part of the prompt silently
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
@@ -220,11 +221,11 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
     let vectors =
         Vec::<Vec<f32>>::deserialize(&answer["embeddings"]).map_err(|err| malformed(err.to_string()))?;
-    if vectors.len() == texts {
-        Ok(vectors)
-    } else {
-        Err(malformed(format!("{} vectors for {texts} texts", vectors.len())))
+    if vectors.len() != texts {
+        return Err(malformed(format!("{} vectors for {texts} texts", vectors.len())));
     }
+    check_embeddings(&vectors).map_err(malformed)?;
+    Ok(vectors)
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use super::errors::fault;
 use super::wire::{Event, ends, is_commentary, parts, tool, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text, index_of, reasoning_of, size_of, texts_in};
 
+/// The maximum number of items that are remembered as commentary; a model writes a few.
+const MAX_COMMENTS: usize = 256;
+
 /// A decoder of the server-sent events of a response, or of one complete response.
 ///
 /// Every event has its type in its data; the last is `response.completed`, `.incomplete` or `.failed`, and no `[DONE]`
@@ -53,8 +56,8 @@ impl Decode for ResponsesDecoder {
             "response.refusal.delta" => answer.refusal.push_str(Text::of(words(&parsed)?.as_ref())),
             "response.output_item.added" => {
                 let added: Value = of(data)?;
-                self.commentary
-                    .extend(index_of(parsed.output_index).filter(|_| is_commentary(&added["item"])));
+                let index = index_of(parsed.output_index).filter(|_| self.commentary.len() < MAX_COMMENTS);
+                self.commentary.extend(index.filter(|_| is_commentary(&added["item"])));
             }
             "response.created" | "response.in_progress" => {
                 let event: Value = of(data)?;

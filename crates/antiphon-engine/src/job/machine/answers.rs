@@ -119,6 +119,7 @@ impl JobMachine {
     /// Makes a schema retry after an answer that is invalid as a whole, unless the attempts are used up.
     fn invalid(&mut self, cx: Context<'_>, mut ask: Ask, complaint: &str, billed: Billed) -> Action {
         let Billed { answer, bill, .. } = billed;
+        let complaint = &SchemaRetryPolicy::complaint(complaint);
         self.invalid_answers += 1;
         if self.invalid_answers >= cx.run.attempts() || self.are_attempts_used_up(cx) {
             return self.fail(cx, does_not_fit(complaint, answer), bill);
@@ -203,6 +204,7 @@ impl JobMachine {
         billed: Billed,
     ) -> Action {
         let Billed { answer, bill, .. } = billed;
+        let reasons = &SchemaRetryPolicy::complaint(reasons);
         self.partial_answers += 1;
         let rest = self.rest_after_partial(cx, &ask.question, reasons);
         let Some(rest) = rest.filter(|_| !self.are_attempts_used_up(cx)) else {

@@ -1,5 +1,6 @@
 mod broken;
 mod ends;
+mod huge;
 mod paths;
 mod said;
 

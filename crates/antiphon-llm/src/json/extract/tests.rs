@@ -311,3 +311,54 @@ proptest! {
         prop_assert!(extract(&whole[..cut]).is_err());
     }
 }
+
+#[test]
+fn a_megabyte_of_garbage_is_read_a_limited_number_of_times() {
+    // Without a limit, each of these would be read once for each of its brackets: 10^11 steps.
+    let size = 1 << 20;
+    let many = |piece: &str, end: &str| format!("{}{end}", piece.repeat(size / piece.len()));
+    for (piece, end) in [
+        ("{a: /*} ", "*/"),
+        ("[1 /*] ", "*/ x"),
+        ("{x: x > 0} ", ""),
+        ("[", ""),
+        ("{\"a\":", ""),
+        ("[{", "]"),
+        ("[1-3] ", ""),
+        ("{ ", ""),
+        ("[\"", ""),
+        ("{'", ""),
+        ("{“a”: ‘", ""),
+        ("</think>", ""),
+        ("<think>", ""),
+        ("```json\n{", ""),
+        (" ", "{"),
+        ("\u{feff}", "{"),
+        ("\\\"", "{"),
+        ("# [1] ", "\n"),
+    ] {
+        let garbage = many(piece, end);
+        let err = extract(&garbage).err().map(|err| err.to_string()).unwrap_or_default();
+        assert!(err.len() < 500, "{piece}: {err}");
+        let found = super::super::salvage(&garbage, "/items");
+        assert!(found.is_none_or(|found| found.elements.len() <= size), "{piece}");
+    }
+}
+
+#[test]
+fn deep_json_is_refused_with_its_depth() {
+    for open in ["[", "{\"a\":", "[{\"a\":"] {
+        let err = extract(&open.repeat(100_000)).unwrap_err();
+        assert_eq!(err.kind(), JsonErrorKind::Malformed);
+        assert!(err.to_string().contains("more than 127 brackets around a value, at its byte "), "{err}");
+    }
+}
+
+#[test]
+fn a_number_of_a_million_digits_is_not_repeated_in_the_error() {
+    let message = match extract(&format!("{{\"n\": {}}}", "1".repeat(1 << 20))) {
+        Ok(found) => return assert!(cfg!(feature = "arbitrary_precision") && found.repairs.is_empty()),
+        Err(err) => err.to_string(),
+    };
+    assert!(message.len() < 300, "{} bytes", message.len());
+}

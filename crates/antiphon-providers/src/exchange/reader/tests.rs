@@ -28,6 +28,7 @@ fn facts() -> Facts {
         output: Output::Text,
         model: "m".to_owned(),
         head: Head::default(),
+        answer_limits: antiphon_llm::AnswerLimits::of(&antiphon_llm::Prompt::new("m", [])),
         limits: TimeLimits { token_timeout, call_timeout: None, max_tokens: Some(1_000) },
         schema: SentSchema::default(),
         sent_prompt: SentPrompt::default(),

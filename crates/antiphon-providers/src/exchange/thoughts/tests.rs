@@ -28,6 +28,19 @@ fn check_text(output: &str) {
 }
 
 #[test]
+fn white_space_without_end_is_looked_at_once() {
+    // Looked at again with each piece, it would take 10^12 steps.
+    let mut spoken = Spoken::default();
+    for _ in 0..2 << 20 {
+        spoken.add(" ");
+    }
+    assert_eq!((spoken.text_len(), spoken.blank), (2 << 20, 2 << 20));
+    spoken.add("<think>x</think> y");
+    spoken.finish();
+    assert_eq!((spoken.text.as_str(), spoken.reasoning.as_str()), ("y", "x"));
+}
+
+#[test]
 fn reasoning_before_the_answer_is_no_text() {
     check("<think>hm</think>\n\nBlue.", "Blue.", "hm");
     check("\n<THINK>hm</THINK>Blue.", "Blue.", "hm");
