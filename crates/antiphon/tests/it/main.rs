@@ -18,6 +18,7 @@ mod descriptors;
 mod doctor;
 mod dry_run;
 mod earlier;
+mod echoes;
 mod events;
 mod experiment;
 mod fallback;
