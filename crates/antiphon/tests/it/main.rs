@@ -48,6 +48,7 @@ mod schemas;
 mod secrets;
 mod shown;
 mod speakers;
+mod terminal;
 mod values;
 #[cfg(all(feature = "offline", feature = "otel"))]
 mod words;
