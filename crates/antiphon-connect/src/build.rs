@@ -74,6 +74,7 @@ pub(crate) fn options(settings: &Settings, named: &ProviderSettings) -> Options 
     options.key.clone_from(&named.key);
     options.key_env.clone_from(&named.key_env);
     options.key_variable.clone_from(&named.key_variable);
+    options.other_secrets.clone_from(&settings.secrets);
     options.token_timeout = settings.timeout_of(named);
     options.max_connections = Some(settings.connections_to_models());
     named.entry.set(&mut options);

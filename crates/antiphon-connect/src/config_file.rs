@@ -196,6 +196,12 @@ impl ConfigFile {
         self.lines.has(key)
     }
 
+    /// Returns the variables that have the keys and the secret headers of providers.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let entries = self.content.providers.values();
+        entries.flat_map(|entry| entry.key_env.iter().chain(entry.headers_env.values())).map(String::as_str)
+    }
+
     /// Returns whether an entry names a variable as that of its key.
     pub(crate) fn has_key_in(&self, variable: &str) -> bool {
         self.content.providers.values().any(|entry| entry.key_env.as_deref() == Some(variable))

@@ -41,6 +41,7 @@ mod origin;
 mod pool;
 mod provider;
 mod replay;
+mod secrets;
 mod session;
 mod setting_key;
 mod settings;

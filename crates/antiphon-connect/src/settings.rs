@@ -22,6 +22,7 @@ use crate::fallback::{FallbackSettings, fallbacks};
 use crate::flags::Flags;
 use crate::origin::{Origin, Sourced, in_entries, in_files};
 use crate::provider::{ProviderSettings, known_names, named_provider, provider};
+use crate::secrets::secrets_in;
 use crate::setting_key::SettingKey;
 
 /// The resolved configuration: flags over environment over files over defaults, each value with its origin.
@@ -79,6 +80,8 @@ pub struct Settings {
     pub has_openai_key: bool,
     /// The configured address of OpenAI; `None` for the vendor's own.
     pub openai_url: Option<String>,
+    /// The secrets of the environment, which are removed from the texts of every server.
+    pub(crate) secrets: Vec<SecretString>,
 }
 
 impl Settings {
@@ -149,6 +152,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
         openai_url: named_provider("openai", env, files)?.base_url,
         prices: prices(files)?,
+        secrets: secrets_in(env, files),
         provider,
     })
 }

@@ -37,6 +37,7 @@ mod prompt;
 mod prompt_bytes;
 mod provider;
 mod redact;
+mod redactor;
 mod retrying;
 mod sampling;
 mod schema;
@@ -76,6 +77,7 @@ pub use prompt::{DocumentPart, Message, Output, Part, Prompt, Role, Side, Speake
 pub use prompt_bytes::PromptBytes;
 pub use provider::{Capabilities, Embedder, Embeddings, Health, Model, Provider, ProviderExt, Scope};
 pub use redact::redact;
+pub use redactor::{RedactedText, Redactor};
 pub use retrying::Retrying;
 pub use sampling::{InvalidParam, ReasoningEffort, SamplingParams};
 pub use schema::Schema;

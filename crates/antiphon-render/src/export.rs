@@ -15,12 +15,14 @@ use serde_json::Value;
 
 use crate::markdown::{line, markdown};
 use crate::support::{NO_EVIDENCE, Place};
+use crate::visible::visible;
 
 /// A writer of rows as CSV or Markdown. Rows are formatted one at a time, so that a table may be larger than memory.
 /// The columns have to be known before the header: call [`add`](Self::add) with every row first, then format each row.
 ///
 /// Spreadsheets run text that begins with `=`, `+`, `-` or `@` as a formula (OWASP, "CSV Injection"): such text gets an
-/// apostrophe before it, unless it is a number.
+/// apostrophe before it, unless it is a number. Control characters, and those that reorder or hide text, are escaped in both
+/// formats as [`visible`](crate::visible) does.
 ///
 /// Adding a row takes time proportional to its fields and to the columns; rows are not kept.
 ///
@@ -190,11 +192,12 @@ fn format_cell(value: &Value, between: &str) -> String {
 }
 
 /// Puts an apostrophe before text that a spreadsheet would run, also behind white space and in full width. Numbers are
-/// kept.
+/// kept. Characters that are not seen are visible.
 fn harmless(cell: &str) -> String {
-    let acts = cell.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
-        || cell.starts_with(['\t', '\r']);
-    if acts && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.to_owned() }
+    let cell = visible(cell);
+    let acts =
+        cell.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) || cell.starts_with('\t');
+    if acts && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.into_owned() }
 }
 
 /// Returns cells as a line of CSV.
@@ -232,6 +235,11 @@ mod tests {
             &json!({ "a": "@SUM(1)", "b": "+1", "c": "-2.5", "d": -3 }),
             "\"'@SUM(1)\",\"+1\",\"-2.5\",\"-3\"\n",
         );
+        check(
+            &json!({ "a": "\r=1", "b": "\n=1", "c": "\u{feff}=1" }),
+            "\"\\r=1\",\"'\n=1\",\"\\u{feff}=1\"\n",
+        );
+        check(&json!({ "a": "x\r\n\u{1b}[2J\u{202e}" }), "\"x\n\\u{1b}[2J\\u{202e}\"\n");
         check(&json!({ "a": "\tx", "b": "＝1", "c": "-x" }), "\"'\tx\",\"'＝1\",\"'-x\"\n");
     }
 

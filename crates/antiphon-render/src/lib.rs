@@ -33,11 +33,13 @@ mod link;
 mod markdown;
 mod page;
 mod personas;
+mod policy;
 mod report;
 mod site;
 mod support;
 mod theme;
 mod transcript;
+mod visible;
 
 pub use error::{RenderError, RenderErrorKind};
 pub use export::{Table, persona_row, personas_markdown};
@@ -48,6 +50,7 @@ pub use personas::write_personas;
 pub use report::{RunCause, RunPage, RunPageParts, RunRow};
 pub use site::{PageName, SiteBuilder, build_portfolio, check_site_folder};
 pub use theme::{Theme, ThemeSource, ThemeText};
+pub use visible::{visible, visible_json};
 
 /// The README's code.
 #[cfg(doctest)]

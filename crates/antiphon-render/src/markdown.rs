@@ -23,6 +23,7 @@ use std::fmt::{self, Write};
 use antiphon_pipeline::Persona;
 
 use crate::support::{NO_EVIDENCE, Place, reason, support_note};
+use crate::visible::visible;
 
 /// Returns a persona as Markdown: claims with the sources of their evidence or a mark that they have none, quotes, and
 /// unverified citations. All text is escaped. For several personas in one document, see [`personas_markdown`](crate::personas_markdown).
@@ -66,7 +67,7 @@ pub fn file_name(index: usize, persona: &Persona) -> String {
 
 /// Writes all parts of a persona in their order.
 fn write(out: &mut String, persona: &Persona) -> fmt::Result {
-    writeln!(out, "# {}\n\n{}", line(&persona.name), line(&persona.title))?;
+    writeln!(out, "# {}\n\n{}", line(&persona.name), block(&persona.title))?;
     if let Some(note) = support_note(persona) {
         writeln!(out, "\n**{note}**")?;
     }
@@ -101,7 +102,7 @@ fn write_claims(out: &mut String, persona: &Persona, heading: &str, field: &str)
         if index == 0 {
             writeln!(out, "\n## {heading}\n")?;
         }
-        writeln!(out, "- {}{}", line(claim), sources(persona, field, claim))?;
+        writeln!(out, "- {}{}", block(claim), sources(persona, field, claim))?;
     }
     Ok(())
 }
@@ -129,7 +130,7 @@ fn write_quotes(out: &mut String, persona: &Persona) -> fmt::Result {
     for quote in &persona.quotes {
         let place = Place::of_quote(quote);
         let source = format!("{}{}", place.full(", "), similar(place));
-        writeln!(out, "\n> {}\n>\n> — {}", line(&quote.text), line(&source))?;
+        writeln!(out, "\n> {}\n>\n> — {}", block(&quote.text), line(&source))?;
     }
     Ok(())
 }
@@ -142,7 +143,7 @@ fn write_unverified(out: &mut String, persona: &Persona) -> fmt::Result {
     for unverified in &persona.unverified {
         let claim =
             unverified.claim.as_deref().map(|claim| format!(" for “{}”", line(claim))).unwrap_or_default();
-        let field = line(&unverified.field.replace('_', " "));
+        let field = block(&unverified.field.replace('_', " "));
         let (quote, reason) = (line(&unverified.quote), line(&reason(unverified)));
         writeln!(out, "- {field}{claim}: “{quote}” ({reason})")?;
     }
@@ -154,17 +155,45 @@ fn cell(text: &str) -> String {
     line(text).replace('|', "\\|")
 }
 
-/// Returns foreign text on one line, escaped so that it cannot begin a heading, a link or a tag.
+/// Returns foreign text on one line, escaped so that it cannot begin a heading, a link, an image, a tag or a character reference.
+/// Characters that are not seen are visible.
 pub(crate) fn line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
+    let text = words.join(" ");
+    let text = visible(&text);
     let mut escaped = String::with_capacity(text.len());
-    for c in words.join(" ").chars() {
-        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '~') {
+    for (at, c) in text.char_indices() {
+        let rest = &text[at + c.len_utf8()..];
+        let is_escaped = match c {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '~' => true,
+            // `&lt;` and `&#60;`; a lone ampersand is text.
+            '&' => rest.starts_with(|c: char| c == '#' || c.is_ascii_alphabetic()),
+            // Addresses become links without brackets, too (GitHub Flavored Markdown, 6.9).
+            ':' => rest.starts_with("//"),
+            '.' => text[..at].get(at.saturating_sub(3)..).is_some_and(|www| www.eq_ignore_ascii_case("www")),
+            _ => false,
+        };
+        if is_escaped {
             escaped.push('\\');
         }
         escaped.push(c);
     }
     escaped
+}
+
+/// Returns foreign text at the beginning of a line, escaped like [`line`], and so that it cannot begin a list or be a rule.
+fn block(text: &str) -> String {
+    let text = line(text);
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let is_marked = |rest: &str| rest.is_empty() || rest.starts_with(' ');
+    let is_rule = text.len() > 2 && text.bytes().all(|byte| byte == b'-' || byte == b' ');
+    if is_rule || text.strip_prefix(['-', '+']).is_some_and(is_marked) {
+        return format!("\\{text}");
+    }
+    match text[digits..].strip_prefix(['.', ')']) {
+        Some(rest) if digits > 0 && is_marked(rest) => format!("{}\\{}", &text[..digits], &text[digits..]),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +219,27 @@ mod tests {
     fn foreign_text_is_escaped() {
         let text = markdown(&named("# A <b>x</b>\n[y](javascript:z)"));
         assert!(text.starts_with("# \\# A \\<b\\>x\\</b\\> \\[y\\](javascript:z)\n"), "{text}");
+    }
+
+    #[test]
+    fn foreign_text_stays_in_its_place() {
+        for (text, expected) in [
+            ("![x](https://a.test)", "!\\[x\\](https\\://a.test)"),
+            ("see WWW.a.test, ftp://b", "see WWW\\.a.test, ftp\\://b"),
+            ("&lt;b&#62; A & B", "\\&lt;b\\&\\#62; A & B"),
+            ("\u{1b}[2J\u{202e}x\u{9b}\0", "\\\\u{1b}\\[2J\\\\u{202e}x\\\\u{9b}\\\\u{0}"),
+            ("- x", "\\- x"),
+            ("+ x", "\\+ x"),
+            ("---", "\\---"),
+            ("-5 °C", "-5 °C"),
+            ("12. x", "12\\. x"),
+            ("1) x", "1\\) x"),
+            ("1.5 hours", "1.5 hours"),
+        ] {
+            let mut persona = named("Ada");
+            persona.title = text.to_owned();
+            assert_eq!(markdown(&persona), format!("# Ada\n\n{expected}\n"));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::breakable::breakable;
+use crate::breakable::{breakable, formatted, isolated};
 use crate::error::RenderError;
 use crate::support::{Place, reason, support_note};
 use crate::transcript::{Citations, Transcript};
@@ -59,6 +59,8 @@ fn render(page: &Page<'_>) -> Result<String, RenderError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_filter("breakable", breakable);
+    environment.add_filter("isolated", isolated);
+    environment.set_formatter(formatted);
     environment.add_template("page.html", TEMPLATE).map_err(RenderError::defect)?;
     let template = environment.get_template("page.html").map_err(RenderError::defect)?;
     template.render(Serde(page)).map_err(RenderError::defect)

@@ -21,13 +21,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::blocking::blocking;
-use crate::breakable::breakable;
+use crate::breakable::{breakable, formatted, isolated};
 use crate::error::{RenderError, RenderErrorKind};
 use crate::link::safe_link;
+use crate::policy::{self, POLICY};
 use crate::theme::{Theme, ThemeText};
-
-/// The Content-Security-Policy that forbids a page to load, run or send anything, whatever its content.
-pub(crate) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
 
 /// The template of a page, for themes without one of their own.
 const PAGE: &str = include_str!("site/page.html");
@@ -247,7 +245,13 @@ impl Page {
             css => minijinja::Value::from_safe_string(css),
             ..minijinja::Value::from(Serde(&View::new(&self.content, theme)))
         };
-        template.render(context).map_err(RenderError::template)
+        let page = template.render(context).map_err(RenderError::template)?;
+        match policy::mistake(&page).filter(|_| theme.template.is_some()) {
+            Some((_, mistake)) => {
+                Err(RenderError::new(RenderErrorKind::Template, format!("{name}: {mistake}")))
+            }
+            None => Ok(page),
+        }
     }
 }
 
@@ -259,6 +263,8 @@ pub(crate) fn environment<'a>() -> Environment<'a> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.remove_filter("safe");
     environment.add_filter("breakable", breakable);
+    environment.add_filter("isolated", isolated);
+    environment.set_formatter(formatted);
     environment
 }
 

@@ -10,7 +10,7 @@
 //! All files are checked when a theme is loaded, so that a mistake is reported before a language model is paid for the
 //! texts: unknown keys, rules of the voice, the syntax of the template, and everything by which a page would load or
 //! run something. A template has to contain the Content-Security-Policy literally, since pages of earlier sites are
-//! recognised by it.
+//! recognised by it, as the first element of its head that does anything: a browser applies it from there on.
 
 use std::path::Path;
 
@@ -19,7 +19,8 @@ use antiphon_pipeline::{near_name, read_toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{RenderError, RenderErrorKind};
-use crate::site::{POLICY, environment};
+use crate::policy::{self, POLICY};
+use crate::site::environment;
 
 /// A theme of a site: a style sheet, a voice, labels, and optionally a template.
 ///
@@ -336,11 +337,15 @@ fn usable(name: &str, template: &str) -> Result<(), RenderError> {
             format!("{name}/page.html:{line}: autoescape must not change: text is never markup. Remove it");
         return Err(wrong(message));
     }
-    if template.contains(POLICY) {
-        return Ok(());
+    // Pages of earlier sites are recognised by the policy as it is written here.
+    if !template.contains(POLICY) {
+        let message = format!("{name}/page.html: the policy is missing. Add this line to its head: {POLICY}");
+        return Err(wrong(message));
     }
-    let message = format!("{name}/page.html: the policy is missing. Add this line to its head: {POLICY}");
-    Err(wrong(message))
+    match policy::mistake(&policy::without_statements(template)) {
+        Some((line, mistake)) => Err(wrong(format!("{name}/page.html:{line}: {mistake}"))),
+        None => Ok(()),
+    }
 }
 
 /// Returns the first text in a style sheet that would load something or end it, with its line from 1. The text is

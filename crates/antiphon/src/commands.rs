@@ -100,6 +100,11 @@ fn panic_message(payload: &dyn Any, place: Option<&str>) -> String {
     format!("a defect of this program: {text}{place}")
 }
 
+/// Returns whether an argument has characters that act on a terminal.
+fn acts(arg: &str) -> bool {
+    matches!(antiphon_render::visible(arg), std::borrow::Cow::Owned(_))
+}
+
 /// Prints what ended the parsing of the arguments, and returns the exit code: the help and the version are no errors.
 fn print_parse_error(err: &clap::Error) -> ExitCode {
     let code = match err.kind() {
@@ -110,6 +115,9 @@ fn print_parse_error(err: &clap::Error) -> ExitCode {
         let (talk, text) = (Talk::new(false, Form::Events), err.render().to_string());
         talk.error(&CommandError::new(code, text.trim_start_matches("error: ").trim_end()));
         summary::print(code, talk);
+    } else if std::env::args_os().any(|arg| acts(&arg.to_string_lossy())) {
+        // The error quotes the arguments.
+        Talk::new(false, Form::Text).plain(err.render().to_string().trim_end());
     } else {
         // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
         let _ = err.print();

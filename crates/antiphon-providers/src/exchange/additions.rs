@@ -25,6 +25,53 @@ pub(crate) struct Additions {
     pub(crate) query: Vec<(String, String)>,
 }
 
+/// Parts of the names of headers, parameters and fields that have secrets, in lower case.
+const OF_SECRETS: [&str; 11] = [
+    "auth",
+    "api-key",
+    "apikey",
+    "api_key",
+    "access-key",
+    "access_key",
+    "cookie",
+    "credential",
+    "passw",
+    "secret",
+    "token",
+];
+/// Parts of the names of headers and parameters whose values are public, in lower case.
+const PUBLIC: [&str; 11] = [
+    "accept",
+    "agent",
+    "beta",
+    "content-type",
+    "deployment",
+    "language",
+    "model",
+    "referer",
+    "region",
+    "title",
+    "version",
+];
+
+/// Returns whether a name is one of a secret. A name such as `max_tokens` is not.
+fn is_of_secret(name: &str) -> bool {
+    let is_key = name == "key" || name.ends_with("-key") || name.ends_with("_key") || name.starts_with("sig");
+    let is_named = OF_SECRETS.iter().any(|part| name.contains(part)) && !name.contains("tokens");
+    (is_key || is_named) && !name.contains("author") || name.contains("authorization")
+}
+
+/// Adds the texts in fields whose names are of secrets, at any depth.
+fn add_secret_fields<'v>(fields: &'v Map<String, Value>, found: &mut Vec<&'v str>) {
+    for (name, value) in fields {
+        match value {
+            Value::String(text) if is_of_secret(&name.to_ascii_lowercase()) => found.push(text),
+            Value::Object(fields) => add_secret_fields(fields, found),
+            _ => {}
+        }
+    }
+}
+
 impl fmt::Debug for Additions {
     /// Formats the names alone: a value may be a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +99,22 @@ impl Additions {
             (None, true) => json!([body, headers]).to_string(),
             _ => json!([body, headers, query, variant]).to_string(),
         })
+    }
+
+    /// Returns the texts that a server should not repeat: those whose names are of secrets, and those of other headers and
+    /// parameters. Names such as `user-agent` and `api-version` have values that are public.
+    pub(crate) fn values(&self) -> (Vec<&str>, Vec<&str>) {
+        let (mut named, mut values) = (Vec::new(), Vec::new());
+        for (name, value) in self.headers.iter().chain(&self.query) {
+            let name = name.to_ascii_lowercase();
+            if is_of_secret(&name) {
+                named.push(value.as_str());
+            } else if !PUBLIC.iter().any(|public| name.contains(public)) {
+                values.push(value.as_str());
+            }
+        }
+        add_secret_fields(&self.body, &mut named);
+        (named, values)
     }
 
     /// Merges the fields into a body.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
-use antiphon_llm::{Error, ErrorKind, Scope};
+use antiphon_llm::{Error, ErrorKind, Redactor, Scope, redact};
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -39,6 +39,8 @@ pub(crate) struct Endpoint {
     pub(crate) headers: Vec<(String, String)>,
     /// The additions of the user to each request.
     pub(crate) additions: Additions,
+    /// Secrets in use that are not part of a request, such as the password of a proxy.
+    pub(crate) other_secrets: Vec<SecretString>,
     /// The maximum time to the first token and between two of them.
     pub(crate) token_timeout: Duration,
     /// The maximum time of a whole call; `None`: derived from the token time-out and the number of tokens.
@@ -74,6 +76,7 @@ impl Endpoint {
             key_variable: None,
             headers: Vec::new(),
             additions: Additions::default(),
+            other_secrets: Vec::new(),
             token_timeout,
             call_timeout: None,
             max_connections: 100,
@@ -95,14 +98,13 @@ impl Endpoint {
         if secrets.is_empty() { scope } else { scope.key(&secrets.join("\n")) }
     }
 
-    /// Returns the secrets of a request, which are removed from the server's texts: the key, and each secret header, also
-    /// without a scheme such as `Bearer` before it.
-    pub(crate) fn secrets(&self) -> Vec<SecretString> {
-        let of_headers = self.additions.secret_headers.iter().flat_map(|(_, value)| {
-            let last = value.expose_secret().rsplit_once(' ').map(|(_, last)| SecretString::from(last));
-            std::iter::once(value.clone()).chain(last)
-        });
-        self.auth.key.iter().cloned().chain(of_headers).collect()
+    /// Creates the redactor of the server's texts: it removes the key, secret headers, other secrets in use, and the values of
+    /// other headers, parameters and fields that the user adds.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let of_headers = self.additions.secret_headers.iter().map(|(_, value)| value);
+        let secrets = self.auth.key.iter().chain(of_headers).chain(&self.other_secrets);
+        let (named, values) = self.additions.values();
+        Redactor::new(secrets.map(ExposeSecret::expose_secret).chain(named), values)
     }
 
     /// Returns the address of a path, with the query of the additions.
@@ -140,6 +142,7 @@ impl Endpoint {
         headers.sort();
         secret_headers.extend(options.secret_headers.clone());
         query.extend(options.query.clone());
+        self.other_secrets.extend(options.other_secrets.clone());
     }
 
     /// Adds the key, the fixed headers and the user's to a request. Of the same name, the last one counts.
@@ -192,8 +195,11 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
 /// Returns the beginning of the error of an address, with the address itself, unless it may be or contain a key.
 fn unusable_name(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
-    // A key that was pasted in place of an address has no colon.
-    if text.len() <= 80 && text.contains(':') && text.chars().all(is_plain) {
+    // A key that was pasted in place of an address has no colon, and a user with a password no port.
+    let port = text.rsplit_once(':').map_or("", |(_, port)| port.split('/').next().unwrap_or_default());
+    let has_form =
+        text.contains("://") || (!port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    if text.len() <= 80 && has_form && text.chars().all(is_plain) && redact(text, &[]) == text {
         format!("cannot use the base URL {text:?}")
     } else {
         "cannot use the base URL".to_owned()
@@ -229,7 +235,13 @@ mod tests {
             "cannot use the base URL \"localhost:8080\": it must begin with http:// or https:// and a host. Write it as in \
              http://HOST:PORT/v1"
         );
-        for text in ["http://u:planted@h/v1", "http://h/v1?key=planted", "sk planted"] {
+        for text in [
+            "http://u:planted@h/v1",
+            "http://h/v1?key=planted",
+            "sk planted",
+            "ada:planted",
+            "ftp://sk-planted-0123456789",
+        ] {
             let err = error(text);
             assert!(err.starts_with("cannot use the base URL: it ") && !err.contains("planted"), "{err}");
         }

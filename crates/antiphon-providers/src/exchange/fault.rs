@@ -7,9 +7,8 @@
 
 use std::time::Duration;
 
-use antiphon_http::{ErrorKind as HttpKind, RequestPhase as HttpPhase, SecretString};
-use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, TimeoutPhase, redact};
-use secrecy::ExposeSecret;
+use antiphon_http::{ErrorKind as HttpKind, RequestPhase as HttpPhase};
+use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, Redactor, TimeoutPhase, redact};
 
 /// An error that a server reports.
 ///
@@ -52,7 +51,7 @@ impl Fault {
     }
 
     /// Creates the error with a message, which the caller has [`cleaned`], and with what the fault itself reports beside its limits.
-    pub(super) fn to_error(&self, message: String, secrets: &[SecretString]) -> Error {
+    pub(super) fn to_error(&self, message: String, secrets: &Redactor) -> Error {
         let clean = |text: &str| cleaned(text, secrets);
         Error::new(self.kind, message)
             .with_status(self.status)
@@ -143,8 +142,8 @@ pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
 ///
 /// A call is a `POST` without an idempotency key, which the HTTP client repeats only where nothing of it was written. A TLS error
 /// stays one, and is not retried. A wait for the response's head counts as the wait for the first token; a later one, as the wait
-/// for the next token.
-pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
+/// for the next token. Its text has the server's request id, and is therefore [`cleaned`].
+pub(crate) fn of_http(err: &antiphon_http::Error, secrets: &Redactor) -> Error {
     let (kind, billed) = match err.kind() {
         HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
         HttpKind::Exhausted => (ErrorKind::Exhausted, Billed::No),
@@ -165,7 +164,7 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
         // After any other failure the server may have processed the request.
         _ => (ErrorKind::Unavailable, Billed::Maybe),
     };
-    Error::new(kind, err.to_string()).with_billed(billed)
+    Error::new(kind, cleaned(&err.to_string(), secrets)).with_billed(billed)
 }
 
 /// Returns the billing of a call that failed in a phase: possibly billed once a part of the request may have left.
@@ -183,11 +182,12 @@ const MAX_LENGTH: usize = 300;
 ///
 /// Line breaks and runs of spaces become one space, and control characters are removed, so that a message
 /// cannot forge lines in a log. An empty text becomes "no further details".
-pub(crate) fn cleaned<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretString>) -> String {
-    let secrets: Vec<&str> = secrets.into_iter().map(ExposeSecret::expose_secret).collect();
-    let text = redacted_beginning(text, &secrets);
+pub(crate) fn cleaned(text: &str, secrets: &Redactor) -> String {
+    let text = redacted_beginning(text, secrets);
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");
+    // Spaces or control characters may have been within a key.
+    let line = redact(&secrets.redacted(line), &[]);
     match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None if line.is_empty() => "no further details".to_owned(),
@@ -197,19 +197,15 @@ pub(crate) fn cleaned<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secr
 
 /// Returns the beginning of a text without secrets. A body may have megabytes, and only its beginning is shown.
 ///
-/// The cut is made after eight times the maximum length, before keys are replaced and spaces collapse. A key
-/// that the cut splits would not be recognised, so at least as many characters as the longest key has are removed
-/// before the cut, and any remainder of a word that may be a key.
-fn redacted_beginning(text: &str, secrets: &[&str]) -> String {
-    let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
-    let end = text.char_indices().nth(8 * MAX_LENGTH + longest).map(|(end, _)| end);
-    let mut text = redact(end.map_or(text, |end| &text[..end]), secrets);
-    if end.is_some() {
-        // The text at the cut may be a part of a key.
-        text.truncate(text.char_indices().rev().nth(longest).map_or(0, |(at, _)| at));
-        let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        text.truncate(text.trim_end_matches(is_of_keys).len());
-    }
+/// The cut is made after eight times the maximum length. What is held back at the cut may begin a secret, and any remainder of a
+/// word before it may be a key.
+fn redacted_beginning(text: &str, secrets: &Redactor) -> String {
+    let Some((end, _)) = text.char_indices().nth(8 * MAX_LENGTH) else {
+        return redact(&secrets.redact(text), &[]);
+    };
+    let mut text = redact(&secrets.stream().push(&text[..end]), &[]);
+    let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.truncate(text.trim_end_matches(is_of_keys).len());
     text
 }
 
@@ -217,8 +213,8 @@ fn redacted_beginning(text: &str, secrets: &[&str]) -> String {
 mod tests {
     use std::time::Duration;
 
-    use antiphon_http::{Client, ErrorKind as HttpKind, SecretString};
-    use antiphon_llm::{Billed, ErrorKind, TimeoutPhase, TruncationCause, Verdict};
+    use antiphon_http::{Client, ErrorKind as HttpKind};
+    use antiphon_llm::{Billed, ErrorKind, Redactor, TimeoutPhase, TruncationCause, Verdict};
 
     use super::{Fault, cleaned, kind_of_status, of_http};
 
@@ -227,14 +223,14 @@ mod tests {
         let client = Client::builder().add_root_certificate("nonsense").build();
         let err = client.get("https://localhost:1/").await.unwrap_err();
         assert_eq!(err.kind(), HttpKind::Tls);
-        let err = of_http(&err);
+        let err = of_http(&err, &Redactor::default());
         assert_eq!((err.kind(), err.billed(), err.verdict()), (ErrorKind::Tls, Billed::No, Verdict::Stop));
     }
 
     #[tokio::test]
     async fn a_total_timeout_is_not_that_of_a_phase() {
         let err = Client::builder().timeout(Duration::ZERO).build().get("http://localhost:1/").await;
-        let err = of_http(&err.unwrap_err());
+        let err = of_http(&err.unwrap_err(), &Redactor::default());
         assert_eq!(err.kind(), ErrorKind::Timeout { phase: TimeoutPhase::Total });
         assert_eq!(err.verdict(), Verdict::Stop);
     }
@@ -275,15 +271,16 @@ mod tests {
 
     #[test]
     fn keys_are_redacted_from_server_messages() {
-        let key = SecretString::from("topsecret");
-        let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123456", Some(&key));
+        let (key, none) = (Redactor::new(["topsecret"], []), Redactor::default());
+        let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123456", &key);
         assert_eq!(text, "no: [key] and [key]");
-        assert_eq!(cleaned(" \n", None), "no further details");
-        assert!(cleaned(&"é".repeat(999), None).chars().count() == 301);
-        assert!(cleaned(&"[1,2],".repeat(9_999), None).starts_with("[1,2],"), "without a single space");
+        assert_eq!(cleaned("no: tops\u{7}ecret, top\u{7f}%73ecret", &key), "no: [key], [key]");
+        assert_eq!(cleaned(" \n", &none), "no further details");
+        assert!(cleaned(&"é".repeat(999), &none).chars().count() == 301);
+        assert!(cleaned(&"[1,2],".repeat(9_999), &none).starts_with("[1,2],"), "without a single space");
         for before in 2_380..2_420 {
             let text = format!("{}top/secret", " ".repeat(before)) + &" ".repeat(9_999);
-            let text = cleaned(&text, Some(&SecretString::from("top/secret")));
+            let text = cleaned(&text, &Redactor::new(["top/secret"], []));
             assert!(!text.contains("top"), "{before}: {text}");
         }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use antiphon_http::{Client, ErrorKind as HttpKind, Request, Response};
 use antiphon_llm::{
     AnswerLimits, Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt,
-    Scope, Streaming, TimeoutPhase,
+    Redactor, Scope, Streaming, TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -52,6 +52,8 @@ pub(crate) struct Link {
     client: Client,
     /// The scope, computed once because every call needs it.
     scope: Scope,
+    /// The remover of the request's secrets: everything that the server sends passes through it.
+    pub(crate) redactor: Redactor,
     /// The prompts that were sent, for the check of the server's counts.
     sent: SentPrompts,
 }
@@ -85,8 +87,8 @@ impl Link {
         let first_byte = endpoint.token_timeout.min(endpoint.call_timeout.unwrap_or(Duration::MAX));
         let client = Client::builder().first_byte_timeout(first_byte).idle_timeout(later);
         let client = client.max_connections(endpoint.max_connections).build();
-        let scope = endpoint.scope();
-        Self { endpoint, client, scope, sent: SentPrompts::default() }
+        let (scope, redactor) = (endpoint.scope(), endpoint.redactor());
+        Self { endpoint, client, scope, redactor, sent: SentPrompts::default() }
     }
 
     /// Returns a link to the server with a changed endpoint, and with a new connection pool.
@@ -148,7 +150,8 @@ impl Link {
     pub(crate) async fn send(&self, request: Request, context: &CallContext) -> Result<Response, Error> {
         let request = self.endpoint.prepare(request).deadline(context.deadline);
         // Boxed, so that the layers around it do not multiply its size.
-        let sending = Box::pin(async { self.client.send(request).await.map_err(|err| of_http(&err)) });
+        let sending =
+            Box::pin(async { self.client.send(request).await.map_err(|err| of_http(&err, &self.redactor)) });
         let sent = context.run(sending).await?;
         if is_answer(sent.status(), sent.header("content-range").is_some()) {
             return Ok(sent);
@@ -253,7 +256,8 @@ impl Link {
         Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
     }
 
-    /// Reads a body of at most [`MAX_LIST`] bytes as JSON; an error in it, as some servers send under status 200, is returned as such.
+    /// Reads a body of at most [`MAX_LIST`] bytes as JSON, without the secrets of the request; an error in it, as some servers
+    /// send under status 200, is returned as such.
     ///
     /// # Errors
     /// An error of the connection, the error in the body, or `InvalidResponse`, possibly billed, for a body
@@ -285,14 +289,18 @@ impl Link {
             let id = err.request_id().map(str::to_owned);
             err.with_request_id(request_id.clone().or(id))
         };
-        let body = context.guard(Box::pin(response.text())).await?.map_err(|err| with_id(of_http(&err)))?;
-        let Ok(value) = serde_json::from_str::<Value>(&body) else {
+        let body = context
+            .guard(Box::pin(response.text()))
+            .await?
+            .map_err(|err| with_id(of_http(&err, &self.redactor)))?;
+        let Ok(mut value) = serde_json::from_str::<Value>(&body) else {
             return Err(with_id(self.malformed(&place, &kind, &body)));
         };
+        self.redactor.redact_value(&mut value);
         match (self.endpoint.faults)(200, &value, None) {
             Some(fault) => {
                 let message = format!("{place}: {}", self.cleaned(&fault.message));
-                let err = fault.to_error(message, &self.endpoint.secrets());
+                let err = fault.to_error(message, &self.redactor);
                 let status = err.status().or(Some(200));
                 Err(with_id(err.with_status(status)))
             }
@@ -338,7 +346,7 @@ impl Link {
             place: response.endpoint(),
             content_type: response.header("content-type").unwrap_or_default().to_owned(),
             faults: self.endpoint.faults,
-            secrets: self.endpoint.secrets(),
+            redactor: self.redactor.clone(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
             head: Head::new(request_id, None)
@@ -384,7 +392,7 @@ impl Link {
             Ok((body, Some(err))) if matches!(err.kind(), HttpKind::TooLarge { .. }) => {
                 (closed(&body).unwrap_or(body), Some(err))
             }
-            Ok((_, Some(err))) | Err(err) => return Err(facts.add_to(of_http(&err))),
+            Ok((_, Some(err))) | Err(err) => return Err(facts.add_to(of_http(&err, &self.redactor))),
         };
         let body = match body.strip_prefix('\u{feff}') {
             Some(rest) => rest.to_owned(),

@@ -32,9 +32,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use antiphon_http::{ErrorKind as HttpKind, SecretString};
+use antiphon_http::ErrorKind as HttpKind;
 use antiphon_llm::{
-    AnswerLimits, Billed, CancellationToken, Delta, Error, ErrorKind, Head, Output, Streaming, TimeoutPhase,
+    AnswerLimits, Billed, CancellationToken, Delta, Error, ErrorKind, Head, Output, RedactedText, Redactor,
+    Streaming, TimeoutPhase,
 };
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
@@ -71,6 +72,8 @@ pub(super) struct Reader<D> {
     pub(super) facts: Facts,
     /// The answer so far, as the decoder fills it in.
     answer: Answer,
+    /// The output without secrets, of which the end that may begin one is held back.
+    redacted: RedactedText,
     /// The output that has been received, split into text and reasoning.
     spoken: Spoken,
     /// The bytes of the output that have been split.
@@ -111,8 +114,8 @@ pub(super) struct Facts {
     pub(super) content_type: String,
     /// The reader of the server's errors.
     pub(super) faults: ReadFault,
-    /// The key and other secrets of the request, which are removed from the server's texts.
-    pub(super) secrets: Vec<SecretString>,
+    /// The remover of the request's secrets from the server's texts.
+    pub(super) redactor: Redactor,
     /// The form of the answer: JSON that is cut off is an error, and text is not.
     pub(super) output: Output,
     /// The requested model, which is compared with the one that served the answer.
@@ -151,8 +154,8 @@ impl<D: Decode> Reader<D> {
         Box::new(Self {
             pieces,
             decode,
-            facts,
             answer: Answer::default(),
+            redacted: facts.redactor.stream(),
             spoken: Spoken::default(),
             taken: 0,
             emitted: 0,
@@ -168,6 +171,7 @@ impl<D: Decode> Reader<D> {
             unread: None,
             is_cut: false,
             ended: false,
+            facts,
         })
     }
 
@@ -248,16 +252,16 @@ impl<D: Decode> Reader<D> {
         Some(text)
     }
 
-    /// Splits the output that has arrived since the last time into text and reasoning.
+    /// Splits the output that has arrived since the last time into text and reasoning, without secrets.
     fn split(&mut self) {
         let mut output = &self.answer.text[self.taken..];
         if self.answer.has_halves {
             if !self.is_settled && ends_in_half(output) {
                 output = output.split_at(output.len() - char::len_utf8(char::MAX)).0;
             }
-            self.spoken.add(&joined(output));
+            self.spoken.add(&self.redacted.push(&joined(output)));
         } else if !output.is_empty() {
-            self.spoken.add(output);
+            self.spoken.add(&self.redacted.push(output));
         }
         self.taken += output.len();
     }
@@ -282,7 +286,7 @@ impl<D: Decode> Reader<D> {
             // Whether the answer is complete is decided by its own end.
             Poll::Ready(Some(Err(err))) if err.kind() == HttpKind::Truncated => self.finish(),
             Poll::Ready(Some(Err(_))) if self.answer.finish.is_some() => self.end(),
-            Poll::Ready(Some(Err(err))) => self.fail(of_http(&err)),
+            Poll::Ready(Some(Err(err))) => self.fail(of_http(&err, &self.facts.redactor)),
         })
     }
 

@@ -72,7 +72,7 @@ impl Link {
         let of_key = self.endpoint.key_variable.as_ref().filter(|_| fault.kind == ErrorKind::Auth);
         let of_key = of_key.map(|name| format!(" (the key is that of {name})")).unwrap_or_default();
         let message = format!("{place}: {status}: {}{of_key}", self.cleaned(&fault.message));
-        let err = fault.to_error(message, &self.endpoint.secrets());
+        let err = fault.to_error(message, &self.redactor);
         let request_id =
             request_id.map(|id| self.cleaned(&id)).or_else(|| err.request_id().map(str::to_owned));
         err.with_billed(billed)
@@ -122,7 +122,7 @@ impl Link {
 
     /// Returns a server's text in a form that is safe in an error: see [`cleaned`].
     pub(crate) fn cleaned(&self, text: &str) -> String {
-        cleaned(text, &self.endpoint.secrets())
+        cleaned(text, &self.redactor)
     }
 }
 

@@ -183,7 +183,8 @@ impl Ollama {
         };
         while let Some(line) = lines.next().await {
             let line = line.map_err(|err| failed(ErrorKind::Unavailable, &err.to_string()))?;
-            let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
+            let Ok(mut line) = serde_json::from_str::<Value>(&line) else { continue };
+            self.link.redactor.redact_value(&mut line);
             if let Some(fault) = errors::fault(200, &line, None) {
                 let is_missing = fault.message.contains("file does not exist");
                 let kind = if is_missing { ErrorKind::ModelNotFound } else { fault.kind };

@@ -45,6 +45,9 @@ pub struct Options {
     pub headers: BTreeMap<String, String>,
     /// Additional headers whose values are secrets. One that authenticates, such as `authorization`, replaces the key.
     pub secret_headers: BTreeMap<String, SecretString>,
+    /// Secrets in use that are not part of a request to the provider itself, such as the password of a proxy. Default: none. Like
+    /// the key and the headers, they are removed from all texts of the server.
+    pub other_secrets: Vec<SecretString>,
     /// Additional parameters of the query of each request, such as `api-version`.
     pub query: BTreeMap<String, String>,
     /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words` (the schema is only

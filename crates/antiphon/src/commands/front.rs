@@ -134,7 +134,7 @@ pub(super) fn watch_several(live: &Live, talk: Talk, settings: &Settings) -> Wat
 /// Returns a watch that shows the events that are news.
 fn announcing(live: &Live, announcements: &Arc<Mutex<Announcements>>) -> Watch {
     let (announcements, live) = (announcements.clone(), live.clone());
-    Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
+    Watch::default().results(Lines::new(output::json_lines)).on_event(move |event| {
         if announcements.lock().unwrap_or_else(PoisonError::into_inner).is_news(&event) {
             live.event(&event);
         }

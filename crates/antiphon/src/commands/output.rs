@@ -2,13 +2,14 @@
 //!
 //! | function | stream | with `--quiet` |
 //! |---|---|---|
-//! | `result`, `print`, `result_bytes`, `stdout` | stdout | printed |
+//! | `result`, `print`, `result_bytes`, `stdout`, `json_lines` | stdout | printed |
 //! | `Talk::line`, `Talk::warning`, `Talk::hint`, `Talk::next`, `Talk::event` | stderr | omitted |
 //! | `Talk::error`, `ask` | stderr | printed |
 //!
-//! A pipe that its reader closes early, as `head` does, is no error of the command. Text on stderr may quote a model or
-//! a server, so that control characters are escaped; on stdout nothing is escaped, since programs read it. Colours are
-//! removed where the stream does not support them, or `NO_COLOR` is set.
+//! A pipe that its reader closes early, as `head` does, is no error of the command. Text may quote a model, a server, a file or
+//! its name, so that characters that act on a terminal or on other text are escaped on both streams by [`visible`], and in JSON
+//! by [`visible_json`]. Unchanged are only bodies that `fetch` prints into a pipe, and documents that escape themselves, such as a
+//! report. Colours are removed where the stream does not support them, or `NO_COLOR` is set.
 //!
 //! Stderr has one form, from the first line to the last: text, or with `--progress json` the events of [`ProgramEvent`]
 //! and of the run, one JSON object per line (NDJSON). All of it is written by one function here, which removes a live
@@ -16,11 +17,11 @@
 //!
 //! A secret is never part of a message: addresses are formatted by `address` here or by `without_secrets`.
 
-use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::EVENT_SCHEMA;
+use antiphon_render::{visible, visible_json};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use serde_json::json;
@@ -113,7 +114,7 @@ impl Talk {
     /// Prints an event, if stderr has events and `--quiet` is not set.
     pub(super) fn event(self, event: &impl Serialize) {
         if self.sends_events() && !self.quiet {
-            to_stderr(&json!(event).to_string());
+            to_stderr(&visible_json(&json!(event).to_string()));
         }
     }
 
@@ -141,14 +142,21 @@ impl Talk {
     /// level where stderr has text.
     pub(super) fn log(self, level: &str, text: &str) {
         to_stderr(&match self.form {
-            Form::Text => harmless(text),
-            Form::Events => json!(ProgramEvent::Log { level, message: text }).to_string().into(),
+            Form::Text => visible(text).into_owned(),
+            Form::Events => {
+                visible_json(&json!(ProgramEvent::Log { level, message: text }).to_string()).into_owned()
+            }
         });
+    }
+
+    /// Prints a text that needs no mark.
+    pub(super) fn plain(self, text: &str) {
+        to_stderr(&visible(text));
     }
 
     /// Prints a line that is a JSON document already.
     pub(super) fn document(self, text: &str) {
-        to_stderr(text);
+        to_stderr(&visible_json(text));
     }
 
     /// Prints an error and its hints, also with `--quiet`.
@@ -157,11 +165,11 @@ impl Talk {
         let (message, hints) = (err.to_string(), err.hints());
         if self.sends_events() {
             let event = ProgramEvent::Error { message, hints, exit_code: err.code() };
-            return to_stderr(&json!(event).to_string());
+            return to_stderr(&visible_json(&json!(event).to_string()));
         }
-        to_stderr(&format!("{}{}", painted("error: ", "31;1"), harmless(&message)));
+        to_stderr(&format!("{}{}", painted("error: ", "31;1"), visible(&message)));
         for hint in hints {
-            to_stderr(&format!("  {}", harmless(hint)));
+            to_stderr(&format!("  {}", visible(hint)));
         }
     }
 
@@ -169,7 +177,7 @@ impl Talk {
     fn say(self, mark: &str, text: &str, event: &ProgramEvent<'_>) {
         match self.form {
             _ if self.quiet => {}
-            Form::Text => to_stderr(&format!("{mark}{}", harmless(text))),
+            Form::Text => to_stderr(&format!("{mark}{}", visible(text))),
             Form::Events => self.event(event),
         }
     }
@@ -180,7 +188,7 @@ impl Talk {
 /// # Errors
 /// An internal error if stdout cannot be written, such as for a full disk.
 pub(super) fn result(text: &str) -> Result<(), CommandError> {
-    written(&mut anstream::stdout().lock(), text.as_bytes())
+    written(&mut anstream::stdout().lock(), visible(text).as_bytes())
 }
 
 /// Prints a result on stdout: its document as JSON, if any, else its text. Only one of them is built.
@@ -203,12 +211,18 @@ pub(super) fn print(
 /// An internal error for a value that JSON cannot represent, such as a map whose keys are no strings.
 pub(super) fn json(document: &impl Serialize) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(document);
-    text.map(|text| text + "\n").map_err(|err| CommandError::internal(err.to_string()))
+    text.map(|text| visible_json(&(text + "\n")).into_owned())
+        .map_err(|err| CommandError::internal(err.to_string()))
 }
 
-/// Prints the bytes of a result on stdout unchanged. For text use [`result`], which adapts colours to the stream.
+/// Prints the bytes of a result on stdout, unchanged unless stdout is a terminal. For text use [`result`], which adapts colours to
+/// the stream.
 pub(super) fn result_bytes(bytes: &[u8]) -> Result<(), CommandError> {
-    written(&mut io::stdout().lock(), bytes)
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        return written(&mut stdout, visible(&String::from_utf8_lossy(bytes)).as_bytes());
+    }
+    written(&mut stdout, bytes)
 }
 
 /// Prints whole lines on stdout, for results that arrive one after another. Each call is flushed, so that the reader of
@@ -218,6 +232,11 @@ pub(super) fn stdout(lines: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(lines)?;
     stdout.flush()
+}
+
+/// Prints whole lines of JSON on stdout as [`stdout`] does, with the escapes of JSON for characters that act on a terminal.
+pub(super) fn json_lines(lines: &[u8]) -> io::Result<()> {
+    stdout(visible_json(&String::from_utf8_lossy(lines)).as_bytes())
 }
 
 /// Writes and flushes the bytes; a closed pipe counts as success.
@@ -238,7 +257,7 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
 pub(super) fn ask(question: &str) -> io::Result<String> {
     // No lock is held while the user thinks: other messages may be written meanwhile.
     let _hidden = HiddenLine::new();
-    write!(anstream::stderr().lock(), "{}", harmless(question))?;
+    write!(anstream::stderr().lock(), "{}", visible(question))?;
     anstream::stderr().flush()?;
     let mut answer = String::new();
     if io::stdin().read_line(&mut answer)? == 0 {
@@ -323,17 +342,6 @@ fn without_live_line<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Escapes control characters other than newlines and tabs: a text may quote a model or a server, which must not move the
-/// cursor or rename the window. A text without any is not copied.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
-    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(acts) {
-        return Cow::Borrowed(text);
-    }
-    let shown = text.chars().map(|c| if acts(c) { c.escape_default().to_string() } else { c.to_string() });
-    Cow::Owned(shown.collect())
-}
-
 /// Returns an address for display, without query and fragment, where keys may be; `None` if it has a user name or a
 /// password, or is not a valid URL with a host, so that it may have a secret anywhere.
 pub(super) fn address(text: &str) -> Option<String> {
@@ -342,15 +350,4 @@ pub(super) fn address(text: &str) -> Option<String> {
     url.set_query(None);
     url.set_fragment(None);
     is_plain.then(|| url.as_str().trim_end_matches('/').to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::harmless;
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(harmless("a\tb\nc"), "a\tb\nc");
-        assert_eq!(harmless("x\u{1b}]0;y\u{7}\r"), "x\\u{1b}]0;y\\u{7}\\r");
-    }
 }

@@ -84,7 +84,13 @@ async fn look(
         }
         RunsCommand::Report { run, existing, .. } => report(workspace, run, file, existing).await,
         RunsCommand::Export { run, format, existing, .. } => {
-            let (to, format) = (destination(file, existing), export_format(*format, file)?);
+            let format = export_format(*format, file)?;
+            let to = match destination(file, existing) {
+                Destination::Lines(_) if format == ExportFormat::Jsonl => {
+                    Destination::Lines(Lines::new(output::json_lines))
+                }
+                to => to,
+            };
             let written = export(workspace, run, &to, format).await?;
             written.iter().for_each(|written| talk.line(written));
             Ok(())

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use antiphon_engine::{DocumentsReading, Reading, RowsReading};
 
-use super::output::harmless;
 use super::progress::{Possible, cost, counted};
 
 /// A reading of a run's progress as the parts of a line.
@@ -78,7 +77,7 @@ impl StatusLine {
 fn of_documents(reading: &DocumentsReading, has_model: bool) -> Vec<(u8, Option<String>)> {
     let (documents, jobs) = (reading.documents_done, reading.jobs_done);
     let loading = reading.documents_per_second.filter(|_| reading.documents_total != Some(documents));
-    let step = Some(harmless(&reading.step).into_owned());
+    let step = Some(antiphon_render::visible(&reading.step).into_owned());
     vec![
         (3, step.filter(|step| !step.is_empty() && step != "complete")),
         (5, Some(share(documents, reading.documents_total, "document"))),

@@ -18,6 +18,7 @@ mod descriptors;
 mod doctor;
 mod dry_run;
 mod earlier;
+mod echoes;
 mod events;
 mod experiment;
 mod fallback;
@@ -47,6 +48,7 @@ mod schemas;
 mod secrets;
 mod shown;
 mod speakers;
+mod terminal;
 mod values;
 #[cfg(all(feature = "offline", feature = "otel"))]
 mod words;

@@ -35,6 +35,7 @@ impl<D: Decode> Reader<D> {
         };
         self.ended = true;
         let finish = self.real_finish(finish);
+        let finish = self.named(finish);
         if finish == FinishReason::Stop {
             // A filter may have found something and not intervened.
             self.answer.details.clear();
@@ -56,6 +57,11 @@ impl<D: Decode> Reader<D> {
         }
         self.is_settled = true;
         self.split();
+        let rest = self.redacted.finish();
+        self.spoken.add(&rest);
+        let reasoning = std::mem::take(&mut self.answer.reasoning);
+        let reasoning = if self.answer.has_halves { joined(&reasoning) } else { reasoning };
+        self.answer.reasoning = self.facts.redactor.redacted(reasoning);
         if self.spoken.finish() {
             // What has been handed to the caller was reasoning; the completion has the right text.
             self.emitted = self.spoken.text.len();
@@ -80,6 +86,14 @@ impl<D: Decode> Reader<D> {
         }
     }
 
+    /// Returns a finish reason in the server's own word without secrets.
+    fn named(&self, finish: FinishReason) -> FinishReason {
+        match finish {
+            FinishReason::Unknown(word) => FinishReason::Unknown(cleaned(&word, &self.facts.redactor)),
+            finish => finish,
+        }
+    }
+
     /// Returns the finish reason of the answer: that of the server, unless the answer contradicts it.
     fn real_finish(&mut self, finish: FinishReason) -> FinishReason {
         let is_empty = self.spoken.text.trim().is_empty();
@@ -100,7 +114,7 @@ impl<D: Decode> Reader<D> {
     ///
     /// A refusal that the vendor does not bill is reported as such.
     fn refuse(&mut self) -> PolledDelta {
-        let said = cleaned(&self.answer.refusal, &self.facts.secrets);
+        let said = cleaned(&self.answer.refusal, &self.facts.redactor);
         let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
         let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
         self.fail(err.with_billed(billed))
@@ -130,14 +144,14 @@ impl<D: Decode> Reader<D> {
     /// Limits in the error itself prevail over those of the headers. Once text has arrived, a model ran, and
     /// the call is possibly billed whatever the kind is.
     pub(in crate::exchange) fn of_fault(&self, fault: &Fault) -> Error {
-        let said = cleaned(&fault.message, &self.facts.secrets);
+        let said = cleaned(&fault.message, &self.facts.redactor);
         let message = match fault.kind {
             ErrorKind::InvalidResponse => format!("{}: {said}", self.facts.place),
             _ => format!("{}: the answer ended with an error: {said}", self.facts.place),
         };
         let billed = if self.emitted == 0 { fault.billed_before_words() } else { Billed::Maybe };
         let limits = fault.limits.as_deref().copied().unwrap_or(self.facts.head.limits);
-        let err = fault.to_error(message, &self.facts.secrets);
+        let err = fault.to_error(message, &self.facts.redactor);
         err.with_status(fault.status.or(Some(200))).with_billed(billed).with_limits(limits)
     }
 
@@ -176,7 +190,7 @@ impl<D: Decode> Reader<D> {
             Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage.plausible()),
             billed => billed,
         };
-        let finish = self.answer.finish.clone().unwrap_or_default();
+        let finish = self.named(self.answer.finish.clone().unwrap_or_default());
         let partial = self.completion().finish(finish);
         Poll::Ready(Some(Err(self.with_request_id(err.with_billed(billed).with_partial(partial)))))
     }
@@ -202,7 +216,7 @@ impl<D: Decode> Reader<D> {
     /// Returns the metadata of the head with those that the answer itself reports.
     pub(super) fn head(&self) -> Head {
         let mut head = self.facts.head.clone();
-        let clean = |name: &String| cleaned(name, &self.facts.secrets);
+        let clean = |name: &String| cleaned(name, &self.facts.redactor);
         head.response_id = self.answer.id.as_ref().map(clean);
         if let Some(model) = &self.answer.model {
             head = head.served(model, &self.facts.model);
@@ -220,8 +234,7 @@ impl<D: Decode> Reader<D> {
         self.settle();
         let reasoning =
             std::mem::take(&mut self.answer.reasoning) + &std::mem::take(&mut self.spoken.reasoning);
-        let reasoning = if self.answer.has_halves { joined(&reasoning) } else { reasoning };
-        let clean = |text: &String| cleaned(text, &self.facts.secrets);
+        let clean = |text: &String| cleaned(text, &self.facts.redactor);
         let usage = self.answer.usage.plausible();
         let head = self.head().warned(self.facts.sent_prompt.check(usage.input));
         let mut completion =

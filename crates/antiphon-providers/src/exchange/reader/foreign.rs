@@ -50,7 +50,7 @@ impl<D: Decode> Reader<D> {
     pub(super) fn foreign(&self) -> Option<Error> {
         let body = self.unframed().filter(|_| !self.has_something())?;
         let foreign = ForeignBody { content_type: &self.facts.content_type, body: &body };
-        Some(not_an_answer(&self.facts.place, foreign, |text| cleaned(text, &self.facts.secrets)))
+        Some(not_an_answer(&self.facts.place, foreign, |text| cleaned(text, &self.facts.redactor)))
     }
 
     /// Returns the beginning of a body that is no stream.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use antiphon_llm::{
     Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, FinishReason, Head, Output,
-    TimeoutPhase,
+    Redactor, TimeoutPhase,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
@@ -24,7 +24,7 @@ fn facts() -> Facts {
         place: "POST h".to_owned(),
         content_type: "text/event-stream".to_owned(),
         faults: crate::chat::fault,
-        secrets: Vec::new(),
+        redactor: Redactor::default(),
         output: Output::Text,
         model: "m".to_owned(),
         head: Head::default(),

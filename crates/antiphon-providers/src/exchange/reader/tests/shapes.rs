@@ -1,6 +1,8 @@
 //! Answers in odd shapes, each read from its pieces.
 
-use antiphon_llm::{CallContext, Completion, Error, ErrorKind, FinishReason, Output, Schema, Usage};
+use antiphon_llm::{
+    CallContext, Completion, Error, ErrorKind, FinishReason, Output, Redactor, Schema, Usage,
+};
 use serde_json::json;
 
 use super::{ChatDecoder, Facts, Piece, Pieces, Reader, facts};
@@ -54,10 +56,39 @@ async fn a_draft_in_the_reasoning_is_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_key_in_the_names_of_an_answer_is_removed() {
     let piece = r#"{"id":"sk-secret-1234567890","model":"m sk-secret-1234567890","choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
-    let facts = Facts { secrets: vec!["sk-secret-1234567890".to_owned().into()], ..facts() };
+    let facts = Facts { redactor: Redactor::new(["sk-secret-1234567890"], []), ..facts() };
     let head = read(facts, &[piece]).await.unwrap().head;
     assert!(!format!("{head:?}").contains("1234567890"), "{head:?}");
     assert!(head.response_id.is_some() && head.model.is_some() && head.other_model);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_an_answer_is_removed_over_pieces_and_escapes() {
+    let pieces = [
+        choice(r#""delta":{"reasoning_content":"is it sk-secret-"}"#),
+        choice(r#""delta":{"reasoning_content":"1234567890?"}"#),
+        choice(r#""delta":{"content":"<think>sk-sec"}"#),
+        choice(r#""delta":{"content":"ret-1234567890</think>{\"n\": \"s\\u006"}"#),
+        choice(r#""delta":{"content":"b-secret-1234567890\"} SK-SECRET-12"}"#),
+        choice(r#""delta":{"content":"345678"}"#),
+        choice(r#""delta":{"content":"90"},"finish_reason":"sk-secret-1234567890""#),
+    ];
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    let facts = || Facts { redactor: Redactor::new(["sk-secret-1234567890"], []), ..facts() };
+    let partial = |ended: Result<Completion, Error>| match ended {
+        Ok(answer) => answer,
+        Err(err) => {
+            assert!(!format!("{err:?}").contains("234567"), "{err:?}");
+            err.partial().cloned().unwrap()
+        }
+    };
+    let answer = partial(read(facts(), &pieces).await);
+    assert_eq!(answer.text, r#"{"n": "[key]"} [key]"#);
+    assert_eq!(answer.reasoning.as_deref(), Some("is it [key]?[key]"));
+    assert_eq!(answer.finish, FinishReason::Unknown("[key]".to_owned()));
+    // The answer is cut within the key.
+    let cut = partial(read(facts(), &pieces[..5]).await);
+    assert_eq!(cut.text, r#"{"n": "[key]"} [key]"#);
 }
 
 #[tokio::test(start_paused = true)]

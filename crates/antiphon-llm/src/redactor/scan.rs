@@ -1,0 +1,108 @@
+//! The search for the forms of secrets in a text.
+
+use super::needles::Needle;
+use super::units::{Unit, escaped, is_invisible, plain};
+use super::{Inner, MARK};
+
+/// What follows a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing.
+    None,
+    /// More of the text may follow.
+    Follows,
+}
+
+/// The minimum number of characters of a part that counts as the secret, if it is half of it at least.
+const MIN_PART: usize = 16;
+/// The same, at the end of a text, where a secret may have been cut.
+const MIN_CUT: usize = 8;
+/// The maximum number of invisible characters between two of a secret.
+const MAX_INVISIBLE: usize = 4;
+
+/// The comparison of a text with a form of a secret.
+enum Found {
+    /// The text begins with it, in this length of bytes.
+    Whole(usize),
+    /// The text ends within it, after a number of its characters.
+    Begun(usize),
+    /// Something else follows after a number of its characters, and a length of bytes.
+    Part(usize, usize),
+}
+
+impl Inner {
+    /// Returns a text without the secrets up to the end of what can be shown, and that end; `None` where nothing was replaced.
+    pub(super) fn scan(&self, text: &str, rest: Rest) -> (Option<String>, usize) {
+        let mut redacted: Option<String> = None;
+        let (mut at, mut copied) = (0, 0);
+        let begins = |byte: &u8| self.begins[usize::from(*byte)];
+        while let Some(next) = text.as_bytes()[at..].iter().position(begins) {
+            at += next;
+            match self.secret_at(&text[at..], rest) {
+                Some(0) => break,
+                Some(length) => {
+                    let redacted = redacted.get_or_insert_default();
+                    redacted.push_str(&text[copied..at]);
+                    redacted.push_str(MARK);
+                    at += length;
+                    copied = at;
+                }
+                None => at += text[at..].chars().next().map_or(1, char::len_utf8),
+            }
+        }
+        let is_held =
+            rest == Rest::Follows && at < text.len() && self.secret_at(&text[at..], rest) == Some(0);
+        let end = if is_held { at } else { text.len() };
+        if let Some(redacted) = &mut redacted {
+            redacted.push_str(&text[copied..end]);
+        }
+        (redacted, end)
+    }
+
+    /// Returns the length of the longest secret with which a text begins; 0 where that depends on what follows.
+    fn secret_at(&self, text: &str, rest: Rest) -> Option<usize> {
+        let mut longest = None;
+        for needle in &self.needles {
+            let half = needle.chars.len().div_ceil(2);
+            let found = match compared(text, needle) {
+                Found::Whole(length) => Some(length),
+                Found::Begun(_) if rest == Rest::Follows => return Some(0),
+                Found::Begun(count) if count >= half.max(MIN_CUT) => Some(text.len()),
+                Found::Part(count, length) if needle.counts_in_part && count >= half.max(MIN_PART) => {
+                    Some(length)
+                }
+                Found::Begun(_) | Found::Part(..) => None,
+            };
+            longest = longest.max(found);
+        }
+        longest
+    }
+}
+
+/// Compares the beginning of a text with a form of a secret, in any case.
+fn compared(text: &str, needle: &Needle) -> Found {
+    let (mut at, mut invisible) = (0, 0);
+    let mut wanted = needle.chars.iter().enumerate();
+    let Some(mut next) = wanted.next() else { return Found::Part(0, 0) };
+    loop {
+        let rest = &text[at..];
+        let unit = if needle.reads_escapes { escaped(rest) } else { plain(rest) };
+        let (c, length) = match unit {
+            Unit::Char(c, length) => (c, length),
+            Unit::Unfinished => return Found::Begun(next.0),
+        };
+        if c.eq_ignore_ascii_case(next.1) || (c == '+' && *next.1 == ' ') {
+            at += length;
+            invisible = 0;
+            match wanted.next() {
+                Some(following) => next = following,
+                None => return Found::Whole(at),
+            }
+        } else if next.0 > 0 && is_invisible(c) && invisible < MAX_INVISIBLE {
+            at += length;
+            invisible += 1;
+        } else {
+            return Found::Part(next.0, at);
+        }
+    }
+}
