@@ -349,7 +349,7 @@ impl Subject<'_> {
                     self.named.name
                 )
             }
-            (ErrorKind::Quota, _) => "check the billing page of the account".to_owned(),
+            (ErrorKind::Quota, _) => "check the billing page of the account; a quota of a day or a month ends when it resets, or with a higher limit".to_owned(),
             (ErrorKind::InvalidResponse | ErrorKind::Unsupported, _) => {
                 "check that the base URL is that of this provider's API".to_owned()
             }

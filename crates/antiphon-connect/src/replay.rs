@@ -16,7 +16,7 @@ use crate::origin::{Origin, Sourced};
 use crate::provider::ProviderSettings;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::target::{PriceOf, Target};
+use crate::target::{PriceOf, ServerLoad, Target};
 
 /// A folder of cassettes that replaces all providers.
 struct Replay<'a> {
@@ -71,6 +71,7 @@ fn target(settings: &Settings, tape: Tape, model: String, limiters: &LimiterRegi
         limiters: scope.base_url.is_some().then(|| limiters.clone()),
         breaker: None,
         slots: None,
+        load: ServerLoad::default(),
         scope,
         model,
     }

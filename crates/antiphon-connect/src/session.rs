@@ -11,7 +11,7 @@ use antiphon_providers::registry::Built;
 use antiphon_resilience::RetryPolicy;
 
 use crate::settings::Settings;
-use crate::target::{PriceOf, Target};
+use crate::target::{PriceOf, ServerLoad, Target};
 
 /// A connected provider with its middleware, and the model to call. Created by [`connect`](fn@crate::connect).
 ///
@@ -57,12 +57,16 @@ pub struct Session {
     pub is_replayed: bool,
     /// The slots of an engine that reports them: the calls that it processes at a time. More concurrent calls only wait for one.
     pub slots: Option<u32>,
+    /// The load of a server without slots, such as vLLM.
+    pub(crate) load: ServerLoad,
     /// The models that may answer, with their prices.
     pub(crate) prices: Vec<(String, PriceOf)>,
     /// The addresses of those whose price is not known.
     pub(crate) unpriced_urls: Vec<String>,
     /// The providers that may answer, with their names, for the check of sampling parameters.
     pub(crate) built: Vec<(String, Built)>,
+    /// The reason why the cost of calls is not known although the prices are.
+    pub(crate) cost_unknown: Option<String>,
 }
 
 impl Session {
@@ -85,6 +89,7 @@ impl Session {
             chosen_by_default: false,
             is_replayed: false,
             slots: first.slots,
+            load: first.load,
             prices: std::iter::once(&first).chain(&fallbacks).map(Target::priced_model).collect(),
             built: std::iter::once(&first)
                 .chain(&fallbacks)
@@ -94,7 +99,31 @@ impl Session {
                 .chain(&fallbacks)
                 .filter_map(Target::unpriced_url)
                 .collect(),
+            cost_unknown: std::iter::once(&first).chain(&fallbacks).find_map(Target::unpriced_reason),
         }
+    }
+
+    /// Returns the session for calls with these parameters: with a service tier that may be dearer than the model's usual price, the
+    /// cost is unknown, unless a price was set in the configuration.
+    #[must_use]
+    pub fn priced_for(mut self, parameters: &SamplingParams) -> Self {
+        const NOT_DEARER: [&str; 8] =
+            ["auto", "default", "standard", "standard_only", "flex", "on_demand", "batch", "low"];
+        let tier = parameters.service_tier.as_deref().filter(|tier| !NOT_DEARER.contains(tier));
+        let is_shipped = self.prices.iter().any(|(model, price)| price.is_shipped(model));
+        if let Some(tier) = tier.filter(|_| is_shipped) {
+            self.cost_unknown.get_or_insert_with(|| {
+                format!("the table of prices has none for service_tier {tier}, which may cost more: set it in [prices]")
+            });
+        }
+        self
+    }
+
+    /// Returns the reason why the cost of calls is not known although the prices of their models may be: an additional field or a
+    /// service tier with which a call may cost more. `None` where the prices decide.
+    #[must_use]
+    pub fn cost_unknown(&self) -> Option<&str> {
+        self.cost_unknown.as_deref()
     }
 
     /// Returns whether answers come from text statistics, which support only a few recipes.
@@ -116,26 +145,54 @@ impl Session {
         })
     }
 
-    /// Returns the price for a prompt of `prompt_tokens` tokens; `None` if it is not known. With fallbacks it is, for each kind
+    /// Returns the price for a prompt of `prompt_tokens` tokens; `None` if it is not known, or if the cost is not: see
+    /// [`cost_unknown`](Self::cost_unknown). With fallbacks it is, for each kind
     /// of token, the highest price of all models that may answer: so a budget holds whichever of them answers, and reported costs
     /// are upper bounds. In a replay the price is zero.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
+        if self.cost_unknown.is_some() {
+            return None;
+        }
         let prices = self.prices.iter().map(|(model, price)| price.of(model, prompt_tokens));
         prices.reduce(|dearest, price| Some(dearest?.dearer(price?))).flatten()
     }
 
     /// Returns a warning if a concurrency limit is beyond the slots of the engine: further calls only wait there. `None` if it is
     /// not, or if the slots are not known.
+    ///
+    /// vLLM has none, and batches as many calls as their lengths allow. Of it, the limit is compared with the calls that ran while
+    /// others waited, or else with the calls of the full context for which its cache has room.
     #[must_use]
     pub fn beyond_slots(&self, max_concurrency: usize) -> Option<String> {
-        let slots =
-            self.slots.filter(|slots| usize::try_from(*slots).is_ok_and(|slots| slots < max_concurrency))?;
+        let is_beyond = |calls: &u32| usize::try_from(*calls).is_ok_and(|calls| calls < max_concurrency);
+        let Some(slots) = self.slots.filter(is_beyond) else {
+            return self.beyond_load(max_concurrency, is_beyond);
+        };
         let plural = if slots == 1 { "" } else { "s" };
         Some(format!(
             "{} has {slots} slot{plural}: of {max_concurrency} concurrent calls the others only wait for one. Start it with more \
              slots, or lower the limit",
             self.name
+        ))
+    }
+
+    /// Returns the warning of a server without slots.
+    fn beyond_load(&self, max_concurrency: usize, is_beyond: impl Fn(&u32) -> bool) -> Option<String> {
+        let (name, ServerLoad { running, full_length_calls }) = (&self.name, self.load);
+        let of = |calls: u32| if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
+        if let Some(running) = running.filter(&is_beyond) {
+            return Some(format!(
+                "{name} runs {} at the moment, and others wait: of {max_concurrency} concurrent calls, those that it has no room for \
+                 only wait in its queue. Lower the limit, or start it with a higher --max-num-seqs, or with more memory for its cache",
+                of(running)
+            ));
+        }
+        let full = full_length_calls.filter(is_beyond)?;
+        Some(format!(
+            "the cache of {name} has room for {} of the full context at once: of {max_concurrency} concurrent calls, long ones only \
+             wait in its queue. Lower the limit, or start it with a smaller --max-model-len, or with more memory for its cache",
+            of(full)
         ))
     }
 

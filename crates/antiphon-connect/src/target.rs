@@ -44,6 +44,17 @@ pub(crate) struct Target {
     pub(crate) breaker: Option<CircuitBreaker>,
     /// The slots of an engine that reports them: the calls that it processes at a time.
     pub(crate) slots: Option<u32>,
+    /// The load of a server that batches as many calls as their lengths allow.
+    pub(crate) load: ServerLoad,
+}
+
+/// The load of a server whose slots vary with the lengths of its calls, when the target was connected.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ServerLoad {
+    /// The calls that it processed while others waited in its queue; `None` if none waited.
+    pub(crate) running: Option<u32>,
+    /// The calls with a full context for which it has memory.
+    pub(crate) full_length_calls: Option<u32>,
 }
 
 /// The prices of a provider's models.
@@ -62,6 +73,18 @@ impl PriceOf {
     /// free, unless the engine forwards it to a cloud.
     pub(crate) fn live(settings: &Settings, built: &Built, is_remote: bool) -> Self {
         Self::Live(Arc::new(settings.prices.clone()), Box::new(built.clone()), is_remote)
+    }
+
+    /// Returns whether the price of a model is that of the shipped table.
+    pub(crate) fn is_shipped(&self, model: &str) -> bool {
+        match self {
+            Self::Nothing | Self::Prepaid => false,
+            Self::Live(prices, built, is_remote) => {
+                let is_set = built.price_names.iter().any(|name| prices.set_price(name, model, 0).is_some());
+                let price = built.price(prices, model, *is_remote, 0);
+                !is_set && price.is_some_and(|price| price != Price::FREE)
+            }
+        }
     }
 
     /// Returns the price of a model for a prompt of `prompt_tokens` tokens; `None` if it is not known.
@@ -135,16 +158,17 @@ impl Target {
     ) -> Result<Self, ConnectError> {
         let (model, is_remote) = chosen_model(built, model).await?;
         let scope = built.provider.scope();
-        let reported = slots(built, &model).await;
+        let reported = reported_slots(built, &model).await;
         // An engine whose calls wait at the moment is approached with few, whatever its limit is later.
-        let begins_with_few = built.is_engine || (built.slots_vary && reported.is_some());
-        let slots = reported.filter(|_| !built.slots_vary);
+        let begins_with_few = built.is_engine || (built.slots_vary && reported.running.is_some());
+        let slots = reported.running.filter(|_| !built.slots_vary);
         let has_server = scope.base_url.is_some();
         Ok(Self {
             built: Some(built.clone()),
             price: PriceOf::live(settings, built, is_remote),
             limiters: has_server.then(|| limiters_of(&scope, slots, begins_with_few)),
             slots,
+            load: if built.slots_vary { reported } else { ServerLoad::default() },
             breaker: has_server.then(|| breaker_of(&scope, &model)),
             provider: as_recorded(settings, built).await?,
             scope,
@@ -165,6 +189,18 @@ impl Target {
     /// Returns the address, if the price of the model is not known.
     pub(crate) fn unpriced_url(&self) -> Option<String> {
         self.scope.base_url.clone().filter(|_| self.price.of(&self.model, 0).is_none())
+    }
+
+    /// Returns the reason why the cost of calls is not known, whatever the price is; `None` where calls cost nothing.
+    pub(crate) fn unpriced_reason(&self) -> Option<String> {
+        let field = self.built.as_ref()?.unpriced_field.as_ref()?;
+        let is_free = self.price.of(&self.model, 0) == Some(Price::FREE);
+        (!is_free).then(|| {
+            format!(
+                "{field} in extra_body of {} may change the model or the price of a call",
+                self.scope.vendor
+            )
+        })
     }
 
     /// Returns the provider with its retries, limits and spans, to be built or used as a fallback.
@@ -196,13 +232,13 @@ async fn chosen_model(built: &Built, named: Option<&str>) -> Result<(String, boo
     }
 }
 
-/// Returns the slots of a server that reports them: the calls that it processes in parallel.
-async fn slots(built: &Built, model: &str) -> Option<u32> {
-    if built.reports_slots {
-        built.provider.capabilities(model, &CallContext::default()).await.parallel
-    } else {
-        None
+/// Returns the calls that a server processes in parallel, as far as it reports them.
+async fn reported_slots(built: &Built, model: &str) -> ServerLoad {
+    if !built.reports_slots {
+        return ServerLoad::default();
     }
+    let known = built.provider.capabilities(model, &CallContext::default()).await;
+    ServerLoad { running: known.parallel, full_length_calls: known.full_length_calls }
 }
 
 /// Returns the live provider, which records its answers if the settings have a cassette to record.

@@ -41,7 +41,8 @@ struct Decoded<D: Decode> {
     failure: Option<Error>,
     /// The way in which the body ended; decoded items may still be waiting.
     end: Option<StreamEnd>,
-    /// Whether the body begins like one in the decoder's format; `None` before its first byte that is no space.
+    /// Whether the body begins like one in the decoder's format; `None` before its first byte that is neither space nor a byte order
+    /// mark.
     is_framed: Option<bool>,
     /// The beginning of a body that does not.
     unframed: Vec<u8>,
@@ -69,7 +70,7 @@ impl Decode for sse::SseDecoder {
     type Item = sse::Event;
 
     fn may_begin(bytes: &[u8]) -> bool {
-        const FIELDS: [&[u8]; 6] = [b":", b"data", b"event", b"id", b"retry", b"\xef\xbb\xbf"];
+        const FIELDS: [&[u8]; 5] = [b":", b"data", b"event", b"id", b"retry"];
         FIELDS.iter().any(|field| bytes.starts_with(field) || field.starts_with(bytes))
     }
 
@@ -97,6 +98,16 @@ impl Decode for ndjson::NdjsonDecoder {
     fn finish(&mut self, items: &mut VecDeque<String>) -> bool {
         items.extend(self.finish());
         true
+    }
+}
+
+/// Returns the beginning of a body without a byte order mark and the space after it; nothing of a part of such a mark.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    match bytes.strip_prefix(MARK) {
+        Some(rest) => rest.trim_ascii_start(),
+        None if MARK.starts_with(bytes) => &[],
+        None => bytes,
     }
 }
 
@@ -145,13 +156,17 @@ impl<D: Decode> Decoded<D> {
 
     /// Keeps the beginning of a body in another format.
     fn look_at(&mut self, chunk: &[u8]) {
-        if self.is_framed.is_none() {
-            let begins = chunk.trim_ascii_start();
-            self.is_framed = (!begins.is_empty()).then(|| D::may_begin(begins));
+        if self.is_framed == Some(true) {
+            return;
         }
-        if self.is_framed == Some(false) {
-            let room = MAX_UNFRAMED.saturating_sub(self.unframed.len()).min(chunk.len());
-            self.unframed.extend_from_slice(&chunk[..room]);
+        let room = MAX_UNFRAMED.saturating_sub(self.unframed.len()).min(chunk.len());
+        self.unframed.extend_from_slice(&chunk[..room]);
+        if self.is_framed.is_none() {
+            let begins = without_mark(self.unframed.trim_ascii_start());
+            self.is_framed = (!begins.is_empty()).then(|| D::may_begin(begins));
+            if self.is_framed == Some(true) {
+                self.unframed = Vec::new();
+            }
         }
     }
 

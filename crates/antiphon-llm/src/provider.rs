@@ -196,6 +196,10 @@ pub struct Capabilities {
     pub max_output: Option<u64>,
     /// The number of calls that the provider runs concurrently.
     pub parallel: Option<u32>,
+    /// The number of calls with a full context window for which the provider has memory at once; more calls that are as long wait
+    /// in its queue. Not serialised.
+    #[serde(skip)]
+    pub full_length_calls: Option<u32>,
     /// Whether answers come from statistics instead of a language model, as with the `offline` provider. Default: no.
     pub without_model: bool,
     /// The dialect in which schemas are sent; `None` if it is not known. Not serialised.
@@ -374,6 +378,13 @@ impl Capabilities {
     #[must_use]
     pub fn parallel(mut self, calls: Option<u32>) -> Self {
         self.parallel = calls;
+        self
+    }
+
+    /// Sets the number of calls with a full context window for which the provider has memory at once.
+    #[must_use]
+    pub fn full_length_calls(mut self, full_length_calls: Option<u32>) -> Self {
+        self.full_length_calls = full_length_calls;
         self
     }
 

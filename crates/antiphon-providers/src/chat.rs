@@ -16,6 +16,8 @@ mod wire;
 
 pub(crate) use config::{Chat, Quirks};
 pub(crate) use wire::PARAMS;
+#[cfg(feature = "openai")]
+pub(crate) use wire::usage_of;
 
 #[cfg(any(test, feature = "compatible"))]
 pub(crate) use errors::fault;

@@ -91,11 +91,10 @@ pub(crate) use grammar::grammar_dialect;
 pub(crate) use link::{CallRequest, Link, Page};
 #[cfg(feature = "_own")]
 pub(crate) use local_server::local_server;
+pub(crate) use own_fields::unpriced_field;
 pub(crate) use parameters::{Budget, ParamTable, SentEffort, field};
 #[cfg(feature = "_own")]
-pub(crate) use prompt_size::check_fits;
-#[cfg(any(feature = "compatible", feature = "llamacpp"))]
-pub(crate) use prompt_size::least_tokens;
+pub(crate) use prompt_size::{check_fits, least_tokens};
 #[cfg(any(feature = "anthropic", feature = "_chat", feature = "ollama"))]
 pub(crate) use reasoning::reasoning_of;
 #[cfg(any(feature = "anthropic", feature = "_chat"))]

@@ -51,11 +51,11 @@ impl Decode for MessagesDecoder {
         match event.kind.as_str().unwrap_or_default() {
             "content_block_delta" => block_delta(event.delta, answer)?,
             "content_block_start" => block_start(event.content_block, answer)?,
-            "message_start" => self.message(&parse::<Value>(data)?["message"], answer)?,
+            "message_start" => self.message(&parse::<Value>(data)?["message"], answer),
             "message_delta" => self.message_delta(&event, answer),
             "message_stop" => answer.is_over = true,
             "message" => {
-                self.message(&parse(data)?, answer)?;
+                self.message(&parse(data)?, answer);
                 answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
             }
             // A proxy's error in OpenAI's format has no type.
@@ -121,10 +121,7 @@ impl MessagesDecoder {
 
     /// Takes a message: at its beginning, with no content yet, or as a complete answer of a server that does
     /// not stream.
-    ///
-    /// # Errors
-    /// `InvalidResponse` for a block of text whose text is none.
-    fn message(&mut self, message: &Value, answer: &mut Answer) -> Result<(), Fault> {
+    fn message(&mut self, message: &Value, answer: &mut Answer) {
         answer.identify(message["id"].as_str(), message["model"].as_str());
         if message["usage"].is_object() {
             self.count(&message["usage"], message["stop_reason"].is_null(), answer);
@@ -134,12 +131,7 @@ impl MessagesDecoder {
                 Some("text") => match &block["text"] {
                     Value::String(text) => answer.text.push_str(text),
                     Value::Null => {}
-                    _ => {
-                        return Err(Fault::new(
-                            antiphon_llm::ErrorKind::InvalidResponse,
-                            "a block's text is no text",
-                        ));
-                    }
+                    other => answer.text.push_str(&other.to_string()),
                 },
                 Some("thinking") => answer.reasoning.push_str(&texts_in(&block["thinking"])),
                 kind if is_tool(kind) => answer.calls_tool(block["name"].as_str()),
@@ -150,7 +142,6 @@ impl MessagesDecoder {
             answer.text.push_str(text);
         }
         stopped(message, answer);
-        Ok(())
     }
 }
 

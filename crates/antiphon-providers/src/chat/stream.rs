@@ -77,27 +77,21 @@ fn parse<'d>(event: &str, data: &'d str) -> Result<Option<Chunk<'d>>, Fault> {
 
 /// Adds the output of a choice to the answer, and its finish reason.
 ///
-/// Some servers repeat the whole text in `message` at the end, and some send only that beside an empty `delta`.
+/// Some servers repeat the whole answer in `message` at the end, and some send only that beside an empty `delta`.
 fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
-    let delta = choice.delta.filter(|delta| choice.message.is_none() || !delta.is_empty());
-    let is_piece = delta.is_some();
-    let has_none = delta.is_none() && choice.message.is_none();
-    match delta.or(choice.message.filter(|_| !answer.is_in_pieces)) {
-        Some(words) => {
-            answer.hidden_bytes += words.hidden_bytes();
-            answer.reasoning.push_str(&words.reasoning());
-            answer.refusal.push_str(words.refusal.as_str().unwrap_or_default());
-            if let Some(tool) = words.tool() {
-                answer.calls_tool(Some(&tool));
-            }
-            if let Some(content) = words.content {
-                let before = answer.text.len();
-                content.add_to(answer);
-                answer.is_in_pieces |= is_piece && answer.text.len() > before;
-            }
-        }
-        None if has_none => answer.text.push_str(choice.text.as_str().unwrap_or_default()),
-        None => {}
+    let has_neither = choice.delta.is_none() && choice.message.is_none();
+    if let Some(delta) = choice.delta {
+        let before = answer.text.len() + answer.reasoning.len() + answer.refusal.len();
+        delta.add_to(answer);
+        answer.is_in_pieces |= answer.text.len() + answer.reasoning.len() + answer.refusal.len() > before;
+    }
+    if let Some(message) = choice.message {
+        let mut whole = Answer::default();
+        message.add_to(&mut whole);
+        answer.completes(&whole);
+    }
+    if has_neither {
+        answer.text.push_str(choice.text.as_str().unwrap_or_default());
     }
     answer.explain(filtered_categories(choice.content_filter_results));
     if let Some(error) = value_of(choice.error) {

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, at, count_at, field, first,
+    Answer, Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, at, count_at, field, first,
     index_of, is_error, reasoning_of, size_of, system_of, turns, value_of,
 };
 use crate::limits::check_embeddings;
@@ -66,21 +66,6 @@ pub(crate) static PARAMS: ParamTable = ParamTable {
     tiers: &[],
     budget: Budget::at_least(0),
 };
-
-impl ParamTable {
-    /// Sets the path of a parameter.
-    pub(crate) fn with(mut self, name: &'static str, path: impl Into<Cow<'static, str>>) -> Self {
-        self = self.without(name);
-        self.fields.to_mut().push((name, path.into()));
-        self
-    }
-
-    /// Removes a parameter.
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.fields.to_mut().retain(|(known, _)| *known != name);
-        self
-    }
-}
 
 /// Returns the constraint on the answer; `None` for text, and for a schema that is only in the prompt.
 fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Option<Value> {
@@ -230,10 +215,10 @@ pub(super) fn filtered_categories(results: Option<&RawValue>) -> String {
 #[derive(Deserialize)]
 pub(super) struct Words<'a> {
     #[serde(borrow, default)]
-    pub(super) content: Option<Content<'a>>,
+    content: Option<Content<'a>>,
     /// The model's refusal, in place of content.
     #[serde(borrow, default)]
-    pub(super) refusal: Label<'a>,
+    refusal: Label<'a>,
     /// Reasoning, under the name of DeepSeek, llama.cpp and vLLM; the next fields have it for OpenRouter, Ollama and others.
     #[serde(borrow, default)]
     reasoning_content: Option<&'a RawValue>,
@@ -251,7 +236,7 @@ pub(super) struct Words<'a> {
 
 impl<'a> Words<'a> {
     /// Returns the bytes of output beside the content and the refusal.
-    pub(super) fn hidden_bytes(&self) -> usize {
+    fn hidden_bytes(&self) -> usize {
         let Self {
             reasoning_content, reasoning, thinking, reasoning_details, tool_calls, function_call, ..
         } = *self;
@@ -259,20 +244,27 @@ impl<'a> Words<'a> {
         fields.into_iter().map(size_of).sum()
     }
 
-    /// Returns whether there is neither text nor other output.
-    pub(super) fn is_empty(&self) -> bool {
-        let is_silent = self.refusal.as_str().unwrap_or_default().is_empty() && self.hidden_bytes() == 0;
-        is_silent && self.content.as_ref().is_none_or(Content::is_empty)
+    /// Adds the output to an answer.
+    pub(super) fn add_to(&self, answer: &mut Answer) {
+        answer.hidden_bytes += self.hidden_bytes();
+        answer.reasoning.push_str(&self.reasoning());
+        answer.refusal.push_str(self.refusal.as_str().unwrap_or_default());
+        if let Some(tool) = self.tool() {
+            answer.calls_tool(Some(&tool));
+        }
+        if let Some(content) = &self.content {
+            content.add_to(answer);
+        }
     }
 
     /// Returns the text of the reasoning; routers repeat it under a second name.
-    pub(super) fn reasoning(&self) -> Cow<'a, str> {
+    fn reasoning(&self) -> Cow<'a, str> {
         let fields = [self.reasoning_content, self.reasoning, self.thinking, self.reasoning_details];
         fields.into_iter().map(reasoning_of).find(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// Returns the name of the tool that the model calls, empty in a piece without it; `None` for a piece without such a call.
-    pub(super) fn tool(&self) -> Option<String> {
+    fn tool(&self) -> Option<String> {
         let calls = [self.tool_calls, self.function_call].into_iter().filter(|calls| size_of(*calls) > 0);
         let call = calls.filter_map(value_of).next()?;
         let name = ["/0/function/name", "/0/name", "/name"].iter().find_map(|at| call.pointer(at)?.as_str());
@@ -289,12 +281,12 @@ fn fill_in(usage: &mut Usage, other: Usage) {
     usage.reasoning = usage.reasoning.or(other.reasoning);
 }
 
-/// Reads token counts: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning. `None` for an object
+/// Reads token counts of both of OpenAI's APIs: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning. `None` for an object
 /// without counts.
 ///
 /// xAI counts reasoning apart, which shows in its total (<https://docs.x.ai/docs/guides/reasoning>). DeepSeek and Moonshot have
 /// their own names for cached tokens.
-fn usage_of(usage: &Value) -> Option<Usage> {
+pub(crate) fn usage_of(usage: &Value) -> Option<Usage> {
     const INPUT: [&str; 2] = ["/prompt_tokens", "/input_tokens"];
     const OUTPUT: [&str; 2] = ["/completion_tokens", "/output_tokens"];
     if !INPUT.iter().chain(&OUTPUT).any(|key| at(usage, key).is_some()) {
@@ -311,8 +303,15 @@ fn usage_of(usage: &Value) -> Option<Usage> {
         ],
         None,
     );
-    let written =
-        count_at(usage, &["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"], None);
+    let written = count_at(
+        usage,
+        &[
+            "/prompt_tokens_details/cache_write_tokens",
+            "/input_tokens_details/cache_write_tokens",
+            "/cache_creation_input_tokens",
+        ],
+        None,
+    );
     let reasoning = count_at(
         usage,
         &[

@@ -8,7 +8,7 @@ use antiphon_llm::{
     Provider, SamplingParams, Scope, Streaming, async_trait,
 };
 
-use super::metrics;
+use super::metrics::EngineLoad;
 use super::vendor::Vendor;
 use crate::chat::Chat;
 use crate::exchange::{Endpoint, check_fits, connection_settings, least_tokens, local_server};
@@ -77,12 +77,12 @@ impl Compatible {
         Self { chat: self.chat.with(change), ..self }
     }
 
-    /// Returns the number of calls that vLLM processes while others wait, from its metrics; `None` if none waits.
-    async fn running_while_others_wait(&self, context: &CallContext) -> Option<u32> {
+    /// Fetches the metrics of vLLM; nothing is known of another server.
+    async fn load(&self, context: &CallContext) -> Option<EngineLoad> {
         let root = self.chat.link.endpoint.base_url.trim_end_matches("/v1");
         let request = Request::get(&format!("{root}/metrics")).first_byte_timeout(METRICS_TIMEOUT);
         let response = self.chat.link.send(request, context).await.ok()?;
-        metrics::running_while_others_wait(&response.limited_to(MAX_LIST).text().await.ok()?)
+        Some(EngineLoad::of(&response.limited_to(MAX_LIST).text().await.ok()?))
     }
 
     /// Refuses a prompt that does not fit into the context window that an engine reports in its list of models, as vLLM does in
@@ -92,13 +92,17 @@ impl Compatible {
     /// `ContextTooLong`, with both numbers.
     async fn check_fits(&self, prompt: &Prompt, context: &CallContext) -> Result<(), Error> {
         const LONG: u64 = 2_048;
-        if !self.checks_window || least_tokens(prompt) < LONG {
+        if !self.checks_window {
+            return Ok(());
+        }
+        let least = least_tokens(prompt);
+        if least < LONG {
             return Ok(());
         }
         let window = self.chat.capabilities(&prompt.model, context).await.context_window;
         let fix =
             "Start the engine with a larger context (--max-model-len, --ctx-size), or shorten the prompt";
-        window.map_or(Ok(()), |window| check_fits(prompt, window, fix))
+        window.map_or(Ok(()), |window| check_fits(&prompt.model, least, window, fix))
     }
 }
 
@@ -174,8 +178,11 @@ impl Provider for Compatible {
         if !self.shows_load {
             return known;
         }
-        let running = self.running_while_others_wait(context).await;
-        known.parallel(running)
+        let load = self.load(context).await.unwrap_or_default();
+        let window = known.context_window.filter(|window| *window > 0);
+        let full = load.cache_tokens.zip(window).map(|(tokens, window)| tokens / window);
+        let full = full.and_then(|calls| u32::try_from(calls.max(1)).ok());
+        known.parallel(load.running_while_others_wait).full_length_calls(full)
     }
 }
 

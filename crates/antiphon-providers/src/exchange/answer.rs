@@ -41,7 +41,7 @@ pub(crate) struct Answer {
     pub(crate) id: Option<String>,
     /// Whether the answer costs nothing, even if tokens were counted.
     pub(crate) is_free: bool,
-    /// Whether text has arrived in pieces: a whole text behind them repeats it.
+    /// Whether output has arrived in pieces: a whole message behind them repeats it.
     #[cfg(feature = "_chat")]
     pub(crate) is_in_pieces: bool,
     /// Whether the output has stand-ins for halves of characters, which the reader joins.
@@ -88,8 +88,7 @@ impl Answer {
             Ending::None => {}
             Ending::Finish(finish, detail) => {
                 self.ends_as(finish, word);
-                self.details
-                    .extend(detail.map(str::to_owned).filter(|detail| !self.details.contains(detail)));
+                self.explain(detail.unwrap_or_default().to_owned());
             }
             Ending::Tool => {
                 self.ends_as(FinishReason::Unknown(word.to_owned()), word);
@@ -140,6 +139,26 @@ impl Answer {
         }
     }
 
+    /// Adds a whole message to an answer of which pieces may have arrived: each of its texts only as far as it is new, so that
+    /// nothing is doubled and nothing is lost.
+    ///
+    /// Servers repeat the answer in a message at its end, or send the message so far in each event. Texts that differ are pieces,
+    /// unless there are real ones.
+    #[cfg(feature = "_chat")]
+    pub(crate) fn completes(&mut self, whole: &Self) {
+        let is_in_pieces = self.is_in_pieces;
+        // Reasoning between tags is in the text of the pieces.
+        if !self.text.contains(whole.reasoning.trim()) {
+            complete(&mut self.reasoning, &whole.reasoning, is_in_pieces);
+        }
+        complete(&mut self.text, &whole.text, is_in_pieces);
+        complete(&mut self.refusal, &whole.refusal, is_in_pieces);
+        self.hidden_bytes += whole.hidden_bytes;
+        if let Some(tool) = &whole.tool {
+            self.calls_tool(Some(tool));
+        }
+    }
+
     /// Records the vendor's names for the answer and for the model that serves it; the first non-empty one of each is kept.
     ///
     /// Servers repeat both in each piece, and some send an empty text where they have none.
@@ -149,6 +168,16 @@ impl Answer {
                 *known = said.filter(|said| !said.is_empty()).map(str::to_owned);
             }
         }
+    }
+}
+
+/// Adds what a whole text has beyond the known one.
+#[cfg(feature = "_chat")]
+fn complete(known: &mut String, whole: &str, is_in_pieces: bool) {
+    match whole.strip_prefix(known.as_str()) {
+        Some(rest) => known.push_str(rest),
+        None if is_in_pieces => {}
+        None => known.push_str(whole),
     }
 }
 

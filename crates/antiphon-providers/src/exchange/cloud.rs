@@ -70,6 +70,7 @@ pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider + Ch
         slots_vary: false,
         is_engine: false,
         price_names: Vec::new(),
+        unpriced_field: None,
         price_vendor,
     }
 }

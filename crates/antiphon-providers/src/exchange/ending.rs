@@ -14,6 +14,8 @@
 
 use antiphon_llm::FinishReason;
 
+use super::text::normalised;
+
 /// The meaning of a server's word for the end of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -170,8 +172,7 @@ const NOTHING: [&str; 7] =
 
 /// Returns the meaning of a word, whatever its case and its separators are.
 pub(crate) fn ending(word: &str) -> Ending {
-    let plain: String =
-        word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(64).collect();
+    let plain = normalised(word);
     let plain = plain.as_str();
     let is_one_of = |words: &[&str]| words.contains(&plain);
     if word.starts_with(['[', '{']) {

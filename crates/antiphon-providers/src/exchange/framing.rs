@@ -38,6 +38,11 @@ impl Framing {
     }
 }
 
+/// Returns a body without the byte order mark that some servers put before it (RFC 8259, section 8.1: a parser may ignore it).
+pub(super) fn without_mark(body: &str) -> &str {
+    body.trim_start().trim_start_matches('\u{feff}')
+}
+
 /// The pieces of a body, as a stream.
 ///
 /// A piece that is larger than the limit of its response is an error of the connection.

@@ -31,7 +31,7 @@ use super::context_window::SentPrompts;
 use super::endpoint::Endpoint;
 use super::exhaustion::retry_exhausted;
 use super::fault::of_http;
-use super::framing::{Framing, Pieces};
+use super::framing::{Framing, Pieces, without_mark};
 use super::reader::{Facts, Reader, cancelled, closed, stalled};
 use super::repaired::repaired;
 use super::schema_watch::SentSchema;
@@ -293,7 +293,7 @@ impl Link {
             .guard(Box::pin(response.text()))
             .await?
             .map_err(|err| with_id(of_http(&err, &self.redactor)))?;
-        let Ok(mut value) = serde_json::from_str::<Value>(&body) else {
+        let Ok(mut value) = serde_json::from_str::<Value>(without_mark(&body)) else {
             return Err(with_id(self.malformed(&place, &kind, &body)));
         };
         self.redactor.redact_value(&mut value);

@@ -29,6 +29,7 @@ pub(crate) fn local_server(options: &Options, provider: impl Provider + CheckPar
         slots_vary: false,
         is_engine: false,
         price_names: Vec::new(),
+        unpriced_field: None,
         price_vendor: Some(options.name.clone()),
     }
 }

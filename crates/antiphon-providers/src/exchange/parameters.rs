@@ -169,6 +169,22 @@ impl ParamTable {
     }
 }
 
+#[cfg(feature = "_chat")]
+impl ParamTable {
+    /// Sets the path of a parameter.
+    pub(crate) fn with(mut self, name: &'static str, path: impl Into<Cow<'static, str>>) -> Self {
+        self = self.without(name);
+        self.fields.to_mut().push((name, path.into()));
+        self
+    }
+
+    /// Removes a parameter.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.fields.to_mut().retain(|(known, _)| *known != name);
+        self
+    }
+}
+
 /// Puts a value into a body, at a path with dots, and creates the objects on it.
 fn put(body: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {

@@ -15,18 +15,17 @@ pub(crate) fn least_tokens(prompt: &Prompt) -> u64 {
     texts(prompt).map(|text| distinct_bytes(text.as_ref())).sum::<u64>() / MOST_BYTES
 }
 
-/// Refuses a prompt that does not fit into a context window of so many tokens. `fix` says what to do, as a sentence.
+/// Refuses a prompt of at least `least` tokens, as [`least_tokens`] counts them, that does not fit into a context window of so many.
+/// `fix` says what to do, as a sentence.
 ///
 /// # Errors
 /// `ContextTooLong`, with both numbers; nothing was sent.
-pub(crate) fn check_fits(prompt: &Prompt, window: u64, fix: &str) -> Result<(), Error> {
-    let least = least_tokens(prompt);
+pub(crate) fn check_fits(model: &str, least: u64, window: u64, fix: &str) -> Result<(), Error> {
     if least < window {
         return Ok(());
     }
     let message = format!(
-        "the prompt has at least {least} tokens, and the context of {} is {window}: it was not sent. {fix}",
-        prompt.model
+        "the prompt has at least {least} tokens, and the context of {model} is {window}: it was not sent. {fix}"
     );
     Err(Error::new(ErrorKind::ContextTooLong, message))
 }
@@ -47,8 +46,9 @@ mod tests {
         assert!(least_tokens(&words) <= 1_000);
         assert!(least_tokens(&prompt(&" ".repeat(10_000))) < 10, "a run of spaces is few tokens");
         assert_eq!(least_tokens(&Prompt::new("m", [])), 0);
-        let err = check_fits(&words, 512, "Raise it").unwrap_err();
+        let least = least_tokens(&words);
+        let err = check_fits("m", least, 512, "Raise it").unwrap_err();
         assert_eq!(err.kind(), ErrorKind::ContextTooLong);
-        assert!(check_fits(&words, 1_000, "Raise it").is_ok());
+        assert!(check_fits("m", least, 1_000, "Raise it").is_ok());
     }
 }

@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::error_body::{ForeignBody, error_in_text, read_fault};
 use super::fault::{Fault, cleaned, kind_of_status};
+use super::framing::without_mark;
 use super::link::Link;
 use crate::limits::MAX_ERROR;
 
@@ -61,7 +62,7 @@ impl Link {
         let body = body.ok().and_then(Result::ok).and_then(Result::ok);
         let is_read = |err: &HttpError| matches!(err.kind(), HttpKind::TooLarge { .. });
         let body = body.filter(|(_, err)| err.as_ref().is_none_or(is_read)).map(|(body, _)| body);
-        let fault = self.fault_under(&head, body.as_deref().unwrap_or_default());
+        let fault = self.fault_under(&head, without_mark(body.as_deref().unwrap_or_default()));
         let ErrorHead { status, place, limits, request_id, should_retry, .. } = head;
         info!("{place}: {status}");
         // Vendors bill answers, and an error with its own status and a complete body has none.
@@ -91,7 +92,14 @@ impl Link {
             return self.foreign(head, body);
         }
         let value = serde_json::from_str::<Value>(body).ok().or_else(|| error_in_text(body));
-        match value.and_then(|value| (self.endpoint.faults)(*status, &value, wait)) {
+        let read = |wait| value.as_ref().and_then(|value| (self.endpoint.faults)(*status, value, wait));
+        let fault = read(wait);
+        // A used-up quota resets later than the server wants to be asked again.
+        let mut resets = *limits;
+        resets.retry_after = None;
+        let reset = resets.wait_after_refusal().max(wait);
+        let is_later = fault.as_ref().is_some_and(|fault| fault.kind == ErrorKind::Quota && reset > wait);
+        match if is_later { read(reset) } else { fault } {
             // The status prevails over the body.
             Some(fault) if *status == 401 && fault.kind == ErrorKind::InvalidRequest => {
                 Fault { kind: ErrorKind::Auth, ..fault }

@@ -1,22 +1,31 @@
 //! Fields of events, read without copies: an answer has thousands of events, and most have one short text that
 //! matters.
 //!
-//! Text of the answer is read strictly, and everything else leniently: no odd id, count or name may lose an answer that was
-//! paid for.
+//! All of them are read leniently: no odd id, count or name may lose an answer that was paid for, and text that a server sends as
+//! JSON of another type is that JSON.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON string, which borrows from the event where it has no escapes.
+/// A text of the answer, which borrows from the event where it has no escapes; see [`text_of`] for JSON of another type.
 ///
 /// serde's own `Cow` never borrows inside an `Option`; this wrapper does.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+#[derive(Debug)]
+#[cfg(feature = "_cloud")]
+pub(crate) struct Text<'a>(Cow<'a, str>);
+
+#[cfg(feature = "_cloud")]
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let field = <&'de RawValue>::deserialize(deserializer)?;
+        text_of(field.get()).map(Self).map_err(de::Error::custom)
+    }
+}
 
 #[cfg(feature = "_cloud")]
 impl Text<'_> {
@@ -92,6 +101,39 @@ impl<'de> Visitor<'de> for AnyLabel {
     }
 }
 
+/// Returns the text in a field of JSON: a string, the one string in an object such as `{"value": "…"}`, the strings of a list,
+/// joined, and any other JSON as it is, so that a number or an object that a server parsed is not lost. `null` has no text.
+///
+/// # Errors
+/// A string with an invalid escape, which a repair may make valid.
+pub(crate) fn text_of(json: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    Ok(match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<Label<'_>>(json)?.0.unwrap_or_default(),
+        Some(b'n') => Cow::Borrowed(""),
+        Some(b'{') => match serde_json::from_str(json) {
+            Ok(Wrapped { value: Label(Some(text)) }) => text,
+            _ => Cow::Borrowed(json),
+        },
+        Some(b'[') => match serde_json::from_str::<Vec<Cow<'_, str>>>(json) {
+            Ok(texts) if !texts.is_empty() => Cow::Owned(texts.concat()),
+            _ => Cow::Borrowed(json),
+        },
+        _ => Cow::Borrowed(json),
+    })
+}
+
+/// An object around a text, as OpenAI's assistants have it.
+#[derive(Deserialize)]
+struct Wrapped<'a> {
+    #[serde(borrow, default)]
+    value: Label<'a>,
+}
+
+/// Returns a label in lower case, without punctuation: `RateLimitError` and `rate_limit_error` are the same.
+pub(super) fn normalised(label: &str) -> String {
+    label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
 /// Returns the word in a field that names the end of an answer. JSON of another type is its own word, which no list has: an
 /// end that cannot be understood is no natural one.
 #[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
@@ -156,7 +198,7 @@ pub(crate) fn size_of(field: Option<&RawValue>) -> usize {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Label, count, count_at};
+    use super::{Label, count, count_at, text_of};
 
     #[test]
     fn a_count_that_is_not_a_whole_number_is_unknown() {
@@ -173,6 +215,26 @@ mod tests {
         assert_eq!(count_at(&usage, &["/prompt_tokens", "/input_tokens"], Some(0)), None);
         assert_eq!(count_at(&usage, &["/none", "/input_tokens"], None), Some(7));
         assert_eq!(count_at(&usage, &["/none"], Some(0)), Some(0));
+    }
+
+    #[test]
+    fn a_text_of_any_type_is_kept() {
+        for (json, expected) in [
+            (r#""a\nb""#, "a\nb"),
+            ("5", "5"),
+            ("1.50", "1.50"),
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("true", "true"),
+            ("null", ""),
+            (r#"{"value": "a", "annotations": []}"#, "a"),
+            (r#"{"a": 1}"#, r#"{"a": 1}"#),
+            (r#"["a", "b\n"]"#, "ab\n"),
+            (r#"["a", 1]"#, r#"["a", 1]"#),
+            ("[]", "[]"),
+        ] {
+            assert_eq!(text_of(json).unwrap(), expected, "{json}");
+        }
+        assert!(text_of(r#""\ud83d""#).is_err(), "a half of a character is repaired elsewhere");
     }
 
     #[test]

@@ -117,7 +117,8 @@ impl LlamaCpp {
     /// `ContextTooLong`, with both numbers.
     async fn check_fits(&self, prompt: &Prompt, context: &CallContext) -> Result<(), Error> {
         const SMALLEST: u64 = 512;
-        if least_tokens(prompt) < SMALLEST {
+        let least = least_tokens(prompt);
+        if least < SMALLEST {
             return Ok(());
         }
         let window = || async { self.props_within(context).await.map(|props| props.context_window) };
@@ -125,7 +126,7 @@ impl LlamaCpp {
         let Ok(Some(window)) = self.window.get_or_try_init(window).await else { return Ok(()) };
         let fix =
             "Start the server with a larger --ctx-size, which its slots (-np) share, or shorten the prompt";
-        check_fits(prompt, *window, fix)
+        check_fits(&prompt.model, least, *window, fix)
     }
 
     /// Sets the key, for a server that was started with `--api-key`.

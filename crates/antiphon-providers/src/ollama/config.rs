@@ -17,7 +17,7 @@ use super::stream::OllamaDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
     CallRequest, Endpoint, Link, ModeFallback, OWN_TIMEOUT, Page, StructuredMode, check_fits,
-    checked_base_url, connection_settings, grammar_dialect, local_server,
+    checked_base_url, connection_settings, grammar_dialect, least_tokens, local_server,
 };
 use crate::limits::{self, MAX_PROGRESS};
 use crate::registry::{BuildError, Built, CheckParams, Kind, Options, PullProgress};
@@ -223,7 +223,7 @@ impl Ollama {
         let reported = known.reported.get_or_try_init(|| self.reported(model, context)).await;
         let reported = reported.copied().unwrap_or_default();
         if let Some(trained) = reported.trained {
-            check_fits(prompt, trained, LARGER_MODEL)?;
+            check_fits(model, least_tokens(prompt), trained, LARGER_MODEL)?;
         }
         Ok(Some(known.window(needed, reported)))
     }
@@ -233,12 +233,13 @@ impl Ollama {
     /// # Errors
     /// `ContextTooLong` for a prompt that does not fit into it.
     fn set_window(&self, prompt: &Prompt, set: u64, trained: Option<u64>) -> Result<u64, Error> {
+        let (model, least) = (prompt.model.as_str(), least_tokens(prompt));
         if let Some(trained) = trained {
-            return check_fits(prompt, trained, LARGER_MODEL).map(|()| trained);
+            return check_fits(model, least, trained, LARGER_MODEL).map(|()| trained);
         }
         let fix =
             format!("Raise context in [providers.{}], or shorten the prompt", self.link.endpoint.vendor);
-        check_fits(prompt, set, &fix).map(|()| set)
+        check_fits(model, least, set, &fix).map(|()| set)
     }
 
     /// Returns the context window of a model's training if it is smaller than the one that is set, with a warning. A model that the

@@ -18,10 +18,8 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let says = |things: &[&str]| is_about(&fault.message, things);
     let kind = match (status, fault.kind) {
         (_, ErrorKind::ContextTooLong) => ErrorKind::ContextTooLong,
-        (404, ErrorKind::Unsupported) => ErrorKind::ModelNotFound,
         _ if says(&["usage limit", "requires a subscription"]) => ErrorKind::Quota,
         (400, ErrorKind::InvalidRequest) if says(&["does not support"]) => ErrorKind::Unsupported,
-        (200, ErrorKind::Unavailable) if says(&["not found"]) => ErrorKind::ModelNotFound,
         (_, kind) => kind,
     };
     Some(Fault { kind, ..fault })
@@ -52,6 +50,13 @@ mod tests {
         check(503, busy, ErrorKind::Overloaded { retry_after: None });
         check(429, "you (user) have reached your session usage limit", ErrorKind::Quota);
         check(401, "unauthorized", ErrorKind::Auth);
+        for status in [200, 404] {
+            check(status, "model \"m\" not found, try pulling it first", ErrorKind::ModelNotFound);
+            check(status, "model 'hf.co/a/b:Q4' not found", ErrorKind::ModelNotFound);
+        }
+        check(200, "tensor 'blk.0.attn_q' not found", ErrorKind::Unavailable);
+        check(200, "llama runner process: library libcudart.so.12 not found", ErrorKind::Unavailable);
+        check(404, "path \"/api/chatt\" not found", ErrorKind::Unsupported);
         check(200, "an error was encountered while running the model", ErrorKind::Unavailable);
         assert_eq!(fault(200, &json!({ "done": true }), None), None);
     }

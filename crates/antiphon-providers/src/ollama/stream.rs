@@ -38,7 +38,12 @@ impl Decode for OllamaDecoder {
         // Some proxies send the same text under both names.
         let mut contents = [line.response.as_ref(), message].into_iter().flatten();
         if let Some(content) = contents.find(|content| !content.is_empty()) {
+            let begin = answer.text.len();
             content.add_to(answer);
+            // Others repeat the whole text in the last line, where Ollama has none.
+            if line.is_last() && answer.text[..begin] == answer.text[begin..] {
+                answer.text.truncate(begin);
+            }
         }
         if line.is_last() {
             answer.usage = usage(&serde_json::from_str(data).unwrap_or_default());
@@ -67,6 +72,19 @@ mod tests {
         check_unseen(r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f"}}]}}"#, true);
         check_unseen(r#"{"message":{"content":[{"type":"thinking","thinking":"hm"}]}}"#, true);
         check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":""},"done":false}"#, false);
+    }
+
+    #[test]
+    fn a_whole_text_in_the_last_line_is_no_second_one() {
+        let mut answer = Answer::default();
+        for line in [
+            r#"{"message":{"content":"Bl"},"done":false}"#,
+            r#"{"message":{"content":"ue."},"done":false}"#,
+            r#"{"message":{"content":"Blue."},"done":true,"done_reason":"stop"}"#,
+        ] {
+            OllamaDecoder.take("", line, &mut answer).unwrap();
+        }
+        assert_eq!(answer.text, "Blue.");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `response.output_text.delta` | text, unless its item is commentary |
 //! | `response.refusal.delta` | the model's refusal, an error at the end |
 //! | other `*.delta` | hidden output: reasoning, arguments of tools |
+//! | `response.output_text.done`, `response.output_item.done` | text, where no delta of it arrived |
 //! | `response.output_item.done` | one byte of hidden output, for an item that may be reasoning |
 //! | `response.completed`, `response.incomplete` | finish reason, token counts, the end |
 //! | `response.failed`, `error` | the error |
@@ -17,7 +18,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::errors::fault;
-use super::wire::{Event, ends, is_commentary, parts, tool, usage};
+use super::wire::{Event, add_content, ends, is_commentary, tool};
+use crate::chat::usage_of;
 use crate::exchange::{Answer, Decode, Fault, Framing, Text, index_of, reasoning_of, size_of, texts_in};
 
 /// The maximum number of items that are remembered as commentary; a model writes a few.
@@ -31,6 +33,22 @@ const MAX_COMMENTS: usize = 256;
 pub(crate) struct ResponsesDecoder {
     /// The indices of items that are commentary and not part of the answer.
     commentary: Vec<u64>,
+    /// The events in which text has arrived.
+    source: TextSource,
+}
+
+/// The events in which a server sends the text of an answer, each of which repeats that of those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum TextSource {
+    /// None so far.
+    #[default]
+    None,
+    /// `response.output_item.done`.
+    Items,
+    /// `response.output_text.done`.
+    Texts,
+    /// `response.output_text.delta`.
+    Deltas,
 }
 
 impl Decode for ResponsesDecoder {
@@ -52,6 +70,14 @@ impl Decode for ResponsesDecoder {
         match kind {
             "response.output_text.delta" if !self.is_commentary(&parsed) => {
                 answer.text.push_str(Text::of(words(&parsed)?.as_ref()));
+                self.source = TextSource::Deltas;
+            }
+            // Some servers send no deltas, or not of every text.
+            "response.output_text.done"
+                if self.source <= TextSource::Texts && !self.is_commentary(&parsed) =>
+            {
+                self.source = TextSource::Texts;
+                answer.text.push_str(&texts_in(&of::<Value>(data)?["text"]));
             }
             "response.refusal.delta" => answer.refusal.push_str(Text::of(words(&parsed)?.as_ref())),
             "response.output_item.added" => {
@@ -79,8 +105,12 @@ impl Decode for ResponsesDecoder {
             // A complete item, for instance of reasoning that is not shown.
             "response.output_item.done" => {
                 answer.hidden_bytes += 1;
-                if let Some(name) = tool(&of::<Value>(data)?["item"]) {
-                    answer.calls_tool(Some(name));
+                let event: Value = of(data)?;
+                let item = &event["item"];
+                tool(item).into_iter().for_each(|name| answer.calls_tool(Some(name)));
+                if item["type"] == "message" && self.source <= TextSource::Items && !is_commentary(item) {
+                    self.source = TextSource::Items;
+                    add_content(item, answer);
                 }
             }
             // Commentary, reasoning and its summary, or the arguments of tools.
@@ -126,22 +156,20 @@ fn end(response: &Value, answer: &mut Answer) {
     answer.is_over = answer.finish.is_some();
     let items = || response["output"].as_array().into_iter().flatten();
     // Output that was received in deltas is not added twice.
-    if answer.text.is_empty() && answer.refusal.is_empty() {
-        for item in items().filter(|item| !is_commentary(item)) {
-            answer.text.push_str(&parts(item, "text"));
-            answer.refusal.push_str(&parts(item, "refusal"));
-        }
+    let mut whole = Answer::default();
+    for item in items().filter(|item| !is_commentary(item)) {
+        add_content(item, &mut whole);
+        tool(item).into_iter().for_each(|name| whole.calls_tool(Some(name)));
     }
-    if answer.reasoning.is_empty() {
-        items().filter(|item| item["type"] == "reasoning").for_each(|item| {
-            let content = texts_in(&item["content"]);
-            let text = if content.is_empty() { texts_in(&item["summary"]) } else { content };
-            answer.reasoning.push_str(&text);
-        });
+    for item in items().filter(|item| item["type"] == "reasoning") {
+        let content = texts_in(&item["content"]);
+        let text = if content.is_empty() { texts_in(&item["summary"]) } else { content };
+        whole.reasoning.push_str(&text);
     }
-    items().filter_map(tool).for_each(|name| answer.calls_tool(Some(name)));
-    if response["usage"].is_object() {
-        answer.usage = usage(&response["usage"]);
+    answer.is_in_pieces = true;
+    answer.completes(&whole);
+    if let Some(counted) = usage_of(&response["usage"]) {
+        answer.usage = counted;
     }
 }
 
@@ -165,6 +193,33 @@ mod tests {
         check_unseen(r#"{"type":"response.reasoning_text.delta","delta":""}"#, false);
         check_unseen(r#"{"type":"response.in_progress","response":{"id":"r"}}"#, false);
         check_unseen(r#"{"type":"keepalive","sequence_number":3}"#, false);
+    }
+
+    #[test]
+    fn a_text_without_deltas_is_read_once() {
+        let message = r#"{"type":"message","content":[{"type":"output_text","text":"yes"}]}"#;
+        let text = r#"{"type":"response.output_text.done","output_index":1,"text":"yes"}"#.to_owned();
+        let item = format!(r#"{{"type":"response.output_item.done","output_index":1,"item":{message}}}"#);
+        let delta = r#"{"type":"response.output_text.delta","output_index":1,"delta":"yes"}"#.to_owned();
+        let end = |output: &str| {
+            format!(
+                r#"{{"type":"response.completed","response":{{"status":"completed","output":[{output}]}}}}"#
+            )
+        };
+        for events in [
+            vec![delta.clone(), text.clone(), item.clone(), end(message)],
+            vec![text.clone(), item.clone(), end(message)],
+            vec![item.clone(), end(message)],
+            vec![item, end("")],
+            vec![text, end("")],
+            vec![end(message)],
+        ] {
+            let (mut decoder, mut answer) = (ResponsesDecoder::default(), Answer::default());
+            for event in &events {
+                decoder.take("", event, &mut answer).unwrap();
+            }
+            assert_eq!(answer.text, "yes", "{events:?}");
+        }
     }
 
     #[test]

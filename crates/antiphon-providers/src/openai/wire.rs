@@ -12,14 +12,14 @@
 
 use std::borrow::Cow;
 
-use antiphon_llm::{Dialect, FinishReason, Output, Prompt, Usage};
+use antiphon_llm::{Dialect, FinishReason, Output, Prompt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::chat;
 use crate::exchange::{
-    Answer, Budget, Label, ParamTable, SentEffort, StructuredMode, count_at, field, system_of, turns,
+    Answer, Budget, Content, Label, ParamTable, SentEffort, StructuredMode, field, system_of, turns,
 };
 
 /// Builds the request's body. It turns off storage: OpenAI's default is to keep answers for thirty days.
@@ -108,11 +108,11 @@ pub(super) fn tool(item: &Value) -> Option<&str> {
     kind.ends_with("_call").then(|| item["name"].as_str().unwrap_or(kind))
 }
 
-/// Returns the texts of all parts of an item under one key: `text` or `refusal`.
-pub(super) fn parts(item: &Value, key: &str) -> String {
-    match &item["content"] {
-        Value::String(text) if key == "text" => text.clone(),
-        content => content.as_array().into_iter().flatten().filter_map(|part| part[key].as_str()).collect(),
+/// Adds the content of an item to an answer: its text, its refusal, and reasoning among its parts.
+pub(super) fn add_content(item: &Value, answer: &mut Answer) {
+    let json = item["content"].to_string();
+    if let Ok(content) = serde_json::from_str::<Content<'_>>(&json) {
+        content.add_to(answer);
     }
 }
 
@@ -141,15 +141,4 @@ pub(super) fn ends(response: &Value, answer: &mut Answer) {
     if matches!(answer.finish, None | Some(FinishReason::Stop)) {
         answer.ends_as(FinishReason::Failed, reason.unwrap_or(&status));
     }
-}
-
-/// Reads the token counts of a response. `input_tokens` includes cached ones, and `output_tokens` includes reasoning.
-pub(super) fn usage(usage: &Value) -> Usage {
-    Usage::new(
-        count_at(usage, &["/input_tokens", "/prompt_tokens"], None),
-        count_at(usage, &["/output_tokens", "/completion_tokens"], None),
-    )
-    .cached(count_at(usage, &["/input_tokens_details/cached_tokens"], None))
-    .cache_write(count_at(usage, &["/input_tokens_details/cache_write_tokens"], None))
-    .reasoning(count_at(usage, &["/output_tokens_details/reasoning_tokens"], None))
 }

@@ -36,6 +36,9 @@ pub struct Built {
     /// The vendor's name in the table of prices; `None` if the address is not the vendor's, where another service may have other
     /// prices.
     pub price_vendor: Option<String>,
+    /// The path of a field in the options' additional fields with which a call may cost more than the price of its model, such as
+    /// OpenRouter's `models` or `plugins`: the cost of calls is unknown then. Set by [`Kind::build`](super::Kind::build).
+    pub unpriced_field: Option<String>,
     /// The provider once more, for the check of sampling parameters.
     pub(crate) checked: Arc<dyn CheckParams>,
 }

@@ -177,7 +177,11 @@ impl Kind {
         // Any server may be of the kind of compatible servers: its name says nothing of a price.
         let of_kind = Some(self.name).filter(|name| *name != options.name && *name != "compatible");
         let names = std::iter::once(options.name.as_str()).chain(of_kind);
-        Ok(Built { price_names: names.map(str::to_owned).collect(), ..built })
+        #[cfg(feature = "_http")]
+        let unpriced_field = crate::exchange::unpriced_field(&options.extra_body);
+        #[cfg(not(feature = "_http"))]
+        let unpriced_field = None;
+        Ok(Built { price_names: names.map(str::to_owned).collect(), unpriced_field, ..built })
     }
 
     /// Pulls a model: the server downloads it, and `on_progress` is called with each step.

@@ -141,6 +141,9 @@ const TRY_SIMULATOR: &str = "to try it without a provider, run antiphon simulate
 const CHECK_KEY: &str =
     "check the key and its permissions; antiphon doctor PROVIDER checks a provider step by step";
 
+/// The ways to get credit or a quota.
+const CHECK_BILLING: &str = "no credit or quota is left: check the billing page of the account; for a quota of a day or a month, wait until it resets, or raise the limit";
+
 /// The ways to find a provider's address.
 const CHECK_ADDRESS: &str =
     "check that the base URL is of this provider's API; antiphon doctor shows which provider answers where";
@@ -163,7 +166,7 @@ pub(super) fn advice(hint: &Hint, repeat: Repeat) -> String {
     let text = match hint {
         Hint::CheckKey => CHECK_KEY,
         Hint::SetVariable { name } => return format!("set it: export {name}=…"),
-        Hint::CheckBilling => "check the billing page of the account: no credit or quota is left",
+        Hint::CheckBilling => CHECK_BILLING,
         Hint::NameModel => "name a model of the server with --model; antiphon models lists them",
         Hint::SimilarModels { models } => return format!("similar models: {}", models.join(", ")),
         Hint::NameProvider => "name a provider, such as --provider ollama or --provider openai --model NAME",

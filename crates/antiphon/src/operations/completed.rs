@@ -69,6 +69,10 @@ pub(super) fn complete_by_session(request: &mut RunRequest, session: &Session, s
 
 /// Checks that the budget of a run, if it has one, can be kept: the prices of all models that may answer are known.
 pub(super) fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
+    if let Some(why) = session.cost_unknown().filter(|_| limits.max_cost.is_some()) {
+        let message = format!("a budget cannot be kept, since {why}. Leave it out, or --max-cost");
+        return Err(OperationError::new(OperationErrorKind::Request, message));
+    }
     let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
     let Some(model) = unpriced else { return Ok(()) };
     let message = format!(

@@ -301,10 +301,16 @@ impl Workspace {
         complete_by_session(&mut request, &session, &settings);
         let parameters = request.over(parameters);
         check_parameters(&session, &request, &parameters)?;
+        let session = session.priced_for(&parameters);
         if let Some(recipe) = &mut recipe {
             recipe.parameters = parameters;
         }
         check_budget(&session, &request.limits)?;
+        if let Some(why) = session.cost_unknown() {
+            watch.emit(RunEvent::Warning {
+                message: format!("the cost of the run is not known, since {why}"),
+            });
+        }
         Ok(Connected { session, request, recipe })
     }
 }

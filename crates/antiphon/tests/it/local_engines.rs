@@ -116,22 +116,45 @@ fn a_configured_price_holds_at_whatever_address() {
     assert_eq!(run("gpt-4o-mini-2024-07-18"), Some(1_200));
 }
 
+/// An engine that batches: a call takes the shorter the more calls are in its slots, so that each of them pays, whatever the machine
+/// of the test does beside it; and calls beyond the slots wait, as with OLLAMA_NUM_PARALLEL.
+struct Batching {
+    slots: usize,
+    places: antiphon_tests::Slots,
+    busy: AtomicUsize,
+    inside: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Batching {
+    fn new(slots: usize) -> Self {
+        let [busy, inside, most] = [0; 3].map(AtomicUsize::new);
+        Self { slots, places: antiphon_tests::Slots::new(slots), busy, inside, most }
+    }
+
+    fn call(&self) {
+        self.most.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        self.places.within(|| {
+            let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
+            std::thread::sleep(Duration::from_millis((25 * self.slots * self.slots / (busy * busy)) as u64));
+            self.busy.fetch_sub(1, Ordering::SeqCst);
+        });
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn an_engine_is_not_flooded_whose_slots_are_not_known() {
     for slots in [1_usize, 4] {
-        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let seen = most.clone();
-        // Calls beyond the slots wait in the server, as with OLLAMA_NUM_PARALLEL.
-        let (places, inside) = (Arc::new(antiphon_tests::Slots::new(slots)), running);
+        let engine = Arc::new(Batching::new(slots));
+        let of_server = engine.clone();
         let server = ollama(move |_| {
-            seen.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            places.within(|| std::thread::sleep(Duration::from_millis(25)));
-            inside.fetch_sub(1, Ordering::SeqCst);
+            of_server.call();
             said("fine", 5)
         });
         let lab = lab(&server, &[10; 96], "");
         map(&lab, "").ends_with(0, &[]);
-        let most = most.load(Ordering::SeqCst);
+        let most = engine.most.load(Ordering::SeqCst);
         assert!(most <= 2 * slots + 6, "{most} calls at a time for {slots} slots");
         assert!(most >= slots, "{most} calls at a time leave slots idle");
     }
@@ -283,5 +306,56 @@ fn a_prompt_that_does_not_fit_a_slot_is_not_sent() {
     lab.file("antiphon.toml", format!("[providers.llamacpp]\nbase_url = \"{}\"\n", server.url("/v1")));
     let ran = lab.run("map rows.jsonl -r r.toml --provider llamacpp --model m");
     ran.ends_with(5, &["2048", "--ctx-size"]);
+    assert!(server.requests().iter().all(|asked| !asked.line.contains("chat")));
+}
+
+/// A scripted vLLM with a context of 2,048 tokens, and these metrics.
+fn vllm(metrics: &'static str) -> Server {
+    Server::answering(move |asked| match asked.line.as_str() {
+        "GET /v1/models" => Reply::json(200, &json!({ "data": [{ "id": "m", "max_model_len": 2_048 }] })),
+        "GET /metrics" => Reply::new(200, "text/plain; version=0.0.4", metrics),
+        _ => Reply::chat("fine", "stop"),
+    })
+}
+
+#[test]
+fn concurrency_beyond_what_vllm_runs_at_once_is_said_once_to_queue() {
+    let busy = "vllm:num_requests_running{engine=\"0\"} 3.0\nvllm:num_requests_waiting{engine=\"0\"} 2.0\n";
+    let idle = "vllm:num_requests_running 0.0\nvllm:num_requests_waiting 0.0\n\
+                vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"512\"} 1.0\n";
+    for (metrics, most, said) in [
+        (busy, 16, Some("vllm runs 3 calls at the moment, and others wait: of 16 concurrent calls")),
+        (busy, 3, None),
+        (
+            idle,
+            16,
+            Some(
+                "the cache of vllm has room for 4 calls of the full context at once: of 16 concurrent calls",
+            ),
+        ),
+        (idle, 4, None),
+        ("", 16, None),
+    ] {
+        let server = vllm(metrics);
+        let lab = Lab::new();
+        lab.file("rows.jsonl", (0..4).map(|n| format!("{{\"n\": {n}}}\n")).collect::<String>());
+        lab.file("r.toml", "prompt = \"{{ n }}\"\n[parameters]\nmax_tokens = 64\n");
+        lab.file("antiphon.toml", format!("[providers.vllm]\nbase_url = \"{}\"\n", server.url("/v1")));
+        let ran =
+            lab.run(&format!("map rows.jsonl -r r.toml --provider vllm --model m --max-concurrency {most}"));
+        ran.ends_with(0, said.as_slice());
+        let times = ran.stderr.matches("only wait in its queue").count();
+        assert_eq!(times, usize::from(said.is_some()), "{most}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_the_context_of_vllm_is_not_sent() {
+    let server = vllm("");
+    let lab = Lab::new();
+    lab.file("rows.jsonl", json!({ "text": "town of the north ".repeat(3_000) }).to_string());
+    lab.file("r.toml", "prompt = \"{{ text }}\"\n[parameters]\nmax_tokens = 64\n");
+    lab.file("antiphon.toml", format!("[providers.vllm]\nbase_url = \"{}\"\n", server.url("/v1")));
+    lab.run("map rows.jsonl -r r.toml --provider vllm --model m").ends_with(5, &["2048", "--max-model-len"]);
     assert!(server.requests().iter().all(|asked| !asked.line.contains("chat")));
 }

@@ -3,6 +3,7 @@
 use antiphon_tests::{Received, Reply, Server};
 use serde_json::{Value, json};
 
+use crate::map::report;
 use crate::program::{Lab, Ran, answer};
 
 const RECIPE: &str = "prompt = \"{{ n }}\"\n[parameters]\ntemperature = 0.5\n";
@@ -290,4 +291,44 @@ fn azure_is_an_entry_of_the_configuration() {
     assert!(request.line.starts_with(line), "{}", request.line);
     assert!(request.headers.iter().any(|line| line == "api-key: azure-key"), "{:?}", request.headers);
     assert!(!request.headers.iter().any(|line| line.starts_with("authorization:")), "{:?}", request.headers);
+}
+
+#[test]
+fn fields_that_may_change_the_price_leave_the_cost_unknown_and_no_budget() {
+    let entry = |extra: &str, url: &str| {
+        format!(
+            "[providers.router]\nkind = \"compatible\"\nbase_url = \"{url}\"\n{extra}[prices.router.m]\ninput = 1.0\noutput = 1.0\n"
+        )
+    };
+    let run = |extra: &str, more: &str| {
+        let server = Server::start([Reply::chat("fine", "stop")]);
+        let lab = Lab::new();
+        lab.file("rows.jsonl", "{\"n\": 1}\n");
+        lab.file("r.toml", "prompt = \"{{ n }}\"\n[parameters]\nmax_tokens = 64\n");
+        lab.file("antiphon.toml", entry(extra, &server.url("/v1")));
+        let flags = "map rows.jsonl -r r.toml --provider router --model m --progress none --json --yes";
+        let ran = lab.run(&format!("{flags} {more}"));
+        (ran, server.requests().len())
+    };
+    for (extra, field) in [
+        ("extra_body = { models = [\"a/b\", \"c/d\"] }\n", "models"),
+        ("extra_body = { plugins = [{ id = \"web\" }] }\n", "plugins"),
+        ("extra_body = { route = \"fallback\" }\n", "route"),
+        ("extra_body = { provider = { max_price = { prompt = 9 } } }\n", "provider.max_price"),
+        ("extra_body = { web_search_options = {} }\n", "web_search_options"),
+    ] {
+        let (ran, calls) = run(extra, "--max-cost 1");
+        let expected = format!("{field} in extra_body of router may change the model or the price of a call");
+        ran.ends_with(2, &["a budget cannot be kept", &expected]);
+        assert_eq!(calls, 0, "{field}");
+        let (ran, _) = run(extra, "");
+        ran.ends_with(0, &["the cost of the run is not known", &expected]);
+        assert_eq!(report(&ran)["cost_usd_micros"], Value::Null, "{field}");
+    }
+    let (ran, _) = run("extra_body = { provider = { require_parameters = true } }\n", "--max-cost 1");
+    ran.ends_with(0, &[]);
+    assert_eq!(report(&ran)["cost_usd_micros"], 1_200);
+    let (ran, calls) = run("extra_body = { service_tier = \"priority\" }\n", "");
+    ran.ends_with(3, &["extra_body cannot set service_tier", "Use the parameter service_tier"]);
+    assert_eq!(calls, 0);
 }

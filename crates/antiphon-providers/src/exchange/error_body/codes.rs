@@ -1,6 +1,6 @@
 //! The codes, types and phrases by which servers name the cause of an error.
 //!
-//! Codes are in lower case and without punctuation, as [`normalised`](super::shape::normalised) returns them, so that one entry
+//! Codes are in lower case and without punctuation, as [`normalised`](crate::exchange::text::normalised) returns them, so that one entry
 //! serves `RateLimitError` and `rate_limit_error`. Phrases are in lower case.
 
 /// Codes for used-up credit, after which no later call succeeds. OpenAI sends them with status 429, like rate limits

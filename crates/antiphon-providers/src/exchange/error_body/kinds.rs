@@ -32,7 +32,8 @@ fn fault_of(status: u16, body: &Value, error: ErrorBody, retry_after: Option<Dur
     let named = error.status.filter(|_| status == 200);
     let cause = Cause { error: &error, status: named.unwrap_or(status), wait, text: &text };
     let kind = cause.kind();
-    let period = period_of(&error.message, &text, wait).filter(|_| kind == ErrorKind::Quota);
+    let code = error.code.as_deref();
+    let period = period_of(&error.message, code, &text, wait).filter(|_| kind == ErrorKind::Quota);
     let message = match period {
         Some(period) => {
             let is_google = text.contains("generativelanguage") || text.contains("RESOURCE_EXHAUSTED");
@@ -125,11 +126,13 @@ impl Cause<'_> {
         if self.status == 429 && self.says(&["request too large"]) {
             return Some(ErrorKind::ContextTooLong);
         }
-        let is_limit = self.has(&codes::RATE)
+        let is_limit = self.status == 429
+            || self.has(&codes::RATE)
             || (!matches!(self.status, 404 | 405 | 422)
                 && self.says(&["limit", "quota", "exceeded", "too many"]));
-        (is_limit && period_of(&self.error.message, self.text, self.wait).is_some())
-            .then_some(ErrorKind::Quota)
+        (is_limit
+            && period_of(&self.error.message, self.error.code.as_deref(), self.text, self.wait).is_some())
+        .then_some(ErrorKind::Quota)
     }
 
     /// Returns whether OpenAI's sentence for used-up credit is in the message. Gemini has the same one for limits per minute.

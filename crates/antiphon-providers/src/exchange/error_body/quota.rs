@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use antiphon_llm::{parse_reset, parse_retry_info, parse_wait_in_message};
 use serde_json::Value;
 
-use super::shape::normalised;
+use crate::exchange::is_about;
+use crate::exchange::text::normalised;
 
 /// The period of a quota that is too long to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,7 @@ pub(super) enum QuotaPeriod {
 const DAY: [&str; 19] = [
     "per day",
     "by day",
-    "a day",
-    "each day",
-    "every day",
+    "per calendar day",
     "per 24h",
     "per 24 h",
     "per 24 hour",
@@ -34,16 +33,17 @@ const DAY: [&str; 19] = [
     "24hour",
     "daily",
     "for today",
+    "for the day",
     "limit today",
+    "quota today",
     "/ day",
     "/ 24h",
 ];
-const MONTH: [&str; 12] = [
+const MONTH: [&str; 11] = [
     "per month",
     "by month",
-    "a month",
-    "each month",
-    "every month",
+    "per calendar month",
+    "for this month",
     "monthly limit",
     "monthly quota",
     "monthly request",
@@ -52,8 +52,11 @@ const MONTH: [&str; 12] = [
     "monthly cap",
     "/ month",
 ];
+/// Names of a period that may be those of a rate, too, over which calls are spread evenly.
+const RATE_OF_DAY: [&str; 5] = ["a day", "each day", "every day", "24 hour", "24hour"];
+const RATE_OF_MONTH: [&str; 3] = ["a month", "each month", "every month"];
 /// Short windows, whose limits are worth a wait.
-const SHORT: [&str; 16] = [
+const SHORT: [&str; 18] = [
     "per minute",
     "per min",
     "a minute",
@@ -70,19 +73,98 @@ const SHORT: [&str; 16] = [
     "/ hour",
     "hourly",
     "per 60s",
+    "rpm",
+    "tpm",
 ];
-/// Names that only a limit of a day has.
-const OF_DAY: [&str; 2] = ["rpd", "tpd"];
+/// Names that only a limit of a day has: requests, tokens, audio seconds, images and neurons per day.
+const OF_DAY: [&str; 6] = ["rpd", "tpd", "asd", "ipd", "npd", "itpd"];
+/// Names that only a limit of a minute has.
+const OF_MINUTE: [&str; 3] = ["rpm", "tpm", "rps"];
+/// Words about days that are no limit's.
+const OTHER_DAYS: [&str; 6] =
+    [" daily plan ", " daily active ", " daily user ", " daily users ", " day pass ", " day plan "];
+/// Words by which a sentence says that a limit is reached, as a part of one.
+const REACHED: [&str; 19] = [
+    "exceed",
+    "reached",
+    "hit your",
+    "hit the",
+    "used up",
+    "exhaust",
+    "over the",
+    "over your",
+    "out of",
+    "too many",
+    "used all",
+    "all your",
+    "no more",
+    "no remaining",
+    "none left",
+    "depleted",
+    "consumed",
+    "limit: ",
+    "limited to",
+];
+/// Words after which a sentence is advice, and a window in it that of another plan.
+const ADVICE: [&str; 13] = [
+    "contact ",
+    "learn more",
+    "see our",
+    "upgrade",
+    "upgrading",
+    "unlock",
+    "purchase",
+    "subscribe",
+    "to get ",
+    "to increase",
+    "need more",
+    "other plans",
+    "pricing",
+];
+/// Words of clauses about another limit of a plan.
+const PLANS: [&str; 6] =
+    ["plan has", "plans have", "plan includes", "plans include", "plan allows", "plan offers"];
 
-/// A wait at whose end a call succeeds again: a quota that is used up for a day or a month has none as short.
+/// A wait at whose end a call succeeds again: a rate that is spread over a day or a month has one as short.
 const SHORT_WAIT: Duration = Duration::from_hours(1);
 
 /// Returns the period of the quota that an error reports as used up.
 ///
-/// Google's ids of quotas decide (`quotaId`, `quota_limit`), wherever they are in `body`; otherwise the message, by the first
-/// window that it names: later ones are advice, as in "upgrade for 1,000 requests per day". A `wait` below an hour contradicts
-/// the message, except where it names the limit itself as one of a day (RPD): OpenAI gives back a call of the day's after minutes.
-pub(super) fn period_of(message: &str, body: &str, wait: Option<Duration>) -> Option<QuotaPeriod> {
+/// Google's ids of quotas decide (`quotaId`, `quota_limit`), wherever they are in `body`, then the vendor's `code`; otherwise the
+/// message, by the first window that it names outside of advice such as "upgrade for 1,000 requests per day". A `wait` below an hour
+/// contradicts only a message that does not say that the quota itself is used up: servers suggest waits of seconds, too, when a
+/// day's quota is.
+pub(super) fn period_of(
+    message: &str,
+    code: Option<&str>,
+    body: &str,
+    wait: Option<Duration>,
+) -> Option<QuotaPeriod> {
+    let of_code = || period_in(&words_of(code?), &DAY, &MONTH);
+    let is_short = wait.is_some_and(|wait| wait < SHORT_WAIT);
+    period_of_ids(body).or_else(of_code).or_else(|| {
+        let counted = counted_sentences(message);
+        let all = words_of(&counted.join(" . "));
+        if first_of(&OF_DAY, &all).is_some() && first_of(&OF_MINUTE, &all).is_none() {
+            Some(QuotaPeriod::Day)
+        } else if is_short {
+            counted.iter().find_map(|sentence| used_up_in(sentence))
+        } else {
+            let days = [&DAY[..], &RATE_OF_DAY].concat();
+            period_in(&all, &days, &[&MONTH[..], &RATE_OF_MONTH].concat())
+        }
+    })
+}
+
+/// Returns the period whose quota a sentence says is used up. One that names a short window, too, may be about that.
+fn used_up_in(sentence: &str) -> Option<QuotaPeriod> {
+    let words = words_of(sentence);
+    let is_definite = is_about(sentence, &REACHED) && first_of(&SHORT, &words).is_none();
+    period_in(&words, &DAY, &MONTH).filter(|_| is_definite)
+}
+
+/// Returns the period in Google's ids of quotas.
+fn period_of_ids(body: &str) -> Option<QuotaPeriod> {
     let mut ids = body.split("uota").skip(1).filter_map(|after| {
         let rest = after
             .strip_prefix("Id")
@@ -92,13 +174,10 @@ pub(super) fn period_of(message: &str, body: &str, wait: Option<Duration>) -> Op
         let value = rest[..end].trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         Some(normalised(value.split(['"', '\'', '\\', ',']).next()?))
     });
-    let of_ids = ids.find_map(|id| {
+    ids.find_map(|id| {
         let of = |name: &str, period| id.contains(name).then_some(period);
         of("perday", QuotaPeriod::Day).or_else(|| of("permonth", QuotaPeriod::Month))
-    });
-    let words = words_of(message);
-    let is_short = wait.is_some_and(|wait| wait < SHORT_WAIT) && first_of(&OF_DAY, &words).is_none();
-    of_ids.or_else(|| period_in(&words).filter(|_| !is_short))
+    })
 }
 
 /// Returns a text as words in lower case with a space around each: those of `freeModels_per-day` are four, and `/` is one.
@@ -128,11 +207,28 @@ fn first_of(names: &[&str], words: &str) -> Option<usize> {
     names.iter().filter_map(place).min()
 }
 
-/// Returns the period that a message, as its words, names first.
-fn period_in(words: &str) -> Option<QuotaPeriod> {
-    let of_day = first_of(&OF_DAY, words).map(|_| usize::MAX - 1);
-    let day = first_of(&DAY, words).or(of_day);
-    let month = first_of(&MONTH, words);
+/// Returns the sentences of a message without addresses, each up to the advice in it.
+fn counted_sentences(message: &str) -> Vec<String> {
+    let words = message.split(' ').filter(|word| !word.contains("://"));
+    let message = words.collect::<Vec<_>>().join(" ");
+    let sentences = message.split(['\n', '!', '?', ';']).flat_map(|line| line.split(". "));
+    let without_advice = |sentence: &str| {
+        let lower = sentence.to_ascii_lowercase();
+        let of_advice = ADVICE.iter().filter_map(|word| lower.find(word));
+        // The clause about a plan begins before its verb.
+        let of_plans = PLANS.iter().filter_map(|word| lower.find(word));
+        let of_plans = of_plans.map(|at| lower[..at].rfind([',', ':', '(']).unwrap_or(0));
+        let end = of_advice.chain(of_plans).min();
+        sentence[..end.unwrap_or(sentence.len())].to_owned()
+    };
+    sentences.map(without_advice).collect()
+}
+
+/// Returns the period that a message, as its words, names before any short window.
+fn period_in(words: &str, days: &[&str], months: &[&str]) -> Option<QuotaPeriod> {
+    let words = OTHER_DAYS.iter().fold(words.to_owned(), |words, other| words.replace(other, " "));
+    let words = words.as_str();
+    let (day, month) = (first_of(days, words), first_of(months, words));
     let short = first_of(&SHORT, words).unwrap_or(usize::MAX);
     match (day, month) {
         (Some(day), month) if day < short && month.is_none_or(|month| day < month) => Some(QuotaPeriod::Day),

@@ -6,6 +6,7 @@ use antiphon_llm::LimitHints;
 use serde_json::Value;
 
 use super::nested;
+use crate::exchange::text::normalised;
 
 /// The error of a body, independent of its shape.
 #[derive(Debug, Default)]
@@ -83,11 +84,6 @@ const INNER: [&str; 10] = [
 
 /// The maximum depth to which errors inside errors are followed.
 const MAX_DEPTH: usize = 4;
-
-/// Returns a label in lower case, without punctuation: `RateLimitError` and `rate_limit_error` are the same.
-pub(super) fn normalised(label: &str) -> String {
-    label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
 
 /// Texts in the place of an error that report none.
 const NONE: [&str; 14] = [

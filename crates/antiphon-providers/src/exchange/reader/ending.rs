@@ -232,8 +232,12 @@ impl<D: Decode> Reader<D> {
             .first_byte(Some(self.facts.first_byte))
             .http_version(self.facts.http_version);
         self.settle();
-        let reasoning =
-            std::mem::take(&mut self.answer.reasoning) + &std::mem::take(&mut self.spoken.reasoning);
+        let (mut reasoning, tagged) =
+            (std::mem::take(&mut self.answer.reasoning), std::mem::take(&mut self.spoken.reasoning));
+        // Some servers send the same reasoning apart and between tags.
+        if reasoning.trim() != tagged.trim() {
+            reasoning.push_str(&tagged);
+        }
         let clean = |text: &String| cleaned(text, &self.facts.redactor);
         let usage = self.answer.usage.plausible();
         let head = self.head().warned(self.facts.sent_prompt.check(usage.input));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Decode, Reader};
 use crate::exchange::error_body::ForeignBody;
 use crate::exchange::fault::{Fault, cleaned};
-use crate::exchange::framing::Piece;
+use crate::exchange::framing::{Piece, without_mark};
 use crate::exchange::rejected::not_an_answer;
 
 impl<D: Decode> Reader<D> {
@@ -55,7 +55,8 @@ impl<D: Decode> Reader<D> {
 
     /// Returns the beginning of a body that is no stream.
     fn unframed(&self) -> Option<String> {
-        self.pieces.unframed().map(|body| String::from_utf8_lossy(body).into_owned())
+        let body = self.pieces.unframed()?;
+        Some(without_mark(&String::from_utf8_lossy(body)).to_owned())
     }
 
     /// Adds to an error of an answer that was read as a whole what the call knows: its request, and the part that arrived.

@@ -78,6 +78,7 @@ pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
         slots_vary: false,
         is_engine: false,
         price_names: Vec::new(),
+        unpriced_field: None,
         price_vendor: None,
         checked: Arc::new(Offline),
     })
