@@ -1,6 +1,8 @@
 //! Answers as vendors really send them, in every format, streamed and whole: their ends, their reasoning, their odd metadata.
 
+mod limits;
 mod metadata;
+mod recorded;
 mod runs;
 mod shapes;
 mod thinking;

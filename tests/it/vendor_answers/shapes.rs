@@ -69,15 +69,25 @@ pub(super) fn script(format: &str, reply: Reply) -> Vec<Reply> {
 
 /// Returns an answer as a stream and as a whole.
 pub(super) fn replies(format: &str, said: &Said) -> [Reply; 2] {
-    let (events, whole) = match format {
+    let (events, whole) = bodies(format, said);
+    [stream(format, &events), Reply::json(200, &whole)]
+}
+
+/// Returns an answer as a whole body.
+pub(super) fn whole(format: &str, said: &Said) -> Value {
+    bodies(format, said).1
+}
+
+/// Returns the events of an answer, and its whole body.
+fn bodies(format: &str, said: &Said) -> (Vec<Value>, Value) {
+    match format {
         "responses" => (responses(said), response(said)),
         "anthropic" => (anthropic(said), message(said)),
         "gemini" => (gemini(said), candidate(&said.text, said, Some(&said.finish))),
         "ollama" | "ollama-generate" => (ollama(format, said), line(format, &said.text, said, true)),
         "llamacpp-native" => (native(said), native_event(&said.text, said, true)),
         _ => (chat(said), completion(said)),
-    };
-    [stream(format, &events), Reply::json(200, &whole)]
+    }
 }
 
 /// Returns a stream of events or lines.

@@ -394,10 +394,7 @@ impl Link {
             }
             Ok((_, Some(err))) | Err(err) => return Err(facts.add_to(of_http(&err, &self.redactor))),
         };
-        let body = match body.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => body,
-        };
+        let body = without_mark(&body).to_owned();
         let parsed = serde_json::from_str::<Value>(&body).ok();
         // The decoder repairs the body itself.
         let parsed = parsed.or_else(|| serde_json::from_str(&repaired(&body)?.data).ok());

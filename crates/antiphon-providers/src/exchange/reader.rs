@@ -185,16 +185,17 @@ impl<D: Decode> Reader<D> {
     /// Decodes a piece; one that cannot be decoded is decoded once more after its repair.
     ///
     /// # Errors
-    /// The error in the piece, or that of its first decoding.
+    /// The error in the piece, or that of its first decoding, with the piece itself.
     pub(super) fn decode_piece(&mut self, event: &str, data: &str) -> Result<(), Fault> {
         let fault = match self.decode.take(event, data, &mut self.answer) {
             Err(fault) if fault.kind == ErrorKind::InvalidResponse => fault,
             taken => return taken,
         };
-        let Some(better) = repaired(data) else { return Err(fault) };
+        let shown = Fault { message: format!("{} in {}", fault.message, data.trim()), ..fault };
+        let Some(better) = repaired(data) else { return Err(shown) };
         self.answer.has_halves |= better.has_halves;
         match self.decode.take(event, &better.data, &mut self.answer) {
-            Err(again) if again.kind == ErrorKind::InvalidResponse => Err(fault),
+            Err(again) if again.kind == ErrorKind::InvalidResponse => Err(shown),
             taken => taken,
         }
     }

@@ -5,6 +5,8 @@
 //! {"model":"m","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":1}
 //! ```
 
+use serde_json::Value;
+
 use super::errors::fault;
 use super::wire::{Line, ends, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, word_of};
@@ -46,8 +48,11 @@ impl Decode for OllamaDecoder {
             }
         }
         if line.is_last() {
-            answer.usage = usage(&serde_json::from_str(data).unwrap_or_default());
-            ends(&word_of(line.done_reason).unwrap_or_default(), answer);
+            let fields: Value = serde_json::from_str(data).unwrap_or_default();
+            answer.usage = usage(&fields);
+            let is_measured = line.done_reason.is_none()
+                && ["total_duration", "eval_count"].iter().all(|name| fields[name].is_u64());
+            ends(&word_of(line.done_reason).unwrap_or_default(), is_measured, answer);
             answer.is_over = true;
         }
         Ok(())

@@ -169,10 +169,13 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Records the finish reason of the last line. One without a reason belongs to an answer that failed in the server
-/// (<https://github.com/ollama/ollama/blob/main/llm/server.go>); `load` and `unload` end the answer to an empty prompt.
-pub(super) fn ends(reason: &str, answer: &mut Answer) {
+/// Records the finish reason of the last line; `load` and `unload` end the answer to an empty prompt.
+///
+/// A line without a reason belongs to an answer that failed in the server
+/// (<https://github.com/ollama/ollama/blob/main/llm/server.go>), unless it has measurements: servers before 0.1.40 named no reason.
+pub(super) fn ends(reason: &str, is_measured: bool, answer: &mut Answer) {
     match reason {
+        "" if is_measured => answer.ends_as(FinishReason::Stop, ""),
         "" => answer.ends_as(FinishReason::Failed, ""),
         "load" | "unload" => answer.ends_as(FinishReason::Stop, reason),
         reason => answer.ends(reason),

@@ -207,7 +207,10 @@ impl Cause<'_> {
         }
         let is_rate = self.has(&codes::RATE) || self.says(&codes::RATE_PHRASES);
         let may_be_full = self.status != 400 && self.status != 403;
-        if self.is_full() || (may_be_full && !is_rate && self.says(&codes::OVERLOADED_PHRASES)) {
+        // A model that cannot be loaded is none that is being loaded.
+        let is_broken = self.says(&["error loading model", "failed to load"]);
+        let says_full = may_be_full && !is_rate && !is_broken && self.says(&codes::OVERLOADED_PHRASES);
+        if self.is_full() || says_full {
             return Some(ErrorKind::Overloaded { retry_after: self.wait });
         }
         // A server that is overloaded calls that a rate limit, too, and its status is right.
