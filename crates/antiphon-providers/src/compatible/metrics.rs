@@ -11,7 +11,7 @@
 //! calls wait, the number of those that run is what the engine can process with their lengths. The cache bounds it from below: it
 //! has room for this many calls of the full context, as the server itself computes it when it starts.
 
-/// What the metrics of a server say.
+/// The load and the cache of a server, as far as its metrics have them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct EngineLoad {
     /// The number of running calls if others wait, summed over the engines; `None` if none waits, or for other metrics.

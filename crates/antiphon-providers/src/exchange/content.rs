@@ -37,7 +37,7 @@ pub(crate) struct Part<'a> {
 /// The fields of an object.
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-/// What the text of a part is, by the part's type.
+/// The meaning of the text of a part, by the part's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Text,

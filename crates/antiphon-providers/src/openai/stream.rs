@@ -72,13 +72,7 @@ impl Decode for ResponsesDecoder {
                 answer.text.push_str(Text::of(words(&parsed)?.as_ref()));
                 self.source = TextSource::Deltas;
             }
-            // Some servers send no deltas, or not of every text.
-            "response.output_text.done"
-                if self.source <= TextSource::Texts && !self.is_commentary(&parsed) =>
-            {
-                self.source = TextSource::Texts;
-                answer.text.push_str(&texts_in(&of::<Value>(data)?["text"]));
-            }
+            "response.output_text.done" => self.text_done(&parsed, data, answer)?,
             "response.refusal.delta" => answer.refusal.push_str(Text::of(words(&parsed)?.as_ref())),
             "response.output_item.added" => {
                 let added: Value = of(data)?;
@@ -102,17 +96,7 @@ impl Decode for ResponsesDecoder {
                     return Err(fault);
                 }
             }
-            // A complete item, for instance of reasoning that is not shown.
-            "response.output_item.done" => {
-                answer.hidden_bytes += 1;
-                let event: Value = of(data)?;
-                let item = &event["item"];
-                tool(item).into_iter().for_each(|name| answer.calls_tool(Some(name)));
-                if item["type"] == "message" && self.source <= TextSource::Items && !is_commentary(item) {
-                    self.source = TextSource::Items;
-                    add_content(item, answer);
-                }
-            }
+            "response.output_item.done" => self.item_done(&of(data)?, answer),
             // Commentary, reasoning and its summary, or the arguments of tools.
             kind if kind.ends_with(".delta") => {
                 answer.hidden_bytes += size_of(parsed.delta);
@@ -127,6 +111,26 @@ impl Decode for ResponsesDecoder {
 }
 
 impl ResponsesDecoder {
+    /// Takes a whole text, of which some servers send no deltas.
+    fn text_done(&mut self, event: &Event<'_>, data: &str, answer: &mut Answer) -> Result<(), Fault> {
+        if self.source <= TextSource::Texts && !self.is_commentary(event) {
+            self.source = TextSource::Texts;
+            answer.text.push_str(&texts_in(&of::<Value>(data)?["text"]));
+        }
+        Ok(())
+    }
+
+    /// Takes a whole item: a call of a tool, reasoning that is not shown, or a text that was in no event before it.
+    fn item_done(&mut self, event: &Value, answer: &mut Answer) {
+        let item = &event["item"];
+        answer.hidden_bytes += 1;
+        tool(item).into_iter().for_each(|name| answer.calls_tool(Some(name)));
+        if item["type"] == "message" && self.source <= TextSource::Items && !is_commentary(item) {
+            self.source = TextSource::Items;
+            add_content(item, answer);
+        }
+    }
+
     /// Returns whether an event belongs to an item that is commentary.
     fn is_commentary(&self, event: &Event<'_>) -> bool {
         index_of(event.output_index).is_some_and(|index| self.commentary.contains(&index))
