@@ -403,7 +403,7 @@ impl Link {
         let parsed = parsed.or_else(|| serde_json::from_str(&repaired(&body)?.data).ok());
         let Some(value) = parsed else {
             if let Some(err) = too_large.filter(|_| !D::FRAMING.begins(&body)) {
-                return Err(facts.add_to(of_http(&err)));
+                return Err(facts.add_to(of_http(&err, &self.redactor)));
             }
             if !D::FRAMING.begins(&body) {
                 return Err(facts.add_to(self.malformed(&facts.place, kind, &body)));
