@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_engine::{MAX_RETRIES, usd_micros};
-use antiphon_llm::SamplingParams;
+use antiphon_llm::{Redactor, SamplingParams};
 use antiphon_providers::prices::Prices;
 use antiphon_providers::{SecretString, registry};
 
@@ -296,9 +296,12 @@ impl Number for f64 {
 /// A text that is not such a number, with the valid values.
 fn number<T: Number>(env: &Environment, name: &'static str) -> Result<Option<Sourced<T>>, ConfigError> {
     let Some(text) = env.get(name) else { return Ok(None) };
+    // A longer text is no misspelt number, and may be a key.
+    let shown =
+        if text.chars().count() < Redactor::MIN_SECRET { format!(" {text:?}") } else { String::new() };
     let value = text
         .parse()
-        .map_err(|_| ConfigError::new(format!("invalid {name} {text:?}: it must be {}", T::EXPECTED)))?;
+        .map_err(|_| ConfigError::new(format!("invalid {name}{shown}: it must be {}", T::EXPECTED)))?;
     Ok(Some(Sourced::new(value, Origin::of_variable(name))))
 }
 

@@ -53,7 +53,8 @@ pub struct Vendor {
     /// The way in which the key is sent: `bearer` or `header:NAME`. It is never part of the address. Default: `bearer`.
     #[serde(default)]
     pub auth: Option<String>,
-    /// Additional headers of each request. They are not treated as secrets, so a key must not be among them.
+    /// Additional headers of each request. They are not secrets, so a key must not be among them; their values are removed from
+    /// the texts of the server nevertheless.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words` (the schema is only

@@ -196,9 +196,10 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
 fn unusable_name(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
     // A key that was pasted in place of an address has no colon, and a user with a password no port.
-    let port = text.rsplit_once(':').map_or("", |(_, port)| port.split('/').next().unwrap_or_default());
-    let has_form =
-        text.contains("://") || (!port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let place = text.split_once("://").map_or(text, |(_, place)| place);
+    let authority = place.split('/').next().unwrap_or_default();
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let has_form = port.map_or(text.contains("://"), |port| port.bytes().all(|byte| byte.is_ascii_digit()));
     if text.len() <= 80 && has_form && text.chars().all(is_plain) && redact(text, &[]) == text {
         format!("cannot use the base URL {text:?}")
     } else {

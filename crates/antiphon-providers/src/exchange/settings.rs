@@ -47,7 +47,8 @@ macro_rules! connection_settings {
                 self.with(|endpoint| endpoint.auth.header = header)
             }
 
-            /// Adds a header to each request. Its value is not treated as a secret, and belongs to the scope as a digest.
+            /// Adds a header to each request. Its value belongs to the scope as a digest, and is removed from the texts of the
+            /// server.
             #[must_use]
             pub fn header(self, name: &str, value: &str) -> Self {
                 self.with(|endpoint| endpoint.additions.headers.push((name.to_owned(), value.to_owned())))

@@ -41,7 +41,8 @@ pub struct Options {
     pub auth: Option<String>,
     /// The header in which the key is sent, such as `api-key`; `authorization` sends it as a bearer token. Default: the vendor's.
     pub key_header: Option<String>,
-    /// Additional headers of each request. They are not treated as secrets, and those that carry keys are rejected.
+    /// Additional headers of each request, stored as a digest; those that carry keys are rejected. Their values are removed from the
+    /// texts of the server, as [`Redactor`](antiphon_llm::Redactor) describes.
     pub headers: BTreeMap<String, String>,
     /// Additional headers whose values are secrets. One that authenticates, such as `authorization`, replaces the key.
     pub secret_headers: BTreeMap<String, SecretString>,

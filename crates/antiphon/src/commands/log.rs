@@ -159,7 +159,12 @@ fn telemetry(handle: &Handle) -> Result<Option<Telemetry>, CommandError> {
     if let Ok(Some(_)) = &telemetry {
         antiphon_runtime::describe_metrics();
     }
-    telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))
+    // The exporter's error repeats the address, which may have a user name and a password.
+    let values = endpoints.iter().filter_map(|name| env.get(name));
+    telemetry.map_err(|err| {
+        let message = values.fold(err.to_string(), |message, value| message.replace(value, "[value]"));
+        CommandError::new(super::error::CONFIG, message)
+    })
 }
 
 /// Returns the layer that writes the log to stderr.

@@ -78,21 +78,10 @@ impl Format {
                 all.push(chunk(json!({}), json!(finish("stop"))));
                 all
             }
-            Responses => {
-                let mut all = vec![
-                    json!({ "type": "response.created", "response": { "id": echo(), "model": echo() } }),
-                ];
-                all.push(json!({ "type": "response.reasoning_summary_text.delta", "delta": echo() }));
-                all.extend(of_texts(&|text| json!({ "type": "response.output_text.delta", "delta": text })));
-                let (status, details) = match named {
-                    "" => ("completed", Value::Null),
-                    named => ("incomplete", json!({ "reason": named })),
-                };
-                all.push(json!({ "type": format!("response.{status}"), "response": {
-                    "id": echo(), "model": echo(), "status": status, "incomplete_details": details,
-                    "usage": { "input_tokens": 9, "output_tokens": 9 } } }));
-                all
-            }
+            Responses => Self::responses(
+                of_texts(&|text| json!({ "type": "response.output_text.delta", "delta": text })),
+                named,
+            ),
             Anthropic => {
                 let mut all = vec![
                     json!({ "type": "message_start", "message": { "id": echo(), "model": echo(), "usage": { "input_tokens": 9 } } }),
@@ -128,6 +117,23 @@ impl Format {
                 all
             }
         }
+    }
+
+    /// Returns the events of the Responses API around those of the text.
+    fn responses(texts: Vec<Value>, named: &str) -> Vec<Value> {
+        let mut all = vec![
+            json!({ "type": "response.created", "response": { "id": echo(), "model": echo() } }),
+            json!({ "type": "response.reasoning_summary_text.delta", "delta": echo() }),
+        ];
+        all.extend(texts);
+        let (status, details) = match named {
+            "" => ("completed", Value::Null),
+            named => ("incomplete", json!({ "reason": named })),
+        };
+        let usage = json!({ "input_tokens": 9, "output_tokens": 9 });
+        all.push(json!({ "type": format!("response.{status}"), "response": {
+            "id": echo(), "model": echo(), "status": status, "incomplete_details": details, "usage": usage } }));
+        all
     }
 
     /// Returns the reply to a call of a model.

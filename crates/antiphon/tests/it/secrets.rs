@@ -66,3 +66,60 @@ fn a_key_is_in_no_journal() {
         assert!(database.len() > 0, "there is a journal at all");
     }
 }
+
+#[test]
+fn errors_of_the_configuration_repeat_no_value() {
+    const VALUE: &str = "planted-word";
+    let lines =
+        ["doctor", "config show", "models --provider lab", "generate in --provider lab --model m --count 1"];
+    let check = |lab: &Lab, of: &str| {
+        for line in lines {
+            let ran = lab.run(line);
+            let shown = ran.stdout + &ran.stderr;
+            assert!(!shown.contains("planted"), "{of}: {line}: {shown}");
+        }
+    };
+    for option in [
+        "headers = V",
+        "headers = { x-a = [V] }",
+        "headers = { authorization = V }",
+        "headers_env = { x-a = V }",
+        "base_url = \"http://ada:planted-word@h/v1\"",
+        "base_url = \"http://ada:planted-word\"",
+        "base_url = \"http://h/v1?key=planted-word\"",
+        "base_url = V",
+        "base_url = [V]",
+        "model = { a = V }",
+        "timeout = V",
+        "key_env = V",
+        "api_key = V",
+        "auth = V",
+        "route = V",
+        "schema = V",
+        "query = { token = V }",
+        "query = { a = 1, b = V }",
+        "extra_body = { a = V, b = 1979-05-27 }",
+        "reasoning_effort = V",
+        "x = \"planted-word",
+    ] {
+        let lab = Lab::new();
+        let address =
+            if option.starts_with("base_url") { "" } else { "base_url = \"http://127.0.0.1:1/v1\"\n" };
+        let option = option.replace('V', &format!("{VALUE:?}"));
+        lab.file("antiphon.toml", format!("[providers.lab]\nkind = \"compatible\"\n{address}{option}\n"));
+        check(&lab, &option);
+    }
+    for variable in [
+        "ANTIPHON_TIMEOUT",
+        "ANTIPHON_WORKERS",
+        "ANTIPHON_RETRY_MAX",
+        "ANTIPHON_POOL_SIZE",
+        #[cfg(feature = "otel")]
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ] {
+        check(&Lab::new().with(variable, VALUE), variable);
+    }
+    for variable in ["OPENAI_BASE_URL", "OLLAMA_HOST", "HTTPS_PROXY"] {
+        check(&Lab::new().with(variable, "http://ada:planted-word@127.0.0.1:1"), variable);
+    }
+}
