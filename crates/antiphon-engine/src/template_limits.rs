@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(prompt(long, "{}").unwrap(), "3000");
     }
 
-    /// What templates of recipes do stays as it is in an environment without limits.
+    /// Compares with an environment without limits.
     #[test]
     fn templates_within_the_limits_are_rendered_as_before() {
         let row =

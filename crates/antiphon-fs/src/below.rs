@@ -109,7 +109,7 @@ where
 /// Writes a file like [`write_below`], but readable only by its owner (mode 0600 on Unix): for secrets and personal data (PII).
 ///
 /// # Errors
-/// Those of [`write_below`].
+/// The errors of [`write_below`].
 ///
 /// # Cancel safety
 /// As for [`write_below`].
@@ -145,12 +145,12 @@ pub async fn create_dir_below(root: impl AsRef<Path>, below: impl AsRef<Path>) -
     crate::blocking::run_blocking("create folder", &path, made).await
 }
 
-/// Who may read a new file.
+/// The readers of a new file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// Those whom the process's umask allows, or who could read the older file.
+    /// Everyone whom the umask of the process allows, or who could read the older file.
     Usual,
-    /// Its owner.
+    /// The owner alone.
     Private,
 }
 

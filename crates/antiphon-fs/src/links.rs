@@ -5,8 +5,8 @@ use std::sync::Arc;
 /// The symbolic links that a [`walk`](crate::walk()) or a read below a root follows.
 ///
 /// A folder of inputs may come from someone else, and a link in it may lead to a private key. So by default no link opens what the
-/// folder does not have: the default for input of unknown origin. Hard links cannot be told from other files, and mount points
-/// from other folders: both are read.
+/// folder does not have. Hard links are files like any other, and mount points folders like any other: both are
+/// read.
 ///
 /// ```
 /// use antiphon_fs::{Links, WalkOptions};

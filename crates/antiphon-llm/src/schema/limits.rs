@@ -70,39 +70,46 @@ fn size(root: &Value) -> Option<String> {
 /// The numbers of schemas that are checked for the schemas of one value.
 struct Costs<'s> {
     root: &'s Value,
-    /// The number for each schema by its pointer; 1 for one that is being counted, which refers to itself.
-    known: HashMap<String, u64>,
+    /// The cost of each schema by its pointer; that of one that is being counted, which refers to itself, is 1.
+    known: HashMap<String, Cost>,
     most: u64,
     follows: &'s dyn Fn(&str) -> bool,
     /// The most schemas that lead to one another; `None` where each may be of a smaller value.
     chain: Option<usize>,
 }
 
+/// The schemas to which a schema leads, itself included.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    schemas: u64,
+    /// The length of the longest chain of them.
+    chain: usize,
+}
+
 impl Costs<'_> {
-    /// Counts the schemas to which a schema leads, itself included. The recursion is at most as deep as [`MAX_COUNTED`].
-    fn cost(&mut self, at: &str, depth: usize) -> Result<u64, String> {
+    /// Counts the schemas to which a schema leads. The recursion is at most as deep as [`MAX_COUNTED`].
+    fn cost(&mut self, at: &str, depth: usize) -> Result<Cost, String> {
+        let single = Cost { schemas: 1, chain: 1 };
         if let Some(cost) = self.known.get(at) {
             return Ok(*cost);
         }
-        let Some(Value::Object(object)) = self.root.pointer(at) else { return Ok(1) };
-        if has_own_base(at, object) {
-            return Ok(1);
+        let Some(Value::Object(object)) = self.root.pointer(at) else { return Ok(single) };
+        if depth > MAX_COUNTED || has_own_base(at, object) {
+            return Ok(single);
         }
-        match self.chain {
-            Some(most) if depth > most => {
-                return Err(format!("at {at}: more than {most} schemas of one value lead to one another"));
-            }
-            _ if depth > MAX_COUNTED => return Ok(1),
-            _ => {}
-        }
-        self.known.insert(at.to_owned(), 1);
+        self.known.insert(at.to_owned(), single);
         let target = reference(object).and_then(|(_, reference)| resolved(self.root, reference));
         let below = below(object, at, self.follows);
-        let mut cost: u64 = 1;
+        let mut cost = single;
         for next in below.into_iter().map(|(at, _)| at).chain(target) {
-            cost = cost.saturating_add(self.cost(&next, depth + 1)?);
+            let Cost { schemas, chain } = self.cost(&next, depth + 1)?;
+            cost.schemas = cost.schemas.saturating_add(schemas);
+            cost.chain = cost.chain.max(chain + 1);
         }
-        if cost > self.most {
+        if let Some(most) = self.chain.filter(|most| cost.chain > *most) {
+            return Err(format!("at {at}: more than {most} schemas of one value lead to one another"));
+        }
+        if cost.schemas > self.most {
             let most = self.most;
             return Err(format!("at {at}: a value would be checked against more than {most} schemas"));
         }
@@ -147,6 +154,9 @@ mod tests {
         check(chain(40, &of_part), "more than 10000000 schemas");
         check(chain(2_000, NEXT), "more than 48 schemas of one value lead to one another");
         assert!(Schema::new("s", chain(40, NEXT)).is_ok());
+        let mut below = chain(2_000, NEXT);
+        below["$ref"] = json!("#/$defs/a2000");
+        check(below, "more than 48 schemas of one value lead to one another");
     }
 
     #[test]

@@ -341,7 +341,7 @@ pub(super) async fn files(folder: &Path, options: WalkOptions) -> Result<Vec<Pat
     Ok(find(folder, options).await?.files)
 }
 
-/// What a walk found, sorted by path.
+/// The results of a walk, sorted by path.
 #[derive(Default)]
 struct Found {
     /// The files, each once.
