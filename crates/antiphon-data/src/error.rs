@@ -74,6 +74,9 @@ pub enum FailureKind {
     PermissionDenied,
     /// The file does not exist, or no longer.
     NotFound,
+    /// A symbolic link leads out of the input's folder, or to a hidden file. The caller can follow such links; see
+    /// [`Loader::links`](crate::Loader::links).
+    Link,
     /// A folder has no document.
     Empty,
     /// The file cannot be read for another reason; a retry may succeed.
@@ -151,6 +154,11 @@ impl Malformed {
             }
             antiphon_fs::ErrorKind::TooLarge { limit } => {
                 (FailureKind::TooLarge, format!("larger than {} MiB", limit >> 20))
+            }
+            antiphon_fs::ErrorKind::LinkNotFollowed => {
+                let reason =
+                    "a link that leads out of the folder, or to a hidden file; use --follow-links to read it";
+                (FailureKind::Link, reason.to_owned())
             }
             antiphon_fs::ErrorKind::NotAFile => (FailureKind::Io, "not a regular file".to_owned()),
             antiphon_fs::ErrorKind::NotFound => {

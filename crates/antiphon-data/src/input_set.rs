@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use antiphon_fs::ReadBelow;
+
 use crate::error::{Error, Failure, FailureKind};
-use crate::loader::{Listing, Loaded, Loader, Naming, Skipped, name_of, nothing_loaded};
+use crate::listing::Listing;
+use crate::loader::{Loaded, Loader, Naming, Skipped, name_of, nothing_loaded};
 
 impl Loader {
     /// Loads the documents of several files and folders as one set. One path is loaded as by
@@ -59,19 +62,24 @@ impl Loader {
     /// Adds a file, or the files of a folder, to a set.
     async fn add_path(&self, set: &mut InputSet, path: &Path) -> Result<(), Error> {
         let found = antiphon_fs::metadata(path).await.map_err(Error::from_fs)?;
-        let (root, listing) = if found.is_dir {
+        let (root, mut listing) = if found.is_dir {
             (path, self.list(path).await?)
         } else {
             let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-            (folder, Listing { paths: vec![path.to_owned()], ..Listing::default() })
+            (folder, Listing::of_file(path))
         };
-        if listing.paths.is_empty() && listing.failures.is_empty() {
+        if listing.files.is_empty() && listing.failures.is_empty() {
             let place = path.display().to_string();
             set.empty.push(Failure::new(&place, FailureKind::Empty, "no document in this folder"));
         }
         let place = antiphon_fs::canonical(root).await.map_err(Error::from_fs)?;
-        let root = if found.is_dir { root } else { path.parent().unwrap_or(path) };
-        set.add(root, place, listing);
+        if found.is_dir {
+            set.add(root, place, listing);
+            return Ok(());
+        }
+        let file = antiphon_fs::canonical(path).await.map_err(Error::from_fs)?;
+        listing.targets.insert(path.to_owned(), file);
+        set.add(path.parent().unwrap_or(path), place, listing);
         Ok(())
     }
 }
@@ -81,6 +89,7 @@ impl Loader {
 struct InputSet {
     /// The folders of the paths, with links resolved.
     roots: Vec<PathBuf>,
+    /// The files by their paths with all links resolved.
     files: BTreeMap<PathBuf, Found>,
     failures: BTreeMap<PathBuf, Failure>,
     /// The names of files of other types.
@@ -91,8 +100,10 @@ struct InputSet {
 
 /// A file of a set.
 struct Found {
-    /// The path by which it is read.
-    path: PathBuf,
+    /// The path by which it is read, and the folder that it has to be in.
+    from: ReadBelow,
+    /// The same path, with the links of its root resolved.
+    place: PathBuf,
     /// The name relative to the path of the set by which it was found.
     name: String,
 }
@@ -107,9 +118,15 @@ struct Names {
 impl InputSet {
     /// Adds the files below a root, whose place is the same folder with links resolved.
     fn add(&mut self, root: &Path, place: PathBuf, listing: Listing) {
-        for path in listing.paths {
-            let name = name_of(root, &path);
-            self.files.entry(place.join(&name)).or_insert(Found { path, name });
+        for from in listing.files {
+            let name = name_of(root, &from.path);
+            let at = place.join(&name);
+            let target = listing.targets.get(&from.path).map(|target| match target.strip_prefix(root) {
+                Ok(below) if from.root.is_some() => place.join(below),
+                _ => target.clone(),
+            });
+            let file = target.unwrap_or_else(|| at.clone());
+            self.files.entry(file).or_insert(Found { from, place: at, name });
         }
         for failure in listing.failures {
             self.failures.entry(place.join(&failure.document)).or_insert(failure);
@@ -125,15 +142,16 @@ impl InputSet {
         let mut seen = HashSet::new();
         let are_unique = self.files.values().all(|found| seen.insert(&found.name));
         let common = (!are_unique).then(|| common(&self.roots));
-        let name = |(place, found): (&PathBuf, &Found)| {
-            let name = common.as_ref().map_or_else(|| found.name.clone(), |common| name_of(common, place));
-            (found.path.clone(), name)
+        let name = |found: &Found| {
+            let name =
+                common.as_ref().map_or_else(|| found.name.clone(), |common| name_of(common, &found.place));
+            (found.from.path.clone(), name)
         };
-        Names { of_paths: self.files.iter().map(name).collect(), common }
+        Names { of_paths: self.files.values().map(name).collect(), common }
     }
 
     /// Returns the paths to read, and the result with the failures and the skipped files so far.
-    fn into_loaded(self, names: &Names) -> (Vec<PathBuf>, Loaded) {
+    fn into_loaded(self, names: &Names) -> (Vec<ReadBelow>, Loaded) {
         let name = |place: &Path, short: String| {
             names.common.as_ref().map_or(short, |common| name_of(common, place))
         };
@@ -147,7 +165,7 @@ impl InputSet {
             skipped: skipped.collect(),
             ..Loaded::default()
         };
-        (self.files.into_values().map(|found| found.path).collect(), loaded)
+        (self.files.into_values().map(|found| found.from).collect(), loaded)
     }
 }
 

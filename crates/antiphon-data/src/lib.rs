@@ -38,6 +38,7 @@ mod document;
 mod error;
 mod formats;
 mod input_set;
+mod listing;
 mod loader;
 mod options;
 mod rows;
@@ -48,12 +49,12 @@ mod turn_time;
 pub use anonymise::{
     Anonymisation, Anonymiser, PossibleMiss, Replacement, RowAnonymiser, RowNames, Strategy,
 };
-pub use antiphon_fs::Encoding;
+pub use antiphon_fs::{Encoding, Links};
 pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure, FailureKind};
 pub use loader::{Loaded, Loader, Skipped};
 pub use options::ParseOptions;
-pub use rows::{RawRow, Row, RowFormat, Rows, check_keys};
+pub use rows::{RawRow, Row, RowFormat, RowOptions, Rows, check_keys};
 pub use speakers::Speaker;
 
 /// The README's code.

@@ -12,13 +12,14 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon_fs::{Entry, FileRead, ReadOptions, WalkOptions};
+use antiphon_fs::{FileRead, Links, ReadBelow, ReadOptions, WalkOptions};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::document::{Document, Format};
 use crate::error::{Error, ErrorKind, Failure, Malformed};
+use crate::listing::Listing;
 use crate::options::ParseOptions;
 
 /// A loader of documents from a file, or from a folder and all its subfolders.
@@ -58,6 +59,7 @@ pub struct Loader {
     cancel: CancellationToken,
     progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
     options: ParseOptions,
+    links: Links,
 }
 
 /// The result of [`Loader::load_path`] or [`Loader::load_paths`].
@@ -114,11 +116,19 @@ impl Loader {
         self
     }
 
+    /// Sets the symbolic links below a folder that are followed. Default [`Links::Inside`]: a link that leads out of the
+    /// folder, or to a hidden file, is a [`Failure`] of the kind [`Link`](crate::FailureKind::Link), so that nothing is read
+    /// that the folder does not have. A path that is loaded itself may be a link.
+    #[must_use]
+    pub fn links(mut self, links: Links) -> Self {
+        self.links = links;
+        self
+    }
+
     /// Loads one file, or all files of a folder and its subfolders.
     ///
-    /// Hidden files and the output folders of earlier runs are left out. Files are read concurrently. Symbolic links
-    /// are followed, but no folder is read twice by a link that leads back to it. A file of more than 256 MiB is a
-    /// [`Failure`].
+    /// Hidden files and the output folders of earlier runs are left out. Files are read concurrently, and each once, also
+    /// if [links](Self::links) lead to it. A file of more than 256 MiB is a [`Failure`].
     ///
     /// A file that cannot be used is a [`Failure`] in the result and does not affect the other files. Only if no file
     /// could be used, the call returns an error.
@@ -135,10 +145,10 @@ impl Loader {
         let (root, listing) = if found.is_dir {
             (path, self.list(path).await?)
         } else {
-            (path.parent().unwrap_or(path), Listing { paths: vec![path.to_owned()], ..Listing::default() })
+            (path.parent().unwrap_or(path), Listing::of_file(path))
         };
         let mut loaded = Loaded { failures: listing.failures, skipped: listing.skipped, ..Loaded::default() };
-        self.read(Naming::Below(Arc::from(root)), listing.paths, &mut loaded).await?;
+        self.read(Naming::Below(Arc::from(root)), listing.files, &mut loaded).await?;
         let place = path.display().to_string();
         if loaded.documents.is_empty() { Err(nothing_loaded(&place, loaded)) } else { Ok(loaded) }
     }
@@ -152,18 +162,20 @@ impl Loader {
     /// # Cancel safety
     /// A dropped call changes nothing; the walk stops soon after.
     pub(crate) async fn list(&self, root: &Path) -> Result<Listing, Error> {
-        let mut listing = Listing::default();
-        let mut walk = antiphon_fs::walk(root, WalkOptions::default(), self.cancel.clone());
+        let (mut listing, shared) = (Listing::default(), Arc::from(root));
+        let options = WalkOptions::default().links(self.links.clone());
+        let mut walk = antiphon_fs::walk(root, options, self.cancel.clone());
         while let Some(batch) = walk.next().await {
             for entry in batch {
-                listing.add(root, entry)?;
+                listing.add(&shared, &self.links, entry)?;
             }
         }
+        listing.keep_one_of_each_file();
         listing.leave_out_runs(root);
         Ok(listing)
     }
 
-    /// Reads and parses files, and adds their documents and failures to `loaded` in the order of `paths`.
+    /// Reads and parses files, and adds their documents and failures to `loaded` in the order of `files`.
     ///
     /// # Errors
     /// `Cancelled`. The results up to then are in `loaded`.
@@ -173,11 +185,11 @@ impl Loader {
     pub(crate) async fn read(
         &self,
         naming: Naming,
-        paths: Vec<PathBuf>,
+        files: Vec<ReadBelow>,
         loaded: &mut Loaded,
     ) -> Result<(), Error> {
-        let (mut done, total) = (0, paths.len());
-        let mut parsed = self.parse_all(naming, paths);
+        let (mut done, total) = (0, files.len());
+        let mut parsed = self.parse_all(naming, files);
         while let Some(batch) = parsed.try_next().await? {
             done += batch.len();
             loaded.add(batch);
@@ -188,12 +200,12 @@ impl Loader {
         if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
     }
 
-    /// Returns a stream that reads files and parses them in batches, in the order of `paths`.
+    /// Returns a stream that reads files and parses them in batches, in the order of `files`.
     ///
     /// Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
-    fn parse_all(&self, naming: Naming, paths: Vec<PathBuf>) -> impl Stream<Item = Result<Parsed, Error>> {
+    fn parse_all(&self, naming: Naming, files: Vec<ReadBelow>) -> impl Stream<Item = Result<Parsed, Error>> {
         let options = self.options.clone();
-        antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone())
+        antiphon_fs::read_many_below(files, ReadOptions::default(), self.cancel.clone())
             .ready_chunks(FILES_PER_TRIP)
             .flat_map(|files| stream::iter(trips(files)))
             .map(move |files| {
@@ -279,63 +291,6 @@ impl Loaded {
                 Err(failure) => self.failures.push(failure),
             }
         }
-    }
-}
-
-/// The files of a folder and its subfolders, before any of them is read.
-#[derive(Default)]
-pub(crate) struct Listing {
-    /// The files of a supported type, sorted by name within each folder.
-    pub(crate) paths: Vec<PathBuf>,
-    /// The files and folders that could not be listed.
-    pub(crate) failures: Vec<Failure>,
-    /// The files whose type is not supported.
-    pub(crate) skipped: Vec<Skipped>,
-}
-
-/// Names of a run's files that have a supported type.
-const RUN_FILES: [&str; 3] = ["run.json", "personas.json", "partial.txt"];
-
-impl Listing {
-    /// Adds an entry of the walk to the list for its type, or its error to the failures.
-    ///
-    /// # Errors
-    /// `Cancelled`, or an error of the root itself: these end the walk.
-    fn add(&mut self, root: &Path, entry: Result<Entry, antiphon_fs::Error>) -> Result<(), Error> {
-        match entry {
-            Ok(entry) => {
-                let file = name_of(root, &entry.path);
-                match Format::from_name(&file) {
-                    Some(_) => self.paths.push(entry.path),
-                    None => self.skipped.push(Skipped { file }),
-                }
-            }
-            Err(err) if err.kind() == antiphon_fs::ErrorKind::Cancelled || err.path() == root => {
-                return Err(Error::from_fs(err));
-            }
-            Err(err) => self.failures.push(Malformed::of_file(&err).of(&name_of(root, err.path()))),
-        }
-        Ok(())
-    }
-
-    /// Leaves out the folders of earlier runs, also of incomplete ones: a folder that is named by a UUID and has one of
-    /// a run's files was written by this program, and its personas are not interviews.
-    fn leave_out_runs(&mut self, root: &Path) {
-        let is_uuid = |name: &str| name.len() == 36 && name.split('-').count() == 5;
-        let runs: Vec<PathBuf> = self
-            .paths
-            .iter()
-            .filter(|path| RUN_FILES.iter().any(|file| path.file_name().is_some_and(|name| name == *file)))
-            .filter_map(|path| path.parent())
-            .filter(|folder| folder.file_name().and_then(|name| name.to_str()).is_some_and(is_uuid))
-            .map(Path::to_owned)
-            .collect();
-        if runs.is_empty() {
-            return;
-        }
-        let of_run = |path: &Path| path.ancestors().any(|folder| runs.iter().any(|run| run == folder));
-        self.paths.retain(|path| !of_run(path));
-        self.skipped.retain(|skipped| !of_run(&root.join(&skipped.file)));
     }
 }
 
@@ -443,6 +398,43 @@ mod tests {
         assert_eq!((loaded.documents.len(), loaded.documents[0].name.as_str()), (1, "b.txt"));
         let failed: Vec<_> = loaded.failures.iter().map(|failure| failure.document.as_str()).collect();
         assert!(failed.contains(&"loop.txt"), "{:?} {:?}", loaded.failures, loaded.skipped);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_out_of_the_folder_are_failures_unless_they_are_followed() {
+        use std::os::unix::fs::symlink;
+        let other = folder(&[("key.txt", "P1: secret"), ("deep/c.txt", "P1: deep")]).await;
+        let folder = folder(&[("b.txt", "P1: x"), (".env", "KEY=1"), ("blob", "P1: y")]).await;
+        let at = |name: &str| folder.path().join(name);
+        symlink(other.path().join("key.txt"), at("a.txt")).unwrap();
+        symlink(other.path(), at("other")).unwrap();
+        for (target, name) in [(".env", "env.txt"), ("b.txt", "b2.txt"), ("blob", "c.txt"), ("blob", "d.txt")]
+        {
+            symlink(at(target), at(name)).unwrap();
+        }
+        let names = |loaded: &super::Loaded| {
+            loaded.documents.iter().map(|document| document.name.clone()).collect::<Vec<_>>()
+        };
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        assert_eq!(names(&loaded), ["b.txt", "c.txt"]);
+        let failed: Vec<_> =
+            loaded.failures.iter().map(|failure| (&*failure.document, failure.kind)).collect();
+        assert_eq!(failed, ["a.txt", "env.txt", "other"].map(|name| (name, crate::FailureKind::Link)));
+        assert!(loaded.failures[0].reason.contains("link"), "{}", loaded.failures[0]);
+        let loaded = Loader::new().links(super::Links::All).load_path(folder.path()).await.unwrap();
+        assert_eq!(
+            names(&loaded),
+            ["a.txt", "b.txt", "c.txt", "env.txt", "other/deep/c.txt"],
+            "each file is read once"
+        );
+        // A path that is named itself may be a link, to a file or to a folder.
+        assert_eq!(names(&Loader::new().load_path(at("a.txt")).await.unwrap()), ["a.txt"]);
+        assert_eq!(Loader::new().load_path(at("other")).await.unwrap().documents.len(), 2);
+        let loaded = Loader::new().load_paths(&[at("b.txt"), at("b2.txt"), at("a.txt")]).await.unwrap();
+        assert_eq!(names(&loaded), ["a.txt", "b.txt"]);
+        let loaded = Loader::new().load_paths(&[at(""), at("other/deep")]).await.unwrap();
+        assert_eq!((loaded.documents.len(), loaded.failures.len()), (3, 3), "{loaded:?}");
     }
 
     #[tokio::test]

@@ -31,10 +31,10 @@ mod tests;
 mod unbuilt;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_fs::Encoding;
+use antiphon_fs::ReadBelow;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Failure, Malformed};
@@ -48,6 +48,7 @@ use csv::Records;
 pub use keys::check_keys;
 use look::Lines;
 use opening::Opening;
+pub use opening::RowOptions;
 #[cfg(not(feature = "csv"))]
 use unbuilt::Records;
 
@@ -148,7 +149,7 @@ enum Source {
 struct Documents {
     root: Arc<Path>,
     loader: Loader,
-    paths: std::vec::IntoIter<PathBuf>,
+    files: std::vec::IntoIter<ReadBelow>,
     /// The failures of listing the folder, which are part of the first batch.
     failures: Vec<Failure>,
 }
@@ -158,8 +159,8 @@ impl Documents {
     async fn next(&mut self) -> Result<Vec<Row>, Error> {
         let mut loaded = Loaded::default();
         std::mem::swap(&mut loaded.failures, &mut self.failures);
-        let paths = self.paths.by_ref().take(DOCUMENTS).collect();
-        self.loader.read(Naming::Below(self.root.clone()), paths, &mut loaded).await?;
+        let files = self.files.by_ref().take(DOCUMENTS).collect();
+        self.loader.read(Naming::Below(self.root.clone()), files, &mut loaded).await?;
         let documents = loaded.documents.into_iter().map(|document| {
             let row = serde_json::json!({ "name": document.name, "text": &*document.text });
             Ok(row.to_string())
@@ -240,7 +241,8 @@ impl Rows {
     /// # Cancel safety
     /// A dropped call changes nothing.
     pub async fn open(path: impl AsRef<Path>, format: Option<RowFormat>) -> Result<Self, Error> {
-        Opening { path: path.as_ref(), format, encoding: None }.open().await
+        let options = RowOptions::default().format(format);
+        Opening { path: path.as_ref(), options }.open().await
     }
 
     /// Opens rows as [`open`](Self::open) does, and returns them with a digest of the whole input, for example as part
@@ -259,11 +261,10 @@ impl Rows {
         path: impl AsRef<Path>,
         format: Option<RowFormat>,
     ) -> Result<(Self, String), Error> {
-        Self::open_encoded(path, format, None).await
+        Self::open_with(path, RowOptions::default().format(format)).await
     }
 
-    /// Opens rows as [`open_digested`](Self::open_digested) does. Files that are not UTF-8 and have no byte order mark are
-    /// decoded as `encoding`, if there is one; such a file is held in memory, up to 256 MiB.
+    /// Opens rows as [`open_digested`](Self::open_digested) does, with what the caller knows of them.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -272,23 +273,20 @@ impl Rows {
     /// A dropped call changes nothing.
     ///
     /// ```
-    /// use antiphon_data::{Encoding, Rows};
+    /// use antiphon_data::{Encoding, RowOptions, Rows};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), antiphon_data::Error> {
     /// # let folder = antiphon_fs::temp_dir().unwrap();
     /// # let path = folder.path().join("rows.csv");
     /// # antiphon_fs::write(&path, b"name\n\xc4\xe0\n").await.unwrap();
-    /// let (mut rows, _) = Rows::open_encoded(&path, None, Encoding::of_label("windows-1251")).await?;
+    /// let options = RowOptions::default().encoding(Encoding::of_label("windows-1251"));
+    /// let (mut rows, _) = Rows::open_with(path, options).await?;
     /// assert_eq!(rows.next().await?, [Ok(r#"{"name":"Да"}"#.to_owned())]);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn open_encoded(
-        path: impl AsRef<Path>,
-        format: Option<RowFormat>,
-        encoding: Option<Encoding>,
-    ) -> Result<(Self, String), Error> {
-        Opening { path: path.as_ref(), format, encoding }.open_digested().await
+    pub async fn open_with(path: impl AsRef<Path>, options: RowOptions) -> Result<(Self, String), Error> {
+        Opening { path: path.as_ref(), options }.open_digested().await
     }
 
     /// Returns the digest of rows in memory. It equals the digest of a JSON Lines file with these rows, each followed

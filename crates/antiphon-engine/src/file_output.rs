@@ -21,6 +21,8 @@ pub(super) enum Existing {
     Kept,
     /// The file is replaced when the output is complete.
     Replaced,
+    /// The same in a folder of this program, where a link is replaced itself.
+    Own,
 }
 
 /// A file, a device or a pipe for output. A file has a random name in the same folder until it is finished, so that two
@@ -43,7 +45,11 @@ impl FileOutput {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             antiphon_fs::create_dir(folder).await.map_err(Error::place)?;
         }
-        let writer = Writer::output(path).await.map_err(Error::place)?;
+        let writer = match existing {
+            Existing::Own => Writer::atomic(path).await,
+            Existing::Kept | Existing::Replaced => Writer::output(path).await,
+        };
+        let writer = writer.map_err(Error::place)?;
         let is_direct = writer.is_direct();
         Ok(Self { writer, path: path.to_owned(), existing, is_direct })
     }
@@ -80,7 +86,7 @@ impl FileOutput {
     pub(super) async fn finish(self) -> Result<Option<PathBuf>, Unwritten> {
         let Self { writer, path, existing, .. } = self;
         match existing {
-            Existing::Replaced => writer.finish().await.map(|()| None).map_err(unwritten),
+            Existing::Replaced | Existing::Own => writer.finish().await.map(|()| None).map_err(unwritten),
             Existing::Kept => {
                 let finished = writer.finish_beside().await.map_err(unwritten)?;
                 Ok(Some(finished).filter(|finished| *finished != path))

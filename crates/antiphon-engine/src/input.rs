@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use antiphon_data::{Encoding, RowFormat, Rows};
+use antiphon_data::{Encoding, RowFormat, RowOptions, Rows};
 
 use crate::error::Error;
 use crate::feed::RowSource;
@@ -31,8 +31,8 @@ pub enum Input {
     /// A file of rows, or a folder of documents. Without a format, it is detected from the name or the first bytes of the file.
     /// The file is read twice: for its digest, and for its rows. A row that cannot be read fails alone, as `bad_row`.
     Path(PathBuf, Option<RowFormat>),
-    /// A file or a folder as [`Path`](Self::Path), where files that are not UTF-8 have this encoding.
-    Encoded(PathBuf, Option<RowFormat>, Encoding),
+    /// A file or a folder as [`Path`](Self::Path), with what the caller knows of it: also its encoding, or the links to follow.
+    With(PathBuf, RowOptions),
     /// Rows in memory: texts of JSON objects. For a few of them, whose outcomes the caller needs directly, use
     /// [`JobBatch`](crate::JobBatch).
     Rows(Arc<[String]>),
@@ -90,11 +90,15 @@ impl Input {
                 let rows = RowSource::begin(rows).await.map_err(Error::input)?;
                 Ok((Some(rows), Some(InputIdentity::new(digest, *format))))
             }
-            Self::Encoded(path, format, encoding) => {
-                let opened = Rows::open_encoded(path, *format, Some(*encoding)).await;
+            Self::With(path, options) => {
+                let opened = Rows::open_with(path, options.clone()).await;
                 let (rows, digest) = opened.map_err(Error::input)?;
                 let rows = RowSource::begin(rows).await.map_err(Error::input)?;
-                Ok((Some(rows), Some(InputIdentity::encoded(digest, *format, *encoding))))
+                let identity = match options.encoding {
+                    Some(encoding) => InputIdentity::encoded(digest, options.format, encoding),
+                    None => InputIdentity::new(digest, options.format),
+                };
+                Ok((Some(rows), Some(identity)))
             }
             Self::Rows(rows) => {
                 // Earlier versions wrote them to a JSONL file first; with the same format their runs are still found.

@@ -79,6 +79,7 @@ mod status;
 mod stop;
 mod stop_signal;
 mod summary;
+mod template_limits;
 mod template_value;
 mod text_writer;
 mod time_spent;

@@ -144,7 +144,7 @@ impl Mapping {
     #[must_use]
     pub fn new(input: Input, recipe: Recipe, model: impl Into<String>) -> Self {
         let input_name = match &input {
-            Input::Path(path, _) | Input::Encoded(path, ..) => path.display().to_string(),
+            Input::Path(path, _) | Input::With(path, ..) => path.display().to_string(),
             Input::Rows(_) | Input::Stored => String::new(),
         };
         Self {
@@ -214,13 +214,14 @@ impl Mapping {
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
         let folder = out.join(&run_id);
+        antiphon_fs::create_dir_below(out, &run_id).await.map_err(Error::place)?;
         antiphon_fs::check_writable(&folder).await.map_err(Error::place)?;
         let sink = match named {
             Some(sink) => sink,
-            None => Sink::open(&Destination::Replace(folder.join("results.jsonl"))).await?,
+            None => Sink::open(&Destination::Own(folder.join("results.jsonl"))).await?,
         };
         (self.on_event)(RunEvent::Started { run_id, resumed: before.jobs() > 0 });
-        let is_named = matches!(self.input, Input::Encoded(..));
+        let is_named = matches!(&self.input, Input::With(_, options) if options.encoding.is_some());
         if let Some(encoding) =
             opened.rows.as_ref().and_then(RowSource::encoding).filter(|name| *name != "UTF-8" && !is_named)
         {
@@ -355,11 +356,8 @@ impl Mapping {
             // Another process finished the run, and its report is kept.
             return Ok(());
         }
-        let written = async {
-            // A store in memory has not created the folder.
-            antiphon_fs::create_dir(folder).await?;
-            antiphon_fs::write(folder.join("run.json"), text + "\n").await
-        };
+        let (out, name) = (folder.parent().unwrap_or(folder), folder.file_name().unwrap_or_default());
+        let written = antiphon_fs::write_below(out, Path::new(name).join("run.json"), text + "\n");
         written.await.map_err(|err| StopCause::Output(err.to_string()))
     }
 }

@@ -21,6 +21,7 @@ use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
 use crate::list_check::ListCheck;
 use crate::schema_file::table_or_json;
+use crate::template_limits;
 use crate::template_value;
 use crate::toml_file::{at_param, read_toml};
 use crate::work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
@@ -192,11 +193,15 @@ impl Recipe {
         // The output is plain text for a model, not HTML.
         templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         template_value::keep_digits(&mut templates);
+        template_limits::add_guards(&mut templates);
         for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
             let Some(source) = source else { continue };
+            template_limits::check(source)
+                .map_err(|(line, why)| self.invalid(&format!("the {name}, line {line}: {why}")))?;
             let added = templates.add_template_owned(name, source.clone());
             added.map_err(|err| self.invalid(&format!("the {name}{}", template_error(&err))))?;
         }
+        template_limits::limit_steps(&mut templates, &["prompt", "system"]);
         Ok(templates)
     }
 
@@ -238,6 +243,9 @@ fn only_list(root: &Value) -> Option<String> {
 /// Formats the error of a template with its line.
 fn template_error(err: &minijinja::Error) -> String {
     let line = err.line().map(|line| format!(", line {line}")).unwrap_or_default();
+    if let Some(message) = template_limits::message(err) {
+        return format!("{line}: {message}");
+    }
     let detail = err.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{line}: {}{detail}", err.kind())
 }
@@ -278,7 +286,7 @@ impl Compiled {
             InvalidRow::new(format!("the {name}{}{hint}", template_error(err)))
         };
         let template = self.templates.get_template(name).map_err(|err| invalid(&err, ""))?;
-        template.render(context).map_err(|err| {
+        template_limits::render(&self.templates, name, context).map_err(|err| {
             let hint = match err.kind() {
                 TemplateErrorKind::UndefinedError => {
                     missing(row, template.undeclared_variables(false).into_iter().collect())

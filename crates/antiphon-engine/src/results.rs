@@ -106,6 +106,9 @@ pub enum Destination {
     File(PathBuf),
     /// The same as [`File`](Self::File), but an existing file is replaced.
     Replace(PathBuf),
+    /// The same as [`Replace`](Self::Replace), for a file in a folder of this program: a symbolic link or anything else of that name
+    /// is replaced itself, or is an error, and nothing is written through it.
+    Own(PathBuf),
     /// A sink that gets each line when its row ends.
     Lines(Lines),
 }
@@ -134,6 +137,7 @@ impl Sink {
         let (path, existing) = match to {
             Destination::File(path) => (path, Existing::Kept),
             Destination::Replace(path) => (path, Existing::Replaced),
+            Destination::Own(path) => (path, Existing::Own),
             Destination::Lines(lines) => return Ok(Self::Lines(lines.clone())),
         };
         FileOutput::open(path, existing).await.map(|file| Self::File(Box::new(file)))

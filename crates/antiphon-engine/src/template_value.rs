@@ -18,6 +18,7 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, Value, escape_form
 use serde_json::{Number, Value as Json};
 
 use crate::decimal::Decimal;
+use crate::template_limits;
 
 /// The variable with the spellings; no template can name it.
 const SPELLINGS: &str = " spellings";
@@ -126,6 +127,7 @@ fn spelled(state: &State<'_, '_>, value: &Value) -> Option<String> {
 }
 
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    template_limits::count_output(value)?;
     match spelled(state, value) {
         Some(text) => out.write_str(&text).map_err(Error::from),
         None => escape_formatter(out, state, value),

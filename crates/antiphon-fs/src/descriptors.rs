@@ -27,6 +27,20 @@ pub fn raise_open_file_limit() -> Option<u64> {
     limit::soft()
 }
 
+/// Returns the limit on the address space of this process in bytes (`RLIMIT_AS`, `ulimit -v`).
+///
+/// `None` if it is unlimited, or on a system without this limit. Each thread takes a part of the address space for its stack and its
+/// share of the heap, much more than it uses, so choose the number of threads by it.
+///
+/// ```
+/// let threads = if antiphon_fs::address_space_limit().is_some_and(|most| most < 1 << 30) { 1 } else { 8 };
+/// # assert!(threads > 0);
+/// ```
+#[must_use]
+pub fn address_space_limit() -> Option<u64> {
+    limit::address_space()
+}
+
 #[cfg(unix)]
 mod limit {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -36,6 +50,10 @@ mod limit {
 
     pub(super) fn soft() -> Option<u64> {
         getrlimit(Resource::Nofile).current
+    }
+
+    pub(super) fn address_space() -> Option<u64> {
+        getrlimit(Resource::As).current
     }
 
     pub(super) fn raise() {
@@ -53,6 +71,10 @@ mod limit {
 #[cfg(not(unix))]
 mod limit {
     pub(super) fn soft() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn address_space() -> Option<u64> {
         None
     }
 

@@ -26,6 +26,9 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The path is a folder, pipe, socket or device, where a regular file is required.
     NotAFile,
+    /// The path is, or leads through, a symbolic link that is not followed: it leads out of its folder, or to a hidden file. See
+    /// [`Links`](crate::Links).
+    LinkNotFollowed,
     /// The output path of [`Writer::output`](crate::Writer::output) is a folder.
     IsAFolder,
     /// A file, or something else that is not a folder, exists at the path.
@@ -68,6 +71,7 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::PermissionDenied => "permission_denied",
             Self::NotAFile => "not_a_file",
+            Self::LinkNotFollowed => "link_not_followed",
             Self::IsAFolder => "is_a_folder",
             Self::AlreadyExists => "already_exists",
             Self::TooLarge { .. } => "too_large",
@@ -155,6 +159,9 @@ impl fmt::Display for Error {
             }
             ErrorKind::PermissionDenied => write!(f, "cannot {operation} {path}: permission denied"),
             ErrorKind::NotAFile => write!(f, "cannot {operation} {path}: not a regular file"),
+            ErrorKind::LinkNotFollowed => {
+                write!(f, "cannot {operation} {path}: a symbolic link that leads elsewhere is not followed")
+            }
             ErrorKind::IsAFolder => write!(f, "cannot {operation} {path}: this is a folder"),
             ErrorKind::AlreadyExists => write!(f, "cannot {operation} {path}: a file of this name exists"),
             ErrorKind::TooLarge { limit } => {
@@ -211,6 +218,10 @@ mod tests {
             (ErrorKind::NotFound, "cannot read a/b: no such file or folder"),
             (ErrorKind::PermissionDenied, "cannot read a/b: permission denied"),
             (ErrorKind::NotAFile, "cannot read a/b: not a regular file"),
+            (
+                ErrorKind::LinkNotFollowed,
+                "cannot read a/b: a symbolic link that leads elsewhere is not followed",
+            ),
             (ErrorKind::IsAFolder, "cannot read a/b: this is a folder"),
             (ErrorKind::AlreadyExists, "cannot read a/b: a file of this name exists"),
             (ErrorKind::TooLarge { limit: 9 }, "cannot read a/b: larger than 9 bytes"),

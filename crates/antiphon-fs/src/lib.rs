@@ -10,8 +10,10 @@
 //! | read many whole files | [`read_many`] |
 //! | read a large file in chunks or lines (NDJSON) | [`Reader`] |
 //! | replace a whole file atomically and durably (fsync) | [`write()`] |
+//! | the same in a folder that others may write, without following links | [`write_below`] |
 //! | write a file piece by piece | [`Writer`] |
 //! | find files by globs | [`walk()`] |
+//! | read the files of a folder, but nothing that a link in it leads to | [`read_many_below`] |
 //! | admit one process at a time | [`FileLock`] |
 //!
 //! ```
@@ -26,10 +28,12 @@
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod below;
 mod blocking;
 mod copy;
 mod descriptors;
 mod error;
+mod links;
 mod lock;
 mod metadata;
 mod read;
@@ -44,14 +48,16 @@ mod watch;
 mod write;
 mod writer;
 
+pub use below::{ReadBelow, create_dir_below, write_below, write_private_below};
 pub use copy::{copy, copy_with};
-pub use descriptors::{open_file_limit, raise_open_file_limit};
+pub use descriptors::{address_space_limit, open_file_limit, raise_open_file_limit};
 pub use error::{Error, ErrorKind};
+pub use links::Links;
 pub use lock::{FileLock, Locked};
 pub use metadata::{Metadata, create_dir, exists, metadata};
-pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_to_string};
+pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_many_below, read_to_string};
 pub use reader::{FileChunks, FileLines, Reader};
-pub use rename::{canonical, link, remove, remove_dir, rename};
+pub use rename::{canonical, link, link_identity, remove, remove_dir, rename};
 pub use temp::{check_writable, temp_dir, temp_file};
 pub use tempfile::{NamedTempFile, TempDir};
 pub use text::{Encoding, NotText, Text, decode, decode_as};

@@ -3,7 +3,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::blocking::run_blocking;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// An exclusive lock on a file, among all processes of a machine (advisory on Unix).
 ///
@@ -85,8 +85,11 @@ impl Drop for FileLock {
 fn acquire(path: &PathBuf, note: &str) -> Result<Locked, Error> {
     let failed = |err| Error::from_io(err, "lock", path);
     // Truncated only after locking: the note of another owner must be kept.
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let mut file = opened.map_err(failed)?;
+    // A link is not followed, since the note replaces the content of the file.
+    let opened = without_links().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = opened.map_err(|err| {
+        if is_link(path) { Error::new(ErrorKind::LinkNotFollowed, "lock", path) } else { failed(err) }
+    })?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -100,4 +103,20 @@ fn acquire(path: &PathBuf, note: &str) -> Result<Locked, Error> {
     file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
     file.write_all(note.as_bytes()).map_err(failed)?;
     Ok(Locked::Mine(FileLock { _file: file, path: path.clone(), is_removed: false }))
+}
+
+/// Returns options by which a symbolic link is not opened.
+fn without_links() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{Span, dispatcher};
 
+use crate::below::ReadBelow;
 use crate::blocking::run_sized;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::stat;
@@ -146,9 +147,42 @@ where
     I: IntoIterator<Item = PathBuf>,
     I::IntoIter: Send + 'static,
 {
+    read_many_below(paths.into_iter().map(ReadBelow::anywhere), options, cancel)
+}
+
+/// Reads many whole files like [`read_many`], of which each has to be in the folder where it was found.
+///
+/// A walk sees names, and by the time a file is read its name may be a link to something else. Here each file is opened by a way
+/// from its root that has no link, or only links that its [`Links`](crate::Links) allow; any other yields a `LinkNotFollowed`
+/// error. Where the system cannot open a file relative to a folder (Windows), links are checked just before.
+///
+/// # Panics
+/// When polled outside a tokio runtime.
+///
+/// # Cancel safety
+/// As for [`read_many`].
+///
+/// ```
+/// use antiphon_fs::{Links, ReadBelow};
+/// use futures_util::StreamExt;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_fs::Error> {
+/// let folder = antiphon_fs::temp_dir()?;
+/// antiphon_fs::write(folder.path().join("a.txt"), "a").await?;
+/// let from = ReadBelow { path: folder.path().join("a.txt"), root: Some(folder.path().into()), links: Links::Inside };
+/// let mut files = antiphon_fs::read_many_below([from], Default::default(), Default::default());
+/// assert_eq!(files.next().await.expect("one outcome for each path").bytes?, b"a");
+/// # Ok(())
+/// # }
+/// ```
+pub fn read_many_below<I>(files: I, options: ReadOptions, cancel: CancellationToken) -> ReadMany
+where
+    I: IntoIterator<Item = ReadBelow>,
+    I::IntoIter: Send + 'static,
+{
     let cancel = cancel.child_token();
     ReadMany {
-        paths: Box::new(paths.into_iter()),
+        files: Box::new(files.into_iter()),
         options,
         reads: FuturesOrdered::new(),
         ready: Vec::new().into_iter(),
@@ -161,7 +195,7 @@ where
 /// The stream returned by [`read_many`].
 #[must_use = "streams do nothing unless polled"]
 pub struct ReadMany {
-    paths: Box<dyn Iterator<Item = PathBuf> + Send>,
+    files: Box<dyn Iterator<Item = ReadBelow> + Send>,
     options: ReadOptions,
     reads: FuturesOrdered<JoinHandle<ReadBatch>>,
     ready: std::vec::IntoIter<FileRead>,
@@ -173,7 +207,8 @@ pub struct ReadMany {
 impl ReadMany {
     fn start_reads(&mut self) {
         while self.reads.len() < self.options.max_concurrency.max(1) {
-            let batch: Vec<PathBuf> = self.paths.by_ref().take(self.options.files_per_batch.max(1)).collect();
+            let batch: Vec<ReadBelow> =
+                self.files.by_ref().take(self.options.files_per_batch.max(1)).collect();
             if batch.is_empty() {
                 return;
             }
@@ -182,7 +217,7 @@ impl ReadMany {
         }
     }
 
-    fn start_read(&self, batch: Vec<PathBuf>) -> JoinHandle<ReadBatch> {
+    fn start_read(&self, batch: Vec<ReadBelow>) -> JoinHandle<ReadBatch> {
         let (cancel, max_bytes, span) = (self.cancel.clone(), self.options.max_bytes, self.span.clone());
         // The blocking thread may have another subscriber than the caller's, or none.
         let subscriber = dispatcher::get_default(Clone::clone);
@@ -227,32 +262,35 @@ impl std::fmt::Debug for ReadMany {
 struct ReadBatch {
     files: Vec<FileRead>,
     /// The files left when the batch exceeded its memory limit.
-    unread: Vec<PathBuf>,
+    unread: Vec<ReadBelow>,
 }
 
 /// The number of bytes after which a batch ends early, so that a few large files do not fill the memory.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
-fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> ReadBatch {
-    let (mut files, mut paths, mut read) = (Vec::with_capacity(paths.len()), paths.into_iter(), 0);
+fn read_batch(batch: Vec<ReadBelow>, max_bytes: u64, cancel: &CancellationToken) -> ReadBatch {
+    let (mut files, mut batch, mut read) = (Vec::with_capacity(batch.len()), batch.into_iter(), 0);
     while read < MAX_BATCH_BYTES
-        && let Some(path) = paths.next()
+        && let Some(file) = batch.next()
     {
         let bytes = if cancel.is_cancelled() {
-            Err(Error::new(ErrorKind::Cancelled, "read", &path))
+            Err(Error::new(ErrorKind::Cancelled, "read", &file.path))
         } else {
-            read_in_span(&path, max_bytes)
+            read_in_span(&file, max_bytes)
         };
         read += bytes.as_ref().map_or(0, Vec::len);
-        files.push(FileRead { path, bytes });
+        files.push(FileRead { path: file.path, bytes });
     }
-    ReadBatch { files, unread: paths.collect() }
+    ReadBatch { files, unread: batch.collect() }
 }
 
 /// Reads a file of a batch in a span of its own.
-fn read_in_span(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
-    let span = file_span("read", path);
-    let read = span.in_scope(|| read_whole(path, max_bytes));
+fn read_in_span(file: &ReadBelow, max_bytes: u64) -> Result<Vec<u8>, Error> {
+    let span = file_span("read", &file.path);
+    let read = span.in_scope(|| {
+        let (opened, len) = file.open()?;
+        read_rest(&opened, len, max_bytes, &file.path)
+    });
     read.inspect(|bytes| record_size(&span, bytes.len() as u64)).inspect_err(|err| record_error(&span, err))
 }
 
@@ -262,14 +300,31 @@ fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
 }
 
 /// Opens a regular file and returns it with its length.
-#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), Error> {
-    // Opening a pipe waits for its writer, so the type is checked first.
-    let found = stat(path)?;
-    if !found.is_file {
-        return Err(Error::new(ErrorKind::NotAFile, "read", path));
+    // Opening a pipe waits for its writer, and opening a device may do something, so the type is checked first.
+    let not_a_file = || Error::new(ErrorKind::NotAFile, "read", path);
+    if !stat(path)?.is_file {
+        return Err(not_a_file());
     }
-    Ok((File::open(path).map_err(|err| Error::from_io(err, "read", path))?, found.len))
+    let failed = |err| Error::from_io(err, "read", path);
+    let file = without_waiting().read(true).open(path).map_err(failed)?;
+    // Another file may have got the name since.
+    let found = file.metadata().map_err(failed)?;
+    if found.is_file() { Ok((file, found.len())) } else { Err(not_a_file()) }
+}
+
+/// Returns options by which a pipe that has taken the place of a file is opened without waiting for its writer.
+fn without_waiting() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+        options.custom_flags(flags.cast_signed());
+    }
+    options
 }
 
 /// Reads the rest of a file; `len` is the expected length.

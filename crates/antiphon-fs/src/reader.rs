@@ -14,9 +14,10 @@ pub use lines::FileLines;
 
 use tracing::Span;
 
+use crate::below::ReadBelow;
 use crate::blocking::run_blocking_in;
 use crate::error::Error;
-use crate::read::{open_regular, read_rest};
+use crate::read::read_rest;
 use crate::span::{file_span, record_size};
 
 /// A reader of one file: as a whole, in chunks, or line by line (such as NDJSON).
@@ -59,13 +60,20 @@ impl Reader {
     /// # Cancel safety
     /// Dropping the future leaves no file open.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref().to_owned();
+        Self::open_below(ReadBelow::anywhere(path.as_ref())).await
+    }
+
+    /// Opens a regular file that has to be in the folder where it was found; see [`read_many_below`](crate::read_many_below).
+    ///
+    /// # Errors
+    /// `LinkNotFollowed` for a link that leads elsewhere, otherwise those of [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no file open.
+    pub async fn open_below(from: ReadBelow) -> Result<Self, Error> {
+        let path = from.path.clone();
         let span = file_span("read", &path);
-        let (file, len) = run_blocking_in(&span, "read", &path.clone(), {
-            let path = path.clone();
-            move || open_regular(&path)
-        })
-        .await?;
+        let (file, len) = run_blocking_in(&span, "read", &path, move || from.open()).await?;
         record_size(&span, len);
         Ok(Self { path, file, len, max_bytes: 256 << 20, max_line: 16 << 20, span })
     }

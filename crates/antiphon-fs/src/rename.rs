@@ -89,13 +89,45 @@ pub async fn canonical(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     .await
 }
 
+/// Returns the identity of the symbolic link at `path` itself, and not of its target: a text that no other link has, nor a copy of
+/// this one; `None` if the path is no link. For a record of links that a program has created.
+///
+/// # Errors
+/// `NotFound`, or another error of the system.
+///
+/// # Cancel safety
+/// A dropped call changes nothing.
+pub async fn link_identity(path: impl AsRef<Path>) -> Result<Option<String>, Error> {
+    let path = path.as_ref().to_owned();
+    run_blocking("access", &path.clone(), move || {
+        identity(&path).map_err(|err| Error::from_io(err, "access", path))
+    })
+    .await
+}
+
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn identity(path: &Path) -> std::io::Result<Option<String>> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::symlink_metadata(path)?;
+    let number = || format!("{}-{}-{}.{:09}", found.dev(), found.ino(), found.ctime(), found.ctime_nsec());
+    Ok(found.is_symlink().then(number))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn identity(path: &Path) -> std::io::Result<Option<String>> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok(found.is_symlink().then(|| format!("{:?}", found.created().ok())))
+}
+
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn remove_all(path: &Path) -> std::io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
-fn canonicalize(path: &Path) -> std::io::Result<PathBuf> {
+pub(crate) fn canonicalize(path: &Path) -> std::io::Result<PathBuf> {
     std::fs::canonicalize(path)
 }
 

@@ -85,6 +85,23 @@ impl Replacement {
         Ok(Self { temp: temp.map_err(|err| Error::from_io(err, "write", path))?, target, older: None })
     }
 
+    /// Like [`of`](Self::of), but a symbolic link is replaced itself, and not its target.
+    pub(crate) fn in_place(path: &Path) -> Result<Self, Error> {
+        let failed = |err| Error::from_io(err, "write", path);
+        let found = match read_run(path) {
+            Ok((found, _)) if found.is_file() => Some(found),
+            Ok((found, _)) if found.is_symlink() => None,
+            Ok(_) => return Err(Error::new(ErrorKind::NotAFile, "write", path)),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
+            Err(err) => return Err(failed(err)),
+        };
+        let temp = builder().tempfile_in(folder_of(path)).map_err(failed)?;
+        if let Some(found) = &found {
+            temp.as_file().set_permissions(found.permissions()).map_err(failed)?;
+        }
+        Ok(Self { temp, target: path.to_owned(), older: found.as_ref().map(Older::of) })
+    }
+
     /// Returns whether a file existed at the path.
     pub(crate) fn has_older(&self) -> bool {
         self.older.is_some()
@@ -178,7 +195,7 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Returns whether the error means that folders cannot be flushed: some file systems do not support it, and some folders are
 /// writable but cannot be opened.
-fn cannot_sync(err: &io::Error) -> bool {
+pub(crate) fn cannot_sync(err: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     cfg!(not(unix)) || matches!(err.kind(), InvalidInput | Unsupported | PermissionDenied)
 }

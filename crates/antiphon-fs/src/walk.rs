@@ -1,6 +1,7 @@
 //! Directory walks.
 
 mod folders;
+mod targets;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -13,7 +14,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
+use crate::links::Links;
 use folders::Folders;
+use targets::{Target, Targets};
 
 /// Options of [`walk`]: filters and batch size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +37,20 @@ pub struct WalkOptions {
     pub globs: Vec<String>,
     /// The maximum number of entries in a batch; 0 counts as 1. Default 256.
     pub batch: usize,
+    /// The symbolic links that are followed. Default [`Links::Inside`]: those that lead to what the folder has.
+    pub links: Links,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
-        Self { hidden: false, ignore_files: false, max_depth: None, globs: Vec::new(), batch: 256 }
+        Self {
+            hidden: false,
+            ignore_files: false,
+            max_depth: None,
+            globs: Vec::new(),
+            batch: 256,
+            links: Links::Inside,
+        }
     }
 }
 
@@ -71,6 +83,13 @@ impl WalkOptions {
         self
     }
 
+    /// Sets the symbolic links that are followed. Default [`Links::Inside`].
+    #[must_use]
+    pub fn links(mut self, links: Links) -> Self {
+        self.links = links;
+        self
+    }
+
     /// Sets the maximum depth, where the files in the root folder have depth 1. Default: no limit.
     #[must_use]
     pub fn max_depth(mut self, levels: usize) -> Self {
@@ -85,13 +104,20 @@ impl WalkOptions {
 pub struct Entry {
     /// The path of the file, which begins with the root as it was passed to [`walk`].
     pub path: PathBuf,
+    /// The file itself, if `path` is a link or leads through one: below the root as it was passed to [`walk`], else without links.
+    /// A caller that reads each file once keeps one entry of each target.
+    pub target: Option<PathBuf>,
 }
 
 /// Walks a folder and yields the files in it and its subfolders, in batches.
 ///
-/// The entries of each folder are sorted by name; folders themselves are not yielded. Symbolic links are followed, but a link to
-/// a folder that contains it is skipped, so that the walk ends. A file or folder that cannot be read yields an error in its
-/// batch, and the walk continues. An invalid glob yields a single `InvalidGlob` error. The walk runs ahead of its reader by at
+/// The entries of each folder are sorted by name; folders themselves are not yielded. The root may be a symbolic link; of links below
+/// it, those are followed that [`links`](WalkOptions::links) allow, and each other one yields a `LinkNotFollowed` error. A folder is
+/// entered once, by its own path or by the first link to it, so that the walk ends. To read what was found, use
+/// [`read_many_below`](crate::read_many_below), since a name may have become a link since.
+///
+/// A file or folder that cannot be read yields an error in its batch, and the walk continues. Pipes, sockets and devices are yielded
+/// like files: reading them is an error. An invalid glob yields a single `InvalidGlob` error. The walk runs ahead of its reader by at
 /// most four batches (backpressure).
 ///
 /// # Panics
@@ -172,8 +198,9 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
         }
     };
     if options.ignore_files {
+        let mut targets = Targets::new(root, options, globs.clone());
         let walk = walk_with_ignore_files(root, options, globs).take_while(|_| !stop());
-        send(&mut walk.filter_map(|found| entry(found, root)));
+        send(&mut walk.filter_map(|found| entry(found, root, &mut targets)));
     } else {
         send(&mut Folders::new(root, options, globs, &stop));
     }
@@ -194,7 +221,7 @@ fn walk_with_ignore_files(root: &Path, options: &WalkOptions, globs: Override) -
         .git_ignore(true)
         .require_git(false)
         .parents(true)
-        .follow_links(true)
+        .follow_links(options.links == Links::All)
         .max_depth(options.max_depth)
         .sort_by_file_name(Ord::cmp)
         .build()
@@ -211,12 +238,30 @@ fn overrides(root: &Path, globs: &[String]) -> Result<Override, Error> {
     builder.build().map_err(|err| invalid(err, globs.join(", ")))
 }
 
-fn entry(found: Result<ignore::DirEntry, ignore::Error>, root: &Path) -> Option<Result<Entry, Error>> {
-    match found {
-        Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_dir()) => None,
-        Ok(entry) => Some(Ok(Entry { path: entry.into_path() })),
-        Err(err) => from_ignore(err, "walk", root).map(Err),
+/// Converts an entry; `None` for a folder. Links of folders are followed by the walk itself, or not at all.
+fn entry(
+    found: Result<ignore::DirEntry, ignore::Error>,
+    root: &Path,
+    targets: &mut Targets<'_>,
+) -> Option<Result<Entry, Error>> {
+    let found = match found {
+        Ok(found) => found,
+        Err(err) => return from_ignore(err, "walk", root).map(Err),
+    };
+    let (depth, is_link) = (found.depth(), found.path_is_symlink());
+    if found.file_type().is_some_and(|kind| kind.is_dir()) {
+        return None;
     }
+    let path = found.into_path();
+    if depth == 0 || !is_link || targets.follows_all() {
+        return Some(Ok(Entry { path, target: None }));
+    }
+    Some(match targets.of(&path) {
+        Ok(Target::Walked) => return None,
+        Ok(Target::File(target)) => Ok(Entry { path, target: Some(targets.shown(target)) }),
+        Ok(Target::Folder(_)) => Err(Error::new(ErrorKind::LinkNotFollowed, "walk", path)),
+        Err(err) => Err(err),
+    })
 }
 
 /// Converts an error of a walk; `None` for a loop, since its target has been walked by its own path already.
@@ -270,27 +315,6 @@ mod tests {
         assert_eq!(names(folder.path(), WalkOptions::default()).await, ["a.txt", "b.txt", "sub/c.txt"]);
         let all = WalkOptions { hidden: true, batch: 1, ..WalkOptions::default() };
         assert_eq!(names(folder.path(), all).await, [".hidden", "a.txt", "b.txt", "sub/c.txt"]);
-    }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn link_loop_is_entered_once_and_other_links_are_followed() {
-        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::create_dir(folder.path().join("sub")).unwrap();
-        std::fs::write(folder.path().join("a.txt"), "x").unwrap();
-        std::fs::write(other.path().join("b.txt"), "x").unwrap();
-        for (target, link) in [(folder.path(), "again"), (folder.path(), "sub/up"), (other.path(), "other")] {
-            std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
-        }
-        for ignore_files in [false, true] {
-            let options = WalkOptions::default().ignore_files(ignore_files);
-            assert_eq!(names(folder.path(), options).await, ["a.txt", "other/b.txt"]);
-        }
-        std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
-        let mut walk = walk(folder.path(), WalkOptions::default(), CancellationToken::new());
-        let failed: Vec<_> = walk.next().await.unwrap().into_iter().filter_map(Result::err).collect();
-        assert_eq!(failed.len(), 1);
-        assert_eq!(failed[0].path(), folder.path().join("dangling"));
     }
 
     #[tokio::test]

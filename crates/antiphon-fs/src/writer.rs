@@ -118,7 +118,8 @@ impl Writer {
 
     /// Creates a file that [`finish`](Writer::finish) renames into place, replacing an older file.
     ///
-    /// Until then, the bytes are in a temporary file in the same folder, and an older file is unchanged.
+    /// Until then, the bytes are in a temporary file in the same folder, and an older file is unchanged. A symbolic link at the path
+    /// is replaced itself, and its target stays: for a path that a user has chosen, use [`output`](Self::output).
     ///
     /// # Errors
     /// Those of [`create`](Writer::create), and `NotAFile` for a device.
@@ -126,12 +127,12 @@ impl Writer {
     /// # Cancel safety
     /// Dropping the future leaves no file.
     pub async fn atomic(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open(path.as_ref(), |path| Replacement::of(path).map(Sink::Atomic)).await
+        Self::open(path.as_ref(), |path| Replacement::in_place(path).map(Sink::Atomic)).await
     }
 
     /// Opens the output path that a user has chosen: a file, a device such as `/dev/null`, or a named pipe.
     ///
-    /// A file is written and replaced as by [`atomic`](Self::atomic), after a check that the disk has room for at least 4 KiB. A
+    /// A file is written and replaced as by [`atomic`](Self::atomic), but through a symbolic link, after a check that the disk has room for at least 4 KiB. A
     /// device or a pipe is opened directly; for a pipe, that waits for its reader. To find out which, call
     /// [`is_direct`](Self::is_direct).
     ///

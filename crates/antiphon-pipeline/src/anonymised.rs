@@ -23,9 +23,11 @@ pub async fn salt(out: &Path) -> Result<String, Error> {
     if let Some(salt) = stored_salt(out).await? {
         return Ok(salt);
     }
-    antiphon_fs::create_dir(out.join(FOLDER)).await.map_err(Error::files)?;
+    antiphon_fs::create_dir_below(out, FOLDER).await.map_err(Error::files)?;
     let salt = random_salt();
-    antiphon_fs::write_private(salt_path(out), salt.clone()).await.map_err(Error::files)?;
+    antiphon_fs::write_private_below(out, salt_path(Path::new("")), salt.clone())
+        .await
+        .map_err(Error::files)?;
     Ok(salt)
 }
 
@@ -84,9 +86,10 @@ pub async fn keep_replacements(out: &Path, run: &str, replaced: &[Replacement]) 
     if replaced.iter().all(redacted) {
         return Ok(());
     }
-    antiphon_fs::create_dir(out.join(FOLDER)).await.map_err(Error::files)?;
+    antiphon_fs::create_dir_below(out, FOLDER).await.map_err(Error::files)?;
     let document = json!({ "schema": "antiphon.replaced/1", "run_id": run, "replaced": replaced });
-    let written = antiphon_fs::write_private(replaced_path(out, run), format!("{document:#}\n"));
+    let written =
+        antiphon_fs::write_private_below(out, replaced_path(Path::new(""), run), format!("{document:#}\n"));
     written.await.map_err(Error::files)
 }
 

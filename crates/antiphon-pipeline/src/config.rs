@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use antiphon_data::{Anonymiser, Encoding};
+use antiphon_data::{Anonymiser, Encoding, Links};
 use antiphon_engine::RunLimits;
 use antiphon_llm::SamplingParams;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub struct GenerationConfig {
     pub anonymiser: Option<Anonymiser>,
     /// The encoding of documents that are not UTF-8. Default: none, so that it is detected.
     pub encoding: Option<Encoding>,
+    /// The symbolic links below the data paths that are followed. Default [`Links::Inside`].
+    pub links: Links,
     /// The limits of the run. Its deadline is counted from the moment at which the documents are loaded. Default: no limits.
     pub limits: RunLimits,
     /// Whether to start fresh. Default: no, so that an equal earlier run is resumed, or its personas are returned without a call.
@@ -108,6 +110,7 @@ impl GenerationConfig {
             distil: Distil::Auto,
             anonymiser: None,
             encoding: None,
+            links: Links::Inside,
             limits: RunLimits::default(),
             fresh: false,
             cancel: CancellationToken::new(),
@@ -203,6 +206,13 @@ impl GenerationConfig {
     #[must_use]
     pub fn encoding(mut self, encoding: impl Into<Option<Encoding>>) -> Self {
         self.encoding = encoding.into();
+        self
+    }
+
+    /// Sets the symbolic links below the data paths that are followed. Default [`Links::Inside`].
+    #[must_use]
+    pub fn links(mut self, links: Links) -> Self {
+        self.links = links;
         self
     }
 

@@ -3,6 +3,7 @@
 mod definition;
 mod folder;
 mod history;
+mod links;
 
 pub use self::definition::{Definition, PersonaDefaults};
 pub use self::folder::{AddMode, Experiment};

@@ -65,7 +65,7 @@ impl Pipeline {
     async fn load(&self, config: &GenerationConfig) -> Result<Loaded, Error> {
         let on_event = self.on_event.clone();
         let options = parse_options(&config.recipe).encoding(config.encoding);
-        let loader = Loader::new().options(options).cancel(config.cancel.clone());
+        let loader = Loader::new().options(options).links(config.links.clone()).cancel(config.cancel.clone());
         let loader = loader.on_progress(move |done, total| {
             on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
         });

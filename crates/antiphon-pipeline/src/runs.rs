@@ -155,9 +155,9 @@ impl RunFolder {
     /// # Cancel safety
     /// A dropped call may still create the folder.
     pub async fn create(out: &Path, run_id: RunId) -> Result<Self, Error> {
-        let path = out.join(run_id.to_string());
-        antiphon_fs::create_dir(&path).await.map_err(Error::files)?;
-        Ok(Self { path })
+        let name = run_id.to_string();
+        antiphon_fs::create_dir_below(out, &name).await.map_err(Error::files)?;
+        Ok(Self { path: out.join(name) })
     }
 
     /// Returns the path of the folder.
@@ -166,7 +166,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Writes one file of the run atomically. `name` may contain folders, which are created.
+    /// Writes one file of the run atomically. `name` may contain folders, which are created. No symbolic link is followed.
     ///
     /// # Errors
     /// `Files` if the file cannot be written.
@@ -174,12 +174,11 @@ impl RunFolder {
     /// # Cancel safety
     /// A dropped call writes the whole file or nothing.
     pub async fn write(&self, name: &str, content: String) -> Result<PathBuf, Error> {
-        let path = self.path.join(name);
-        if let Some(folder) = path.parent() {
-            antiphon_fs::create_dir(folder).await.map_err(Error::files)?;
-        }
-        antiphon_fs::write(&path, content).await.map_err(Error::files)?;
-        Ok(path)
+        // The way begins at the folder of runs: neither the run's folder nor one in it may be a link.
+        let out = self.path.parent().unwrap_or(&self.path);
+        let folder = Path::new(self.path.file_name().unwrap_or_default());
+        antiphon_fs::write_below(out, folder.join(name), content).await.map_err(Error::files)?;
+        Ok(self.path.join(name))
     }
 
     /// Writes the personas as JSON, into `personas.json`.

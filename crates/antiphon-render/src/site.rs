@@ -146,8 +146,8 @@ impl SiteBuilder {
         }
         let mut written = Vec::with_capacity(files.len());
         for (name, html) in files {
-            let path = folder.join(name);
-            antiphon_fs::write(&path, html).await.map_err(RenderError::files)?;
+            let path = folder.join(&name);
+            antiphon_fs::write_below(folder, &name, html).await.map_err(RenderError::files)?;
             written.push(path);
         }
         Ok(written)

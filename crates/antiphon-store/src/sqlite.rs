@@ -109,6 +109,7 @@ impl Sqlite {
     async fn open(path: PathBuf) -> Result<Self, Error> {
         let folder = folder_of(&path);
         antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+        refuse_links(&path).await?;
         let opened = Self::open_with(path, folder.clone(), Access::Write).await;
         match &opened {
             // The folder's own error says more than that the database could not be opened.
@@ -122,6 +123,7 @@ impl Sqlite {
 
     async fn open_read_only(path: PathBuf) -> Result<Self, Error> {
         let folder = folder_of(&path);
+        refuse_links(&path).await?;
         Self::open_with(path, folder, Access::Read).await
     }
 
@@ -400,6 +402,22 @@ impl Sqlite {
 enum Access {
     Read,
     Write,
+}
+
+/// Refuses a file of the database that is a symbolic link: it could lead to a file that is no database of ours, which would be
+/// written. SQLite itself opens neither the log nor its index by a link.
+async fn refuse_links(path: &Path) -> Result<(), Error> {
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(ending);
+        let place = PathBuf::from(file);
+        if antiphon_fs::link_identity(&place).await.is_ok_and(|link| link.is_some()) {
+            let message =
+                format!("cannot open {}: this is a symbolic link, which is not followed", place.display());
+            return Err(Error::new(ErrorKind::PermissionDenied, message));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the folder of a file.

@@ -135,16 +135,31 @@ fn asks_for_events() -> bool {
 
 /// Runs the command on a new runtime, from the start of the logs to their last flush.
 fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))?;
+    let runtime = start_runtime().map_err(|err| {
+        CommandError::internal(format!("cannot start threads: {err}"))
+            .hint("raise the limits of this shell on memory and processes, ulimit -v and ulimit -u")
+    })?;
     let log = Log::start(cli, talk, runtime.handle())?;
     let code = runtime.block_on(run_to_end(&cli.command, talk));
     log.end(talk);
     // Abandoned reads and writes must not delay the exit.
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(code)
+}
+
+/// The address space below which few threads are started, in bytes: each takes up to 64 MiB of it for its part of the heap.
+const LITTLE_SPACE: u64 = 1 << 30;
+
+/// Starts the runtime, with fewer threads where the process has little memory.
+fn start_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // The runtime itself panics if the system gives it no thread.
+    let probe = std::thread::Builder::new().stack_size(2 << 20).spawn(|| ())?;
+    probe.join().map_err(|_| std::io::Error::other("a thread ended early"))?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if antiphon_fs::address_space_limit().is_some_and(|most| most < LITTLE_SPACE) {
+        builder.worker_threads(1).max_blocking_threads(4);
+    }
+    builder.enable_all().build()
 }
 
 /// Runs the command, reports its error, writes its summary, and returns its exit code.

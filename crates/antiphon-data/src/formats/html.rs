@@ -23,5 +23,6 @@
 
 mod page;
 mod rows;
+mod tags;
 
 pub(super) use page::read;

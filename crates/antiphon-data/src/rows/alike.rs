@@ -9,7 +9,8 @@ async fn rows(name: &str, content: &[u8], encoding: Option<&str>) -> Result<Vec<
     let path = folder.path().join(name);
     antiphon_fs::write(&path, content.to_owned()).await.unwrap();
     let encoding = encoding.and_then(Encoding::of_label);
-    let opening = Opening { path: &path, format: None, encoding };
+    let options = super::RowOptions::default().encoding(encoding);
+    let opening = Opening { path: &path, options };
     let shown = |err: crate::Error| {
         assert_eq!(err.kind(), ErrorKind::NothingReadable);
         err.to_string()

@@ -1,8 +1,8 @@
 //! The opening of rows: the format is found, the file is judged by its beginning, and its digest is computed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use antiphon_fs::{Encoding, Reader};
+use antiphon_fs::{Encoding, Links, ReadBelow, Reader};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +10,8 @@ use super::bad::row_of_element;
 use super::look::{self, Lines, Look};
 use super::{Documents, Records, Row, RowFormat, Rows, Source, hex, refuse, unreadable};
 use crate::error::{Error, ErrorKind, FailureKind, Malformed};
-use crate::loader::{Listing, Loader, name_of};
+use crate::listing::Listing;
+use crate::loader::{Loader, name_of};
 use crate::options::ParseOptions;
 
 /// The name of the encoding that needs no notice.
@@ -19,10 +20,49 @@ const UTF_8: &str = "UTF-8";
 /// Rows that are about to be opened.
 pub(super) struct Opening<'p> {
     pub(super) path: &'p Path,
-    /// The format, if the caller named one.
-    pub(super) format: Option<RowFormat>,
-    /// The encoding of files that are not UTF-8, if the caller named one.
-    pub(super) encoding: Option<Encoding>,
+    pub(super) options: RowOptions,
+}
+
+/// Options of [`Rows::open_with`]: what the caller knows of the input.
+///
+/// ```
+/// use antiphon_data::{Encoding, RowFormat, RowOptions};
+/// let options = RowOptions::default().format(RowFormat::Csv).encoding(Encoding::of_label("windows-1251"));
+/// assert_eq!(options.format, Some(RowFormat::Csv));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RowOptions {
+    /// The format of a file. Default `None`: by the extension, or the first bytes.
+    pub format: Option<RowFormat>,
+    /// The encoding of files that are not UTF-8 and have no byte order mark. Default `None`: it is detected. Such a file is held in
+    /// memory, up to 256 MiB.
+    pub encoding: Option<Encoding>,
+    /// The symbolic links below a folder that are followed; see [`Loader::links`](crate::Loader::links). Default [`Links::Inside`].
+    pub links: Links,
+}
+
+impl RowOptions {
+    /// Sets the format of a file. Default: by the extension, or the first bytes.
+    #[must_use]
+    pub fn format(mut self, format: impl Into<Option<RowFormat>>) -> Self {
+        self.format = format.into();
+        self
+    }
+
+    /// Sets the encoding of files that are not UTF-8. Default: it is detected.
+    #[must_use]
+    pub fn encoding(mut self, encoding: impl Into<Option<Encoding>>) -> Self {
+        self.encoding = encoding.into();
+        self
+    }
+
+    /// Sets the symbolic links below a folder that are followed. Default [`Links::Inside`].
+    #[must_use]
+    pub fn links(mut self, links: Links) -> Self {
+        self.links = links;
+        self
+    }
 }
 
 impl Opening<'_> {
@@ -54,11 +94,11 @@ impl Opening<'_> {
         let (reader, look) = Look::at_beginning(reader).await?;
         let failed = |why: Malformed| unreadable(&name, why);
         refuse::check_bytes(&look.beginning, &name).map_err(failed)?;
-        if look.is_binary() && self.encoding.is_none() {
+        if look.is_binary() && self.options.encoding.is_none() {
             return Err(failed(Malformed::whole("binary data, not text").of_kind(FailureKind::NotText)));
         }
-        let sample = look.sample(self.encoding);
-        let format = self.format.or_else(|| RowFormat::from_name(&name));
+        let sample = look.sample(self.options.encoding);
+        let format = self.options.format.or_else(|| RowFormat::from_name(&name));
         let format = match format.unwrap_or_else(|| RowFormat::from_beginning(sample.as_bytes())) {
             RowFormat::Folder => {
                 return Err(Error::new(ErrorKind::NothingReadable, format!("{name} is not a folder")));
@@ -70,7 +110,7 @@ impl Opening<'_> {
             format => format,
         };
         let (reader, is_decoded) = match format {
-            _ if self.encoding.is_some() || look.is_utf16() => (reader, true),
+            _ if self.options.encoding.is_some() || look.is_utf16() => (reader, true),
             RowFormat::Csv => {
                 let (reader, look) = Look::at_all(reader).await?;
                 (reader, look.needs_decoding())
@@ -79,7 +119,7 @@ impl Opening<'_> {
         };
         let (lines, encoding) = match format {
             RowFormat::Json if is_decoded => {
-                let (text, encoding) = look::decoded(reader, self.encoding).await.map_err(failed)?;
+                let (text, encoding) = look::decoded(reader, self.options.encoding).await.map_err(failed)?;
                 let values = values(text.as_bytes(), &name).map_err(failed)?;
                 return Ok(Rows { name, format, encoding, source: Source::Values(values.into_iter()) });
             }
@@ -90,7 +130,7 @@ impl Opening<'_> {
                 return Ok(Rows { name, format, encoding: UTF_8, source });
             }
             _ if is_decoded => {
-                let (text, encoding) = look::decoded(reader, self.encoding).await.map_err(failed)?;
+                let (text, encoding) = look::decoded(reader, self.options.encoding).await.map_err(failed)?;
                 (Lines::of_text(&text), encoding)
             }
             _ => (Lines::File(Box::new(reader.lines())), UTF_8),
@@ -107,10 +147,12 @@ impl Opening<'_> {
     async fn of_folder(&self, hash: Option<&mut Sha256>) -> Result<Rows, Error> {
         let (name, loader) = (
             self.path.display().to_string(),
-            Loader::new().options(ParseOptions::new().encoding(self.encoding)),
+            Loader::new()
+                .options(ParseOptions::new().encoding(self.options.encoding))
+                .links(self.options.links.clone()),
         );
-        let Listing { mut paths, failures, skipped } = loader.list(self.path).await?;
-        if paths.is_empty() && failures.is_empty() {
+        let Listing { mut files, failures, skipped, .. } = loader.list(self.path).await?;
+        if files.is_empty() && failures.is_empty() {
             let others = skipped.len();
             let why = match others {
                 0 => "the folder is empty".to_owned(),
@@ -120,11 +162,11 @@ impl Opening<'_> {
             let message = format!("no document in {name}: {why}");
             return Err(Error::new(ErrorKind::Empty, message));
         }
-        paths.sort();
+        files.sort_by(|one, other| one.path.cmp(&other.path));
         if let Some(hash) = hash {
-            add_files(hash, self.path, &paths).await?;
+            add_files(hash, self.path, &files).await?;
         }
-        let documents = Documents { root: self.path.into(), loader, paths: paths.into_iter(), failures };
+        let documents = Documents { root: self.path.into(), loader, files: files.into_iter(), failures };
         let source = Source::Documents(documents);
         Ok(Rows { name, format: RowFormat::Folder, encoding: UTF_8, source })
     }
@@ -148,14 +190,24 @@ async fn add_digest(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Er
 }
 
 /// Adds the name and the content of each file to the hash, with a zero byte between them, which no name has.
-async fn add_files(hash: &mut Sha256, root: &Path, files: &[PathBuf]) -> Result<(), Error> {
+async fn add_files(hash: &mut Sha256, root: &Path, files: &[ReadBelow]) -> Result<(), Error> {
     for file in files {
-        hash.update(name_of(root, file));
+        hash.update(name_of(root, &file.path));
         hash.update([0]);
-        let reader = Reader::open(file).await.map_err(Error::from_fs)?;
-        (_, *hash) = add_digest(reader, std::mem::take(hash)).await?;
+        match Reader::open_below(file.clone()).await {
+            Ok(reader) => (_, *hash) = add_digest(reader, std::mem::take(hash)).await?,
+            // The file is a failed row, as it will be when it is read.
+            Err(err) if is_of_file(err.kind()) => hash.update([1]),
+            Err(err) => return Err(Error::from_fs(err)),
+        }
     }
     Ok(())
+}
+
+/// Returns whether an error concerns one file of a folder, and not the folder or the machine.
+fn is_of_file(kind: antiphon_fs::ErrorKind) -> bool {
+    use antiphon_fs::ErrorKind::{LinkNotFollowed, NotAFile, NotFound, PermissionDenied};
+    matches!(kind, LinkNotFollowed | NotAFile | NotFound | PermissionDenied)
 }
 
 /// Reads the rows of a JSON array, or of a single object, which counts as one.

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use ignore::overrides::Override;
 
+use super::targets::{Target, Targets};
 use super::{Entry, WalkOptions};
 use crate::error::Error;
+use crate::links::is_hidden;
 
-/// An iterator over all files below a root, folder by folder, sorted by name; symbolic links are followed.
+/// An iterator over all files below a root, folder by folder, sorted by name.
 pub(super) struct Folders<'a> {
     options: &'a WalkOptions,
-    globs: Override,
+    targets: Targets<'a>,
     stop: &'a dyn Fn() -> bool,
     /// The number of entries visited.
     turns: u32,
@@ -22,6 +24,8 @@ pub(super) struct Folders<'a> {
 
 struct Folder {
     path: PathBuf,
+    /// The same folder without links; `None` if none was followed on the way from the root.
+    target: Option<PathBuf>,
     entries: std::vec::IntoIter<(OsString, FileType)>,
 }
 
@@ -32,24 +36,45 @@ impl<'a> Folders<'a> {
         globs: Override,
         stop: &'a dyn Fn() -> bool,
     ) -> Self {
-        Self { options, globs, stop, turns: 0, root: Some(root.to_owned()), open: Vec::new() }
+        let targets = Targets::new(root, options, globs);
+        Self { options, targets, stop, turns: 0, root: Some(root.to_owned()), open: Vec::new() }
     }
 
-    /// Visits a path: returns a file, and opens a folder for the next entries.
-    fn enter(&mut self, path: PathBuf, is_folder: bool) -> Option<Result<Entry, Error>> {
-        // The root is always included: globs apply only below it.
-        if !self.open.is_empty() && self.globs.matched(&path, is_folder).is_ignore() {
+    /// Visits the root, which is always included and may be a link.
+    fn begin(&mut self, root: PathBuf) -> Option<Result<Entry, Error>> {
+        match metadata(&root) {
+            Ok(found) if found.is_dir() => self.open(root, None),
+            Ok(_) => Some(Ok(Entry { path: root, target: None })),
+            Err(err) => Some(Err(Error::from_io(err, "walk", root))),
+        }
+    }
+
+    /// Visits a file, or opens a folder for the next entries. `target` is its path without links, if one was followed on the way.
+    fn enter(
+        &mut self,
+        path: PathBuf,
+        is_folder: bool,
+        target: Option<PathBuf>,
+    ) -> Option<Result<Entry, Error>> {
+        if self.targets.is_excluded(&path, is_folder) {
             return None;
         }
         if !is_folder {
-            return Some(Ok(Entry { path }));
+            let target = target.map(|target| self.targets.shown(target));
+            return Some(Ok(Entry { path, target }));
         }
-        if self.options.max_depth.is_some_and(|most| self.open.len() >= most) {
+        let is_deep = self.options.max_depth.is_some_and(|most| self.open.len() >= most);
+        // A folder behind a link may be found by another link as well.
+        if is_deep || target.as_deref().is_some_and(|target| !self.targets.is_first(target)) {
             return None;
         }
+        self.open(path, target)
+    }
+
+    fn open(&mut self, path: PathBuf, target: Option<PathBuf>) -> Option<Result<Entry, Error>> {
         match entries(&path, self.options.hidden) {
             Ok(entries) => {
-                self.open.push(Folder { path, entries });
+                self.open.push(Folder { path, target, entries });
                 None
             }
             Err(err) => Some(Err(Error::from_io(err, "walk", path))),
@@ -57,17 +82,12 @@ impl<'a> Folders<'a> {
     }
 
     fn follow(&mut self, path: PathBuf) -> Option<Result<Entry, Error>> {
-        match metadata(&path) {
-            // The target of a loop has been walked by its own path already.
-            Ok(found) if found.is_dir() && self.is_open(&path, &found) => None,
-            Ok(found) => self.enter(path, found.is_dir()),
-            Err(err) => Some(Err(Error::from_io(err, "walk", path))),
+        match self.targets.of(&path) {
+            Ok(Target::File(target)) => self.enter(path, false, Some(target)),
+            Ok(Target::Folder(target)) => self.enter(path, true, Some(target)),
+            Ok(Target::Walked) => None,
+            Err(err) => Some(Err(err)),
         }
-    }
-
-    /// Returns whether the folder is one of the open ones, which would be a loop.
-    fn is_open(&self, path: &Path, found: &Metadata) -> bool {
-        self.open.iter().any(|folder| is_same(&folder.path, path, found))
     }
 }
 
@@ -76,7 +96,7 @@ impl Iterator for Folders<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(root) = self.root.take()
-            && let Some(only) = self.follow(root)
+            && let Some(only) = self.begin(root)
         {
             return Some(only);
         }
@@ -91,8 +111,13 @@ impl Iterator for Folders<'_> {
                 self.open.pop();
                 continue;
             };
-            let path = folder.path.join(name);
-            let found = if kind.is_symlink() { self.follow(path) } else { self.enter(path, kind.is_dir()) };
+            let path = folder.path.join(&name);
+            let found = if kind.is_symlink() {
+                self.follow(path)
+            } else {
+                let target = folder.target.as_ref().map(|target| target.join(name));
+                self.enter(path, kind.is_dir(), target)
+            };
             if found.is_some() {
                 return found;
             }
@@ -106,7 +131,7 @@ fn entries(folder: &Path, hidden: bool) -> std::io::Result<std::vec::IntoIter<(O
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        if hidden || !name.as_encoded_bytes().starts_with(b".") {
+        if hidden || !is_hidden(&name) {
             entries.push((name, entry.file_type()?));
         }
     }
@@ -117,17 +142,4 @@ fn entries(folder: &Path, hidden: bool) -> std::io::Result<std::vec::IntoIter<(O
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn metadata(path: &Path) -> std::io::Result<Metadata> {
     std::fs::metadata(path)
-}
-
-#[cfg(unix)]
-fn is_same(open: &Path, _: &Path, found: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    metadata(open).is_ok_and(|open| (open.dev(), open.ino()) == (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
-fn is_same(open: &Path, path: &Path, _: &Metadata) -> bool {
-    let whole = |path: &Path| std::fs::canonicalize(path).ok();
-    whole(open).is_some_and(|open| whole(path) == Some(open))
 }

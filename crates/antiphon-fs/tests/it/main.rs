@@ -6,6 +6,8 @@
 )]
 
 mod copy;
+#[cfg(unix)]
+mod links;
 mod output;
 mod reader;
 mod walk;

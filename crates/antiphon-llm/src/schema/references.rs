@@ -17,9 +17,10 @@ use crate::schema_refs::NAMED;
 /// The keywords that are references.
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 /// The keywords whose schemas are of the same value.
-const IN_PLACE: [&str; 8] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
+pub(super) const IN_PLACE: [&str; 8] =
+    ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
 /// The keywords whose schemas are of a part of the value.
-const PARTS: [&str; 12] = [
+pub(super) const PARTS: [&str; 12] = [
     "additionalItems",
     "additionalProperties",
     "contains",
@@ -138,12 +139,12 @@ impl Search<'_> {
 }
 
 /// Returns the reference of a schema, with its keyword.
-fn reference(object: &Map<String, Value>) -> Option<(&'static str, &str)> {
+pub(super) fn reference(object: &Map<String, Value>) -> Option<(&'static str, &str)> {
     REFERENCES.into_iter().find_map(|keyword| Some((keyword, object.get(keyword)?.as_str()?)))
 }
 
 /// Returns whether the references in a schema below the root are relative to a name of its own.
-fn has_own_base(at: &str, object: &Map<String, Value>) -> bool {
+pub(super) fn has_own_base(at: &str, object: &Map<String, Value>) -> bool {
     !at.is_empty() && object.get("$id").and_then(Value::as_str).is_some_and(|id| !id.starts_with('#'))
 }
 
@@ -153,7 +154,7 @@ fn is_of_draft(reference: &str) -> bool {
 }
 
 /// Returns the schemas below the keywords that `is_wanted` selects, with their pointers.
-fn below<'s>(
+pub(super) fn below<'s>(
     object: &'s Map<String, Value>,
     at: &str,
     is_wanted: impl Fn(&str) -> bool,
@@ -175,7 +176,7 @@ fn below<'s>(
 }
 
 /// Returns the pointer of the schema that a reference names; `None` for one that is not in this schema.
-fn resolved(root: &Value, reference: &str) -> Option<String> {
+pub(super) fn resolved(root: &Value, reference: &str) -> Option<String> {
     let id = root["$id"].as_str().map(|id| id.trim_end_matches('#')).filter(|id| !id.is_empty());
     let own = id.and_then(|id| reference.strip_prefix(id)).unwrap_or(reference);
     let name = match own.strip_prefix('#') {

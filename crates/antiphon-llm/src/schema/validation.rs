@@ -3,18 +3,22 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use jsonschema::PatternOptions;
 pub(super) use jsonschema::Validator;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::definition::Schema;
-use super::references;
+use super::{limits, references};
 use crate::error::{Error, ErrorKind};
 use crate::structured::InvalidAnswer;
 
 /// The maximum number of violations that are shown to the model; the first few usually explain the rest.
 const MAX_VIOLATIONS: usize = 10;
+
+/// The steps back after which a match of a pattern is given up, so that an answer cannot hold up a run.
+const MAX_BACKTRACKS: usize = 100_000;
 
 /// The schemas of types, which do not change while a program runs.
 static TYPE_SCHEMAS: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
@@ -40,7 +44,9 @@ impl Schema {
     ///
     /// # Errors
     /// `InvalidRequest` for any other name, or for a value that is not a JSON schema; also for a reference that names nothing in
-    /// it, or that leads back to itself without a property or an item between.
+    /// it, or that leads back to itself without a property or an item between; and for a schema that is too large to check values
+    /// with: nested more than 96 levels, or of parts that refer to each other so often that a value would be checked against more
+    /// than 10,000 of them.
     pub fn new(name: &str, value: Value) -> Result<Self, Error> {
         let invalid =
             |why: String| Error::new(ErrorKind::InvalidRequest, format!("the schema {name}: {why}"));
@@ -49,12 +55,19 @@ impl Schema {
             return Err(invalid("its name may have letters, digits, _ and -, up to 64 of them".to_owned()));
         }
         // Later drafts leave it open whether formats are enforced; the author of a format expects that.
-        let options = jsonschema::options().should_validate_formats(true);
+        let options = || jsonschema::options().should_validate_formats(true);
+        if let Some(why) = limits::exceeded(&value) {
+            return Err(invalid(why));
+        }
         if let Some(why) = references::circular(&value) {
             return Err(invalid(why));
         }
         let mistake = |err| references::unknown(&value).unwrap_or_else(|| mistake(&err));
-        let validator = options.build(&value).map_err(|err| invalid(mistake(err)))?;
+        // Patterns with what only a backtracking engine has, such as looking ahead, are matched by one that gives up.
+        let linear = options().with_pattern_options(PatternOptions::regex()).build(&value);
+        let backtracking = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS);
+        let built = linear.or_else(|_| options().with_pattern_options(backtracking).build(&value));
+        let validator = built.map_err(|err| invalid(mistake(err)))?;
         let text = Arc::from(value.to_string());
         let (value, validator) = (Arc::new(value), Arc::new(validator));
         Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })

@@ -1,8 +1,9 @@
 //! The folder of an experiment: creation, loading, removal and data.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use antiphon_fs::WalkOptions;
+use antiphon_fs::{Links, WalkOptions};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -88,12 +89,12 @@ impl Experiment {
         let text = toml::to_string(&definition)
             .map_err(|err| Error::new(ErrorKind::Config, format!("experiment {name}: {err}")))?;
         for folder in ["data", "outputs"] {
-            antiphon_fs::create_dir(root.join(folder)).await.map_err(Error::files)?;
+            antiphon_fs::create_dir_below(&root, folder).await.map_err(Error::files)?;
         }
         let experiment = Self { root, definition };
         experiment.write_readme().await?;
         // Written last: only this file makes the folder an experiment.
-        antiphon_fs::write(experiment.root.join(DEFINITION), text).await.map_err(Error::files)?;
+        antiphon_fs::write_below(&experiment.root, DEFINITION, text).await.map_err(Error::files)?;
         Ok(experiment)
     }
 
@@ -134,7 +135,8 @@ impl Experiment {
         }
         let mut found = Vec::new();
         let options = WalkOptions::default().max_depth(2);
-        for path in files(base, options).await? {
+        // Only definitions are read, of a folder that is the user's own.
+        for path in files(base, options.links(Links::All)).await? {
             if path.file_name().is_some_and(|name| name == DEFINITION) && path != base.join(DEFINITION) {
                 found.push(Self::load(path.parent().unwrap_or(base)).await);
             }
@@ -178,7 +180,8 @@ impl Experiment {
         let name = path.file_name().ok_or_else(|| wrong("no file name"))?;
         let to = self.data_path().join(name);
         if mode == AddMode::Link {
-            return link(&path, &to).await;
+            link(&path, &to).await?;
+            return self.record_link(name).await;
         }
         if antiphon_fs::metadata(&path).await.map_err(Error::files)?.is_dir {
             return copy_folder(&path, &to).await;
@@ -186,7 +189,8 @@ impl Experiment {
         copy(&path, &to).await
     }
 
-    /// Returns the files of the data by their paths below `data/`, sorted; links are followed.
+    /// Returns the files of the data by their paths below `data/`, sorted; links that [`add_data`](Self::add_data) created are
+    /// followed.
     ///
     /// # Errors
     /// `Files` if `data/` cannot be listed.
@@ -198,7 +202,8 @@ impl Experiment {
         if !antiphon_fs::exists(&data).await.map_err(Error::files)? {
             return Ok(Vec::new());
         }
-        let mut found = files(&data, WalkOptions::default()).await?;
+        let options = WalkOptions::default().links(self.links().await?);
+        let mut found = files(&data, options).await?;
         for path in &mut found {
             if let Ok(below) = path.strip_prefix(&data) {
                 *path = below.to_owned();
@@ -217,7 +222,7 @@ impl Experiment {
     /// A dropped call changes nothing.
     pub async fn config(&self, model: &str) -> Result<GenerationConfig, Error> {
         let recipe = self.definition.personas.recipe(&self.root).await?;
-        Ok(GenerationConfig::new(self.data_path(), model).recipe(recipe))
+        Ok(GenerationConfig::new(self.data_path(), model).recipe(recipe).links(self.links().await?))
     }
 
     /// Returns the folder of the experiment.
@@ -297,8 +302,17 @@ async fn link(path: &Path, to: &Path) -> Result<(), Error> {
 }
 
 /// Copies a folder with all its files. Files that are there with the same content are skipped.
+///
+/// # Errors
+/// `Config` for a folder with a link that leads out of it, since a copy would not say that something is missing.
 async fn copy_folder(path: &Path, to: &Path) -> Result<(), Error> {
-    for file in files(path, WalkOptions::default()).await? {
+    let Found { files, links } = find(path, WalkOptions::default()).await?;
+    if let Some(link) = links.first() {
+        let advice = "Add what it leads to by its own path, or remove it";
+        let message = format!("cannot add {}: a link leads out of the folder. {advice}", link.display());
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    for file in files {
         let below = file.strip_prefix(path).unwrap_or(&file);
         let to = to.join(below);
         if let Some(folder) = to.parent() {
@@ -322,20 +336,42 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     antiphon_fs::copy(from, to).await.map(|_| ()).map_err(Error::files)
 }
 
-/// Returns the files below a folder that `options` include, sorted by path.
+/// Returns the files below a folder that `options` include, sorted by path. Links that are not followed are left out.
 pub(super) async fn files(folder: &Path, options: WalkOptions) -> Result<Vec<PathBuf>, Error> {
+    Ok(find(folder, options).await?.files)
+}
+
+/// The results of a walk, sorted by path.
+#[derive(Default)]
+struct Found {
+    /// The files, each once.
+    files: Vec<PathBuf>,
+    /// The links that are not followed.
+    links: Vec<PathBuf>,
+}
+
+/// Lists the files below a folder that `options` include.
+async fn find(folder: &Path, options: WalkOptions) -> Result<Found, Error> {
     let mut walk = antiphon_fs::walk(folder, options, CancellationToken::new());
-    let mut found = Vec::new();
+    let (mut found, mut linked) = (Found::default(), Vec::new());
     while let Some(batch) = walk.next().await {
         for entry in batch {
             match entry {
-                Ok(entry) => found.push(entry.path),
+                Ok(entry) => match entry.target.filter(|target| *target != entry.path) {
+                    Some(target) => linked.push((target, entry.path)),
+                    None => found.files.push(entry.path),
+                },
+                Err(err) if err.kind() == antiphon_fs::ErrorKind::LinkNotFollowed => {
+                    found.links.push(err.path().to_owned());
+                }
                 // An unreadable entry, such as a broken link: loading the data reports it.
                 Err(err) if err.path() != folder => {}
                 Err(err) => return Err(Error::files(err)),
             }
         }
     }
-    found.sort();
+    let own: HashSet<PathBuf> = found.files.iter().cloned().collect();
+    found.files.extend(linked.into_iter().filter(|(target, _)| !own.contains(target)).map(|(_, path)| path));
+    found.files.sort();
     Ok(found)
 }

@@ -153,7 +153,7 @@ impl Experiment {
     /// # Cancel safety
     /// A dropped call leaves either the old file or the new one.
     pub async fn write_readme(&self) -> Result<(), Error> {
-        let path = self.root().join("README.md");
+        let path = self.root().join(README);
         let notes = match antiphon_fs::read_to_string(&path).await {
             Ok(old) => match custom_notes(&old.text) {
                 Some(notes) => notes,
@@ -164,7 +164,9 @@ impl Experiment {
             Err(err) => return Err(Error::files(err)),
         };
         let generated = self.generated_readme().await?;
-        antiphon_fs::write(path, format!("{generated}{NOTES}{notes}")).await.map_err(Error::files)
+        antiphon_fs::write_below(self.root(), README, format!("{generated}{NOTES}{notes}"))
+            .await
+            .map_err(Error::files)
     }
 
     /// Returns the README above the marker line, for the current data and runs.
@@ -235,6 +237,9 @@ fn custom_notes(readme: &str) -> Option<String> {
     let notes: Vec<&str> = readme.split_inclusive('\n').skip(marker + 1).collect();
     Some(notes.concat())
 }
+
+/// The name of the README.
+const README: &str = "README.md";
 
 /// The marker line of a README: text below it is custom. Files of earlier versions have this line, so it must not change.
 const NOTES: &str = "<!-- What stands below this line is yours, and stays. -->\n";

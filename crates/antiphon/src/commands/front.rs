@@ -59,6 +59,7 @@ pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
     request.fallback = args.provider.fallbacks();
     request.limits = args.limits.limits();
     request.fresh = args.fresh;
+    request.follow_links = args.follow_links;
     request.base = std::env::current_dir().ok();
 }
 

@@ -112,7 +112,7 @@ async fn export(
     let exported = workspace.export(run, to, format).await?;
     let results = counted(exported.results, "result");
     Ok(match to {
-        Destination::File(path) | Destination::Replace(path) => {
+        Destination::File(path) | Destination::Replace(path) | Destination::Own(path) => {
             Some(format!("wrote {results} as {} to {}", format.name(), path.display()))
         }
         _ => None,

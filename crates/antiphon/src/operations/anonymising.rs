@@ -6,9 +6,7 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use antiphon_data::{
-    Anonymiser, Encoding, Replacement, Row, RowAnonymiser, RowFormat, RowNames, Rows, Strategy,
-};
+use antiphon_data::{Anonymiser, Replacement, Row, RowAnonymiser, RowNames, RowOptions, Rows, Strategy};
 use antiphon_fs::NamedTempFile;
 use antiphon_pipeline::Anonymised;
 use antiphon_pipeline::runs::{salt, salt_or_random};
@@ -55,15 +53,13 @@ pub(super) fn report_of(
 /// The file of rows that are anonymised.
 pub(super) struct RowFile<'a> {
     pub(super) path: &'a Path,
-    pub(super) format: Option<RowFormat>,
-    /// The encoding that the user named.
-    pub(super) encoding: Option<Encoding>,
+    pub(super) options: &'a RowOptions,
 }
 
 impl RowFile<'_> {
     /// Opens the rows.
     async fn open(&self) -> Result<Rows, OperationError> {
-        let opened = Rows::open_encoded(self.path, self.format, self.encoding).await;
+        let opened = Rows::open_with(self.path, self.options.clone()).await;
         Ok(opened.map_err(antiphon_engine::Error::input)?.0)
     }
 }

@@ -70,9 +70,10 @@ pub(super) async fn run(
     let origin = if connected.session.is_offline() { CopyOrigin::Draft } else { CopyOrigin::Model };
     let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref(), origin).await?;
     let document = json!({ "schema": "antiphon.content/1", "run_id": report.run_id, "pages": pages });
-    antiphon_fs::write(folder.join("content.json"), format!("{document:#}\n")).await?;
+    let below = Path::new(&report.run_id).join("content.json");
+    antiphon_fs::write_below(workspace.folder(), below, format!("{document:#}\n")).await?;
     let request = &connected.request;
-    let site = site_folder(workspace, request, &folder).await;
+    let site = site_folder(workspace, request, &folder).await?;
     let title = request.output.title.as_deref().unwrap_or("Portfolio");
     let builder = SiteBuilder::new(title).pages(&pages, &themes);
     let files = if builder.is_empty() { Vec::new() } else { builder.write(&site).await? };
@@ -98,10 +99,17 @@ pub(super) async fn run(
 }
 
 /// Returns the folder for a site: the one that the request names, else `site` in the run's folder.
-async fn site_folder(workspace: &Workspace, request: &RunRequest, folder: &Path) -> PathBuf {
+async fn site_folder(
+    workspace: &Workspace,
+    request: &RunRequest,
+    folder: &Path,
+) -> Result<PathBuf, OperationError> {
     match &request.output.site {
-        Some(site) => request.place_output(site, workspace.folder()).await,
-        None => folder.join("site"),
+        Some(site) => Ok(request.place_output(site, workspace.folder()).await),
+        None => {
+            antiphon_fs::create_dir_below(folder, "site").await?;
+            Ok(folder.join("site"))
+        }
     }
 }
 
@@ -180,7 +188,8 @@ async fn load_notes(
     }
     let loader = Loader::new()
         .cancel(watch.cancel.clone())
-        .options(ParseOptions::new().encoding(request.named_encoding()?));
+        .options(ParseOptions::new().encoding(request.named_encoding()?))
+        .links(request.links());
     let anonymiser = anonymiser(request, workspace.folder(), purpose).await?;
     let notes = LoadedNotes::load_without(&loader, &paths, &voices(themes), anonymiser.as_ref()).await?;
     let guessed = notes.decoded.iter().filter(|_| request.encoding.is_none());

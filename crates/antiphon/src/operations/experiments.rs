@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use antiphon_data::Links;
 use antiphon_llm::SamplingParams;
 use antiphon_pipeline::experiment::{
     AddMode, Definition, Experiment, ExperimentInfo, PastRun, PersonaDefaults,
@@ -163,7 +164,10 @@ impl Experiments {
         let recipe = overrides.or(&experiment.definition().personas).recipe(experiment.root()).await;
         let mut recipe = recipe.map_err(|err| OperationError::from(err).hint(about()))?;
         recipe.parameters = parameters.or(recipe.parameters);
-        let request = RunRequest::personas(experiment.data_path(), &recipe)?;
+        let mut request = RunRequest::personas(experiment.data_path(), &recipe)?;
+        if let Links::To(targets) = experiment.links().await? {
+            request.link_targets = targets.to_vec();
+        }
         let defaults = defaults_of(&experiment);
         Ok(ExperimentStart { request, defaults, outputs: experiment.outputs_path() })
     }

@@ -14,7 +14,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use antiphon_data::{Replacement, RowFormat};
+use antiphon_data::{Replacement, RowFormat, RowOptions};
 use antiphon_engine::{Destination, Input, Mapped, Mapping, RunEvent};
 use antiphon_pipeline::runs::keep_replacements;
 use tokio::sync::oneshot;
@@ -131,10 +131,7 @@ async fn planned(
     let recipe = recipe.clone().ok_or_else(|| OperationError::internal("the recipe was not read"))?;
     let mut input = input(workspace, request, opening, watch).await?;
     let source = match &input {
-        Input::Path(path, format) => Some(RowFile { path, format: *format, encoding: None }),
-        Input::Encoded(path, format, encoding) => {
-            Some(RowFile { path, format: *format, encoding: Some(*encoding) })
-        }
+        Input::With(path, options) => Some(RowFile { path, options }),
         _ => None,
     };
     let rows = match (anonymiser(request, workspace.folder(), opening.purpose()).await?, &source, &input) {
@@ -222,10 +219,8 @@ async fn input(
     } else {
         request.locate(input, workspace.folder()).await
     };
-    Ok(match request.named_encoding()? {
-        Some(encoding) => Input::Encoded(path, request.format, encoding),
-        None => Input::Path(path, request.format),
-    })
+    let options = RowOptions::default().format(request.format).encoding(request.named_encoding()?);
+    Ok(Input::With(path, options.links(request.links())))
 }
 
 /// Creates the error of a run whose rows came from stdin, which cannot be read a second time.

@@ -161,6 +161,7 @@ async fn config(
         .distil(request.distil)
         .anonymiser(anonymiser)
         .encoding(request.named_encoding()?)
+        .links(request.links())
         .limits(request.limits)
         .fresh(request.fresh)
         .cancel(watch.cancel.clone()))

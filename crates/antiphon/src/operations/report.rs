@@ -36,12 +36,12 @@ impl Workspace {
         let personas = read_personas(&self.folder().join(&id)).await?;
         let personas = personas.map(|made| made.personas).unwrap_or_default();
         let page = RunPage::new(RunSummary::of(&run, 0).await?, personas);
-        let to = to.unwrap_or_else(|| Destination::Replace(self.folder().join(id).join("report.html")));
+        let to = to.unwrap_or_else(|| Destination::Own(self.folder().join(id).join("report.html")));
         let mut out = TextWriter::begin(&to).await?;
         write(&run, page, &mut out).await?;
         out.finish().await?;
         Ok(match to {
-            Destination::File(path) | Destination::Replace(path) => Some(path),
+            Destination::File(path) | Destination::Replace(path) | Destination::Own(path) => Some(path),
             _ => None,
         })
     }

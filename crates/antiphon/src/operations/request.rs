@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use antiphon_data::{Encoding, RowFormat, Strategy};
+use antiphon_data::{Encoding, Links, RowFormat, Strategy};
 use antiphon_engine::{Order, Recipe, RunLimits};
 use antiphon_llm::SamplingParams;
 use antiphon_pipeline::{Distil, Grounding, PersonaRecipe};
@@ -65,6 +65,13 @@ pub struct RunRequest {
     /// The encoding of files that are not UTF-8, by a label of the WHATWG Encoding Standard. Default: it is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    /// Whether all symbolic links in folders of the input are followed. Default: false, only those that lead to files of the same
+    /// folder that are not hidden; others are reported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow_links: bool,
+    /// The files and folders outside the inputs to which links in them may lead, as absolute paths. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_targets: Vec<PathBuf>,
     /// The recipe with its whole text.
     pub recipe: RecipeSource,
     /// The provider's name. Default: the configuration's; else a local engine that answers, else offline drafts.
@@ -200,6 +207,8 @@ impl RunRequest {
             stored_in: None,
             format: None,
             encoding: None,
+            follow_links: false,
+            link_targets: Vec::new(),
             recipe,
             provider: None,
             base_url: None,
@@ -251,6 +260,15 @@ impl RunRequest {
         let recipe = ContentRecipe { parameters, themes };
         let text = toml::to_string(&recipe).map_err(|err| OperationError::internal(err.to_string()))?;
         Ok(Self::new(RunKind::Content, inputs, RecipeSource { name, text }))
+    }
+
+    /// Returns the symbolic links in folders of the input that are followed.
+    pub(super) fn links(&self) -> Links {
+        match &self.link_targets[..] {
+            _ if self.follow_links => Links::All,
+            [] => Links::Inside,
+            targets => Links::To(targets.into()),
+        }
     }
 
     /// Returns the encoding that is named, if one is.

@@ -69,20 +69,36 @@ pub async fn fetch_document(
     let client = client(network_policy);
     let response = client.get(url.as_str()).await.and_then(Response::error_for_status).map_err(failed)?;
     let kind = response.header("content-type").unwrap_or_default().to_owned();
+    let refused = |why: String| {
+        OperationError::new(
+            OperationErrorKind::Failed,
+            format!("cannot fetch {}: {why}", without_secrets(address)),
+        )
+    };
+    // Before the body is read: an answer that is dropped here ends the connection.
+    if response
+        .content_length()
+        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MOST_BYTES))
+    {
+        return Err(refused(format!("the answer is larger than {MOST_BYTES} bytes")));
+    }
+    if !can_be_document(&safe_file_name(url.as_str()), &kind) {
+        return Err(refused(format!("{kind} is not a type of document that can be read")));
+    }
     let bytes = response.bytes().await.map_err(failed)?;
     let name = name_with_extension(&safe_file_name(url.as_str()), &kind);
     let digest = blake3::hash(address.as_bytes()).to_hex();
-    let folder = out.join(".sources").join(&digest[..16]);
-    antiphon_fs::create_dir(&folder).await?;
+    let folder = Path::new(".sources").join(&digest[..16]);
+    antiphon_fs::create_dir(out).await?;
     let note = json!({
         "schema": "antiphon.source/1", "address": without_secrets(address), "fetched_at": Timestamp::now().to_string(),
         "bytes": bytes.len(), "content_type": kind,
     });
     let path = folder.join(name);
-    antiphon_fs::write(&path, bytes).await?;
+    antiphon_fs::write_below(out, &path, bytes).await?;
     // Hidden, so that it is not read as a document.
-    antiphon_fs::write(folder.join(".source.json"), format!("{note:#}\n")).await?;
-    Ok(path)
+    antiphon_fs::write_below(out, folder.join(".source.json"), format!("{note:#}\n")).await?;
+    Ok(out.join(path))
 }
 
 /// Parses an address, which the policy must allow. Hosts are checked later, by the client, for each address that a name
@@ -135,6 +151,22 @@ fn raw(url: Url) -> Url {
     raw.and_then(|raw| Url::parse(&raw).ok()).unwrap_or(url)
 }
 
+/// Returns whether an answer of a type may be a document: its type is text, that of a document, or none in particular; servers send
+/// others for the names of documents.
+fn can_be_document(name: &str, kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let (family, _) = essence.split_once('/').unwrap_or((&*essence, ""));
+    match family {
+        "" | "text" | "binary" => true,
+        "application" => {
+            Format::ending_of(kind).is_some()
+                || Format::from_name(name).is_some()
+                || essence == "application/octet-stream"
+        }
+        _ => Format::ending_of(kind).is_some(),
+    }
+}
+
 /// Returns a name with an extension that matches the content. A type that cannot be read keeps its name: reading it then
 /// fails with the reason.
 fn name_with_extension(name: &str, kind: &str) -> String {
@@ -150,7 +182,7 @@ mod tests {
 
     use url::Url;
 
-    use super::{is_address, name_with_extension, raw};
+    use super::{can_be_document, is_address, name_with_extension, raw};
 
     #[test]
     fn an_address_is_not_a_path() {
@@ -170,6 +202,28 @@ mod tests {
         assert_eq!(raw("https://gist.github.com/o/1f"), "https://gist.githubusercontent.com/o/1f/raw");
         for other in ["https://github.com/o/n", "https://h/o/n/blob/x"] {
             assert_eq!(raw(other), other);
+        }
+    }
+
+    #[test]
+    fn only_types_of_documents_are_read() {
+        for (name, kind) in [
+            ("talk", ""),
+            ("talk", "Text/HTML; charset=utf-8"),
+            ("a.vtt", "application/x-subrip"),
+            ("a", "application/octet-stream"),
+            ("a", "application/json"),
+        ] {
+            assert!(can_be_document(name, kind), "{name} {kind}");
+        }
+        for (name, kind) in [
+            ("a.txt", "image/png"),
+            ("a.md", "video/mp4"),
+            ("talk", "application/pdf"),
+            ("a", "application/zip"),
+            ("a", "multipart/mixed"),
+        ] {
+            assert!(!can_be_document(name, kind), "{name} {kind}");
         }
     }
 

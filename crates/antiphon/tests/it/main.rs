@@ -6,6 +6,7 @@
     reason = "a test crate: panics are failed tests, and blocking is free"
 )]
 
+mod addresses;
 mod anonymised;
 mod bad_rows;
 mod bottleneck;
@@ -29,6 +30,8 @@ mod interrupt;
 mod joined;
 mod journalled;
 mod limits;
+#[cfg(unix)]
+mod links;
 mod local_engines;
 mod log;
 mod look;
@@ -47,6 +50,8 @@ mod sampling;
 mod schemas;
 mod secrets;
 mod shown;
+#[cfg(target_os = "linux")]
+mod small;
 mod speakers;
 mod terminal;
 mod values;

@@ -4,10 +4,13 @@ use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
-use crate::error::Malformed;
+use crate::error::{FailureKind, Malformed};
 
 /// The most bytes of a document's unpacked parts: an archive of a few kilobytes can unpack to gigabytes (a zip bomb).
 const MAX_UNPACKED: u64 = 64 << 20;
+
+/// The most files in a document's archive. One of Word has about twenty, and one for each picture.
+const MAX_ENTRIES: usize = 16_384;
 
 /// A DOCX of which parts are unpacked.
 pub(super) struct Archive<'a> {
@@ -20,8 +23,13 @@ impl<'a> Archive<'a> {
     /// Opens a zip archive.
     ///
     /// # Errors
-    /// Bytes that are not a zip archive.
+    /// Bytes that are not a zip archive, or one with more than [`MAX_ENTRIES`] files.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        // Each entry of the directory takes memory, also if it is nowhere in the document. Signature: APPNOTE.TXT, section 4.3.12.
+        if memchr::memmem::find_iter(bytes, b"PK\x01\x02").take(MAX_ENTRIES + 1).count() > MAX_ENTRIES {
+            let why = format!("the archive has more than {MAX_ENTRIES} files");
+            return Err(Malformed::whole(why).of_kind(FailureKind::TooLarge));
+        }
         let not_docx = |_| Malformed::whole("not a DOCX file: it is not a zip archive");
         let zip = ZipArchive::new(Cursor::new(bytes)).map_err(not_docx)?;
         Ok(Self { zip, left: MAX_UNPACKED })
@@ -51,4 +59,5 @@ impl<'a> Archive<'a> {
 /// Returns the failure of parts that exceed the limit.
 fn too_large() -> Malformed {
     Malformed::whole(format!("the text unpacks to more than {MAX_UNPACKED} bytes"))
+        .of_kind(FailureKind::TooLarge)
 }

@@ -47,6 +47,15 @@ fn check_text(body: &str, expected: &str) {
 }
 
 #[test]
+fn an_archive_of_too_many_files_is_refused_before_its_directory_is_read() {
+    let mut bytes = archive(&[("word/document.xml", "<w:document/>")]);
+    bytes.splice(0..0, b"PK\x01\x02".repeat(20_000));
+    let failure = Document::parse("a.docx", &bytes).unwrap_err();
+    assert_eq!(failure.to_string(), "a.docx: the archive has more than 16384 files");
+    assert_eq!(failure.kind, crate::FailureKind::TooLarge);
+}
+
+#[test]
 fn a_text_box_is_read_once_and_behind_its_paragraph() {
     let text = paragraph("P1: In a box");
     let shape = |text: &str| format!("<wps:txbx><w:txbxContent>{text}</w:txbxContent></wps:txbx>");

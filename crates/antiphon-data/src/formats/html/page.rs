@@ -12,6 +12,7 @@ use crate::builder::Body;
 use crate::document::LineStart;
 use crate::error::Malformed;
 use crate::formats::html::rows::{self, Rows};
+use crate::formats::html::tags;
 
 /// Elements whose content is not shown to a reader of the page.
 const UNREAD: [&str; 10] =
@@ -56,9 +57,10 @@ const PARAGRAPHS: [&str; 30] = [
 /// Reads the words of a page as a reader sees them, headings marked with `#`.
 ///
 /// # Errors
-/// An element, a comment or a tag that is never closed and hides the rest of the page, with the line where it begins,
+/// A tag with too many attributes; an element, a comment or a tag that is never closed and hides the rest of the page, with the line where it begins,
 /// or, for a comment or a tag, on which the file ends. All other errors of HTML are ignored.
 pub(in crate::formats) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
+    tags::check(text)?;
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(text));
     let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());

@@ -53,6 +53,10 @@ pub(in crate::commands) struct RunArgs {
     #[arg(long)]
     pub(in crate::commands) fresh: bool,
 
+    /// Follow symbolic links in input folders that lead out of them or to hidden files; without it, these are reported and not read
+    #[arg(long)]
+    pub(in crate::commands) follow_links: bool,
+
     /// Print an estimate of calls, tokens and cost, and make no call
     #[arg(long)]
     pub(in crate::commands) dry_run: bool,
