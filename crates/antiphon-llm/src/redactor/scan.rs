@@ -4,7 +4,7 @@ use super::needles::Needle;
 use super::units::{Unit, escaped, is_invisible, plain};
 use super::{Inner, MARK};
 
-/// What follows a text.
+/// The end of a text, or more of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest {
     /// Nothing.

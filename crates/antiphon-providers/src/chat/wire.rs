@@ -22,8 +22,8 @@ use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
 use crate::exchange::{
-    Answer, Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, at, count_at, field, first,
-    index_of, is_error, reasoning_of, size_of, system_of, turns, value_of,
+    Answer, Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, at, count_at, field,
+    first, index_of, is_error, reasoning_of, size_of, system_of, turns, value_of,
 };
 use crate::limits::check_embeddings;
 
