@@ -152,13 +152,19 @@ pub struct RedactedText {
 }
 
 impl RedactedText {
-    /// Adds a piece, and returns the part of the text that can be shown.
-    pub fn push(&mut self, piece: &str) -> String {
+    /// Adds a piece, and returns the part of the text that can be shown. A piece that neither has a secret nor may begin one is
+    /// not copied.
+    pub fn push<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
+        if self.held.is_empty() {
+            let (redacted, end) = self.redactor.inner.scan(piece, scan::Rest::Follows);
+            self.held.push_str(&piece[end..]);
+            return redacted.map_or(Cow::Borrowed(&piece[..end]), Cow::Owned);
+        }
         self.held.push_str(piece);
         let (redacted, end) = self.redactor.inner.scan(&self.held, scan::Rest::Follows);
         let shown = redacted.unwrap_or_else(|| self.held[..end].to_owned());
         self.held.drain(..end);
-        shown
+        Cow::Owned(shown)
     }
 
     /// Ends the text, and returns its rest.

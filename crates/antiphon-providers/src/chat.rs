@@ -12,12 +12,13 @@
 mod config;
 mod errors;
 mod stream;
+mod usage;
 mod wire;
 
 pub(crate) use config::{Chat, Quirks};
-pub(crate) use wire::PARAMS;
 #[cfg(feature = "openai")]
-pub(crate) use wire::usage_of;
+pub(crate) use usage::usage_of;
+pub(crate) use wire::PARAMS;
 
 #[cfg(any(test, feature = "compatible"))]
 pub(crate) use errors::fault;

@@ -108,7 +108,7 @@ pub(crate) use structured_mode::{ModeFallback, StructuredMode};
 #[cfg(feature = "_cloud")]
 pub(crate) use text::Text;
 #[cfg(feature = "_chat")]
-pub(crate) use text::at;
+pub(crate) use text::count_in;
 #[cfg(any(feature = "_chat", feature = "gemini"))]
 pub(crate) use text::index_of;
 #[cfg(any(feature = "gemini", feature = "llamacpp", feature = "ollama"))]

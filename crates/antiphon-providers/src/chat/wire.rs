@@ -21,8 +21,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
+use super::usage::usage_of;
 use crate::exchange::{
-    Answer, Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, at, count_at, field,
+    Answer, Budget, Content, Label, MAX_CHOICES, ParamTable, SentEffort, StructuredMode, count_at, field,
     first, index_of, is_error, reasoning_of, size_of, system_of, turns, value_of,
 };
 use crate::limits::check_embeddings;
@@ -136,13 +137,13 @@ impl Chunk<'_> {
 
     /// Updates the token counts of the answer with those of the chunk, wherever the server puts them.
     pub(super) fn count(&self, usage: &mut Usage) {
-        if let Some(reported) = value_of(self.usage).as_ref().and_then(usage_of) {
+        if let Some(reported) = self.usage.and_then(|report| usage_of(report.get())) {
             *usage = reported;
         }
         let choices = self.choices.iter().flatten().flatten();
-        let of_choice = choices.filter_map(|choice| value_of(choice.usage));
-        let of_groq = value_of(self.x_groq).and_then(|fields| fields.get("usage").cloned());
-        let others = of_choice.chain(of_groq).filter_map(|reported| usage_of(&reported));
+        let of_choice = choices.filter_map(|choice| usage_of(choice.usage?.get()));
+        let of_groq = value_of(self.x_groq).and_then(|fields| usage_of(&fields.get("usage")?.to_string()));
+        let others = of_choice.chain(of_groq);
         let of_gemini = [self.usage_metadata, self.usage_metadata_in_camel_case].into_iter();
         let of_gemini = of_gemini.filter_map(value_of).map(|reported| usage_of_gemini(&reported));
         let measured = value_of(self.timings).map(|timings| usage_of_timings(&timings));
@@ -279,54 +280,6 @@ fn fill_in(usage: &mut Usage, other: Usage) {
     usage.cache_write = usage.cache_write.or(other.cache_write);
     usage.output = usage.output.or(other.output);
     usage.reasoning = usage.reasoning.or(other.reasoning);
-}
-
-/// Reads token counts of both of OpenAI's APIs: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning. `None` for an object
-/// without counts.
-///
-/// xAI counts reasoning apart, which shows in its total (<https://docs.x.ai/docs/guides/reasoning>). DeepSeek and Moonshot have
-/// their own names for cached tokens.
-pub(crate) fn usage_of(usage: &Value) -> Option<Usage> {
-    const INPUT: [&str; 2] = ["/prompt_tokens", "/input_tokens"];
-    const OUTPUT: [&str; 2] = ["/completion_tokens", "/output_tokens"];
-    if !INPUT.iter().chain(&OUTPUT).any(|key| at(usage, key).is_some()) {
-        return None;
-    }
-    let (input, output) = (count_at(usage, &INPUT, None), count_at(usage, &OUTPUT, None));
-    let cached = count_at(
-        usage,
-        &[
-            "/prompt_tokens_details/cached_tokens",
-            "/input_tokens_details/cached_tokens",
-            "/prompt_cache_hit_tokens",
-            "/cached_tokens",
-        ],
-        None,
-    );
-    let written = count_at(
-        usage,
-        &[
-            "/prompt_tokens_details/cache_write_tokens",
-            "/input_tokens_details/cache_write_tokens",
-            "/cache_creation_input_tokens",
-        ],
-        None,
-    );
-    let reasoning = count_at(
-        usage,
-        &[
-            "/completion_tokens_details/reasoning_tokens",
-            "/output_tokens_details/reasoning_tokens",
-            "/reasoning_tokens",
-        ],
-        None,
-    );
-    let apart = input.zip(output).zip(reasoning).and_then(|((input, output), reasoning)| {
-        let whole = output.checked_add(reasoning)?;
-        let total = count_at(usage, &["/total_tokens"], None)?;
-        (reasoning > 0 && input.checked_add(whole)? == total).then_some(whole)
-    });
-    Some(Usage::new(input, apart.or(output)).cached(cached).cache_write(written).reasoning(reasoning))
 }
 
 /// Reads token counts under the names of Gemini, in either spelling.

@@ -183,6 +183,11 @@ const MAX_LENGTH: usize = 300;
 /// Line breaks and runs of spaces become one space, and control characters are removed, so that a message
 /// cannot forge lines in a log. An empty text becomes "no further details".
 pub(crate) fn cleaned(text: &str, secrets: &Redactor) -> String {
+    // Names of models and of answers are such words; every answer has some.
+    let is_word = |c: char| !c.is_whitespace() && !c.is_control();
+    if (1..=MAX_LENGTH).contains(&text.len()) && text.chars().all(is_word) {
+        return redact(&secrets.redact(text), &[]);
+    }
     let text = redacted_beginning(text, secrets);
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");

@@ -171,6 +171,12 @@ fn count(value: &Value) -> Option<u64> {
     })
 }
 
+/// Returns a number of tokens as [`count`] does, from its JSON.
+#[cfg(feature = "_chat")]
+pub(crate) fn count_in(json: &RawValue) -> Option<u64> {
+    json.get().parse().ok().or_else(|| count(&serde_json::from_str(json.get()).ok()?))
+}
+
 /// Returns the count under the first of `keys` that the object has, so that a second name does not replace an unknown count;
 /// each key is a path as in [`at`]. An object with none of them has the count `missing`.
 pub(crate) fn count_at(object: &Value, keys: &[&str], missing: Option<u64>) -> Option<u64> {
@@ -180,7 +186,7 @@ pub(crate) fn count_at(object: &Value, keys: &[&str], missing: Option<u64>) -> O
 /// Returns the field at a path of keys without escapes and indices, such as `/usage/prompt_tokens`.
 ///
 /// `Value::pointer` unescapes each key into texts of their own, which the many names of counts make slow.
-pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('/').skip(1).try_fold(value, |value, key| value.get(key))
 }
 

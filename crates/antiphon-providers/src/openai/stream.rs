@@ -172,7 +172,7 @@ fn end(response: &Value, answer: &mut Answer) {
     }
     answer.is_in_pieces = true;
     answer.completes(&whole);
-    if let Some(counted) = usage_of(&response["usage"]) {
+    if let Some(counted) = usage_of(&response["usage"].to_string()) {
         answer.usage = counted;
     }
 }
