@@ -201,7 +201,10 @@ impl RunFolder {
     /// A dropped call changes nothing.
     pub async fn is_whole(&self, run: &Run, report: &Report) -> Result<bool, Error> {
         for name in [PERSONAS, "personas.html", REPORT] {
-            if !antiphon_fs::exists(self.path.join(name)).await.map_err(Error::files)? {
+            let file = self.path.join(name);
+            // A link is no file of this program.
+            let is_link = antiphon_fs::link_identity(&file).await.is_ok_and(|link| link.is_some());
+            if is_link || !antiphon_fs::exists(&file).await.map_err(Error::files)? {
                 return Ok(false);
             }
         }
