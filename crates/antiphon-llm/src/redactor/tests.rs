@@ -18,8 +18,10 @@ fn check(text: &str, expected: &str) {
     for size in [1, 2] {
         let mut stream = redactor().stream();
         let chars: Vec<char> = text.chars().collect();
-        let mut shown: String =
-            chars.chunks(size).map(|piece| stream.push(&piece.iter().collect::<String>())).collect();
+        let mut shown: String = chars
+            .chunks(size)
+            .map(|piece| stream.push(&piece.iter().collect::<String>()).into_owned())
+            .collect();
         shown += &stream.finish();
         assert_eq!(shown, expected, "{text} in pieces of {size}");
     }
