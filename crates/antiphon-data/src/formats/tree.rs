@@ -44,6 +44,9 @@ use walk::Walk;
 /// The deepest nesting that is read: more is no interview, and would need as deep a stack.
 pub(crate) const MAX_DEPTH: usize = 64;
 
+/// The part of a list by which its memory may exceed its items, as a divisor.
+const SHARE: usize = 8;
+
 /// The parts that a value of the file adds to the document.
 #[derive(Debug)]
 enum Part<'n> {
@@ -74,7 +77,12 @@ pub(crate) fn body_of(person: &str, tree: Tree<'_>) -> Body {
     drop(tree);
     let is_of_program = rows_of(&parts).any(record::is_of_program);
     let mut body = Body::default();
-    for part in parts {
+    // From the end of a reversed list, which shrinks while the body grows.
+    parts.reverse();
+    while let Some(part) = parts.pop() {
+        if parts.len() + parts.len() / SHARE < parts.capacity() {
+            parts.shrink_to_fit();
+        }
         match part {
             Part::Note(field) => body.note(field.key, field.words()),
             Part::Row(row) => record::add(&mut body, &row, &people),

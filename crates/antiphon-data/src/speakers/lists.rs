@@ -70,6 +70,8 @@ static KNOWN_DAYS: LazyLock<HashSet<&str>> = LazyLock::new(|| DAYS.split_ascii_w
 
 /// The fewest lines of a log or a timetable.
 const FEWEST: usize = 3;
+/// The most letters of a short form of a day.
+const SHORT_DAY: usize = 4;
 /// The minutes of which the times of timetables are multiples.
 const STEP: u32 = 5;
 
@@ -81,7 +83,7 @@ type Marked<'m, 'a> = (&'m Line<'a>, &'m Mark<'a>);
 pub(super) fn labels<'a>(lines: &[Line<'a>], kinds: &[&Mark<'a>]) -> BTreeSet<&'a str> {
     let marked = || lines.iter().filter_map(|line| Some((line, line.mark.as_ref()?)));
     let has_times = kinds.iter().any(|mark| mark.time.is_some());
-    let mut found = days(kinds);
+    let mut found = days(lines, kinds);
     if has_times {
         let timed: Vec<Marked<'_, 'a>> = marked().filter(|(_, mark)| mark.time.is_some()).collect();
         let asks = lines.iter().any(|line| is_question(line.text));
@@ -92,14 +94,21 @@ pub(super) fn labels<'a>(lines: &[Line<'a>], kinds: &[&Mark<'a>]) -> BTreeSet<&'
     found
 }
 
-/// Returns the labels of opening hours, if there are two different ones, or a range of days.
-fn days<'a>(kinds: &[&Mark<'a>]) -> BTreeSet<&'a str> {
+/// Returns the labels of opening hours: two different days, or a range of days. Short forms such as `Sam` and `Dom` are names, too:
+/// they count if there are three, or if no line asks.
+fn days<'a>(lines: &[Line<'a>], kinds: &[&Mark<'a>]) -> BTreeSet<&'a str> {
     let found: BTreeSet<&'a str> =
         kinds.iter().map(|mark| mark.label).filter(|label| is_day(label)).collect();
     let is_range = |label: &&str| {
         label.contains(['-', '–', '—', '/', '&', ',', '+']) || label.split(' ').nth(2).is_some()
     };
-    if found.len() > 1 { found } else { found.into_iter().filter(is_range).collect() }
+    let is_long = |label: &&str| label.chars().count() > SHORT_DAY || !label.is_ascii();
+    let is_sure = found.iter().any(is_long) || found.len() > 2;
+    if found.len() > 1 && (is_sure || !lines.iter().any(|line| is_question(line.text))) {
+        found
+    } else {
+        found.into_iter().filter(is_range).collect()
+    }
 }
 
 /// Returns whether a label has days and nothing else: `Mon`, `Sat & Sun`, `Montag bis Freitag`.
