@@ -1,19 +1,20 @@
 //! Servers that send without end: every answer is bounded by what was requested, in bytes and not in time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use antiphon_llm::{
-    AnswerLimits, Billed, CallContext, Completion, Error, ErrorKind, FinishReason, Output, Prompt, Provider,
-    ProviderExt, SamplingParams, Schema, TruncationCause,
+    AnswerLimits, Billed, CallContext, Completion, Embedder, Error, ErrorKind, FinishReason, Output, Prompt,
+    Provider, ProviderExt, SamplingParams, Schema, TruncationCause,
 };
-use antiphon_providers::limits;
+use antiphon_providers::{Compatible, limits};
 use antiphon_sim::{Faults, Scenario};
 use antiphon_tests::conformance::{FORMATS, Target};
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
 
 /// What lies in the buffers of sockets: bytes that a server has sent and no one has read.
-const BUFFERS: u64 = 12 << 20;
+const BUFFERS: u64 = 24 << 20;
 
 fn prompt(target: &Target) -> Prompt {
     target.prompt().parameters(SamplingParams::default().max_tokens(200))
@@ -172,28 +173,39 @@ async fn streams_without_output_end_in_any_format() {
         for nothing in ["\n", nothings[at % nothings.len()]] {
             let reply = head.clone().then(Duration::ZERO, &event).and_endlessly(nothing);
             let (answer, sent) = ask(format, &reply).await;
-            let err = answer.unwrap_err();
-            let is_refused = matches!(err.kind(), ErrorKind::InvalidResponse | ErrorKind::Truncated { .. });
-            assert!(is_refused, "{format}, {nothing:?}: {err}");
-            assert_eq!(err.partial().unwrap().text, "more and more and ", "{format}, {nothing:?}: {err}");
-            assert_eq!(err.billed(), Billed::Maybe, "{format}, {nothing:?}");
+            let answer = answer.unwrap_or_else(|err| unreachable!("{format}, {nothing:?}: {err}"));
+            assert_eq!(answer.text, "more and more and ", "{format}, {nothing:?}");
+            assert_eq!(answer.finish, FinishReason::Length, "{format}, {nothing:?}");
+            let detail = answer.finish_detail.unwrap_or_default();
+            assert!(detail.ends_with(" bytes with 18 bytes of an answer"), "{format}, {nothing:?}: {detail}");
+            let (without_text, more) = ask(format, &head.clone().and_endlessly(nothing)).await;
+            assert_eq!(without_text.unwrap_err().kind(), ErrorKind::InvalidResponse, "{format}, {nothing:?}");
+            let sent = sent.max(more);
             assert!(sent <= AnswerLimits::MAX_SILENT + BUFFERS, "{format}, {nothing:?}: {sent}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_event_and_a_line_without_end_are_refused_in_any_format() {
+async fn an_event_and_a_line_without_end_cut_the_answer_in_any_format() {
     let begins = ["data: x\ndata: ", "event: ", ": "];
     for (at, format) in FORMATS.into_iter().enumerate() {
         let (head, event) = stream(format, "text");
-        let data = if format.starts_with("ollama") { "{\"x\":\"" } else { "data: {\"x\":\"" };
-        for begin in [data, begins[at % begins.len()]] {
+        let both = match format {
+            "ollama" | "ollama-generate" => ["{\"x\":\"", ": "],
+            _ => ["data: {\"x\":\"", begins[at % begins.len()]],
+        };
+        for begin in both {
             let endless = if begin.starts_with("data: x") { "data: x\n" } else { "endless " };
             let reply = head.clone().then(Duration::ZERO, &format!("{event}{begin}")).and_endlessly(endless);
             let (answer, sent) = ask(format, &reply).await;
-            let err = answer.unwrap_err();
-            assert_eq!(err.partial().unwrap().text, "more and more and ", "{format}, {begin:?}: {err}");
+            let answer = answer.unwrap_or_else(|err| unreachable!("{format}, {begin:?}: {err}"));
+            assert_eq!(answer.text, "more and more and ", "{format}, {begin:?}");
+            assert_eq!(answer.finish, FinishReason::Length, "{format}, {begin:?}");
+            let reply = head.clone().then(Duration::ZERO, begin).and_endlessly(endless);
+            let (without_text, more) = ask(format, &reply).await;
+            assert_eq!(without_text.unwrap_err().kind(), ErrorKind::InvalidResponse, "{format}, {begin:?}");
+            let sent = sent.max(more);
             assert!(sent <= AnswerLimits::MAX_PIECE + BUFFERS, "{format}, {begin:?}: {sent}");
         }
     }
@@ -233,5 +245,100 @@ async fn endless_errors_lists_and_embeddings_are_bounded() {
         assert_eq!(err.kind(), ErrorKind::InvalidResponse, "{format}: {err}");
         assert!(provider.health(&CallContext::default()).await.is_err());
         assert!(server.sent_bytes() <= 2 * limits::MAX_LIST as u64 + 2 * BUFFERS, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_models_has_a_limited_number_of_pages() {
+    for format in ["gemini", "anthropic"] {
+        let pages = AtomicU64::new(0);
+        let server = Server::answering(move |_| {
+            let next = pages.fetch_add(1, Ordering::Relaxed).to_string();
+            let page = json!({
+                "models": [{ "name": "models/m" }], "nextPageToken": next,
+                "data": [{ "id": next }], "has_more": true, "last_id": next,
+            });
+            Reply::json(200, &page)
+        });
+        let listed = target(format, &server).provider().models(&CallContext::default()).await;
+        assert_eq!(server.requests().len(), limits::MAX_PAGES, "{format}");
+        let err = listed.unwrap_err();
+        assert!(err.to_string().contains("more than 100 pages"), "{format}: {err}");
+    }
+}
+
+#[tokio::test]
+async fn embeddings_are_bounded_in_bytes_dimensions_and_numbers() {
+    let embed = async |reply: Reply| {
+        let server = Server::start([reply]);
+        let provider = Compatible::new(&server.url("/v1")).unwrap();
+        let texts = ["a".to_owned(), "b".to_owned()];
+        let found = provider.embed("m", &texts, &CallContext::default()).await;
+        (found.map(|found| found.vectors), server.sent_bytes())
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+    let endless = Reply::raw(head).then(Duration::ZERO, "{\"data\":[{\"embedding\":[").and_endlessly("0.25,");
+    let (found, sent) = embed(endless).await;
+    assert_eq!(found.unwrap_err().kind(), ErrorKind::InvalidResponse);
+    assert!(sent <= limits::embeddings(2) as u64 + BUFFERS, "{sent}");
+    let reply = |vectors: &str| {
+        let entries: Vec<String> =
+            vectors.split(' ').map(|vector| format!("{{\"embedding\":{vector}}}")).collect();
+        Reply::new(200, "application/json", &format!("{{\"data\":[{}]}}", entries.join(",")))
+    };
+    assert_eq!(embed(reply("[1] [2]")).await.0.unwrap(), [[1.0], [2.0]]);
+    let long = format!("[{}1]", "0,".repeat(limits::MAX_DIMENSIONS));
+    for wrong in ["[1]", "[1] [2] [3]", "[1] [2,3]", "[1] [1e308]", "[1] [\"2\"]", &format!("{long} {long}")]
+    {
+        let err = embed(reply(wrong)).await.0.unwrap_err();
+        let message = err.to_string();
+        assert_eq!(err.kind(), ErrorKind::InvalidResponse, "{message}");
+        assert!(message.contains("the answer has no embeddings") && message.len() < 500, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn half_a_million_alternatives_and_parts_are_one_answer() {
+    let many = "{},".repeat(500_000);
+    let events = [
+        (
+            "chat",
+            format!(
+                "{{\"choices\":[{{\"index\":0,\"message\":{{\"content\":\"hello\"}},\"finish_reason\":\"stop\"}},{many}null]}}"
+            ),
+        ),
+        (
+            "gemini",
+            format!(
+                "{{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"hello\"}},{many}null]}},\"finishReason\":\"STOP\"}},{many}null]}}"
+            ),
+        ),
+        (
+            "ollama",
+            format!(
+                "{{\"message\":{{\"content\":[{{\"type\":\"text\",\"text\":\"hello\"}},{many}\"\"]}},\"done\":true,\"done_reason\":\"stop\"}}"
+            ),
+        ),
+    ];
+    for (format, body) in events {
+        let (answer, _) = ask(format, &Reply::new(200, "application/json", &body)).await;
+        assert_eq!(answer.unwrap_or_else(|err| unreachable!("{format}: {err}")).text, "hello", "{format}");
+    }
+}
+
+#[tokio::test]
+async fn deep_json_and_impossible_counts_are_named_or_ignored() {
+    let deep = format!("{{\"choices\":{}", "[".repeat(100_000));
+    let (answer, _) = ask("chat", &Reply::events([deep.as_str()])).await;
+    let err = answer.unwrap_err();
+    assert!(err.kind() == ErrorKind::InvalidResponse && err.to_string().len() < 500, "{err}");
+    for count in ["1e308", "18446744073709551615", "-1", "\"9\"", "[[1]]"] {
+        let words = "{\"choices\":[{\"delta\":{\"content\":\"hello\"},\"finish_reason\":\"stop\"}]}";
+        let usage = format!(
+            "{{\"choices\":[],\"usage\":{{\"prompt_tokens\":{count},\"completion_tokens\":{count}}}}}"
+        );
+        let (answer, _) = ask("chat", &Reply::events([words, &usage, "[DONE]"])).await;
+        let usage = answer.unwrap_or_else(|err| unreachable!("{count}: {err}")).usage;
+        assert_eq!((usage.input, usage.output), (None, None), "{count}");
     }
 }

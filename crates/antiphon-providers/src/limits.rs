@@ -6,8 +6,8 @@
 //! | bytes | limit | beyond it |
 //! |---|---|---|
 //! | text, reasoning, arguments of tools | [`AnswerLimits`] | the answer ends as one that was cut, with what has arrived |
-//! | one event or line of a stream; an answer that is not streamed | [`AnswerLimits::piece`] | `InvalidResponse`, with the text before it; of an answer that is not streamed, the text up to there |
-//! | a stream without output: keep-alives, comments, empty events | [`AnswerLimits::received_after`] | `InvalidResponse`, with the text so far |
+//! | one event or line of a stream; an answer that is not streamed | [`AnswerLimits::piece`] | the answer ends as one that was cut, with the text before it, or `InvalidResponse` where there is none; of an answer that is not streamed, the text up to there is kept |
+//! | a stream without output: keep-alives, comments, empty events | [`AnswerLimits::received_after`] | the same |
 //! | the body of an error | [`MAX_ERROR`] | the beginning is read; a message has at most 300 characters of it |
 //! | a list of models, properties, metrics and other small bodies | [`MAX_LIST`] for each page, [`MAX_PAGES`] | an error |
 //! | embeddings | [`embeddings`] | an error |

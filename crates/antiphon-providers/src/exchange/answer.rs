@@ -84,6 +84,8 @@ pub(crate) trait Decode: Send + Unpin + 'static {
 impl Answer {
     /// Records the end of the answer by the vendor's word for it, whatever its spelling; a word that says nothing is no end.
     pub(crate) fn ends(&mut self, word: &str) {
+        // A word of megabytes is none.
+        let word = &word[..word.floor_char_boundary(200)];
         match ending(word) {
             Ending::None => {}
             Ending::Finish(finish, detail) => {

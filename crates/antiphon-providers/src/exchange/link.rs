@@ -410,7 +410,8 @@ impl Link {
         let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
         self.decode_whole(&mut reader, &value, &body)?;
         if let Some(err) = too_large {
-            reader.cut(&err.to_string());
+            let why = reader.blame(&err.to_string());
+            reader.cut(why);
         }
         reader.begin().await
     }

@@ -19,8 +19,8 @@
 //! | the call is cancelled | complete | `Cancelled` |
 //! | an error in a piece | complete after a natural end, unless a filter intervened | the error; `Unavailable` after the first text becomes `Truncated` |
 //! | a piece that cannot be decoded | complete | `InvalidResponse` |
-//! | the output exceeds a limit | cut: the finish reason becomes `Length`, with an explanation | the same |
-//! | far more bytes than output | complete | `InvalidResponse` |
+//! | the output, or a piece behind the first text, exceeds a limit | cut: the finish reason becomes `Length`, with an explanation | the same |
+//! | far more bytes than output | complete | cut, as above; `InvalidResponse` before the first text |
 //! | the last line cannot be decoded, with `Framing::Lines` | complete | `Truncated` |
 //!
 //! A body that is no stream (a page, nothing at all) is an `InvalidResponse`, and no broken connection: see `foreign`.
@@ -43,7 +43,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
 use super::context_window::SentPrompt;
-use super::fault::{Fault, ReadFault, of_http};
+use super::fault::{Fault, ReadFault};
 use super::framing::{Framing, Piece, Pieces};
 use super::repaired::{ends_in_half, joined, repaired};
 use super::schema_watch::SentSchema;
@@ -287,7 +287,7 @@ impl<D: Decode> Reader<D> {
             // Whether the answer is complete is decided by its own end.
             Poll::Ready(Some(Err(err))) if err.kind() == HttpKind::Truncated => self.finish(),
             Poll::Ready(Some(Err(_))) if self.answer.finish.is_some() => self.end(),
-            Poll::Ready(Some(Err(err))) => self.fail(of_http(&err, &self.facts.redactor)),
+            Poll::Ready(Some(Err(err))) => self.fail_at_piece(&err),
         })
     }
 

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use antiphon_http::ErrorKind as HttpKind;
 use antiphon_llm::{Billed, Error, ErrorKind, FinishReason, Usage};
 
 use super::{PolledDelta, Reader};
 use crate::exchange::answer::Decode;
+use crate::exchange::fault::of_http;
 use crate::exchange::framing::Pieces;
 
 impl<D: Decode> Reader<D> {
@@ -16,8 +18,8 @@ impl<D: Decode> Reader<D> {
         }
         self.split();
         if let Some((what, limit)) = self.excess() {
-            let why = format!("{what} has more than {limit} bytes");
-            self.cut(&why);
+            let why = self.blame(&format!("{what} has more than {limit} bytes"));
+            self.cut(why);
         }
     }
 
@@ -38,7 +40,7 @@ impl<D: Decode> Reader<D> {
     /// Ends an answer as one that was cut at its token limit, keeps what is within the limits, and closes the connection.
     ///
     /// Token counts before the end of an answer cover only a part of it, and are dropped: the bill is then an upper bound.
-    pub(in crate::exchange) fn cut(&mut self, why: &str) {
+    pub(in crate::exchange) fn cut(&mut self, why: String) {
         self.is_cut = true;
         self.pieces = Pieces::Ready(VecDeque::new());
         let limits = self.facts.answer_limits;
@@ -48,7 +50,7 @@ impl<D: Decode> Reader<D> {
         }
         self.answer.finish = Some(FinishReason::Length);
         self.answer.raw_finish = None;
-        self.answer.details = vec![self.blame(why)];
+        self.answer.details = vec![why];
         self.answer.is_over = true;
         shorten(&mut self.answer.refusal, limits.text);
         self.settle();
@@ -59,14 +61,15 @@ impl<D: Decode> Reader<D> {
     }
 
     /// Returns the explanation of a cut: a limit that follows from `max_tokens` shows that the server ignored it.
-    fn blame(&self, why: &str) -> String {
+    pub(in crate::exchange) fn blame(&self, why: &str) -> String {
         match self.facts.limits.max_tokens {
             Some(tokens) => format!("the server ignored max_tokens ({tokens}): {why}"),
             None => format!("the server sent too much: {why}, and max_tokens is not set"),
         }
     }
 
-    /// Ends a stream that has far more bytes than output, such as one of keep-alives without end.
+    /// Ends a stream that has far more bytes than output, such as one of keep-alives without end. If text has arrived, the
+    /// answer ends as one that was cut.
     pub(super) fn flooded(&mut self) -> Option<PolledDelta> {
         let (received, answer) = (self.pieces.received_bytes(), &self.answer);
         let output =
@@ -77,14 +80,28 @@ impl<D: Decode> Reader<D> {
         if self.answer.finish.is_some() {
             return Some(self.end());
         }
+        let why = format!("the server sent {received} bytes with {output} bytes of an answer");
+        if !self.answer.text.is_empty() {
+            self.cut(why);
+            return Some(self.end());
+        }
         let err = self.foreign().unwrap_or_else(|| {
-            let place = &self.facts.place;
-            let message =
-                format!("{place}: the server sent {received} bytes with {output} bytes of an answer");
+            let message = format!("{}: {why}", self.facts.place);
             Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
         });
         self.pieces = Pieces::Ready(VecDeque::new());
         Some(self.fail(err.with_status(Some(200))))
+    }
+
+    /// Ends a stream whose next piece cannot be read. One that is too large cuts an answer of which text has arrived.
+    pub(super) fn fail_at_piece(&mut self, err: &antiphon_http::Error) -> PolledDelta {
+        match err.kind() {
+            HttpKind::TooLarge { limit } if !self.answer.text.is_empty() => {
+                self.cut(format!("the server sent an event of more than {limit} bytes"));
+                self.end()
+            }
+            _ => self.fail(of_http(err, &self.facts.redactor)),
+        }
     }
 }
 
