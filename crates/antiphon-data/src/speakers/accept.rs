@@ -104,11 +104,7 @@ impl<'a> Labels<'a> {
         let only_ask = above.is_empty() && accepted.iter().all(asks);
         let has_asker = accepted.len() < 2 || accepted.iter().any(asks);
         let has_sides = !is_list_of_all(lines, &accepted, head);
-        let [inline, above] = [accepted, above].map(|labels| {
-            let mut map = LabelMap::default();
-            labels.into_iter().for_each(|label| *map.get_or_default(label) = ());
-            map
-        });
+        let [inline, above] = [accepted, above].map(set_of);
         Self { inline, above, only_ask, has_asker, has_sides }
     }
 
@@ -128,6 +124,13 @@ impl<'a> Labels<'a> {
             _ => true,
         }
     }
+}
+
+/// Returns labels in a form that is searched quickly.
+fn set_of(labels: BTreeSet<&str>) -> LabelMap<'_, ()> {
+    let mut set = LabelMap::default();
+    labels.into_iter().for_each(|label| *set.get_or_default(label) = ());
+    set
 }
 
 /// Returns one mark of each label, kind, and with and without a time: a few people speak thousands of lines.

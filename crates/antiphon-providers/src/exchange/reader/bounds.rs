@@ -81,7 +81,7 @@ impl<D: Decode> Reader<D> {
             return Some(self.end());
         }
         let why = format!("the server sent {received} bytes with {output} bytes of an answer");
-        if self.emitted > 0 {
+        if !self.answer.text.is_empty() {
             self.cut(why);
             return Some(self.end());
         }
@@ -96,7 +96,7 @@ impl<D: Decode> Reader<D> {
     /// Ends a stream whose next piece cannot be read. One that is too large cuts an answer of which text has arrived.
     pub(super) fn fail_at_piece(&mut self, err: &antiphon_http::Error) -> PolledDelta {
         match err.kind() {
-            HttpKind::TooLarge { limit } if self.emitted > 0 => {
+            HttpKind::TooLarge { limit } if !self.answer.text.is_empty() => {
                 self.cut(format!("the server sent an event of more than {limit} bytes"));
                 self.end()
             }
