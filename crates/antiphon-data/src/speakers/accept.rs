@@ -56,9 +56,8 @@ impl<'a> Labels<'a> {
         let mut accepted = accepted_labels(inline().map(|mark| mark.label));
         let is_named = |mark: &Mark<'a>| head.side_of(mark.label).is_some();
         accepted.extend(labels(&|mark| mark.is_inline() && is_named(mark)));
-        accepted.extend(labels(&|mark| {
-            mark.kind == MarkKind::Weak && is_known(mark.label) && mark.label.len() > 1
-        }));
+        let is_word = |mark: &Mark<'a>| is_known(mark.label) && mark.label.len() > 1;
+        accepted.extend(labels(&|mark| mark.kind == MarkKind::Weak && is_word(mark)));
         // Two lines of a name and a time are no chance.
         if timed(lines).nth(1).is_some() {
             accepted.extend(labels(&|mark| mark.time.is_some() && mark.kind != MarkKind::Weak));
