@@ -159,10 +159,12 @@ impl<D: Decode> Decoded<D> {
         if self.is_framed == Some(true) {
             return;
         }
+        // White space before a body decides nothing, however much it is.
+        let chunk = if self.unframed.is_empty() { chunk.trim_ascii_start() } else { chunk };
         let room = MAX_UNFRAMED.saturating_sub(self.unframed.len()).min(chunk.len());
         self.unframed.extend_from_slice(&chunk[..room]);
         if self.is_framed.is_none() {
-            let begins = without_mark(self.unframed.trim_ascii_start());
+            let begins = without_mark(&self.unframed);
             self.is_framed = (!begins.is_empty()).then(|| D::may_begin(begins));
             if self.is_framed == Some(true) {
                 self.unframed = Vec::new();

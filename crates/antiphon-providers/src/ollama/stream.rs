@@ -23,7 +23,7 @@ impl Decode for OllamaDecoder {
     const FRAMING: Framing = Framing::Lines;
 
     fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
-        if data.trim().is_empty() {
+        if data.trim().trim_start_matches('\u{feff}').is_empty() {
             return Ok(());
         }
         let line: Line<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;

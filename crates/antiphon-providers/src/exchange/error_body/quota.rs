@@ -209,7 +209,9 @@ fn first_of(names: &[&str], words: &str) -> Option<usize> {
 
 /// Returns the sentences of a message without addresses, each up to the advice in it.
 fn counted_sentences(message: &str) -> Vec<String> {
-    let words = message.split(' ').filter(|word| !word.contains("://"));
+    const MOST: usize = 4_000;
+    let beginning: String = message.chars().take(MOST).collect();
+    let words = beginning.split(' ').filter(|word| !word.contains("://"));
     let message = words.collect::<Vec<_>>().join(" ");
     let sentences = message.split(['\n', '!', '?', ';']).flat_map(|line| line.split(". "));
     let without_advice = |sentence: &str| {
