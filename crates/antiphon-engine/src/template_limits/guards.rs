@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use minijinja::value::{Rest, Tuple, ValueKind};
+use minijinja::value::{Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, Expression, State, Value, context};
 
 use super::{MAX_LEVELS, MAX_TEXT, charge, too_long};
@@ -76,8 +76,8 @@ pub(super) fn add(templates: &mut Environment<'_>) {
         Ok(Value::from(entries.collect::<BTreeMap<Value, Value>>()))
     });
     for name in FILTERS {
-        templates.add_filter(name, move |state: &mut State<'_, '_>, arguments: Rest<Value>| {
-            filter(state, name.trim_start_matches('!'), &arguments)
+        templates.add_filter(name, move |state: &mut State<'_, '_>, arguments: Rest<ValueOrKwargs>| {
+            filter(state, name.trim_start_matches('!'), &arguments.into_values())
         });
     }
 }
