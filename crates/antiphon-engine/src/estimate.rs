@@ -229,7 +229,8 @@ fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, tries: u64, li
     let (least, longest) = usual.map_or((1, limit), |usual| usual.output_tokens);
     let longest = longest.min(limit);
     let repeated = longest.min(SchemaRetryPolicy::MAX_REPEATED as u64);
-    let complaint = (SchemaRetryPolicy::MAX_COMPLAINT as u64 * high).div_ceil(1_000);
+    // Violations are English, which has about four bytes a token.
+    let complaint = SchemaRetryPolicy::MAX_COMPLAINT as u64 / 4;
     let retries = rows * tries.saturating_sub(1);
     let asked = (bytes * high).div_ceil(1_000) * tries + framing * most;
     let input = (bytes * low / 1_000, asked + retries * (repeated + complaint));
