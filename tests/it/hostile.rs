@@ -170,7 +170,8 @@ async fn streams_without_output_end_in_any_format() {
     let nothings = [": ping\n\n", "data:\n\n", "\r\n\r\n", "event: ping\ndata: {}\n\n", "id: 1\n"];
     for (at, format) in FORMATS.into_iter().enumerate() {
         let (head, event) = stream(format, "text");
-        for nothing in ["\n", nothings[at % nothings.len()]] {
+        let other = if format.starts_with("ollama") { ": ping\n" } else { nothings[at % nothings.len()] };
+        for nothing in ["\n", other] {
             let reply = head.clone().then(Duration::ZERO, &event).and_endlessly(nothing);
             let (answer, sent) = ask(format, &reply).await;
             let answer = answer.unwrap_or_else(|err| unreachable!("{format}, {nothing:?}: {err}"));

@@ -54,10 +54,13 @@ struct Details<'a> {
 impl<'a> Details<'a> {
     /// Reads those of the first name that the report has.
     fn of(names: [Option<&'a RawValue>; 2]) -> Self {
-        let details =
-            names.into_iter().flatten().find_map(|details| serde_json::from_str(details.get()).ok());
-        details.unwrap_or_default()
+        names.into_iter().flatten().find_map(|details| object_in(details.get())).unwrap_or_default()
     }
+}
+
+/// Reads an object; `None` for any other JSON, also for a list, which would be read as the fields in their order.
+fn object_in<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
 }
 
 /// Reads token counts: `prompt_tokens` includes cached ones, and `completion_tokens` includes reasoning. `None` for an object
@@ -65,7 +68,7 @@ impl<'a> Details<'a> {
 ///
 /// xAI counts reasoning apart, which shows in its total (<https://docs.x.ai/docs/guides/reasoning>).
 pub(crate) fn usage_of(report: &str) -> Option<Usage> {
-    let report: Report<'_> = serde_json::from_str(report).ok()?;
+    let report: Report<'_> = object_in(report)?;
     let (input, output) =
         (report.prompt_tokens.or(report.input_tokens), report.completion_tokens.or(report.output_tokens));
     input.or(output)?;

@@ -159,10 +159,11 @@ fn class_of(kind: Option<&str>) -> Class {
 }
 
 impl<'a> Part<'a> {
-    /// Reads an element of a list. One that is no part, such as a number or JSON that the server has parsed, is its own text.
+    /// Reads an element of a list. One that is no part, such as a number or JSON that the server has parsed, is its own text; an
+    /// empty object has none.
     fn in_list(json: &'a str) -> Result<Self, serde_json::Error> {
         match json.as_bytes().first() {
-            Some(b'{') if is_part(json) => Self::of(json, &serde_json::from_str(json)?),
+            Some(b'{') if is_part(json) || json == "{}" => Self::of(json, &serde_json::from_str(json)?),
             Some(b'{') => Ok(Self { text: Cow::Borrowed(json), ..Self::default() }),
             _ => Ok(Self { text: text_of(json)?, ..Self::default() }),
         }

@@ -296,7 +296,12 @@ impl<D: Decode> Reader<D> {
         if let Some(fault) = self.unread.take() {
             return ControlFlow::Break(self.fail_with(&fault));
         }
-        if D::FRAMING == Framing::Events && piece.data.trim().is_empty() {
+        // A proxy may keep a stream of lines alive with the comments of server-sent events.
+        let is_nothing = match D::FRAMING {
+            Framing::Events => piece.data.trim().is_empty(),
+            Framing::Lines => piece.data.starts_with(':'),
+        };
+        if is_nothing {
             return self.check_time();
         }
         if let Some(fault) = self.error_in(piece) {

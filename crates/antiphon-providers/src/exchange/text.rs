@@ -107,6 +107,11 @@ impl<'de> Visitor<'de> for AnyLabel {
 /// # Errors
 /// A string with an invalid escape, which a repair may make valid.
 pub(crate) fn text_of(json: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    // Most pieces of an answer are strings without escapes.
+    let string = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(plain) = string.filter(|string| !string.contains('\\')) {
+        return Ok(Cow::Borrowed(plain));
+    }
     Ok(match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str::<Label<'_>>(json)?.0.unwrap_or_default(),
         Some(b'n') => Cow::Borrowed(""),

@@ -90,7 +90,7 @@ fn a_price_is_that_of_the_entry_and_else_that_of_its_kind() {
         let mine =
             format!("[providers.mine]\nkind = \"ollama\"\nbase_url = \"{}\"\n{prices}", server.url(""));
         lab.file("antiphon.toml", mine);
-        let ran = lab.run("map rows.jsonl -r r.toml --provider mine --model m --progress none --json");
+        let ran = lab.run("map rows.jsonl -r r.toml --provider mine --model m --progress none --json --yes");
         report(&ran)["cost_usd_micros"].as_u64()
     };
     assert_eq!(cost(&format!("[prices.ollama.m]\n{PRICE}")), Some(10_000));
