@@ -371,7 +371,7 @@ fn may_be_instead(words: &str) -> bool {
         let tail = words.len().checked_sub(end.len()).and_then(|at| words.get(at..));
         tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
     };
-    INSTEAD_ENDS.iter().any(|end| ends(&end)) || INSTEAD.iter().any(|known| known.eq_ignore_ascii_case(words))
+    INSTEAD_ENDS.iter().any(ends) || INSTEAD.iter().any(|known| known.eq_ignore_ascii_case(words))
 }
 
 /// Returns the length of a line without a mark behind its words.

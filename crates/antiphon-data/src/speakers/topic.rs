@@ -154,11 +154,10 @@ impl<'a> Topics<'a> {
             certain().fold((0, 0), |sum, (_, facts)| (sum.0 + facts.count, sum.1 + facts.blocks));
         self.has_blocks = count > 2 && blocks * 5 >= count * 4;
         let sides = || self.facts.keys().filter_map(|label| head.side_of(label).or_else(|| side_of(label)));
-        let answers =
-            || sides().any(|side| side == Side::Answers) || self.facts.keys().any(|label| is_code(label));
+        let answers = || sides().any(|side| side == Side::Answers) || self.facts.keys().any(is_code);
         self.has_sides = sides().any(|side| side == Side::Asks) && answers();
         let repeated = self.facts.values().filter(|facts| facts.count > 1).count();
-        let is_group = self.facts.keys().any(|label| leads_group(label))
+        let is_group = self.facts.keys().any(leads_group)
             || self.facts.values().any(|facts| !facts.is_sure && facts.count == 1 && facts.answers > 0);
         self.is_pair = repeated <= 2 && !is_group;
     }

@@ -83,7 +83,7 @@ pub(super) fn add(templates: &mut Environment<'_>) {
 }
 
 /// Returns the name of the filter that replaces another one.
-pub(super) fn guarded_name<'n>(name: &'n str) -> &'n str {
+pub(super) fn guarded_name(name: &str) -> &str {
     FILTERS.into_iter().find(|guarded| guarded.trim_start_matches('!') == name).unwrap_or(name)
 }
 
