@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+#[cfg(any(test, feature = "schema"))]
 use std::fmt::Write;
 
 /// Returns a text of at most `max` bytes and a mark: a longer one without its middle, of which the mark has the size.
@@ -29,6 +30,7 @@ pub(crate) fn left_out(bytes: usize) -> String {
 
 /// Returns the first lines of a text, each shortened to `max_line` bytes, of at most `max` bytes together; with a mark for the
 /// others.
+#[cfg(any(test, feature = "schema"))]
 pub(crate) fn first_lines(text: &str, max_line: usize, max: usize) -> String {
     let mut short = String::new();
     let mut lines = text.lines();

@@ -81,7 +81,7 @@ pub(crate) use endpoint::{Endpoint, checked_base_url};
 pub(crate) use error_body::is_error;
 pub(crate) use error_body::read_fault;
 pub(crate) use fault::{Fault, is_about, kind_of_status};
-#[cfg(any(feature = "_chat", feature = "gemini", feature = "ollama"))]
+#[cfg(feature = "gemini")]
 pub(crate) use first::MAX_PARTS;
 #[cfg(any(feature = "_chat", feature = "gemini"))]
 pub(crate) use first::{MAX_CHOICES, first};

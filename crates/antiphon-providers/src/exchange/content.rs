@@ -114,6 +114,7 @@ impl<'a> Content<'a> {
     }
 
     /// Returns whether there is no text at all.
+    #[cfg(feature = "ollama")]
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Words(words) => words.is_empty(),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 /// The maximum number of alternatives that are read of one piece: one is requested.
+#[cfg(any(feature = "_chat", feature = "gemini"))]
 pub(crate) const MAX_CHOICES: usize = 64;
 
 /// The maximum number of parts that are read of one piece; an answer has a few.
