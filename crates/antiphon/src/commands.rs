@@ -135,6 +135,7 @@ fn asks_for_events() -> bool {
 
 /// Runs the command on a new runtime, from the start of the logs to their last flush.
 fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
+    share_one_heap();
     let runtime = start_runtime().map_err(|err| {
         CommandError::internal(format!("cannot start threads: {err}"))
             .hint("raise the limits of this shell on memory and processes, ulimit -v and ulimit -u")
@@ -150,13 +151,38 @@ fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
 /// The address space below which few threads are started, in bytes: each takes up to 64 MiB of it for its part of the heap.
 const LITTLE_SPACE: u64 = 1 << 30;
 
+/// Returns whether the process may use little memory.
+fn has_little_space() -> bool {
+    antiphon_fs::address_space_limit().is_some_and(|most| most < LITTLE_SPACE)
+}
+
+/// Starts the program again in its place, with one heap for all threads, where it has little memory. Returns where that is not so,
+/// or not possible.
+///
+/// glibc reserves 64 MiB of addresses for the heap of a thread, and reads the number of heaps only when a program starts
+/// (<https://man7.org/linux/man-pages/man3/mallopt.3.html>, `M_ARENA_MAX`).
+fn share_one_heap() {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt;
+        const HEAPS: &str = "MALLOC_ARENA_MAX";
+        if !has_little_space() || std::env::var_os(HEAPS).is_some() {
+            return;
+        }
+        let mut args = std::env::args_os();
+        let (Ok(program), Some(name)) = (std::env::current_exe(), args.next()) else { return };
+        // Where it cannot be started again, it has more heaps.
+        let _ = std::process::Command::new(program).arg0(name).args(args).env(HEAPS, "1").exec();
+    }
+}
+
 /// Starts the runtime, with fewer threads where the process has little memory.
 fn start_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     // The runtime itself panics if the system gives it no thread.
     let probe = std::thread::Builder::new().stack_size(2 << 20).spawn(|| ())?;
     probe.join().map_err(|_| std::io::Error::other("a thread ended early"))?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if antiphon_fs::address_space_limit().is_some_and(|most| most < LITTLE_SPACE) {
+    if has_little_space() {
         builder.worker_threads(1).max_blocking_threads(4);
     }
     builder.enable_all().build()
