@@ -13,7 +13,7 @@ use crate::rename::canonicalize;
 ///
 /// ```
 /// use antiphon_fs::{Links, ReadBelow};
-/// let from = ReadBelow { path: "in/a.txt".into(), root: Some("in".as_ref().into()), links: Links::Inside };
+/// let from = ReadBelow { path: "in/a.txt".into(), root: Some(std::path::Path::new("in").into()), links: Links::Inside };
 /// assert_eq!(ReadBelow::anywhere("a.txt").root, None);
 /// # assert!(from.root.is_some());
 /// ```
