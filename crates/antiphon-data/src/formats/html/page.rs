@@ -57,8 +57,8 @@ const PARAGRAPHS: [&str; 30] = [
 /// Reads the words of a page as a reader sees them, headings marked with `#`.
 ///
 /// # Errors
-/// A tag with too many attributes; an element, a comment or a tag that is never closed and hides the rest of the page, with the line where it begins,
-/// or, for a comment or a tag, on which the file ends. All other errors of HTML are ignored.
+/// A tag with too many attributes, or an element that is never closed, with its line; a comment or a tag that is never closed, with
+/// the last line. All other errors of HTML are ignored.
 pub(in crate::formats) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     tags::check(text)?;
     let input = BufferQueue::default();
@@ -132,6 +132,24 @@ fn message_part(class: &str) -> MessagePart {
     }
 }
 
+/// Returns how the content of an element is read if it has no tags but its own end (HTML, section 13.2.5).
+fn raw_kind(name: &str) -> Option<RawKind> {
+    match name {
+        "script" => Some(RawKind::ScriptData),
+        "style" | "iframe" | "noembed" | "noframes" => Some(RawKind::Rawtext),
+        "title" | "textarea" => Some(RawKind::Rcdata),
+        _ => None,
+    }
+}
+
+/// Returns how the content behind a tag within a skipped element is read: code has no tags, wherever it is.
+fn code_in(tag: &Tag) -> TokenSinkResult<()> {
+    let is_code =
+        tag.kind == TagKind::StartTag && !tag.self_closing && matches!(&*tag.name, "script" | "style");
+    let kind = if is_code { raw_kind(&tag.name) } else { None };
+    kind.map_or(TokenSinkResult::Continue, TokenSinkResult::RawData)
+}
+
 /// An element that is skipped.
 struct Unread {
     name: String,
@@ -165,10 +183,10 @@ impl Page {
     fn tag(&mut self, tag: &Tag, line: u32) -> TokenSinkResult<()> {
         if self.unread.is_some() {
             self.skip(tag);
-            return TokenSinkResult::Continue;
+            return code_in(tag);
         }
         if tag.kind == TagKind::StartTag && self.message(tag, line) {
-            return TokenSinkResult::Continue;
+            return code_in(tag);
         }
         let (name, begins) = (&*tag.name, tag.kind == TagKind::StartTag);
         // A browser ignores the slash of `<script/>`, but honours it on a drawing.
@@ -273,12 +291,7 @@ impl Page {
             self.push("#", line);
             self.is_spaced = true;
         }
-        match name {
-            "script" => TokenSinkResult::RawData(RawKind::ScriptData),
-            "style" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(RawKind::Rawtext),
-            "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
-            _ => TokenSinkResult::Continue,
-        }
+        raw_kind(name).map_or(TokenSinkResult::Continue, TokenSinkResult::RawData)
     }
 
     /// Adds words that end on `last_line`, with white space collapsed to one space unless it is kept.
