@@ -50,13 +50,13 @@ pub struct Redactor {
 /// The forms of the secrets that are looked for.
 struct Inner {
     needles: Vec<Needle>,
-    /// Whether a form of a secret may begin with a byte.
-    begins: [bool; 256],
+    /// The positions of those that may begin with each byte of a text.
+    by_first_byte: Box<[Vec<usize>; 256]>,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { needles: Vec::new(), begins: [false; 256] }
+        Self { needles: Vec::new(), by_first_byte: needles::by_first_byte(&[]) }
     }
 }
 
@@ -78,8 +78,8 @@ impl Redactor {
         let mut needles = Vec::new();
         secrets.into_iter().for_each(|secret| needles::add_secret(&mut needles, secret));
         values.into_iter().for_each(|value| needles::add_value(&mut needles, value));
-        let begins = needles::beginnings(&needles);
-        Self { inner: Arc::new(Inner { needles, begins }) }
+        let by_first_byte = needles::by_first_byte(&needles);
+        Self { inner: Arc::new(Inner { needles, by_first_byte }) }
     }
 
     /// Returns a text without the secrets; each becomes `[key]`. A text without any is not copied.
@@ -155,16 +155,18 @@ impl RedactedText {
     /// Adds a piece, and returns the part of the text that can be shown. A piece that neither has a secret nor may begin one is
     /// not copied.
     pub fn push<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
+        let scan = |text: &str| self.redactor.inner.scan(text, scan::Rest::Follows);
         if self.held.is_empty() {
-            let (redacted, end) = self.redactor.inner.scan(piece, scan::Rest::Follows);
+            let (redacted, end) = scan(piece);
             self.held.push_str(&piece[end..]);
             return redacted.map_or(Cow::Borrowed(&piece[..end]), Cow::Owned);
         }
-        self.held.push_str(piece);
-        let (redacted, end) = self.redactor.inner.scan(&self.held, scan::Rest::Follows);
-        let shown = redacted.unwrap_or_else(|| self.held[..end].to_owned());
-        self.held.drain(..end);
-        Cow::Owned(shown)
+        let mut text = std::mem::take(&mut self.held);
+        text.push_str(piece);
+        let (redacted, end) = scan(&text);
+        self.held.push_str(&text[end..]);
+        text.truncate(end);
+        Cow::Owned(redacted.unwrap_or(text))
     }
 
     /// Ends the text, and returns its rest.

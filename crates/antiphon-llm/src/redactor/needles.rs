@@ -15,8 +15,12 @@ pub(super) struct Needle {
 }
 
 /// The values that servers without keys are configured with: no secrets, and words of ordinary texts.
-const PLACEHOLDERS: [&str; 14] = [
+const PLACEHOLDERS: [&str; 24] = [
     "anything",
+    "api-key",
+    "changeme",
+    "default",
+    "dummy-key",
     "lm-studio",
     "llamacpp",
     "llama.cpp",
@@ -27,8 +31,14 @@ const PLACEHOLDERS: [&str; 14] = [
     "none-needed",
     "not-needed",
     "ollama",
+    "openai",
+    "password",
     "placeholder",
+    "secret",
+    "sk-dummy",
     "sk-no-key-required",
+    "test-key",
+    "token-abc123",
     "unused",
 ];
 
@@ -47,20 +57,32 @@ pub(super) fn add_secret(needles: &mut Vec<Needle>, secret: &str) {
             add_forms(needles, password);
         }
     }
-    // The pairs of a cookie.
+    // The pairs of a cookie, of which some are settings such as a language.
     for pair in secret.split("; ").filter(|pair| pair.len() < secret.len()) {
-        add_forms(needles, pair.split_once('=').map_or(pair, |(_, value)| value));
+        let value = pair.split_once('=').map_or(pair, |(_, value)| value);
+        if !is_word(value) {
+            add_forms(needles, value);
+        }
     }
 }
 
 /// Adds another value, as it is.
 pub(super) fn add_value(needles: &mut Vec<Needle>, value: &str) {
     let value = value.trim();
-    let is_word = value.chars().all(|c| c.is_ascii_alphabetic());
-    let is_date = value.chars().all(|c| c.is_ascii_digit() || "-./:".contains(c));
-    if value.chars().count() >= Redactor::MIN_VALUE && !is_word && !is_date && !is_placeholder(value) {
+    if is_value(value) {
         add(needles, value, false);
     }
+}
+
+/// Returns whether a value is long enough, and neither a word of ordinary texts nor a date.
+fn is_value(value: &str) -> bool {
+    let is_date = value.chars().all(|c| c.is_ascii_digit() || "-./:".contains(c));
+    value.chars().count() >= Redactor::MIN_VALUE && !is_word(value) && !is_date && !is_placeholder(value)
+}
+
+/// Returns whether a value is a word of letters.
+fn is_word(value: &str) -> bool {
+    value.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 fn is_placeholder(value: &str) -> bool {
@@ -114,21 +136,24 @@ fn decoded(value: &str) -> Option<String> {
     (!text.contains(char::is_control)).then_some(text)
 }
 
-/// Returns the bytes with which a form may begin.
-pub(super) fn beginnings(needles: &[Needle]) -> [bool; 256] {
-    let mut begins = [false; 256];
-    for needle in needles {
-        if needle.reads_escapes {
-            b"\\%&".iter().for_each(|&byte| begins[usize::from(byte)] = true);
-        }
+/// Returns the forms that may begin with each byte, by their positions.
+pub(super) fn by_first_byte(needles: &[Needle]) -> Box<[Vec<usize>; 256]> {
+    let mut found = Box::new(std::array::from_fn(|_| Vec::new()));
+    for (position, needle) in needles.iter().enumerate() {
         let Some(first) = needle.chars.first() else { continue };
-        for first in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
-            let mut bytes = [0; 4];
-            begins[usize::from(first.encode_utf8(&mut bytes).as_bytes()[0])] = true;
+        let mut bytes: Vec<u8> = [first.to_ascii_lowercase(), first.to_ascii_uppercase()]
+            .into_iter()
+            .map(|first| first.encode_utf8(&mut [0; 4]).as_bytes()[0])
+            .collect();
+        if needle.reads_escapes {
+            bytes.extend(b"\\%&");
         }
         if *first == ' ' {
-            begins[usize::from(b'+')] = true;
+            bytes.push(b'+');
         }
+        bytes.sort_unstable();
+        bytes.dedup();
+        bytes.iter().for_each(|byte| found[usize::from(*byte)].push(position));
     }
-    begins
+    found
 }

@@ -20,6 +20,16 @@ const MIN_CUT: usize = 8;
 /// The maximum number of invisible characters between two of a secret.
 const MAX_INVISIBLE: usize = 4;
 
+/// The beginning of a text.
+enum Seen {
+    /// No secret.
+    Nothing,
+    /// A secret of this length in bytes.
+    Secret(usize),
+    /// A secret or none: that depends on what follows.
+    Open,
+}
+
 /// The comparison of a text with a form of a secret.
 enum Found {
     /// The text begins with it, in this length of bytes.
@@ -35,38 +45,37 @@ impl Inner {
     pub(super) fn scan(&self, text: &str, rest: Rest) -> (Option<String>, usize) {
         let mut redacted: Option<String> = None;
         let (mut at, mut copied) = (0, 0);
-        let begins = |byte: &u8| self.begins[usize::from(*byte)];
-        while let Some(next) = text.as_bytes()[at..].iter().position(begins) {
+        let begins = |byte: &u8| !self.by_first_byte[usize::from(*byte)].is_empty();
+        let end = loop {
+            let Some(next) = text.as_bytes()[at..].iter().position(begins) else { break text.len() };
             at += next;
-            match self.secret_at(&text[at..], rest) {
-                Some(0) => break,
-                Some(length) => {
+            match self.look_at(&text[at..], rest) {
+                Seen::Open => break at,
+                Seen::Secret(length) => {
                     let redacted = redacted.get_or_insert_default();
                     redacted.push_str(&text[copied..at]);
                     redacted.push_str(MARK);
                     at += length;
                     copied = at;
                 }
-                None => at += text[at..].chars().next().map_or(1, char::len_utf8),
+                Seen::Nothing => at += text[at..].chars().next().map_or(1, char::len_utf8),
             }
-        }
-        let is_held =
-            rest == Rest::Follows && at < text.len() && self.secret_at(&text[at..], rest) == Some(0);
-        let end = if is_held { at } else { text.len() };
+        };
         if let Some(redacted) = &mut redacted {
             redacted.push_str(&text[copied..end]);
         }
         (redacted, end)
     }
 
-    /// Returns the length of the longest secret with which a text begins; 0 where that depends on what follows.
-    fn secret_at(&self, text: &str, rest: Rest) -> Option<usize> {
+    /// Returns the longest secret with which a text begins.
+    fn look_at(&self, text: &str, rest: Rest) -> Seen {
         let mut longest = None;
-        for needle in &self.needles {
+        let first = text.as_bytes().first().copied().unwrap_or_default();
+        for needle in self.by_first_byte[usize::from(first)].iter().map(|position| &self.needles[*position]) {
             let half = needle.chars.len().div_ceil(2);
             let found = match compared(text, needle) {
                 Found::Whole(length) => Some(length),
-                Found::Begun(_) if rest == Rest::Follows => return Some(0),
+                Found::Begun(_) if rest == Rest::Follows => return Seen::Open,
                 Found::Begun(count) if count >= half.max(MIN_CUT) => Some(text.len()),
                 Found::Part(count, length) if needle.counts_in_part && count >= half.max(MIN_PART) => {
                     Some(length)
@@ -75,7 +84,7 @@ impl Inner {
             };
             longest = longest.max(found);
         }
-        longest
+        longest.map_or(Seen::Nothing, Seen::Secret)
     }
 }
 

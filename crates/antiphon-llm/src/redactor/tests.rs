@@ -127,6 +127,25 @@ fn only_what_may_begin_a_secret_is_held_back() {
     assert_eq!(stream.finish(), "");
 }
 
+#[test]
+fn characters_that_may_begin_an_escape_are_not_held_back_without_end() {
+    for begin in ["\\", "%25", "\\u{0", "&#0", "&#x"] {
+        let mut stream = redactor().stream();
+        let piece = begin.chars().last().map(String::from).unwrap_or_default();
+        let held = std::iter::once(begin).chain(std::iter::repeat_n(&*piece, 1_000)).map(|piece| {
+            stream.push(piece);
+            stream.held.len()
+        });
+        assert!(held.max() <= Some(40), "{begin}");
+    }
+}
+
+#[test]
+fn the_settings_of_a_cookie_are_words_of_texts() {
+    let redactor = Redactor::new(["sid=0123456789; theme=darkness; lang=english"], []);
+    assert_eq!(redactor.redact("darkness in english: 0123456789"), "darkness in english: [key]");
+}
+
 proptest! {
     #[test]
     fn a_stream_shows_what_the_whole_text_does(

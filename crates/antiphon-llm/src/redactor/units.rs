@@ -24,10 +24,17 @@ pub(super) fn escaped(text: &str) -> Unit {
     }
 }
 
+/// The maximum number of backslashes before an escape: those of JSON within JSON within JSON, each level of which doubles them. More
+/// are characters, so that a text of backslashes is read once, and not held back.
+const MAX_SLASHES: usize = 16;
+
 /// Reads `\u006b`, `\x6b`, `\/` or `\"`. Several backslashes are those of JSON within JSON.
 fn of_backslash(text: &str) -> Unit {
-    let slashes = text.len() - text.trim_start_matches('\\').len();
+    let slashes = text.bytes().take(MAX_SLASHES).take_while(|byte| *byte == b'\\').count();
     let rest = &text[slashes..];
+    if slashes == MAX_SLASHES && (rest.is_empty() || rest.starts_with('\\')) {
+        return Unit::Char('\\', 1);
+    }
     let in_hex = |digits: usize| hex(&rest[1..], digits, slashes + 1);
     match rest.bytes().next() {
         None => Unit::Unfinished,
@@ -41,7 +48,7 @@ fn of_backslash(text: &str) -> Unit {
 
 /// Reads the digits of `\u{6b}`, after the backslashes.
 fn braced(rest: &str, slashes: usize) -> Unit {
-    let digits: String = rest[2..].chars().take_while(char::is_ascii_hexdigit).collect();
+    let digits: String = rest[2..].chars().take(7).take_while(char::is_ascii_hexdigit).collect();
     let end = 2 + digits.len();
     match rest[end..].chars().next() {
         None => Unit::Unfinished,
