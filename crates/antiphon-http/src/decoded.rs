@@ -161,6 +161,10 @@ impl<D: Decode> Decoded<D> {
         }
         // White space before a body decides nothing, however much it is.
         let chunk = if self.unframed.is_empty() { chunk.trim_ascii_start() } else { chunk };
+        if self.unframed.is_empty() && D::may_begin(without_mark(chunk)) && !without_mark(chunk).is_empty() {
+            self.is_framed = Some(true);
+            return;
+        }
         let room = MAX_UNFRAMED.saturating_sub(self.unframed.len()).min(chunk.len());
         self.unframed.extend_from_slice(&chunk[..room]);
         if self.is_framed.is_none() {

@@ -311,7 +311,10 @@ impl Response {
         let (bytes, err) = self.body.collect_beginning().await;
         match err.map(with_facts) {
             Some(err) if bytes.is_empty() => Err(err),
-            err => Ok((String::from_utf8_lossy(&bytes).into_owned(), err)),
+            err => {
+                let text = String::from_utf8(bytes.into());
+                Ok((text.unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()), err))
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::prompt::Prompt;
 /// | [`reasoning`](Self::reasoning) | the same of `max_tokens` and `reasoning_budget` together, at least [`MIN_REASONING`](Self::MIN_REASONING) |
 /// | [`hidden`](Self::hidden) | 8 × `reasoning`: the JSON of reasoning and of the arguments of tools, which is counted and not kept |
 /// | [`piece`](Self::piece) | 1 MiB, twice text and reasoning, since JSON escapes them, and the prompt, which some servers repeat; at most [`MAX_PIECE`](Self::MAX_PIECE) |
-/// | [`received_after`](Self::received_after) | [`MAX_SILENT`](Self::MAX_SILENT), the prompt, and [`EVENT_BYTES`](Self::EVENT_BYTES) for each byte of output; at most [`MAX_RECEIVED`](Self::MAX_RECEIVED) |
+/// | [`silent`](Self::silent) | [`MAX_SILENT`](Self::MAX_SILENT) and the prompt, from one piece of output to the next; at most [`MAX_RECEIVED`](Self::MAX_RECEIVED) in all |
 ///
 /// ```
 /// use antiphon_llm::{AnswerLimits, Message, Prompt, SamplingParams};
@@ -33,8 +33,8 @@ pub struct AnswerLimits {
     pub hidden: usize,
     /// The maximum size of a body that is not streamed, and of one event or line of a stream.
     pub piece: usize,
-    /// The size of the prompt: servers repeat it in their answers.
-    prompt: u64,
+    /// The maximum number of bytes of a stream, after decompression, in which its output does not grow.
+    pub silent: u64,
 }
 
 impl AnswerLimits {
@@ -57,12 +57,9 @@ impl AnswerLimits {
     /// The greatest size of a body that is not streamed, and of one event or line.
     pub const MAX_PIECE: u64 = 16 << 20;
 
-    /// The bytes that a stream may have beside its output: keep-alives, comments, empty events, and the fields of the first and the
-    /// last event. Servers that send a keep-alive of 50 bytes each second reach it after a day.
+    /// The bytes that a stream may have without output: keep-alives, comments, empty events, and the fields of the first and the last
+    /// event. Servers that send a keep-alive of 50 bytes each second reach it after a day.
     pub const MAX_SILENT: u64 = 4 << 20;
-
-    /// The bytes of a stream for one byte of output: events of up to 500 bytes for a single letter.
-    pub const EVENT_BYTES: u64 = 512;
 
     /// The greatest number of bytes of one stream.
     pub const MAX_RECEIVED: u64 = 1 << 30;
@@ -86,15 +83,8 @@ impl AnswerLimits {
             reasoning: size(reasoning),
             hidden: size(reasoning.saturating_mul(8)),
             piece: size(piece),
-            prompt,
+            silent: Self::MAX_SILENT.saturating_add(prompt).min(Self::MAX_RECEIVED),
         }
-    }
-
-    /// Returns the maximum number of bytes of a stream with `output` bytes of output so far, after decompression.
-    #[must_use]
-    pub fn received_after(&self, output: usize) -> u64 {
-        let of_output = (output as u64).saturating_mul(Self::EVENT_BYTES);
-        Self::MAX_SILENT.saturating_add(self.prompt).saturating_add(of_output).min(Self::MAX_RECEIVED)
     }
 }
 
@@ -134,10 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_may_have_more_bytes_as_its_output_grows_and_has_an_end() {
-        let limits = AnswerLimits::of(&Prompt::new("m", [Message::user("x".repeat(1_000))]));
-        assert_eq!(limits.received_after(0), (4 << 20) + 8_000);
-        assert_eq!(limits.received_after(1_000), (4 << 20) + 8_000 + 512_000);
-        assert_eq!(limits.received_after(usize::MAX), 1 << 30);
+    fn a_stream_without_output_may_have_the_prompt_several_times() {
+        let silent =
+            |length: usize| AnswerLimits::of(&Prompt::new("m", [Message::user("x".repeat(length))])).silent;
+        assert_eq!(silent(1_000), (4 << 20) + 8_000);
+        assert_eq!(silent(200 << 20), 1 << 30);
     }
 }

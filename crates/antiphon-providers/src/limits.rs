@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | text, reasoning, arguments of tools | [`AnswerLimits`] | the answer ends as one that was cut, with what has arrived |
 //! | one event or line of a stream; an answer that is not streamed | [`AnswerLimits::piece`] | the answer ends as one that was cut, with the text before it, or `InvalidResponse` where there is none; of an answer that is not streamed, the text up to there is kept |
-//! | a stream without output: keep-alives, comments, empty events | [`AnswerLimits::received_after`] | the same |
+//! | a stream without output: keep-alives, comments, empty events | [`AnswerLimits::silent`] | the same |
 //! | the body of an error | [`MAX_ERROR`] | the beginning is read; a message has at most 300 characters of it |
 //! | a list of models, properties, metrics and other small bodies | [`MAX_LIST`] for each page, [`MAX_PAGES`] | an error |
 //! | embeddings | [`embeddings`] | an error |
@@ -16,7 +16,7 @@
 //!
 //! [`AnswerLimits`]: antiphon_llm::AnswerLimits
 //! [`AnswerLimits::piece`]: antiphon_llm::AnswerLimits::piece
-//! [`AnswerLimits::received_after`]: antiphon_llm::AnswerLimits::received_after
+//! [`AnswerLimits::silent`]: antiphon_llm::AnswerLimits::silent
 
 /// The maximum size in bytes of the body of an error that is read.
 pub const MAX_ERROR: usize = 1 << 20;

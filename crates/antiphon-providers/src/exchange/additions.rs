@@ -54,8 +54,11 @@ const PUBLIC: [&str; 11] = [
     "version",
 ];
 
-/// Returns whether a name is one of a secret. A name such as `max_tokens` is not.
+/// Returns whether a name is one of a secret. A name such as `max_tokens` or `prompt_cache_key` is not.
 fn is_of_secret(name: &str) -> bool {
+    if name.contains("cache_key") {
+        return false;
+    }
     let is_key = name == "key" || name.ends_with("-key") || name.ends_with("_key") || name.starts_with("sig");
     let is_named = OF_SECRETS.iter().any(|part| name.contains(part)) && !name.contains("tokens");
     (is_key || is_named) && !name.contains("author") || name.contains("authorization")

@@ -148,14 +148,15 @@ impl Answer {
     /// unless there are real ones.
     #[cfg(feature = "_chat")]
     pub(crate) fn completes(&mut self, whole: &Self) {
-        let is_in_pieces = self.is_in_pieces;
+        let (is_in_pieces, before) = (self.is_in_pieces, self.reasoning.len());
         // Reasoning between tags is in the text of the pieces.
         if !self.text.contains(whole.reasoning.trim()) {
             complete(&mut self.reasoning, &whole.reasoning, is_in_pieces);
         }
         complete(&mut self.text, &whole.text, is_in_pieces);
         complete(&mut self.refusal, &whole.refusal, is_in_pieces);
-        self.hidden_bytes += whole.hidden_bytes;
+        // A message so far has the reasoning of the earlier ones.
+        self.hidden_bytes = (self.hidden_bytes + self.reasoning.len() - before).max(whole.hidden_bytes);
         if let Some(tool) = &whole.tool {
             self.calls_tool(Some(tool));
         }

@@ -93,6 +93,10 @@ impl SentPrompt {
     pub(crate) fn check(&self, counted: Option<u64>) -> Option<CallWarning> {
         let counted = counted?;
         let is_too_few = |bytes: u64| bytes >= MIN_BYTES && counted.saturating_mul(IMPOSSIBLE_BYTES) < bytes;
+        // The lock is that of all calls, of which nearly none is cut.
+        if !is_too_few(self.bytes) {
+            return None;
+        }
         let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_cut = if state.cutting.contains(&self.model) {
             is_too_few(self.bytes)

@@ -30,6 +30,8 @@ pub(crate) struct Fault {
     pub(crate) request_id: Option<Box<str>>,
     /// The time until a used-up quota resets.
     pub(crate) resets_in: Option<Duration>,
+    /// Whether the server reports no error, but sent what is not in its format.
+    pub(crate) is_malformed: bool,
 }
 
 /// A reader of a vendor's errors, from a status, a body and the server's `retry_after`; `None` for a body
@@ -47,6 +49,7 @@ impl Fault {
             code: None,
             request_id: None,
             resets_in: None,
+            is_malformed: false,
         }
     }
 
@@ -62,7 +65,9 @@ impl Fault {
 
     /// Creates the error of an event that cannot be decoded.
     pub(crate) fn malformed(err: &serde_json::Error) -> Self {
-        Self::new(ErrorKind::InvalidResponse, format!("cannot decode an event of the answer: {err}"))
+        let fault =
+            Self::new(ErrorKind::InvalidResponse, format!("cannot decode an event of the answer: {err}"));
+        Self { is_malformed: true, ..fault }
     }
 
     /// Reads the error in an event that is marked as having one.

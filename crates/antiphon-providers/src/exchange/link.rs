@@ -282,6 +282,24 @@ impl Link {
         response: Response,
         context: &CallContext,
     ) -> Result<Value, Error> {
+        let mut value = self.own_json(max, response, context).await?;
+        self.redactor.redact_value(&mut value);
+        Ok(value)
+    }
+
+    /// Reads a body as [`json_within`](Self::json_within) does, with the secrets that are in it: for what the server itself gets back.
+    ///
+    /// # Errors
+    /// Those of [`json_within`](Self::json_within).
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub(crate) async fn own_json(
+        &self,
+        max: usize,
+        response: Response,
+        context: &CallContext,
+    ) -> Result<Value, Error> {
         let response = response.limited_to(max);
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
         let request_id = response.request_id().map(|id| self.cleaned(id));
@@ -293,10 +311,9 @@ impl Link {
             .guard(Box::pin(response.text()))
             .await?
             .map_err(|err| with_id(of_http(&err, &self.redactor)))?;
-        let Ok(mut value) = serde_json::from_str::<Value>(without_mark(&body)) else {
+        let Ok(value) = serde_json::from_str::<Value>(without_mark(&body)) else {
             return Err(with_id(self.malformed(&place, &kind, &body)));
         };
-        self.redactor.redact_value(&mut value);
         match (self.endpoint.faults)(200, &value, None) {
             Some(fault) => {
                 let message = format!("{place}: {}", self.cleaned(&fault.message));
@@ -339,7 +356,7 @@ impl Link {
     }
 
     /// Collects the facts of a call that the reader of its answer needs, from the request and the response's head.
-    fn facts(&self, response: &Response, asked: CallRequest<'_>) -> Facts {
+    fn facts(&self, response: &Response, mut asked: CallRequest<'_>) -> Facts {
         let first_byte = asked.began.elapsed();
         let request_id = response.request_id().map(|id| self.cleaned(id));
         Facts {
@@ -351,8 +368,8 @@ impl Link {
             model: asked.prompt.model.clone(),
             head: Head::new(request_id, None)
                 .limits(response.limits())
-                .weakened(asked.schema.weakened.clone())
-                .warned(asked.schema.warning.clone()),
+                .weakened(std::mem::take(&mut asked.schema.weakened))
+                .warned(asked.schema.warning.take()),
             schema: asked.schema,
             sent_prompt: self.sent.record(asked.prompt),
             limits: self.time_limits(asked.prompt),
@@ -394,21 +411,21 @@ impl Link {
             }
             Ok((_, Some(err))) | Err(err) => return Err(facts.add_to(of_http(&err, &self.redactor))),
         };
-        let body = without_mark(&body).to_owned();
-        let parsed = serde_json::from_str::<Value>(&body).ok();
+        let body = without_mark(&body);
+        let parsed = serde_json::from_str::<Value>(body).ok();
         // The decoder repairs the body itself.
-        let parsed = parsed.or_else(|| serde_json::from_str(&repaired(&body)?.data).ok());
+        let parsed = parsed.or_else(|| serde_json::from_str(&repaired(body)?.data).ok());
         let Some(value) = parsed else {
-            if let Some(err) = too_large.filter(|_| !D::FRAMING.begins(&body)) {
+            if let Some(err) = too_large.filter(|_| !D::FRAMING.begins(body)) {
                 return Err(facts.add_to(of_http(&err, &self.redactor)));
             }
-            if !D::FRAMING.begins(&body) {
-                return Err(facts.add_to(self.malformed(&facts.place, kind, &body)));
+            if !D::FRAMING.begins(body) {
+                return Err(facts.add_to(self.malformed(&facts.place, kind, body)));
             }
-            return Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await;
+            return Reader::new(Pieces::of_body(D::FRAMING, body), decode, facts).begin().await;
         };
         let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
-        self.decode_whole(&mut reader, &value, &body)?;
+        self.decode_whole(&mut reader, &value, body)?;
         if let Some(err) = too_large {
             let why = reader.blame(&err.to_string());
             reader.cut(why);

@@ -53,7 +53,11 @@ use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 mod bounds;
 mod ending;
 
+use bounds::Grown;
 pub(super) use bounds::closed;
+
+/// The bytes of a piece that an error has, of which fewer are shown.
+const MAX_SHOWN: usize = 8 << 10;
 
 /// The outcome of a poll for the next delta.
 type PolledDelta = Poll<Option<Result<Delta, Error>>>;
@@ -100,6 +104,8 @@ pub(super) struct Reader<D> {
     first: Option<Result<Delta, Error>>,
     /// The error of a line that could not be decoded: the last one of a truncated body, or, if another line follows, invalid.
     unread: Option<Fault>,
+    /// The sizes at which the output last grew.
+    grown: Grown,
     /// Whether the answer was cut at a limit.
     is_cut: bool,
     /// Whether the last item has been returned.
@@ -169,6 +175,7 @@ impl<D: Decode> Reader<D> {
             yielded_at: None,
             first: None,
             unread: None,
+            grown: Grown::default(),
             is_cut: false,
             ended: false,
             facts,
@@ -188,14 +195,16 @@ impl<D: Decode> Reader<D> {
     /// The error in the piece, or that of its first decoding, with the piece itself.
     pub(super) fn decode_piece(&mut self, event: &str, data: &str) -> Result<(), Fault> {
         let fault = match self.decode.take(event, data, &mut self.answer) {
-            Err(fault) if fault.kind == ErrorKind::InvalidResponse => fault,
+            Err(fault) if fault.is_malformed => fault,
             taken => return taken,
         };
-        let shown = Fault { message: format!("{} in {}", fault.message, data.trim()), ..fault };
+        let data = data.trim();
+        let begin = &data[..data.floor_char_boundary(MAX_SHOWN)];
+        let shown = Fault { message: format!("{} in {begin}", fault.message), ..fault };
         let Some(better) = repaired(data) else { return Err(shown) };
         self.answer.has_halves |= better.has_halves;
         match self.decode.take(event, &better.data, &mut self.answer) {
-            Err(again) if again.kind == ErrorKind::InvalidResponse => Err(shown),
+            Err(again) if again.is_malformed => Err(shown),
             taken => taken,
         }
     }
@@ -246,7 +255,6 @@ impl<D: Decode> Reader<D> {
         if self.answer.is_over {
             self.settle();
         }
-        self.split();
         let text = self.spoken.text.get(self.emitted..).filter(|text| !text.is_empty())?.to_owned();
         self.emitted = self.spoken.text.len();
         self.first_token.get_or_insert_with(|| self.facts.began.elapsed());
@@ -310,8 +318,8 @@ impl<D: Decode> Reader<D> {
         match self.decode_piece(&piece.event, &piece.data) {
             Ok(()) => {}
             // The answer is complete; what cannot be decoded behind it says nothing about it.
-            Err(fault) if fault.kind == ErrorKind::InvalidResponse && self.answer.finish.is_some() => {}
-            Err(fault) if D::FRAMING == Framing::Lines && fault.kind == ErrorKind::InvalidResponse => {
+            Err(fault) if fault.is_malformed && self.answer.finish.is_some() => {}
+            Err(fault) if D::FRAMING == Framing::Lines && fault.is_malformed => {
                 self.unread = Some(fault);
             }
             Err(fault) => return ControlFlow::Break(self.end_with(&fault)),

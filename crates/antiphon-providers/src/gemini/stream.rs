@@ -81,18 +81,25 @@ impl GenerateDecoder {
     /// Takes the value that the lines so far have.
     fn take_plain(&mut self, answer: &mut Answer) -> Result<(), Fault> {
         let plain = std::mem::take(&mut self.plain);
-        let (value, plain) = match serde_json::from_str::<Value>(&plain) {
-            Ok(value) => (value, plain),
-            Err(_) => {
-                let Some(better) = repaired(&plain) else { return Ok(()) };
-                answer.has_halves |= better.has_halves;
-                (serde_json::from_str(&better.data).unwrap_or_default(), better.data)
-            }
-        };
-        match fault(200, &value, None) {
-            Some(fault) => Err(fault),
-            None => piece(&plain, answer),
+        match whole_piece(&plain, answer) {
+            Err(fault) if fault.is_malformed => {}
+            taken => return taken,
         }
+        // Repaired here and not by the reader, which would repeat the values before it.
+        let Some(better) = repaired(&plain) else { return Ok(()) };
+        answer.has_halves |= better.has_halves;
+        match whole_piece(&better.data, answer) {
+            Err(fault) if fault.is_malformed => Ok(()),
+            taken => taken,
+        }
+    }
+}
+
+/// Takes a value that is a chunk, or an error in the shape of any format.
+fn whole_piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
+    match Fault::within(data, fault) {
+        Some(fault) => Err(fault),
+        None => piece(data, answer),
     }
 }
 

@@ -199,9 +199,9 @@ impl LlamaCpp {
     ) -> Result<String, Error> {
         let messages = wire::messages(prompt, mode);
         let response = self.link.post("/apply-template", &messages, context).await?;
-        // The answer repeats the prompt.
+        // The answer repeats the prompt, and is sent as one, as it is.
         let max = AnswerLimits::of(prompt).piece;
-        let answer = self.link.json_within(max, response, context).await?;
+        let answer = self.link.own_json(max, response, context).await?;
         let text = answer["prompt"].as_str().map(str::to_owned);
         text.ok_or_else(|| {
             let message = "/apply-template returned no prompt; update the server if it is older than 2025";

@@ -213,8 +213,8 @@ impl Ollama {
         let model = prompt.model.as_str();
         let known = self.lengths.of(model);
         if let Some(window) = self.context {
-            let trained = known.trained.get_or_try_init(|| self.trained_below(window, model, context)).await;
-            return self.set_window(prompt, window, trained.copied().unwrap_or_default()).map(Some);
+            let trained = known.trained.get_or_init(|| self.trained_below(window, model, context)).await;
+            return self.set_window(prompt, window, *trained).map(Some);
         }
         // A model that the server forwards to a cloud has the context of the cloud.
         let Some(needed) = known.needs(prompt).filter(|_| !wire::is_remote_name(model)) else {
@@ -243,20 +243,17 @@ impl Ollama {
     }
 
     /// Returns the context window of a model's training if it is smaller than the one that is set, with a warning. A model that the
-    /// server forwards to a cloud has the context of the cloud.
-    async fn trained_below(&self, set: u64, model: &str, context: &CallContext) -> Result<Option<u64>, ()> {
+    /// server forwards to a cloud has the context of the cloud. Servers that do not report it are asked once.
+    async fn trained_below(&self, set: u64, model: &str, context: &CallContext) -> Option<u64> {
         if set <= SHORTEST || wire::is_remote_name(model) {
-            return Ok(None);
+            return None;
         }
-        let trained = self.trained_context(model, context).await.ok_or(())?;
-        if trained >= set {
-            return Ok(None);
-        }
+        let trained = self.trained_context(model, context).await.filter(|trained| *trained < set)?;
         let vendor = &self.link.endpoint.vendor;
         warn!(
             "context is {set} in [providers.{vendor}], and {model} was trained with {trained} tokens: {trained} are requested"
         );
-        Ok(Some(trained))
+        Some(trained)
     }
 
     /// Asks the server for the context windows of a model. They are not known of a server that does not answer.

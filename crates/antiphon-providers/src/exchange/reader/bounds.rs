@@ -3,12 +3,22 @@
 use std::collections::VecDeque;
 
 use antiphon_http::ErrorKind as HttpKind;
-use antiphon_llm::{Billed, Error, ErrorKind, FinishReason, Usage};
+use antiphon_llm::{AnswerLimits, Billed, Error, ErrorKind, FinishReason, Usage};
 
 use super::{PolledDelta, Reader};
 use crate::exchange::answer::Decode;
 use crate::exchange::fault::of_http;
 use crate::exchange::framing::Pieces;
+
+/// The bytes of tags around text and reasoning.
+const TAGS: usize = 1 << 10;
+
+/// The sizes in bytes at which the output of a stream last grew.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Grown {
+    output: usize,
+    received: u64,
+}
 
 impl<D: Decode> Reader<D> {
     /// Ends an answer whose output exceeds a limit.
@@ -27,7 +37,10 @@ impl<D: Decode> Reader<D> {
     fn excess(&self) -> Option<(&'static str, usize)> {
         let (limits, answer) = (&self.facts.answer_limits, &self.answer);
         let reasoning = answer.reasoning.len() + self.spoken.reasoning.len();
+        // Output behind the end of a message is in neither text nor reasoning, and tags are not, either.
+        let (output, all) = (answer.text.len(), limits.text + limits.reasoning + TAGS);
         [
+            ("its output", output, all),
             ("its text", self.spoken.text_len(), limits.text),
             ("its refusal", answer.refusal.len(), limits.text),
             ("its reasoning", reasoning, limits.reasoning),
@@ -68,13 +81,17 @@ impl<D: Decode> Reader<D> {
         }
     }
 
-    /// Ends a stream that has far more bytes than output, such as one of keep-alives without end. If text has arrived, the
+    /// Ends a stream whose output does not grow while bytes arrive, such as one of keep-alives without end. If text has arrived, the
     /// answer ends as one that was cut.
     pub(super) fn flooded(&mut self) -> Option<PolledDelta> {
         let (received, answer) = (self.pieces.received_bytes(), &self.answer);
         let output =
             answer.text.len() + answer.refusal.len() + answer.hidden_bytes.max(answer.reasoning.len());
-        if received <= self.facts.answer_limits.received_after(output) {
+        if output > self.grown.output {
+            self.grown = Grown { output, received };
+        }
+        let silent = received.saturating_sub(self.grown.received);
+        if silent <= self.facts.answer_limits.silent && received <= AnswerLimits::MAX_RECEIVED {
             return None;
         }
         if self.answer.finish.is_some() {

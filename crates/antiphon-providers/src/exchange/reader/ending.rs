@@ -209,8 +209,9 @@ impl<D: Decode> Reader<D> {
 
     /// Adds the id of the request to an error, or that of the answer where the head has none.
     pub(super) fn with_request_id(&self, err: Error) -> Error {
-        let (head, own) = (self.head(), err.request_id().map(str::to_owned));
-        err.with_request_id(head.request_id.or(own).or(head.response_id))
+        let own = self.facts.head.request_id.as_deref().or(err.request_id()).map(str::to_owned);
+        let of_answer = || self.answer.id.as_ref().map(|id| cleaned(id, &self.facts.redactor));
+        err.with_request_id(own.or_else(of_answer))
     }
 
     /// Returns the metadata of the head with those that the answer itself reports.
