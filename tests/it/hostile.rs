@@ -328,6 +328,23 @@ async fn half_a_million_alternatives_and_parts_are_one_answer() {
 }
 
 #[tokio::test]
+async fn messages_so_far_are_no_flood_and_no_hidden_output() {
+    // Each event has the whole message, so that the bytes grow with the square of the text.
+    let said = |length: usize, end: &str| {
+        let words = "more and ".repeat(length);
+        let message = json!({ "content": words, "reasoning": words });
+        format!("{{\"choices\":[{{\"message\":{message}{end}}}]}}")
+    };
+    let mut events: Vec<String> = (1..1_500).map(|length| said(length, "")).collect();
+    events.push(said(1_500, ",\"finish_reason\":\"stop\""));
+    let received: usize = events.iter().map(String::len).sum();
+    assert!(received > 16 << 20, "{received}");
+    let (answer, _) = ask("chat", &Reply::events(events.iter().map(String::as_str))).await;
+    let answer = answer.unwrap();
+    assert_eq!((answer.finish, answer.text.len()), (FinishReason::Stop, 1_500 * 9));
+}
+
+#[tokio::test]
 async fn deep_json_and_impossible_counts_are_named_or_ignored() {
     let deep = format!("{{\"choices\":{}", "[".repeat(100_000));
     let (answer, _) = ask("chat", &Reply::events([deep.as_str()])).await;

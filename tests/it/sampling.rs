@@ -74,6 +74,22 @@ fn added(body: &Value, without: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_prompt_is_sent_as_it_is_whatever_is_a_secret() {
+    let prompt = json!({ "prompt": "<user>What do northwind-traders sell?" });
+    let answer = Reply::json(
+        200,
+        &json!({ "content": "northwind-traders sell tea", "stop": true, "stop_type": "eos" }),
+    );
+    let server = Server::start([Reply::json(200, &prompt), answer]);
+    let provider = antiphon_providers::LlamaCpp::new(&server.url("")).unwrap().native();
+    let provider = provider.header("x-team", "northwind-traders");
+    let asked = Prompt::new("m", [Message::user("What do northwind-traders sell?")]);
+    let said = provider.complete(&asked, &CallContext::default()).await.unwrap();
+    assert_eq!(server.requests().pop().unwrap().body["prompt"], prompt["prompt"]);
+    assert_eq!(said.text, "[key] sell tea");
+}
+
+#[tokio::test]
 async fn each_parameter_is_sent_under_the_vendors_name_or_refused() {
     for format in FORMATS {
         let bare = sent(format, &SamplingParams::default()).await.unwrap();

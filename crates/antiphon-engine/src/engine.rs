@@ -153,7 +153,7 @@ pub struct JobDetails {
     pub first_token: Option<Duration>,
     /// The provider's own word for the end of the last answer, if it sent one.
     pub raw_finish: Option<String>,
-    /// The marks of the answers: see [`Completion::marks`].
+    /// The marks of the last answer, and of those whose elements are a part of the result: see [`Completion::marks`].
     pub marks: Vec<AnswerMark>,
     /// Remarks of the recipe: see [`Accepted::notes`](crate::Accepted::notes).
     pub notes: Vec<Value>,
@@ -162,8 +162,9 @@ pub struct JobDetails {
 }
 
 impl JobDetails {
-    /// Adds an answer: its tokens are added up, and its metadata replaces that of the answer before.
-    pub(crate) fn see(&mut self, answer: &Completion) {
+    /// Adds an answer: its tokens are added up, and its metadata replaces that of the answer before. `is_joined` is whether elements of
+    /// earlier answers are kept, which it completes.
+    pub(crate) fn see(&mut self, answer: &Completion, is_joined: bool) {
         match &mut self.usage {
             Some(usage) => *usage += answer.usage,
             None => self.usage = Some(answer.usage),
@@ -175,13 +176,20 @@ impl JobDetails {
         }
         self.head.clone_from(&answer.head);
         self.first_token = answer.timing.first_token;
-        self.see_end(answer);
+        self.see_end(answer, is_joined);
     }
 
     /// Takes the end of an answer, also of a partial one, and its marks.
-    pub(crate) fn see_end(&mut self, answer: &Completion) {
+    pub(crate) fn see_end(&mut self, answer: &Completion, is_joined: bool) {
         self.raw_finish = answer.raw_finish.clone().or(self.raw_finish.take());
-        self.marks.clone_from(&answer.marks);
+        if !is_joined {
+            self.marks.clear();
+        }
+        for mark in &answer.marks {
+            if !self.marks.contains(mark) {
+                self.marks.push(*mark);
+            }
+        }
     }
 }
 

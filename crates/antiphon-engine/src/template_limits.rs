@@ -65,12 +65,16 @@ pub(crate) fn limit_steps(templates: &mut Environment<'static>, names: &[&str]) 
 pub(crate) fn render(templates: &Environment<'static>, name: &str, context: &Value) -> Result<String, Error> {
     let template = templates.get_template(name)?;
     let compiled = machinery::get_compiled_template(&template);
-    let guarded = guarded(&compiled.instructions);
+    let instructions = &compiled.instructions;
+    let is_replaced = |instruction| replacement(instruction).is_some();
+    // Most templates only name fields.
+    let needs_guards = (0..).map_while(|index| instructions.get(index)).any(is_replaced);
+    let guarded = needs_guards.then(|| guarded(instructions));
     let before = LEFT.replace(Left { work: MAX_WORK, output: MAX_TEXT });
     let mut text = String::new();
     let rendered = machinery::eval(
         templates,
-        &guarded,
+        guarded.as_ref().unwrap_or(instructions),
         context.clone(),
         &compiled.blocks,
         &mut machinery::make_string_output(&mut text),
@@ -87,19 +91,19 @@ fn guarded<'t>(instructions: &Instructions<'t>) -> Instructions<'t> {
     for index in 0.. {
         let Some(instruction) = instructions.get(index) else { break };
         let line = instructions.get_line(index).and_then(|line| u16::try_from(line).ok());
-        match (replacement(instruction), line) {
-            (replaced, Some(line)) => guarded.add_with_line(replaced, line),
-            (replaced, None) => guarded.add(replaced),
+        let replaced = replacement(instruction).unwrap_or_else(|| instruction.clone());
+        match line {
+            Some(line) => guarded.add_with_line(replaced, line),
+            None => guarded.add(replaced),
         };
     }
     guarded
 }
 
-/// Returns the call that replaces an instruction, or the instruction itself.
-fn replacement<'t>(instruction: &Instruction<'t>) -> Instruction<'t> {
-    let call = |name: &'static str, arguments: usize| match u16::try_from(arguments) {
-        Ok(arguments) => Instruction::CallFunction(name, Some(arguments)),
-        Err(_) => instruction.clone(),
+/// Returns the call that replaces an instruction; `None` for one that stays.
+fn replacement<'t>(instruction: &Instruction<'t>) -> Option<Instruction<'t>> {
+    let call = |name: &'static str, arguments: usize| {
+        u16::try_from(arguments).ok().map(|arguments| Instruction::CallFunction(name, Some(arguments)))
     };
     match instruction {
         Instruction::StringConcat => call(guards::CONCAT, 2),
@@ -109,9 +113,10 @@ fn replacement<'t>(instruction: &Instruction<'t>) -> Instruction<'t> {
         Instruction::BuildTuple(Some(count)) => call(guards::TUPLE, *count),
         Instruction::BuildMap(count) => call(guards::MAP, count * 2),
         Instruction::ApplyFilter(name, arguments, id) => {
-            Instruction::ApplyFilter(guards::guarded_name(name), *arguments, *id)
+            let guarded = guards::guarded_name(name)?;
+            Some(Instruction::ApplyFilter(guarded, *arguments, *id))
         }
-        other => other.clone(),
+        _ => None,
     }
 }
 

@@ -24,19 +24,31 @@ pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
 }
 
 /// Returns the mark of bytes that were left out.
-pub(crate) fn left_out(bytes: usize) -> String {
+fn left_out(bytes: usize) -> String {
     format!("\n[… {bytes} bytes are left out here …]\n")
 }
 
-/// Returns the first lines of a text, each shortened to `max_line` bytes, of at most `max` bytes together; with a mark for the
-/// others.
+/// The mark of a line that was shortened.
+#[cfg(any(test, feature = "schema"))]
+const CUT: &str = "…";
+
+/// The room for the mark of lines that are left out.
+#[cfg(any(test, feature = "schema"))]
+const MORE: usize = 32;
+
+/// Returns the first lines of a text, each shortened to `max_line` bytes and a mark, of at most `max` bytes together with a mark for
+/// the others. A text that was shortened stays as it is.
 #[cfg(any(test, feature = "schema"))]
 pub(crate) fn first_lines(text: &str, max_line: usize, max: usize) -> String {
+    if text.len() <= max && text.lines().all(|line| line.len() <= max_line + CUT.len()) {
+        return text.to_owned();
+    }
+    let max = max.saturating_sub(MORE);
     let mut short = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let end = line.floor_char_boundary(max_line);
-        let mark = if end < line.len() { "…" } else { "" };
+        let mark = if end < line.len() { CUT } else { "" };
         if short.len() + end + mark.len() + 1 > max {
             let _ = write!(short, "\n… and {} more", 1 + lines.count());
             return short;
@@ -58,7 +70,11 @@ mod tests {
         assert_eq!(first_lines("a\nb", 10, 100), "a\nb");
         assert_eq!(first_lines("", 10, 100), "");
         assert_eq!(first_lines(&"é".repeat(9), 5, 100), "éé…");
-        assert_eq!(first_lines(&"line\n".repeat(1_000_000), 10, 12), "line\nline\n… and 999998 more");
+        let short = first_lines(&"line\n".repeat(1_000_000), 20, 44);
+        assert_eq!(short, "line\nline\n… and 999998 more");
+        assert_eq!(first_lines(&short, 20, 44), short);
+        let short = first_lines(&format!("{}\n{}", "é".repeat(19), "x\n".repeat(50)), 20, 60);
+        assert_eq!(first_lines(&short, 20, 60), short);
     }
 
     proptest! {

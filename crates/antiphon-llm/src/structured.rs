@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -13,7 +14,7 @@ use crate::json::{self, Extracted, JsonError, JsonErrorKind, Repair, Strictness}
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
-use crate::shortened::{first_lines, left_out, shortened};
+use crate::shortened::{first_lines, shortened};
 use crate::spent::Spent;
 
 /// A checked value from an answer (structured output), with the answer and its cost.
@@ -78,7 +79,7 @@ impl Default for SchemaRetryPolicy {
 
 impl SchemaRetryPolicy {
     /// The maximum number of bytes of an invalid answer that a schema retry repeats: about 8,000 tokens, more than nearly all
-    /// answers have. Of a longer one, the head and the tail are repeated, and what is around the fault where that is known.
+    /// answers have. Of a longer one, the head and the tail are repeated.
     pub const MAX_REPEATED: usize = 32 << 10;
 
     /// The maximum number of bytes of the violations in the prompt of a schema retry, and in messages.
@@ -86,9 +87,6 @@ impl SchemaRetryPolicy {
 
     /// The maximum number of bytes of one violation.
     const MAX_VIOLATION: usize = 300;
-
-    /// The bytes around a fault that are repeated of a long answer.
-    const AROUND: usize = 4 << 10;
 
     /// The maximum number of bytes that a schema retry adds to its prompt, for estimates of what it may cost.
     pub const MAX_ADDED: usize = Self::MAX_REPEATED + Self::MAX_COMPLAINT + 512;
@@ -183,30 +181,11 @@ impl SchemaRetryPolicy {
     /// ```
     /// use antiphon_llm::SchemaRetryPolicy;
     /// let complaint = SchemaRetryPolicy::complaint(&"/n: is not an integer\n".repeat(1_000_000));
-    /// assert!(complaint.len() <= SchemaRetryPolicy::MAX_COMPLAINT + 40 && complaint.ends_with(" more"));
+    /// assert!(complaint.len() <= SchemaRetryPolicy::MAX_COMPLAINT && complaint.ends_with(" more"));
     /// ```
     #[must_use]
     pub fn complaint(violations: &str) -> String {
         first_lines(violations, Self::MAX_VIOLATION, Self::MAX_COMPLAINT)
-    }
-
-    /// Returns a long invalid answer as a schema retry repeats it: at most [`MAX_REPEATED`](Self::MAX_REPEATED) bytes and the marks of
-    /// what is left out. `complaint` may have the position of a fault, which is then kept.
-    fn repeated(said: &str, complaint: &str) -> String {
-        let fault = complaint
-            .split_once("at its byte ")
-            .and_then(|(_, at)| at.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
-        let half = (Self::MAX_REPEATED - Self::AROUND) / 2;
-        let (head, tail) = (said.floor_char_boundary(half), said.ceil_char_boundary(said.len() - half));
-        match fault.map(|at| at.saturating_sub(Self::AROUND / 2)).filter(|at| (head..tail).contains(at)) {
-            Some(at) => {
-                let (from, to) =
-                    (said.ceil_char_boundary(at), said.floor_char_boundary(tail.min(at + Self::AROUND)));
-                let (before, around, behind) = (&said[..head], &said[from..to], &said[tail..]);
-                format!("{before}{}{around}{}{behind}", left_out(from - head), left_out(tail - to))
-            }
-            None => shortened(said, Self::MAX_REPEATED).into_owned(),
-        }
     }
 
     /// Returns the prompt of a schema retry: `prompt`, followed by the invalid answer `said` and a message with the violations
@@ -224,7 +203,10 @@ impl SchemaRetryPolicy {
     /// ```
     #[must_use]
     pub fn again(prompt: Prompt, said: String, complaint: &str) -> Prompt {
-        let said = if said.len() > Self::MAX_REPEATED { Self::repeated(&said, complaint) } else { said };
+        let said = match shortened(&said, Self::MAX_REPEATED) {
+            Cow::Borrowed(_) => said,
+            Cow::Owned(shortened) => shortened,
+        };
         let complaint = Self::complaint(complaint);
         let what = match &prompt.output {
             Output::Json(_) => "the whole corrected JSON",

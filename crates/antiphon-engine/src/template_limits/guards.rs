@@ -82,9 +82,9 @@ pub(super) fn add(templates: &mut Environment<'_>) {
     }
 }
 
-/// Returns the name of the filter that replaces another one.
-pub(super) fn guarded_name(name: &str) -> &str {
-    FILTERS.into_iter().find(|guarded| guarded.trim_start_matches('!') == name).unwrap_or(name)
+/// Returns the name of the filter that replaces another one; `None` for one that stays.
+pub(super) fn guarded_name(name: &str) -> Option<&'static str> {
+    FILTERS.into_iter().find(|guarded| guarded.trim_start_matches('!') == name)
 }
 
 /// Applies a filter of the engine, after a check of what it will make.

@@ -249,6 +249,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_a_cache_is_no_secret() {
+        let additions = additions(json!({ "prompt_cache_key": "summaries", "a": { "api_key": "hunter22" } }));
+        assert_eq!(additions.values().0, ["hunter22"]);
+    }
+
+    #[test]
     fn a_query_is_added_to_a_path_and_encoded() {
         let query =
             vec![("api-version".to_owned(), "2024-10-21".to_owned()), ("a&b".to_owned(), "c d".to_owned())];

@@ -197,6 +197,9 @@ mod tests {
         check_text(&[&format!("[{go}"), ",", od, "]"], "good");
         check_text(&["[", go, ",", od, "]"], "good");
         check_text(&[&format!("{go},"), od], "good");
+        // A field that occurs twice makes one value unreadable; the one before it is not read again.
+        let twice = r#"{"candidates":[],"candidates":[]}"#;
+        check_text(&[&format!("[{go},{twice},{od}]")], "good");
     }
 
     #[test]

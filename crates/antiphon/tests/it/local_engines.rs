@@ -24,14 +24,17 @@ fn said(text: &str, prompt_tokens: u64) -> Reply {
 
 /// A scripted Ollama, which answers a chat by `chat`.
 fn ollama(chat: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Server {
+    let info = json!({ "model_info": { "general.architecture": "x", "x.context_length": TRAINED } });
+    ollama_of(info, chat)
+}
+
+/// A scripted Ollama that answers a request for a model's facts with `info`.
+fn ollama_of(info: Value, chat: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Server {
     Server::answering(move |asked| match asked.line.as_str() {
         "GET /api/version" => Reply::json(200, &json!({ "version": "0.30.0" })),
         "GET /api/tags" => Reply::json(200, &json!({ "models": [{ "name": "m", "model": "m" }] })),
         "GET /api/ps" => Reply::json(200, &json!({ "models": [] })),
-        "POST /api/show" => Reply::json(
-            200,
-            &json!({ "model_info": { "general.architecture": "x", "x.context_length": TRAINED } }),
-        ),
+        "POST /api/show" => Reply::json(200, &info),
         "POST /api/chat" => chat(asked),
         _ => Reply::json(404, &json!({ "error": "not found" })),
     })
@@ -193,6 +196,13 @@ fn a_context_that_is_set_is_no_larger_than_that_of_the_training() {
     assert_eq!(contexts(&server), [Some(TRAINED); 3]);
     let shown = server.requests().iter().filter(|asked| asked.line == "POST /api/show").count();
     assert!(shown <= 2, "{shown}");
+    // A server that does not know it is asked once.
+    let silent = ollama_of(json!({}), |_| said("fine", 300));
+    let lab = self::lab(&silent, &[100, 200, 300], "context = 100000\n");
+    map(&lab, "--max-concurrency 1").ends_with(0, &[]);
+    assert_eq!(contexts(&silent), [Some(100_000); 3]);
+    let shown = silent.requests().iter().filter(|asked| asked.line == "POST /api/show").count();
+    assert_eq!(shown, 1);
     // The check against the context is that of the model.
     let lab = self::lab(&server, &[400_000], "context = 1000000\n");
     map(&lab, "").ends_with(5, &["32768", "larger context"]);

@@ -28,7 +28,7 @@ impl JobMachine {
         let Call { ask, reservation } = call;
         let accounts = &cx.run.accounts;
         self.calls += sent;
-        self.seen.see(&answer);
+        self.seen.see(&answer, !self.kept.is_empty());
         cx.run.health.answered();
         let held_to = reservation.held_to;
         let bill = accounts.bill(&end_of(&answer, sent), reservation);

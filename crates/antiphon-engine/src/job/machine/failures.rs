@@ -69,7 +69,8 @@ impl JobMachine {
             return Action::End(Ending::Left);
         }
         let held_to = reservation.held_to;
-        err.partial().into_iter().for_each(|partial| self.seen.see_end(partial));
+        let is_joined = !self.kept.is_empty();
+        err.partial().into_iter().for_each(|partial| self.seen.see_end(partial, is_joined));
         let bill = bill_of_failure(cx, &err, sent, reservation);
         let progress = self.keep_partial(cx, &mut ask, &err);
         if let Progress::Whole(whole) = progress {

@@ -172,3 +172,24 @@ async fn reported_tokens_of_an_answer_without_an_end_are_kept() {
     assert_eq!(err.partial().unwrap().usage, Usage::new(Some(3), Some(1)));
     assert_eq!(err.billed(), antiphon_llm::Billed::Yes(Usage::new(Some(3), Some(1))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn output_behind_the_end_of_a_message_is_bounded() {
+    let end = choice(r#""delta":{"content":"<|channel|>final<|message|>Blue.<|end|>"}"#);
+    let more = choice(&format!(r#""delta":{{"content":"{}"}}"#, "more and ".repeat(20_000)));
+    let pieces: Vec<&str> = std::iter::once(&*end).chain(std::iter::repeat_n(&*more, 400)).collect();
+    let answer = read(facts(), &pieces).await.unwrap();
+    assert_eq!((answer.text.as_str(), answer.finish), ("Blue.", FinishReason::Length));
+    assert!(answer.finish_detail.unwrap_or_default().contains("its output has more than"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_server_is_not_repeated_by_its_piece() {
+    let error =
+        r#"{"error":{"message":"no valid JSON","code":"json_validate_failed","failed_generation":"{}"}}"#;
+    let err = read(facts(), &[error]).await.unwrap_err();
+    assert!(
+        err.to_string().contains("no valid JSON") && !err.to_string().contains("failed_generation"),
+        "{err}"
+    );
+}
