@@ -39,6 +39,7 @@ mod framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
 mod grammar;
 mod link;
+mod lists;
 #[cfg(feature = "_own")]
 mod local_server;
 mod own_fields;
@@ -88,7 +89,8 @@ pub(crate) use first::{MAX_CHOICES, first};
 pub(crate) use framing::Framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
 pub(crate) use grammar::grammar_dialect;
-pub(crate) use link::{CallRequest, Link, Page};
+pub(crate) use link::{CallRequest, Link};
+pub(crate) use lists::Page;
 #[cfg(feature = "_own")]
 pub(crate) use local_server::local_server;
 pub(crate) use own_fields::unpriced_field;

@@ -59,8 +59,12 @@ pub(crate) struct SentPrompt {
 }
 
 impl SentPrompts {
-    /// Records a prompt, and returns its size.
+    /// Records a prompt, and returns its size. One that is shorter than a block is not recorded: its count is not checked, and so
+    /// few cached tokens do not make the count of a longer prompt doubtful.
     pub(crate) fn record(&self, prompt: &Prompt) -> SentPrompt {
+        if texts(prompt).map(|text| text.len()).sum::<usize>() < BLOCK {
+            return SentPrompt::default();
+        }
         let mut hasher = DefaultHasher::new();
         prompt.model.hash(&mut hasher);
         let mut blocks = Vec::new();

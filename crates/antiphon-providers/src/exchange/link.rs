@@ -15,12 +15,13 @@
 //! The limits on tokens and on the whole call are the watchdog's.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use antiphon_http::{Client, ErrorKind as HttpKind, Request, Response};
 use antiphon_llm::{
-    AnswerLimits, Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt,
-    Redactor, Scope, Streaming, TimeoutPhase,
+    AnswerLimits, Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Prompt, Redactor, Scope,
+    Streaming, TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -36,7 +37,7 @@ use super::reader::{Facts, Reader, cancelled, closed, stalled};
 use super::repaired::repaired;
 use super::schema_watch::SentSchema;
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
-use crate::limits::{MAX_LIST, MAX_PAGES};
+use crate::limits::MAX_LIST;
 
 /// The time limit for the head of a list: no model has to run for it.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +57,9 @@ pub(crate) struct Link {
     pub(crate) redactor: Redactor,
     /// The prompts that were sent, for the check of the server's counts.
     sent: SentPrompts,
+    /// The first path that was posted to, and its request without a body: nearly all requests of a link are to one path, whose
+    /// address is parsed once.
+    first_post: OnceLock<(String, Request)>,
 }
 
 /// The facts of a request that the reader of its answer needs.
@@ -70,15 +74,6 @@ pub(crate) struct CallRequest<'p> {
     pub(crate) context: &'p CallContext,
 }
 
-/// A page of a list of models.
-pub(crate) struct Page {
-    /// The models of this page, in the server's order.
-    pub(crate) models: Vec<Model>,
-    /// The query parameter of the next page, if there is one.
-    /// Its value is percent-encoded by [`Link::models`].
-    pub(crate) next: Option<(&'static str, String)>,
-}
-
 impl Link {
     /// Creates a link and its connection pool. No connection is opened before the first request.
     pub(crate) fn new(endpoint: Endpoint) -> Self {
@@ -88,7 +83,7 @@ impl Link {
         let client = Client::builder().first_byte_timeout(first_byte).idle_timeout(later);
         let client = client.max_connections(endpoint.max_connections).build();
         let (scope, redactor) = (endpoint.scope(), endpoint.redactor());
-        Self { endpoint, client, scope, redactor, sent: SentPrompts::default() }
+        Self { endpoint, client, scope, redactor, sent: SentPrompts::default(), first_post: OnceLock::new() }
     }
 
     /// Returns a link to the server with a changed endpoint, and with a new connection pool.
@@ -125,16 +120,22 @@ impl Link {
         body: &(impl Serialize + Sync),
         context: &CallContext,
     ) -> Result<Response, Error> {
-        let url = self.endpoint.url(path);
-        let first = self.send(Request::post(&url).json(body), context).await;
+        let first = self.send(self.request(path).json(body), context).await;
         match first {
             Err(err) if err.kind() == ErrorKind::Exhausted => {
-                let again = || self.send(Request::post(&url).json(body), context);
+                let again = || self.send(self.request(path).json(body), context);
                 let again = retry_exhausted(again, err, self.endpoint.token_timeout);
                 Box::pin(context.run(again)).await
             }
             first => first,
         }
+    }
+
+    /// Returns a request to a path below the base URL, without a body.
+    fn request(&self, path: &str) -> Request {
+        let post = || Request::post(&self.endpoint.url(path));
+        let (known, request) = self.first_post.get_or_init(|| (path.to_owned(), post()));
+        if known == path { request.clone() } else { post() }
     }
 
     /// Sends a request once, with the key and the fixed headers, and returns a response that is an answer.
@@ -198,62 +199,6 @@ impl Link {
         let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT), context).await?;
         let version = response.version();
         Ok((self.json(response, context).await?, version))
-    }
-
-    /// Fetches a list of models, page by page; `page` reads one. For a list with pages, `path` must already have a query.
-    ///
-    /// The list ends with a page that names no next one, or names itself again; with more than [`MAX_PAGES`] pages, it is an error:
-    /// a server with a faulty cursor causes no endless loop. The HTTP version is that of the last page.
-    ///
-    /// # Errors
-    /// Those of [`get`](Self::get); `InvalidResponse` where `page` returns `None`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses the pages that have arrived.
-    pub(crate) async fn models(
-        &self,
-        path: &str,
-        context: &CallContext,
-        page: impl Fn(&Value) -> Option<Page>,
-    ) -> Result<(Vec<Model>, &'static str), Error> {
-        let (mut models, mut next) = (Vec::new(), String::new());
-        for _ in 0..MAX_PAGES {
-            let (answer, version) = self.get(&format!("{path}{next}"), context).await?;
-            let Some(page) = page(&answer) else { return Err(self.not_a_list(path)) };
-            models.extend(page.models);
-            let following = page.next.map(|(name, value)| format!("&{name}={}", encoded(&value)));
-            match following.filter(|following| *following != next) {
-                Some(following) => next = following,
-                None => return Ok((models, version)),
-            }
-        }
-        let base_url = &self.endpoint.base_url;
-        let message = format!("{base_url}{path}: the list of models has more than {MAX_PAGES} pages");
-        Err(Error::new(ErrorKind::InvalidResponse, message))
-    }
-
-    /// Creates the error of an answer that is not a list of models: another program may answer at the address.
-    fn not_a_list(&self, path: &str) -> Error {
-        let base_url = &self.endpoint.base_url;
-        let message = format!("{base_url}{path}: the answer is not a list of models; check the base URL");
-        Error::new(ErrorKind::InvalidResponse, message)
-    }
-
-    /// Derives the health of a server from its list of models, where it has no better endpoint.
-    ///
-    /// The latency is that of the whole list, with all its pages.
-    ///
-    /// # Errors
-    /// The error of the list.
-    ///
-    /// # Cancel safety
-    /// A dropped call changes nothing.
-    pub(crate) async fn health_by(
-        list: impl Future<Output = Result<(Vec<Model>, &'static str), Error>> + Send,
-    ) -> Result<Health, Error> {
-        let began = Instant::now();
-        let (models, version) = list.await?;
-        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
     }
 
     /// Reads a body of at most [`MAX_LIST`] bytes as JSON, without the secrets of the request; an error in it, as some servers
@@ -489,12 +434,6 @@ async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Res
 async fn hurried(hurry: &CancellationToken) {
     hurry.cancelled().await;
     sleep(HURRIED_TIMEOUT).await;
-}
-
-/// Returns a value percent-encoded for a query.
-/// Spaces become `+`, as in a form (WHATWG URL, section 5).
-fn encoded(value: &str) -> String {
-    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
 #[cfg(test)]

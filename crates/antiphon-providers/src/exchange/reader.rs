@@ -38,7 +38,6 @@ use antiphon_llm::{
     Streaming, TimeoutPhase,
 };
 use futures_util::Stream;
-use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
@@ -52,9 +51,11 @@ use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 
 mod bounds;
 mod ending;
+mod signals;
 
 use bounds::Grown;
 pub(super) use bounds::closed;
+use signals::Signals;
 
 /// The bytes of a piece that an error has, of which fewer are shown.
 const MAX_SHOWN: usize = 8 << 10;
@@ -94,12 +95,12 @@ pub(super) struct Reader<D> {
     watchdog: StreamWatchdog,
     /// A timer set to the deadline of `watchdog`, or to an earlier one that tokens have extended since.
     timer: Pin<Box<Sleep>>,
-    /// A future that resolves when the caller gets into a hurry; not polled any more after that.
-    hurry: BoxFuture<'static, ()>,
-    /// A future that resolves when the caller cancels the call, which ends the reader.
-    cancel: BoxFuture<'static, ()>,
+    /// The registration of the task for the caller's hurry and cancellation.
+    signals: Signals,
     /// The time at which the last delta was handed to the caller.
     yielded_at: Option<Instant>,
+    /// The time at which the last piece was decoded, where a delta came of it.
+    decoded_at: Option<Instant>,
     /// The first delta, received before the stream was handed to its caller.
     first: Option<Result<Delta, Error>>,
     /// The error of a line that could not be decoded: the last one of a truncated body, or, if another line follows, invalid.
@@ -155,8 +156,7 @@ impl<D: Decode> Reader<D> {
     pub(super) fn new(pieces: Pieces, decode: D, facts: Facts) -> Box<Self> {
         let watchdog = StreamWatchdog::new(facts.limits, facts.sent);
         let timer = Box::pin(sleep_until(watchdog.deadline()));
-        let hurry = Box::pin(facts.hurry.clone().cancelled_owned());
-        let cancel = Box::pin(facts.cancel.clone().cancelled_owned());
+        let signals = Signals::new(&facts);
         Box::new(Self {
             pieces,
             decode,
@@ -170,9 +170,9 @@ impl<D: Decode> Reader<D> {
             first_token: None,
             watchdog,
             timer,
-            hurry,
-            cancel,
+            signals,
             yielded_at: None,
+            decoded_at: None,
             first: None,
             unread: None,
             grown: Grown::default(),
@@ -285,7 +285,7 @@ impl<D: Decode> Reader<D> {
             return ControlFlow::Break(flooded);
         }
         ControlFlow::Break(match polled {
-            Poll::Pending if self.cancel.as_mut().poll(cx).is_ready() => self.cancelled(),
+            Poll::Pending if self.is_cancelled(cx) => self.cancelled(),
             Poll::Pending => match self.poll_timeout(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(late) => self.time_out(late),
@@ -297,6 +297,12 @@ impl<D: Decode> Reader<D> {
             Poll::Ready(Some(Err(_))) if self.answer.finish.is_some() => self.end(),
             Poll::Ready(Some(Err(err))) => self.fail_at_piece(&err),
         })
+    }
+
+    /// Returns whether the call is cancelled. The task is woken when the caller cancels the call, or gets into a hurry.
+    fn is_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
+        self.signals.register(cx);
+        self.facts.cancel.is_cancelled()
     }
 
     /// Decodes a piece of a streamed answer. Breaks where it is an error, or where the answer is late.
@@ -331,6 +337,7 @@ impl<D: Decode> Reader<D> {
     /// arrive without a pause, the timer is never polled.
     fn check_time(&mut self) -> ControlFlow<PolledDelta> {
         let now = Instant::now();
+        self.decoded_at = Some(now);
         self.watchdog.observe(&self.answer, now);
         match self.watchdog.late(now).filter(|_| !self.answer.is_over) {
             Some(late) => ControlFlow::Break(self.time_out(late)),
@@ -343,7 +350,7 @@ impl<D: Decode> Reader<D> {
     ///
     /// The timer is reset only when it has fired too early, or when the deadline has moved to an earlier time.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<TimedOut> {
-        if !self.watchdog.is_hurried() && self.hurry.as_mut().poll(cx).is_ready() {
+        if !self.watchdog.is_hurried() && self.facts.hurry.is_cancelled() {
             self.watchdog.hurry(Instant::now());
         }
         loop {
@@ -426,9 +433,11 @@ impl<D: Decode> Stream for Reader<D> {
         if let Some(yielded_at) = self.yielded_at.take() {
             self.watchdog.leave_out(yielded_at.elapsed());
         }
+        self.decoded_at = None;
         let delta = self.poll_delta(cx);
         if delta.is_ready() {
-            self.yielded_at = Some(Instant::now());
+            // A delta is handed over as soon as its piece is decoded, and a look at the clock costs as much as a short piece.
+            self.yielded_at = Some(self.decoded_at.unwrap_or_else(Instant::now));
         }
         delta
     }

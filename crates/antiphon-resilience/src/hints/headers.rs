@@ -81,6 +81,9 @@ impl LimitHints {
     #[must_use]
     pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: SystemTime) -> Self {
         let raw = RawHeaders::of(headers);
+        if !raw.has_any {
+            return Self::default();
+        }
         let now = raw.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
         let allowance = |family: Family| raw.families[family as usize].allowance(now);
         Self {
@@ -124,6 +127,8 @@ const BEHIND_PROXY: &str = "llm_provider-";
 #[derive(Default)]
 struct RawHeaders<'h> {
     date: Option<&'h str>,
+    /// Whether any header is about limits: the date alone is not worth parsing.
+    has_any: bool,
     /// All values, since a proxy may have added one.
     retry_after: Vec<&'h str>,
     retry_after_ms: Option<&'h str>,
@@ -179,8 +184,14 @@ impl<'h> RawHeaders<'h> {
     /// Keeps a header about limits, and ignores every other one.
     fn take(&mut self, name: &str, value: &'h str) {
         let slot = match name {
-            "date" => &mut self.date,
-            "retry-after" => return self.retry_after.push(value),
+            "date" => {
+                self.date.get_or_insert(value);
+                return;
+            }
+            "retry-after" => {
+                self.has_any = true;
+                return self.retry_after.push(value);
+            }
             "retry-after-ms" => &mut self.retry_after_ms,
             "x-ms-retry-after-ms" => &mut self.ms_retry_after_ms,
             name => match self.allowance_slot(name) {
@@ -189,6 +200,7 @@ impl<'h> RawHeaders<'h> {
             },
         };
         slot.get_or_insert(value);
+        self.has_any = true;
     }
 
     /// Returns the place of a header that describes a limit; `None` for any other header.
