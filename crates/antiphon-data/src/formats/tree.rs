@@ -129,6 +129,9 @@ impl<'a> Node<'_, 'a> {
             if matches!(&*normal(key), "speakers" | "participants" | "users" | "people" | "attendees") {
                 node.items().for_each(|person| person.introduce(census));
             }
+            if normal(key) == "userprofile" {
+                self.introduce_by(node, census);
+            }
             node.count(census);
         }
     }
@@ -138,6 +141,16 @@ impl<'a> Node<'_, 'a> {
         let id = self.first(&["id", "speakerid", "userid", "speaker", "label"]).map(Node::scalar);
         let name = self.first(&["name", "speakername", "displayname", "realname", "username"]);
         if let (Some(id), Some(name)) = (id, name.map(Node::scalar).filter(|name| !name.trim().is_empty())) {
+            census.name(id, name);
+        }
+    }
+
+    /// Adds the name in a profile beside the id of a message's user to the census, as Slack exports it.
+    fn introduce_by(self, profile: Self, census: &mut Census) {
+        let id = self.first(&["user", "userid"]).map(Node::scalar);
+        let names = ["realname", "displayname", "name"];
+        let mut names = names.iter().filter_map(|key| profile.first(&[key])).map(Node::scalar);
+        if let (Some(id), Some(name)) = (id, names.find(|name| !name.trim().is_empty())) {
             census.name(id, name);
         }
     }

@@ -55,9 +55,10 @@ pub(super) fn is_boilerplate(line: &str) -> bool {
 }
 
 /// Lines in which services advertise, by their beginnings; they are never speech.
-const ADVERTS: [&str; 6] = [
+const ADVERTS: [&str; 7] = [
     "This editable transcript was ",
     "Meeting ended after ",
+    "Transcription ended after ",
     "Sonix is the world",
     "Automatically convert your ",
     "Transcribed by https://",

@@ -10,6 +10,7 @@
 //! | `Anna Lee  1:02` | `Anna Lee` | `1:02` | on the lines below |
 //! | `1:02 Anna Lee` | `Anna Lee` | `1:02` | on the lines below |
 //! | `[05/01/2026, 10:30] Anna: So` | `Anna` | `05/01/2026, 10:30` | `So` |
+//! | `10:30`, a tab, `Anna`, a tab, `So` | `Anna` | `10:30` | `So` |
 //! | `<anna> So` | `anna` | | `So` |
 //! | `小林：はい` | `小林` | | `はい` |
 //! | `Anna [laughing]: So` | `Anna` | | `So` |
@@ -63,6 +64,8 @@ impl Mark<'_> {
 /// The longest label, in characters; in a script without spaces between words a name is far shorter.
 const LONGEST: usize = 40;
 const LONGEST_UNSPACED: usize = 12;
+/// The most words of a name, particles included: `María José de la Cruz`.
+const MOST_WORDS: usize = 7;
 /// The bytes of a line in which a time behind a label is looked for.
 const LABEL_BYTES: usize = 120;
 /// Words in names that begin with a small letter.
@@ -112,7 +115,8 @@ pub(super) fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option
         Some(stamp) => {
             let named = stamp.rest.trim_start_matches(['-', '–', '—', '|', ' ', '\t', '*', '_', ':']);
             let in_chat = || of_chat_line(named).filter(|_| stamp.is_dated);
-            let mark = after_label(named, recent).or_else(in_chat).or_else(|| alone(named))?;
+            let mark = after_label(named, recent).or_else(in_chat);
+            let mark = mark.or_else(|| in_columns(named)).or_else(|| alone(named))?;
             Mark { time: Some(mark.time.unwrap_or(stamp.time)), ..mark }
         }
         None => after_label(rest, recent).or_else(|| after_label(without_number(rest)?, recent))?,
@@ -254,6 +258,14 @@ fn of_chat_line(text: &str) -> Option<Mark<'_>> {
     is_sender.then_some(Mark { label: label.trim(), time: None, words, kind: MarkKind::Colon })
 }
 
+/// Returns the mark of a line whose time, sender and words are columns between tabs, as LINE exports them.
+fn in_columns(text: &str) -> Option<Mark<'_>> {
+    let (label, words) = text.split_once('\t')?;
+    let words = words.trim_start();
+    let is_sender = !words.is_empty() && is_sender(label) && !notice::is_change_of_group(label);
+    is_sender.then_some(Mark { label, time: None, words: words.len(), kind: MarkKind::Colon })
+}
+
 /// Returns whether a line is a notice of a chat: a date and a time, and words without a sender.
 pub(super) fn is_dated_without_name(line: &str) -> bool {
     let line = line.trim_start_matches([' ', '\u{feff}', '\u{200e}', '\u{200f}']);
@@ -380,8 +392,8 @@ pub(super) fn in_brackets(label: &str) -> Option<(&str, &str)> {
     (!outer.is_empty() && !inner.is_empty()).then_some((outer, inner))
 }
 
-/// Returns whether a text can be a label: up to four words that each begin like a name, or a known label in lower case.
-/// At most 40 characters, brackets behind the name not counted.
+/// Returns whether a text can be a label: up to four words that each begin like a name, with particles between them, or
+/// a known label in lower case. At most 40 characters, brackets behind the name not counted.
 pub(crate) fn can_be_label(label: &str) -> bool {
     let name = in_brackets(label).map_or(label, |(outer, _)| outer);
     let count = name.chars().count();
@@ -390,7 +402,8 @@ pub(crate) fn can_be_label(label: &str) -> bool {
         if name.contains(' ') || !name.chars().any(is_unspaced) { LONGEST } else { LONGEST_UNSPACED };
     (1..=is_short).contains(&count)
         && label.chars().count() <= 2 * LONGEST
-        && name.split(' ').count() <= 4
+        && name.split(' ').filter(|word| !PARTICLES.contains(word)).count() <= 4
+        && name.split(' ').nth(MOST_WORDS).is_none()
         && name.starts_with(char::is_alphabetic)
         && label.chars().all(|c| c.is_alphanumeric() || is_mark(c) || " .-_'’()[]#/·・&,".contains(c))
         && !name.contains([',', '&', '/'])

@@ -12,6 +12,7 @@ use super::lines::Line;
 use super::notice;
 use super::settle::UNNAMED;
 use super::sides::{Side, is_code};
+use super::stamp::Stamp;
 use super::{in_brackets, is_short, paragraphs_from, side_of, speaker_of, trimmed};
 use crate::document::{SpeakerRole, Turn};
 
@@ -54,6 +55,7 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
         }
         let length = notice::without_mark(line.text);
         if length < line.text.len() {
+            reader.stamp(&line.text[length..]);
             reader.skip(start + length, end);
         }
     }
@@ -177,6 +179,12 @@ impl<'a> TurnReader<'a> {
         let next = Turn { time: Some(Arc::from(time)), span: end..end, ..open.clone() };
         self.close(start);
         self.open = Some(next);
+    }
+
+    /// Gives the open turn the time behind its words, as f4 has it, unless it has one.
+    fn stamp(&mut self, mark: &str) {
+        let Some(open) = self.open.as_mut().filter(|open| open.time.is_none()) else { return };
+        open.time = Stamp::lead(mark).map(|stamp| Arc::from(&*stamp.time));
     }
 
     /// Leaves out a line that is no speech; the same speaker continues behind it.

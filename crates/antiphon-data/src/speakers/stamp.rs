@@ -26,6 +26,9 @@ const BRACKETS: [(char, char); 5] = [('[', ']'), ('(', ')'), ('{', '}'), ('<', '
 /// Signs between the two times of a range.
 const RANGES: [&str; 7] = ["-->", "->", "–", "—", "-", "~", "to "];
 
+/// Words between a date in numbers and a clock, as chats have them in several languages.
+const CLOCK_WORDS: [&str; 9] = ["à", "at", "um", "alle", "às", "a las", "kl.", "om", "в"];
+
 impl<'a> Stamp<'a> {
     /// Returns the time at the beginning of a text; `None` if it begins with anything else, or if the time is a part of
     /// a longer word.
@@ -161,7 +164,11 @@ fn after_date(text: &str) -> &str {
         }
     }
     let behind = rest.trim_start_matches([',', ' ', '\u{202f}', '\u{a0}']);
-    behind.strip_prefix('T').unwrap_or(behind)
+    let link = CLOCK_WORDS
+        .iter()
+        .find_map(|link| behind.strip_prefix(link)?.strip_prefix(' '))
+        .filter(|_| behind.len() < rest.len());
+    link.or_else(|| behind.strip_prefix('T')).unwrap_or(behind)
 }
 
 /// Returns the clock behind a date without a year, such as `12/03 10:15`; the whole text without one.
@@ -207,6 +214,7 @@ mod tests {
             ("10:30 AM", "10:30 AM", ""),
             ("[05/01/2026, 10:30:12] Ana", "05/01/2026, 10:30:12", "Ana"),
             ("2026-01-05 10:30 so", "2026-01-05 10:30", "so"),
+            ("05/01/2026 à 10:30 - Ana", "05/01/2026 à 10:30", "- Ana"),
             ("[12/03 10:30 AM] Ana", "12/03 10:30 AM", "Ana"),
             ("Today at 10:30", "Today at 10:30", ""),
             ("Mar 12, 2024 at 10:30:02 AM", "Mar 12, 2024 at 10:30:02 AM", ""),
