@@ -15,6 +15,7 @@ mod tests;
 mod working;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -276,7 +277,7 @@ impl Mapping {
         if let Some(report) = earlier.and_then(|text| serde_json::from_str(text).ok()) {
             mapped.report = report;
         }
-        match write_failed(run, &mapped.folder.join("failed.jsonl")).await {
+        match write_own_failed(run, &mapped.folder).await {
             Ok(failed) => mapped.failed = failed,
             Err(unwritten) => mapped.stop = mapped.stop.or(Some(unwritten)),
         }
@@ -356,10 +357,23 @@ impl Mapping {
             // Another process finished the run, and its report is kept.
             return Ok(());
         }
-        let (out, name) = (folder.parent().unwrap_or(folder), folder.file_name().unwrap_or_default());
+        let (out, name) = in_output(folder);
         let written = antiphon_fs::write_below(out, Path::new(name).join("run.json"), text + "\n");
         written.await.map_err(|err| StopCause::Output(err.to_string()))
     }
+}
+
+/// Splits the folder of a run into the output folder and its name in it.
+fn in_output(folder: &Path) -> (&Path, &OsStr) {
+    (folder.parent().unwrap_or(folder), folder.file_name().unwrap_or_default())
+}
+
+/// Writes the failed rows into the folder of the run, which is no link.
+async fn write_own_failed(run: &Run, folder: &Path) -> Result<Option<PathBuf>, StopCause> {
+    let (out, name) = in_output(folder);
+    let made = antiphon_fs::create_dir_below(out, name).await;
+    made.map_err(|err| StopCause::Output(err.to_string()))?;
+    write_failed(run, &folder.join("failed.jsonl")).await
 }
 
 /// Returns what the earlier report of a run says about personal data that was removed from its input.

@@ -178,13 +178,15 @@ impl Experiment {
             return Err(wrong("it is part of the experiment, or contains it"));
         }
         let name = path.file_name().ok_or_else(|| wrong("no file name"))?;
+        let data = Path::new("data");
+        antiphon_fs::create_dir_below(&self.root, data).await.map_err(Error::files)?;
         let to = self.data_path().join(name);
         if mode == AddMode::Link {
             link(&path, &to).await?;
             return self.record_link(name).await;
         }
         if antiphon_fs::metadata(&path).await.map_err(Error::files)?.is_dir {
-            return copy_folder(&path, &to).await;
+            return copy_folder(&path, &self.root, &data.join(name)).await;
         }
         copy(&path, &to).await
     }
@@ -270,9 +272,11 @@ async fn check_free(root: &Path, name: &str) -> Result<(), Error> {
     if antiphon_fs::exists(root.join(DEFINITION)).await.map_err(Error::files)? {
         return Err(wrong(format!("it already exists in {}", root.display())));
     }
-    if antiphon_fs::exists(root).await.map_err(Error::files)?
-        && !files(root, WalkOptions::default().hidden(true)).await?.is_empty()
-    {
+    if !antiphon_fs::exists(root).await.map_err(Error::files)? {
+        return Ok(());
+    }
+    let Found { files, links } = find(root, WalkOptions::default().hidden(true)).await?;
+    if !files.is_empty() || !links.is_empty() {
         return Err(wrong(format!("{} already has other files", root.display())));
     }
     Ok(())
@@ -301,11 +305,12 @@ async fn link(path: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
-/// Copies a folder with all its files. Files that are there with the same content are skipped.
+/// Copies a folder with all its files to the folder `to` below `root`. Files that are there with the same content are skipped.
 ///
 /// # Errors
-/// `Config` for a folder with a link that leads out of it, since a copy would not say that something is missing.
-async fn copy_folder(path: &Path, to: &Path) -> Result<(), Error> {
+/// `Config` for a folder with a link that leads out of it, since a copy would not say that something is missing; `Files` where a
+/// folder of the copy exists as a link, since the copy would be elsewhere.
+async fn copy_folder(path: &Path, root: &Path, to: &Path) -> Result<(), Error> {
     let Found { files, links } = find(path, WalkOptions::default()).await?;
     if let Some(link) = links.first() {
         let advice = "Add what it leads to by its own path, or remove it";
@@ -316,9 +321,9 @@ async fn copy_folder(path: &Path, to: &Path) -> Result<(), Error> {
         let below = file.strip_prefix(path).unwrap_or(&file);
         let to = to.join(below);
         if let Some(folder) = to.parent() {
-            antiphon_fs::create_dir(folder).await.map_err(Error::files)?;
+            antiphon_fs::create_dir_below(root, folder).await.map_err(Error::files)?;
         }
-        copy(&file, &to).await?;
+        copy(&file, &root.join(&to)).await?;
     }
     Ok(())
 }

@@ -25,11 +25,10 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Opens the locks in the folder of a run, which is created.
+    /// Opens the locks in the folder of a run, which is created; one that is a link is refused before anything is written.
     pub(super) async fn of(store: &Path, run: &str) -> Result<Self, Error> {
-        let locks = Self::at(store, run);
-        antiphon_fs::create_dir(&locks.folder).await.map_err(Error::files)?;
-        Ok(locks)
+        antiphon_fs::create_dir_below(store, run).await.map_err(Error::files)?;
+        Ok(Self::at(store, run))
     }
 
     /// Names the folder of a run, which is not created: there are no locks in one that does not exist.

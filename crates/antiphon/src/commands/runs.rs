@@ -86,7 +86,7 @@ async fn look(
         RunsCommand::Export { run, format, existing, .. } => {
             let format = export_format(*format, file)?;
             let to = match destination(file, existing) {
-                Destination::Lines(_) if format == ExportFormat::Jsonl => {
+                Destination::Lines(_) if matches!(format, ExportFormat::Json | ExportFormat::Jsonl) => {
                     Destination::Lines(Lines::new(output::json_lines))
                 }
                 to => to,

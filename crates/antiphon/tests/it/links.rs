@@ -144,6 +144,41 @@ fn a_run_folder_that_is_a_link_is_refused() {
 }
 
 #[test]
+fn the_folder_of_a_map_run_that_is_a_link_is_refused() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("home")).unwrap();
+    lab.file("r.toml", "prompt = \"{{ text }}\"\n");
+    lab.file("rows.jsonl", "{\"text\":\"a\"}\n");
+    let server = Server::start(std::iter::repeat_with(|| Reply::chat("", "content_filter")).take(4));
+    let line =
+        format!("map rows.jsonl -r r.toml --provider compatible --base-url {}/v1 --model m", server.url(""));
+    assert_ne!(lab.run(&line).code, Some(0));
+    let run = lab.only_run();
+    assert!(run.join("failed.jsonl").exists());
+    fs::remove_dir_all(&run).unwrap();
+    symlink(lab.path("home"), &run).unwrap();
+    for line in ["runs retry-failed latest", "runs resume latest", &line] {
+        let ran = lab.run(line);
+        assert!(ran.code != Some(0) && ran.stderr.contains("link"), "{line}: {ran:?}");
+        assert_eq!(fs::read_dir(lab.path("home")).unwrap().count(), 0, "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn copies_of_data_are_not_written_through_links() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("home")).unwrap();
+    lab.file("more/p2.txt", "P2: I keep goats.\n");
+    lab.run("experiment create farm").ends_with(0, &[]);
+    let data = lab.path("experiments/farm/data");
+    fs::create_dir_all(&data).unwrap();
+    symlink(lab.path("home"), data.join("more")).unwrap();
+    let ran = lab.run("experiment add farm more");
+    assert!(ran.code != Some(0) && ran.stderr.contains("link"), "{ran:?}");
+    assert_eq!(fs::read_dir(lab.path("home")).unwrap().count(), 0, "{ran:?}");
+}
+
+#[test]
 fn a_database_that_is_a_link_is_refused_by_its_name() {
     for ending in ["", "-wal", "-shm"] {
         let lab = Lab::new();
