@@ -235,14 +235,17 @@ mod steps {
         let mut folder = open_root(root, OFlags::RDONLY | FOLDER, Mode::empty())?;
         for name in folders {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | FOLDER;
-            folder = match openat(&folder, *name, flags, Mode::empty()) {
+            let opened = match openat(&folder, *name, flags, Mode::empty()) {
                 Err(Errno::NOENT) if create => {
                     match mkdirat(&folder, *name, Mode::from_raw_mode(0o777)) {
                         Err(Errno::EXIST) | Ok(()) => {}
                         Err(err) => return Err(err.into()),
                     }
-                    openat(&folder, *name, flags, Mode::empty())?
+                    openat(&folder, *name, flags, Mode::empty())
                 }
+                opened => opened,
+            };
+            folder = match opened {
                 // Systems differ in the error for a link.
                 Err(Errno::NOTDIR | Errno::LOOP) => return Err(not_a_folder(&folder, name).into()),
                 opened => opened?,

@@ -116,8 +116,13 @@ fn print_parse_error(err: &clap::Error) -> ExitCode {
         talk.error(&CommandError::new(code, text.trim_start_matches("error: ").trim_end()));
         summary::print(code, talk);
     } else if std::env::args_os().any(|arg| acts(&arg.to_string_lossy())) {
-        // The error quotes the arguments.
-        Talk::new(false, Form::Text).plain(err.render().to_string().trim_end());
+        // Errors quote the arguments, and the help has the name of the program.
+        let text = err.render().to_string();
+        if code == error::OK {
+            let _ = output::result(&antiphon_render::visible(&text));
+        } else {
+            Talk::new(false, Form::Text).plain(text.trim_end());
+        }
     } else {
         // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
         let _ = err.print();
@@ -157,24 +162,31 @@ fn has_little_space() -> bool {
 }
 
 /// Starts the program again in its place, with one heap for all threads, where it has little memory. Returns where that is not so,
-/// or not possible.
+/// or not possible. Under another program that calls [`main`], nothing is started.
 ///
 /// glibc reserves 64 MiB of addresses for the heap of a thread, and reads the number of heaps only when a program starts
-/// (<https://man7.org/linux/man-pages/man3/mallopt.3.html>, `M_ARENA_MAX`).
+/// (<https://man7.org/linux/man-pages/man3/mallopt.3.html>, `M_ARENA_MAX`). The variable is inherited by children, and has no effect
+/// on other programs but the same one.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn share_one_heap() {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::process::CommandExt;
-        const HEAPS: &str = "MALLOC_ARENA_MAX";
-        if !has_little_space() || std::env::var_os(HEAPS).is_some() {
-            return;
-        }
-        let mut args = std::env::args_os();
-        let (Ok(program), Some(name)) = (std::env::current_exe(), args.next()) else { return };
-        // Where it cannot be started again, it has more heaps.
-        let _ = std::process::Command::new(program).arg0(name).args(args).env(HEAPS, "1").exec();
+    use std::os::unix::process::CommandExt;
+    const HEAPS: &str = "MALLOC_ARENA_MAX";
+    if !has_little_space() || std::env::var_os(HEAPS).is_some() {
+        return;
     }
+    let mut args = std::env::args_os();
+    let (Ok(program), Some(name)) = (std::env::current_exe(), args.next()) else { return };
+    // A file that was replaced or removed while it ran has another name, and may be another program.
+    if program.file_name() != std::path::Path::new(&name).file_name() {
+        return;
+    }
+    // Where it cannot be started again, it has more heaps.
+    let _ = std::process::Command::new(program).arg0(name).args(args).env(HEAPS, "1").exec();
 }
+
+/// Other allocators have one heap, or small ones.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn share_one_heap() {}
 
 /// Starts the runtime, with fewer threads where the process has little memory.
 fn start_runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -224,6 +224,8 @@ fn arguments_and_configuration_do_not_act() {
         assert!(code == 0 || ran.code != Some(0), "{line}: {ran:?}");
         run(&lab, &format!("{line} --progress json"), &[&name]);
     }
+    let help = run(&lab, "generate --help", &[&name]);
+    assert!(help.code == Some(0) && help.stdout.contains("Usage:") && help.stderr.is_empty(), "{help:?}");
     for config in [
         format!("[defaults]\nmodel = \"{}\"\n", hostile_toml()),
         format!(
