@@ -21,6 +21,7 @@ mod clock;
 mod csv;
 #[cfg(feature = "docx")]
 mod docx;
+mod foreign;
 #[cfg(any(feature = "docx", feature = "html"))]
 mod grid;
 #[cfg(feature = "csv")]

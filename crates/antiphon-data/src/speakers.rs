@@ -21,6 +21,7 @@
 //! | `head` | the names of both sides above an interview |
 //! | `boilerplate` | lines that are no speech |
 //! | `notice` | notices of chats and meetings, rules, and marks behind words |
+//! | `placeholder` | lines of chats instead of words |
 //! | `settle` | who asks, where no word and no head settles it |
 //!
 //! Prose has colons, too, so that a label that looks like a name counts only if it occurs twice in the file; see
@@ -46,6 +47,7 @@ mod lines;
 mod lists;
 mod notice;
 mod once;
+mod placeholder;
 mod reader;
 mod recent;
 mod scripts;

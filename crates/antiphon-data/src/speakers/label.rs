@@ -112,6 +112,8 @@ pub(super) fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option
     let rest = line.trim_start_matches(|c| super::is_blank(c) || matches!(c, '>' | '*' | '_' | '•'));
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
     let mut mark = match Stamp::lead(rest) {
+        // A notice of a chat of nicknames.
+        Some(stamp) if stamp.rest.starts_with("*** ") || stamp.rest.starts_with("-!- ") => return None,
         Some(stamp) => {
             let named = stamp.rest.trim_start_matches(['-', '–', '—', '|', ' ', '\t', '*', '_', ':']);
             let in_chat = || of_chat_line(named).filter(|_| stamp.is_dated);
@@ -152,7 +154,11 @@ fn label_at<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>
     let before_time = time_behind(text, colon.unwrap_or(text.len()));
     match (before_time, colon) {
         (Some((at, stamp)), _) => label_with_time(&text[..at], stamp),
-        (None, Some(colon)) => label_with_colon(text, colon, recent).or_else(|| scripts::mark_of(text)),
+        (None, Some(colon)) => label_with_colon(text, colon, recent)
+            .or_else(|| in_angles(text))
+            .or_else(|| in_squares(text))
+            .or_else(|| numbered(text))
+            .or_else(|| scripts::mark_of(text)),
         (None, None) => in_angles(text)
             .or_else(|| in_squares(text))
             .or_else(|| numbered(text))
@@ -203,7 +209,11 @@ fn label_with_time<'a>(label: &'a str, stamp: Stamp<'a>) -> Option<Mark<'a>> {
     let rest = stamp.rest.trim_start_matches(['*', '_', ')']);
     let (words, kind) = match rest.strip_prefix([':', '：']) {
         Some(words) => (words.trim_start_matches(['*', '_']).trim_start(), MarkKind::Colon),
-        None if rest.trim().is_empty() => ("", MarkKind::Time),
+        None if rest.trim().is_empty() || notice::is_mark(rest) => ("", MarkKind::Time),
+        // `[민서] [오전 10:01] 네`: in other scripts, logs look the same.
+        None if stamp.is_bracketed && label.ends_with(']') && bare(label).ends_with(has_no_case) => {
+            (rest.trim_start(), MarkKind::Colon)
+        }
         None => (rest.trim_start(), MarkKind::Weak),
     };
     let label = direction::strip(bare(label));
@@ -278,7 +288,8 @@ pub(super) fn is_dated_without_name(line: &str) -> bool {
 fn in_angles(text: &str) -> Option<Mark<'_>> {
     let (label, words) = text.strip_prefix('<')?.split_once("> ")?;
     let label = label.trim_start_matches(['@', '+', '~', '&', '%', ' ']);
-    let is_nick = !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || " _-.'’".contains(c));
+    let is_nick =
+        !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || " _-.'’^[]{}|\\`".contains(c));
     let is_label = is_nick && label.chars().count() <= LONGEST;
     let words = words.trim_start().len();
     is_label.then_some(Mark { label, time: None, words, kind: MarkKind::Colon })
