@@ -46,6 +46,7 @@ mod yaml;
 pub(crate) use docx::docx;
 pub(crate) use json::Borrowed;
 pub(crate) use plain::text;
+pub(crate) use record::{is_person_key, normal};
 #[cfg(not(feature = "csv"))]
 use unbuilt::csv;
 #[cfg(not(feature = "docx"))]

@@ -10,6 +10,7 @@
 //! | `date` | dates in words beside times |
 //! | `lines` | the lines, and names above or below times |
 //! | `label`, `recent` | labels at the beginning of lines |
+//! | `columns` | labels between tabs and bars |
 //! | `scripts` | labels of Japanese, Chinese and Korean texts |
 //! | `direction` | stage directions beside names |
 //! | `sides` | words for who asks and who answers, in many languages |
@@ -37,6 +38,7 @@ use crate::document::{SpeakerRole, Turn};
 
 mod accept;
 mod boilerplate;
+mod columns;
 mod dashes;
 mod date;
 mod direction;

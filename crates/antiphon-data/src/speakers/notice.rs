@@ -191,6 +191,10 @@ const WINDOW: [&str; 10] = [
 pub(super) fn is_rule(line: &str) -> bool {
     let is_sign = |c: char| matches!(c, '-' | '*' | '_' | '=' | '~' | '–' | '—' | '─' | '•' | ' ');
     let line = line.trim_start();
+    // The one below the headings of a table in Markdown.
+    if line.starts_with('|') {
+        return line.contains("--") && line.trim_end().chars().all(|c| matches!(c, '|' | '-' | ':' | ' '));
+    }
     if !line.starts_with(is_sign) {
         return false;
     }
@@ -314,6 +318,7 @@ pub(super) fn without_mark(line: &str) -> usize {
             let mark = trimmed.rfind('(').filter(|at| MARKS.contains(&&*trimmed[*at..].to_lowercase()));
             mark.unwrap_or(line.len())
         }
+        Some(b'|') if trimmed.trim_start().starts_with('|') => trimmed.trim_end_matches(['|', ' ']).len(),
         Some(b'>') => {
             let is_mark = |at: &usize| {
                 let lower = trimmed[*at..].to_lowercase();

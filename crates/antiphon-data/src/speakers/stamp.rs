@@ -22,7 +22,8 @@ pub(super) struct Stamp<'a> {
 }
 
 /// Brackets around times, by their opening ones.
-const BRACKETS: [(char, char); 5] = [('[', ']'), ('(', ')'), ('{', '}'), ('<', '>'), ('#', '#')];
+const BRACKETS: [(char, char); 8] =
+    [('[', ']'), ('(', ')'), ('{', '}'), ('<', '>'), ('#', '#'), ('【', '】'), ('（', '）'), ('［', '］')];
 /// Signs between the two times of a range.
 const RANGES: [&str; 7] = ["-->", "->", "–", "—", "-", "~", "to "];
 
@@ -157,7 +158,8 @@ fn after_date(text: &str) -> &str {
         if !(1..=4).contains(&digits.len()) {
             return text;
         }
-        rest = behind;
+        // Arabic texts have marks of direction between the numbers.
+        rest = behind.trim_start_matches(['\u{200e}', '\u{200f}']);
         if part < 2 {
             let Some(behind) = rest.strip_prefix(['-', '/', '.']) else {
                 return if part == 1 { without_year(text, rest) } else { text };
@@ -193,7 +195,7 @@ fn before_half(text: &str) -> &str {
 /// Strips the half of the day, or the word for hours: `AM`, `p.m.`, `Uhr`.
 fn after_half(text: &str) -> &str {
     let trimmed = text.trim_start_matches([' ', '\u{202f}', '\u{a0}']);
-    const HALVES: [&str; 14] = [
+    const HALVES: [&str; 16] = [
         "AM",
         "PM",
         "am",
@@ -208,6 +210,8 @@ fn after_half(text: &str) -> &str {
         "p.\u{202f}m.",
         "Uhr",
         "uur",
+        "ص",
+        "م",
     ];
     let half = HALVES.iter().find_map(|half| trimmed.strip_prefix(half));
     half.filter(|rest| !rest.starts_with(char::is_alphanumeric)).unwrap_or(text)
