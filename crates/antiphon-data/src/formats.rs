@@ -21,6 +21,7 @@ mod clock;
 mod csv;
 #[cfg(feature = "docx")]
 mod docx;
+mod foreign;
 #[cfg(any(feature = "docx", feature = "html"))]
 mod grid;
 #[cfg(feature = "csv")]
@@ -45,6 +46,7 @@ mod yaml;
 pub(crate) use docx::docx;
 pub(crate) use json::Borrowed;
 pub(crate) use plain::text;
+pub(crate) use record::{is_person_key, normal};
 #[cfg(not(feature = "csv"))]
 use unbuilt::csv;
 #[cfg(not(feature = "docx"))]

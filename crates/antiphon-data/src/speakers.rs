@@ -10,6 +10,7 @@
 //! | `date` | dates in words beside times |
 //! | `lines` | the lines, and names above or below times |
 //! | `label`, `recent` | labels at the beginning of lines |
+//! | `columns` | labels between tabs and bars |
 //! | `scripts` | labels of Japanese, Chinese and Korean texts |
 //! | `direction` | stage directions beside names |
 //! | `sides` | words for who asks and who answers, in many languages |
@@ -21,6 +22,7 @@
 //! | `head` | the names of both sides above an interview |
 //! | `boilerplate` | lines that are no speech |
 //! | `notice` | notices of chats and meetings, rules, and marks behind words |
+//! | `placeholder` | lines of chats instead of words |
 //! | `settle` | who asks, where no word and no head settles it |
 //!
 //! Prose has colons, too, so that a label that looks like a name counts only if it occurs twice in the file; see
@@ -36,6 +38,7 @@ use crate::document::{SpeakerRole, Turn};
 
 mod accept;
 mod boilerplate;
+mod columns;
 mod dashes;
 mod date;
 mod direction;
@@ -46,6 +49,7 @@ mod lines;
 mod lists;
 mod notice;
 mod once;
+mod placeholder;
 mod reader;
 mod recent;
 mod scripts;

@@ -3,6 +3,7 @@
 //! Services write the beginning of a turn in seconds, milliseconds or ticks of 100 nanoseconds. A key such as `start_ms`
 //! says which; a bare number is one of a [`Unit`] that the list as a whole decides.
 
+use super::foreign;
 use crate::turn_time::clock;
 
 /// The unit of bare numbers.
@@ -60,7 +61,8 @@ const MAX_MS: u64 = 1_000 * 3_600 * 1_000;
 
 /// Returns the rank of a normalised key among those for the beginning of a turn; `None` for any other key.
 pub(crate) fn rank_of(key: &str) -> Option<usize> {
-    TIME_KEYS.iter().chain(&UNCLEAR_KEYS).position(|known| *known == key)
+    let known = TIME_KEYS.iter().chain(&UNCLEAR_KEYS).position(|known| *known == key);
+    known.or_else(|| foreign::is_time(key).then_some(TIME_KEYS.len() + UNCLEAR_KEYS.len()))
 }
 
 /// Returns the time of a field with this normalised key; `None` if its value is not a time.
@@ -72,7 +74,8 @@ pub(crate) fn time_of(key: &str, value: &str, unit: Unit) -> Option<String> {
     if is_date(value) {
         return Some(value.to_owned());
     }
-    let ms = milliseconds(key, value, unit).filter(|_| !UNCLEAR_KEYS.contains(&key))?;
+    let ms =
+        milliseconds(key, value, unit).filter(|_| !UNCLEAR_KEYS.contains(&key) && !foreign::is_time(key))?;
     (ms <= MAX_MS).then(|| clock(ms / 1_000))
 }
 

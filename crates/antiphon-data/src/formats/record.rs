@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use crate::builder::{Body, Voice, Words};
 use crate::document::SpeakerRole;
 use crate::formats::clock::{self, Unit};
+use crate::formats::foreign;
 use crate::formats::people::People;
 use crate::speakers;
 
@@ -188,7 +189,7 @@ pub(crate) fn without_colon(cell: &str) -> &str {
 
 /// Returns whether a normalised key is one for the words.
 pub(crate) fn is_text_key(key: &str) -> bool {
-    TEXT_KEYS.contains(&key)
+    TEXT_KEYS.contains(&key) || foreign::is_text(key)
 }
 
 /// Returns whether a normalised key is one for a speaker that also speaks in the values inside.
@@ -217,7 +218,7 @@ pub(crate) fn is_of_program(row: &Row<'_>) -> bool {
 
 /// Returns whether a normalised key is one for a speaker, a role or a channel.
 pub(crate) fn is_person_key(key: &str) -> bool {
-    SPEAKER_KEYS.contains(&key) || key == "role" || CHANNEL_KEYS.contains(&key)
+    SPEAKER_KEYS.contains(&key) || foreign::is_speaker(key) || key == "role" || CHANNEL_KEYS.contains(&key)
 }
 
 /// A row, with what its keys mean.
@@ -427,8 +428,11 @@ impl Columns {
             let needed = TEXT_BESIDE.iter().find(|(text, _)| *text == key);
             needed.is_none_or(|(_, beside)| keys.iter().any(|key| key == beside))
         };
-        let text = find(&TEXT_KEYS, &is_beside).filter(|at| fields[*at].is_text);
+        let foreign = |is_word: fn(&str) -> bool| keys.iter().position(|key| is_word(key)).filter(has);
+        let text = find(&TEXT_KEYS, &is_beside).or_else(|| foreign(foreign::is_text));
+        let text = text.filter(|at| fields[*at].is_text);
         let speaker = find(&SPEAKER_KEYS, &|key| text.is_some() || !SPEAKER_OF_TEXT.contains(&key));
+        let speaker = speaker.or_else(|| foreign(foreign::is_speaker).filter(|_| text.is_some()));
         // A column of answers may be called after who gives them.
         let is_name = |at: &usize| {
             let value = fields[*at].text.trim();

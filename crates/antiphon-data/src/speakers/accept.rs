@@ -24,7 +24,7 @@ use super::settle::is_question;
 use super::sides::Side;
 use super::stamp::Stamp;
 use super::topic::Topics;
-use super::{accepted_labels, dashes, is_known, lists, once};
+use super::{accepted_labels, dashes, is_heading, is_known, lists, once};
 
 /// The levels of lines in logs.
 const LEVELS: [&str; 10] =
@@ -267,7 +267,8 @@ fn is_list_of_all(lines: &[Line<'_>], accepted: &BTreeSet<&str>, head: &Head<'_>
 /// Returns whether nearly every line begins with a label: four lines at least.
 fn is_full(lines: &[Line<'_>]) -> bool {
     let marked = lines.iter().filter_map(|line| line.mark.as_ref()).filter(|mark| mark.is_inline()).count();
-    marked > 3 && marked * 5 >= lines.iter().filter(|line| !line.is_noise()).count() * 4
+    let may_speak = |line: &&Line<'_>| !line.is_noise() && !is_heading(line.text);
+    marked > 3 && marked * 5 >= lines.iter().filter(may_speak).count() * 4
 }
 
 /// Returns whether nearly every line begins with a label, so that weak labels are ones, too: four lines at least, or all

@@ -93,8 +93,11 @@ fn is_data(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let (first, more) = (words.next().unwrap_or_default(), words.next());
     let is_address = first.contains("://") || first.starts_with("www.");
-    let is_path = (first.contains('/') || first.contains('\\')) && first.len() > 3;
-    let is_id = first.len() > 7
+    // Without spaces between words, a sentence looks like one word.
+    let is_word = !first.contains(super::label::is_unspaced);
+    let is_path = is_word && (first.contains('/') || first.contains('\\')) && first.len() > 3;
+    let is_id = is_word
+        && first.len() > 7
         && first.contains(|c: char| c.is_ascii_digit())
         && first.contains(['-', '_', '.', ':']);
     let has_letters = line.contains(char::is_alphabetic);

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use super::columns::{in_columns, in_row};
 use super::recent::RecentLabels;
 use super::sides::{Side, is_code};
 use super::stamp::Stamp;
@@ -111,7 +112,12 @@ pub(super) fn mark_of(line: &str) -> Option<Mark<'_>> {
 pub(super) fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
     let rest = line.trim_start_matches(|c| super::is_blank(c) || matches!(c, '>' | '*' | '_' | '•'));
     let rest = rest.strip_prefix("- ").map_or(rest, |rest| rest.trim_start_matches(['*', '_', ' ']));
+    if let Some(mark) = in_row(rest) {
+        return Some(Mark { words: line.len() - mark.words, ..mark });
+    }
     let mut mark = match Stamp::lead(rest) {
+        // A notice of a chat of nicknames.
+        Some(stamp) if stamp.rest.starts_with("*** ") || stamp.rest.starts_with("-!- ") => return None,
         Some(stamp) => {
             let named = stamp.rest.trim_start_matches(['-', '–', '—', '|', ' ', '\t', '*', '_', ':']);
             let in_chat = || of_chat_line(named).filter(|_| stamp.is_dated);
@@ -119,7 +125,7 @@ pub(super) fn marked<'a>(line: &'a str, recent: &mut RecentLabels<'a>) -> Option
             let mark = mark.or_else(|| in_columns(named)).or_else(|| alone(named))?;
             Mark { time: Some(mark.time.unwrap_or(stamp.time)), ..mark }
         }
-        None => after_label(rest, recent).or_else(|| after_label(without_number(rest)?, recent))?,
+        None => after_label(rest, recent).or_else(|| of_numbered(without_number(rest)?, recent))?,
     };
     // So far the offset counts from the end of the line, whose beginning was stripped.
     mark.words = line.len() - mark.words;
@@ -133,6 +139,12 @@ fn without_number(text: &str) -> Option<&str> {
     let behind = rest.trim_start_matches(['.', ')']);
     let is_number = (1..=5).contains(&digits) && behind.starts_with([' ', '\t']);
     is_number.then(|| behind.trim_start_matches([' ', '\t', '*', '_']))
+}
+
+/// Returns the mark of a text behind a number, whose label may be a column between tabs.
+fn of_numbered<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>> {
+    let column = || in_columns(text).filter(|mark| can_be_label(mark.label));
+    after_label(text, recent).or_else(|| Some(Mark { kind: MarkKind::Weak, ..column()? }))
 }
 
 /// Returns the mark of a text that begins with a label. Its `words` are the number of bytes from the words to the end.
@@ -152,7 +164,11 @@ fn label_at<'a>(text: &'a str, recent: &mut RecentLabels<'a>) -> Option<Mark<'a>
     let before_time = time_behind(text, colon.unwrap_or(text.len()));
     match (before_time, colon) {
         (Some((at, stamp)), _) => label_with_time(&text[..at], stamp),
-        (None, Some(colon)) => label_with_colon(text, colon, recent).or_else(|| scripts::mark_of(text)),
+        (None, Some(colon)) => label_with_colon(text, colon, recent)
+            .or_else(|| in_angles(text))
+            .or_else(|| in_squares(text))
+            .or_else(|| numbered(text))
+            .or_else(|| scripts::mark_of(text)),
         (None, None) => in_angles(text)
             .or_else(|| in_squares(text))
             .or_else(|| numbered(text))
@@ -203,7 +219,11 @@ fn label_with_time<'a>(label: &'a str, stamp: Stamp<'a>) -> Option<Mark<'a>> {
     let rest = stamp.rest.trim_start_matches(['*', '_', ')']);
     let (words, kind) = match rest.strip_prefix([':', '：']) {
         Some(words) => (words.trim_start_matches(['*', '_']).trim_start(), MarkKind::Colon),
-        None if rest.trim().is_empty() => ("", MarkKind::Time),
+        None if rest.trim().is_empty() || notice::is_mark(rest) => ("", MarkKind::Time),
+        // `[민서] [오전 10:01] 네`: in other scripts, logs look the same.
+        None if stamp.is_bracketed && label.ends_with(']') && bare(label).ends_with(has_no_case) => {
+            (rest.trim_start(), MarkKind::Colon)
+        }
         None => (rest.trim_start(), MarkKind::Weak),
     };
     let label = direction::strip(bare(label));
@@ -220,7 +240,7 @@ fn is_inverted(label: &str) -> bool {
 }
 
 /// Returns whether a text can be the sender of a message: a name of any form, a nickname or a telephone number.
-fn is_sender(label: &str) -> bool {
+pub(super) fn is_sender(label: &str) -> bool {
     (1..=LONGEST).contains(&label.chars().count())
         && label.split(' ').count() <= 4
         && (label.split(' ').count() == 1 || label.split(' ').all(|word| word.starts_with(begins_name)))
@@ -258,14 +278,6 @@ fn of_chat_line(text: &str) -> Option<Mark<'_>> {
     is_sender.then_some(Mark { label: label.trim(), time: None, words, kind: MarkKind::Colon })
 }
 
-/// Returns the mark of a line whose time, sender and words are columns between tabs, as LINE exports them.
-fn in_columns(text: &str) -> Option<Mark<'_>> {
-    let (label, words) = text.split_once('\t')?;
-    let words = words.trim_start();
-    let is_sender = !words.is_empty() && is_sender(label) && !notice::is_change_of_group(label);
-    is_sender.then_some(Mark { label, time: None, words: words.len(), kind: MarkKind::Colon })
-}
-
 /// Returns whether a line is a notice of a chat: a date and a time, and words without a sender.
 pub(super) fn is_dated_without_name(line: &str) -> bool {
     let line = line.trim_start_matches([' ', '\u{feff}', '\u{200e}', '\u{200f}']);
@@ -278,7 +290,8 @@ pub(super) fn is_dated_without_name(line: &str) -> bool {
 fn in_angles(text: &str) -> Option<Mark<'_>> {
     let (label, words) = text.strip_prefix('<')?.split_once("> ")?;
     let label = label.trim_start_matches(['@', '+', '~', '&', '%', ' ']);
-    let is_nick = !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || " _-.'’".contains(c));
+    let is_nick =
+        !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || " _-.'’^[]{}|\\`".contains(c));
     let is_label = is_nick && label.chars().count() <= LONGEST;
     let words = words.trim_start().len();
     is_label.then_some(Mark { label, time: None, words, kind: MarkKind::Colon })
@@ -333,11 +346,15 @@ fn alone(text: &str) -> Option<Mark<'_>> {
 /// Returns the time behind a label that begins before a byte offset, and the offset at which it begins.
 fn time_behind(text: &str, end: usize) -> Option<(usize, Stamp<'_>)> {
     let near = &text[..text.floor_char_boundary(LABEL_BYTES.min(end))];
-    let is_start = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'(' | b'[' | b'{');
+    // The wide brackets begin with these bytes, which only begin characters.
+    let is_start = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'(' | b'[' | b'{' | 0xe3 | 0xef);
     let is_edge = |c: char| c.is_whitespace() || matches!(c, '*' | '_');
+    let is_wide = |at: usize| text[at..].starts_with(['（', '【', '［']);
     let starts = near.bytes().enumerate().filter(|(_, byte)| is_start(*byte)).map(|(at, _)| at);
     starts
-        .filter(|at| near[..*at].ends_with(is_edge) && near[..*at].contains(char::is_alphabetic))
+        .filter(|at| {
+            (near[..*at].ends_with(is_edge) || is_wide(*at)) && near[..*at].contains(char::is_alphabetic)
+        })
         .find_map(|at| Some((at, Stamp::lead(&text[at..])?)))
 }
 
@@ -445,7 +462,7 @@ pub(super) fn has_no_case(c: char) -> bool {
 
 /// Returns whether a character belongs to a script that sets no spaces between words: Chinese, Japanese, Thai, Lao,
 /// Khmer, Burmese.
-fn is_unspaced(c: char) -> bool {
+pub(super) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
         | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
 }

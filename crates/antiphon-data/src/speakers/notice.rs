@@ -11,6 +11,7 @@
 //! | `Page 1 of 3`, `[End of transcript]` | no speech |
 
 use super::date;
+pub(super) use super::placeholder::is_instead;
 
 /// The most bytes of a notice.
 const LONGEST: usize = 120;
@@ -124,50 +125,6 @@ const PRONOUNS: [&str; 24] = [
     "i", "we", "you", "he", "she", "it", "they", "who", "someone", "my", "our", "his", "her", "their", "and",
     "then", "but", "so", "when", "after", "before", "the", "that", "if",
 ];
-/// Lines instead of words, in lower case.
-const INSTEAD: [&str; 22] = [
-    "this message was deleted",
-    "you deleted this message",
-    "message deleted",
-    "diese nachricht wurde gelöscht",
-    "du hast diese nachricht gelöscht",
-    "se eliminó este mensaje",
-    "eliminaste este mensaje",
-    "ce message a été supprimé",
-    "esta mensagem foi apagada",
-    "missed voice call",
-    "missed video call",
-    "voice call",
-    "video call",
-    "[photo]",
-    "[ photo ]",
-    "[sticker]",
-    "[video]",
-    "[voice message]",
-    "[file]",
-    "[image]",
-    "waiting for this message",
-    "null",
-];
-/// Endings of lines instead of words, in lower case.
-const INSTEAD_ENDS: [&str; 6] = [" omitted", " weggelassen", " omitido", " omitida", " omise", " ocultada"];
-/// Things that are left out, in lower case.
-const KINDS: [&str; 16] = [
-    "image", "video", "audio", "gif", "sticker", "document", "contact", "photo", "location", "poll", "bild",
-    "foto", "imagen", "vídeo", "dokument", "imagem",
-];
-/// Words in angle brackets instead of words, in lower case.
-const MEDIA: [&str; 9] = [
-    "omitted",
-    "ausgeschlossen",
-    "weggelassen",
-    "omitido",
-    "omis",
-    "oculta",
-    "omesso",
-    "attached:",
-    "angehängt:",
-];
 /// Marks behind words, in lower case.
 const MARKS: [&str; 7] =
     ["(edited)", "(bearbeitet)", "(editado)", "(modifié)", "(modificato)", "(edytowane)", "(изменено)"];
@@ -234,6 +191,10 @@ const WINDOW: [&str; 10] = [
 pub(super) fn is_rule(line: &str) -> bool {
     let is_sign = |c: char| matches!(c, '-' | '*' | '_' | '=' | '~' | '–' | '—' | '─' | '•' | ' ');
     let line = line.trim_start();
+    // The one below the headings of a table in Markdown.
+    if line.starts_with('|') {
+        return line.contains("--") && line.trim_end().chars().all(|c| matches!(c, '|' | '-' | ':' | ' '));
+    }
     if !line.starts_with(is_sign) {
         return false;
     }
@@ -343,35 +304,10 @@ pub(super) fn is_reaction(line: &str) -> bool {
     })
 }
 
-/// Returns whether words were left out of a message or deleted, so that the line has something else instead.
-pub(super) fn is_instead(words: &str) -> bool {
-    let words = words.trim_matches(|c: char| super::is_blank(c) || c == '.');
-    if words.len() > LONGEST_LABEL && !words.starts_with('<') && !words.ends_with(')') {
-        return words.starts_with("Messages and calls are end-to-end");
-    }
-    if words.len() > LONGEST || !may_be_instead(words) {
-        return false;
-    }
-    let lower = words.to_lowercase();
-    let in_angles = lower.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-    INSTEAD.contains(&&*lower)
-        || in_angles.is_some_and(|inner| MEDIA.iter().any(|media| inner.contains(media)))
-        || (KINDS.iter().any(|kind| lower.starts_with(kind))
-            && INSTEAD_ENDS.iter().any(|end| lower.ends_with(end)))
-        || lower.ends_with("(file attached)")
-        || lower.ends_with("(datei angehängt)")
-}
-
-/// Returns whether words end as those that [`is_instead`] compares do: most do not, so that they are compared with no list.
-fn may_be_instead(words: &str) -> bool {
-    if !words.is_ascii() || words.ends_with(['>', ')', ']']) {
-        return true;
-    }
-    let ends = |end: &&str| {
-        let tail = words.len().checked_sub(end.len()).and_then(|at| words.get(at..));
-        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
-    };
-    INSTEAD_ENDS.iter().any(ends) || INSTEAD.iter().any(|known| known.eq_ignore_ascii_case(words))
+/// Returns whether a text behind a name and a time is a mark: `, Edited`, `(bearbeitet)`.
+pub(super) fn is_mark(text: &str) -> bool {
+    let word = text.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase();
+    MARKS.iter().any(|mark| mark.trim_matches(['(', ')']) == word)
 }
 
 /// Returns the length of a line without a mark behind its words.
@@ -382,6 +318,7 @@ pub(super) fn without_mark(line: &str) -> usize {
             let mark = trimmed.rfind('(').filter(|at| MARKS.contains(&&*trimmed[*at..].to_lowercase()));
             mark.unwrap_or(line.len())
         }
+        Some(b'|') if trimmed.trim_start().starts_with('|') => trimmed.trim_end_matches(['|', ' ']).len(),
         Some(b'>') => {
             let is_mark = |at: &usize| {
                 let lower = trimmed[*at..].to_lowercase();

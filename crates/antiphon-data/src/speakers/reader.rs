@@ -39,7 +39,8 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
                 if mark.time.is_some() && notice::is_program(mark.label) {
                     continue;
                 }
-                reader.begin(mark, start + mark.words);
+                let above = reader.time_above(start);
+                reader.begin(mark, start + mark.words, above);
                 if notice::is_instead(&line.text[mark.words.min(line.text.len())..]) {
                     reader.skip(start, end);
                 }
@@ -47,6 +48,8 @@ pub(super) fn read<'a>(text: &'a str, head: &'a Head<'a>, person: &'a str) -> Ve
             (_, Some(time)) => reader.go_on(time, start, end),
             _ if line.is_notice => reader.skip(start, end),
             _ if notice::is_rule(line.text) => reader.rule(start, end),
+            // An empty line of a quotation in Markdown.
+            _ if line.text.trim_matches([' ', '>', '\t', '\r']).is_empty() => reader.skip(start, end),
             _ if labels.only_ask && reader.is_answered(line, start) => reader.answer(start),
             _ if line.is_aside() => reader.skip(start, end),
             _ if line.is_apart() => reader.pause(start, end),
@@ -83,6 +86,8 @@ struct TurnReader<'a> {
     people: LabelMap<'a, (Arc<str>, SpeakerRole)>,
     /// The turn whose end is not known yet, with an empty range at its start.
     open: Option<Turn>,
+    /// The last time on a line of its own, and the byte offset behind it.
+    alone: Option<(Arc<str>, usize)>,
     turns: Vec<Turn>,
 }
 
@@ -102,6 +107,7 @@ impl<'a> TurnReader<'a> {
             is_ruled: false,
             people: LabelMap::default(),
             open: None,
+            alone: None,
             turns: Vec::new(),
         };
         reader.open = Some(reader.unclear(head.end));
@@ -114,11 +120,22 @@ impl<'a> TurnReader<'a> {
     }
 
     /// Begins the turn of a label, whose text begins at the byte offset `start`.
-    fn begin(&mut self, mark: &Mark<'a>, start: usize) {
+    /// Without a time beside the label, the turn has the one above it.
+    fn begin(&mut self, mark: &Mark<'a>, start: usize, above: Option<Arc<str>>) {
         self.is_ruled = false;
         let (speaker, role) = self.person_of(mark.label);
-        self.open =
-            Some(Turn { speaker, role, time: mark.time.as_deref().map(Arc::from), span: start..start });
+        self.open = Some(Turn {
+            speaker,
+            role,
+            time: mark.time.as_deref().map(Arc::from).or(above),
+            span: start..start,
+        });
+    }
+
+    /// Returns the time that has the line directly above a byte offset for itself.
+    fn time_above(&mut self, start: usize) -> Option<Arc<str>> {
+        let (time, end) = self.alone.take()?;
+        self.text.get(end..start)?.trim().is_empty().then_some(time)
     }
 
     /// Returns the speaker of a label, and its side: that of the head, or that of the label.
@@ -175,6 +192,7 @@ impl<'a> TurnReader<'a> {
 
     /// Ends the open turn at a line with a time alone; the same speaker continues behind it.
     fn go_on(&mut self, time: &str, start: usize, end: usize) {
+        self.alone = Some((Arc::from(time), end));
         let Some(open) = &self.open else { return };
         let next = Turn { time: Some(Arc::from(time)), span: end..end, ..open.clone() };
         self.close(start);

@@ -22,7 +22,8 @@ pub(super) struct Stamp<'a> {
 }
 
 /// Brackets around times, by their opening ones.
-const BRACKETS: [(char, char); 5] = [('[', ']'), ('(', ')'), ('{', '}'), ('<', '>'), ('#', '#')];
+const BRACKETS: [(char, char); 8] =
+    [('[', ']'), ('(', ')'), ('{', '}'), ('<', '>'), ('#', '#'), ('【', '】'), ('（', '）'), ('［', '］')];
 /// Signs between the two times of a range.
 const RANGES: [&str; 7] = ["-->", "->", "–", "—", "-", "~", "to "];
 
@@ -76,20 +77,22 @@ impl<'a> Moment<'a> {
     fn lead(text: &'a str) -> Option<Self> {
         let in_words = date::after(text);
         // Most lines begin with a letter.
-        if in_words.is_none() && !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ',')) {
+        let text_of_clock = before_half(text);
+        let begins = |c: char| c.is_ascii_digit() || matches!(c, ' ' | ',');
+        if in_words.is_none() && text_of_clock.len() == text.len() && !text.starts_with(begins) {
             return None;
         }
         if let Some(spoken) = Self::in_words(text) {
             return Some(spoken);
         }
-        let behind_date = in_words.unwrap_or_else(|| after_date(text));
+        let behind_date = before_half(in_words.unwrap_or_else(|| after_date(text)));
         let clock = Clock::lead(behind_date)?;
         let rest = after_half(clock.rest);
         let written = text[..text.len() - rest.len()].trim_end();
         let is_plain = behind_date.len() == text.len() && rest.len() == clock.rest.len();
         let time =
             if is_plain { Cow::Owned(turn_time::clock(clock.seconds)) } else { Cow::Borrowed(written) };
-        Some(Self { time, rest, is_dated: behind_date.len() < text.len() })
+        Some(Self { time, rest, is_dated: behind_date.len() < text_of_clock.len() })
     }
 
     /// Returns a time in words, as in `1 hour 2 minutes 3 seconds`.
@@ -155,7 +158,8 @@ fn after_date(text: &str) -> &str {
         if !(1..=4).contains(&digits.len()) {
             return text;
         }
-        rest = behind;
+        // Arabic texts have marks of direction between the numbers.
+        rest = behind.trim_start_matches(['\u{200e}', '\u{200f}']);
         if part < 2 {
             let Some(behind) = rest.strip_prefix(['-', '/', '.']) else {
                 return if part == 1 { without_year(text, rest) } else { text };
@@ -178,11 +182,38 @@ fn without_year<'a>(text: &'a str, behind: &'a str) -> &'a str {
     if is_short && clock.len() < behind.len() && Clock::lead(clock).is_some() { clock } else { text }
 }
 
-/// Strips the half of the day: `AM`, `p.m.`.
+/// Strips the half of the day before a clock, as in Korean, Japanese and Chinese.
+fn before_half(text: &str) -> &str {
+    let halves = ["오전", "오후", "午前", "午後", "上午", "下午", "凌晨", "早上", "晚上"];
+    // Most texts begin with an ASCII letter.
+    if text.starts_with(|c: char| c.is_ascii()) {
+        return text;
+    }
+    halves.iter().find_map(|half| text.strip_prefix(half)).map_or(text, str::trim_start)
+}
+
+/// Strips the half of the day, or the word for hours: `AM`, `p.m.`, `Uhr`.
 fn after_half(text: &str) -> &str {
     let trimmed = text.trim_start_matches([' ', '\u{202f}', '\u{a0}']);
-    let halves = ["AM", "PM", "am", "pm", "a.m.", "p.m."];
-    let half = halves.iter().find_map(|half| trimmed.strip_prefix(half));
+    const HALVES: [&str; 16] = [
+        "AM",
+        "PM",
+        "am",
+        "pm",
+        "a.m.",
+        "p.m.",
+        "a. m.",
+        "p. m.",
+        "a.\u{a0}m.",
+        "p.\u{a0}m.",
+        "a.\u{202f}m.",
+        "p.\u{202f}m.",
+        "Uhr",
+        "uur",
+        "ص",
+        "م",
+    ];
+    let half = HALVES.iter().find_map(|half| trimmed.strip_prefix(half));
     half.filter(|rest| !rest.starts_with(char::is_alphanumeric)).unwrap_or(text)
 }
 
@@ -212,6 +243,9 @@ mod tests {
             ("0:07.5 - 0:09 so", "0:07", "so"),
             ("[00:00:03,120 --> 00:00:05,000] so", "0:03", "so"),
             ("10:30 AM", "10:30 AM", ""),
+            ("10:30 Uhr", "10:30 Uhr", ""),
+            ("[오전 10:30] so", "오전 10:30", "so"),
+            ("2/2/26, 1:03 p. m. - Ana", "2/2/26, 1:03 p. m.", "- Ana"),
             ("[05/01/2026, 10:30:12] Ana", "05/01/2026, 10:30:12", "Ana"),
             ("2026-01-05 10:30 so", "2026-01-05 10:30", "so"),
             ("05/01/2026 à 10:30 - Ana", "05/01/2026 à 10:30", "- Ana"),
