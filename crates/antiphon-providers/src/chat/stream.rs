@@ -36,10 +36,10 @@ impl Decode for ChatDecoder {
         answer.identify(chunk.id.as_str(), chunk.model.as_str());
         chunk.count(&mut answer.usage);
         answer.explain(filtered_categories(chunk.prompt_filter_results));
-        let choices = chunk.choices.unwrap_or_default();
+        let choices = chunk.choices.as_deref().unwrap_or_default();
         // The only choice of a complete answer is the answer, however it is numbered.
         let is_only = choices.iter().flatten().count() == 1 && choices.iter().flatten().all(Choice::is_whole);
-        let mut choices = choices.into_iter().flatten().enumerate();
+        let mut choices = choices.iter().flatten().enumerate();
         if let Some((_, choice)) = choices.find(|(position, choice)| is_only || choice.is_first(*position)) {
             add_choice(choice, answer);
         }
@@ -78,14 +78,14 @@ fn parse<'d>(event: &str, data: &'d str) -> Result<Option<Chunk<'d>>, Fault> {
 /// Adds the output of a choice to the answer, and its finish reason.
 ///
 /// Some servers repeat the whole answer in `message` at the end, and some send only that beside an empty `delta`.
-fn add_choice(choice: Choice<'_>, answer: &mut Answer) {
+fn add_choice(choice: &Choice<'_>, answer: &mut Answer) {
     let has_neither = choice.delta.is_none() && choice.message.is_none();
-    if let Some(delta) = choice.delta {
+    if let Some(delta) = &choice.delta {
         let before = answer.text.len() + answer.reasoning.len() + answer.refusal.len();
         delta.add_to(answer);
         answer.is_in_pieces |= answer.text.len() + answer.reasoning.len() + answer.refusal.len() > before;
     }
-    if let Some(message) = choice.message {
+    if let Some(message) = &choice.message {
         let mut whole = Answer::default();
         message.add_to(&mut whole);
         answer.completes(&whole);

@@ -160,9 +160,10 @@ pub(super) struct Choice<'a> {
     /// The next piece of the answer.
     #[serde(borrow, default)]
     pub(super) delta: Option<Words<'a>>,
-    /// The answer so far: of a server that does not stream, or, beside `delta`, of one that sends both.
+    /// The answer so far: of a server that does not stream, or, beside `delta`, of one that sends both. Boxed, since most pieces have
+    /// none.
     #[serde(borrow, default)]
-    pub(super) message: Option<Words<'a>>,
+    pub(super) message: Option<Box<Words<'a>>>,
     /// The next piece of the answer in the older format of completions.
     #[serde(borrow, default)]
     pub(super) text: Label<'a>,
