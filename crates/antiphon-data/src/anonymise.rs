@@ -341,5 +341,7 @@ impl fmt::Debug for Anonymiser {
 }
 
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 #[cfg(feature = "csv")]
 mod tests;

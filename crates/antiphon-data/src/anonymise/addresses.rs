@@ -17,7 +17,10 @@ const NAME: &str = r"\p{Lu}[\p{L}\p{M}'’.-]*";
 
 /// Streets with their numbers, a pattern for each order of the parts.
 static STREETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    [english(), compound(), german(), french(), spanish(), boxes()].iter().map(|text| pattern(text)).collect()
+    [english(), compound(), german(), french(), spanish(), slavic(), boxes()]
+        .iter()
+        .map(|text| pattern(text))
+        .collect()
 });
 
 /// `12 Mill Lane`, `Flat 3, 12a St. John's Road`, `350 W. Fifth Ave., Apt 4B`, also with the number as a word.
@@ -59,11 +62,18 @@ fn french() -> String {
 
 /// `calle Mayor 3`, `Avda. de la Paz, 12, 2º B`, `C/ Sol 5`, and the same forms in Portuguese and Italian.
 fn spanish() -> String {
-    let street = "calle|c/|avenida|avda\\.?|av\\.|plaza|pza\\.?|paseo|camino|carretera|ronda|travesía|callejón|glorieta|rua|travessa|praça|viale|piazza|vicolo|corso";
+    let street = "calle|c/|avenida|avda\\.?|av\\.|plaza|pza\\.?|paseo|camino|carretera|ronda|travesía|callejón|glorieta|rua|travessa|praça|via|viale|piazza|vicolo|corso";
     let link = "(?:de la |de los |de las |del |de |la |el |los |las |das |dos |da |do |della |dei )";
     format!(
         r"(?i:\b(?:{street})) ?{link}*{NAME}(?: (?:{link})*(?:y )?{NAME})*,? (?:n[.º°]+ ?|núm\.? |número )?\d{{1,4}}(?:[a-zA-Z]\b)?(?:, ?\d{{1,2}} ?[ºª°](?: ?[A-Z]\b)?)?"
     )
+}
+
+/// `улица Ленина, дом 5, кв. 12`, `ул. Садовая, д. 7`, `ulicy Długiej 5 m. 3`.
+fn slavic() -> String {
+    let street = "улиц[аеыу]|ул\\.|проспект[ае]?|пр-т|переул(?:ок|ке)|площад[ьи]|вулиц[яі]|вул\\.|ulic[aąęy]|alei|placu|ulice|ulici|třída";
+    let number = r"(?:дом[ае]? |д\. ?|буд\. ?|nr )?\d{1,4}(?:[A-Za-zА-Яа-я]\b)?(?:[/-]\d{1,4})?(?:,? (?:кв\.|квартира|корп\.|м\.|m\.|кв) ?\d{1,4})?";
+    format!(r"(?i:\b(?:{street})) (?:{NAME}[ ]){{0,2}}{NAME},? {number}")
 }
 
 /// `PO Box 12`, `Postfach 12 34 56`.
@@ -136,7 +146,8 @@ const NO_STREETS: [&str; 7] =
 
 /// Returns the ranges of postal addresses in a text, the longer ones first.
 pub(super) fn addresses(text: &str) -> Vec<Range<usize>> {
-    let streets = STREETS.iter().flat_map(|street| street.find_iter(text)).filter(is_street);
+    let streets =
+        STREETS.iter().flat_map(|street| street.find_iter(text)).filter(|street| is_street(text, street));
     let mut found: Vec<Range<usize>> = streets.map(|street| with_rest(text, street.range())).collect();
     found.extend(POSTCODES.iter().flat_map(|code| code.find_iter(text)).map(|code| code.range()));
     let towns = TOWN.captures_iter(text).filter_map(|town| Some((town.get(1)?, town.get(2)?)));
@@ -146,8 +157,12 @@ pub(super) fn addresses(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Returns whether a match is a street and not a place of another kind.
-fn is_street(found: &Match<'_>) -> bool {
-    !NO_STREETS.iter().any(|word| found.as_str().starts_with(word))
+fn is_street(text: &str, found: &Match<'_>) -> bool {
+    // "Via" is a street in Italian, and a word in other languages: "via Porto 12 times".
+    let is_way = found.as_str().get(..4).is_some_and(|start| start.eq_ignore_ascii_case("via "));
+    let goes_on = || text[found.end()..].trim_start().starts_with(char::is_lowercase);
+    let is_other = NO_STREETS.iter().any(|word| found.as_str().starts_with(word));
+    !is_other && (!is_way || !goes_on())
 }
 
 /// Returns whether the words behind five digits can be a town.
@@ -203,6 +218,9 @@ mod tests {
         check("Vivo en la calle Mayor 3, en Madrid", &["calle Mayor 3"]);
         check("en Avda. de la Paz, 12, 28013 Madrid.", &["Avda. de la Paz, 12, 28013 Madrid"]);
         check("mieszkam przy ul. Długa 5, 00-950 Warszawa", &["ul. Długa 5, 00-950 Warszawa"]);
+        check("Abito in via Garibaldi 12, 20121 Milano.", &["via Garibaldi 12, 20121 Milano"]);
+        check("на улице Ленина, дом 5, квартира 12.", &["улице Ленина, дом 5, квартира 12"]);
+        check("przy ulicy Długiej 5 m. 3, 00-238 Warszawa", &["ulicy Długiej 5 m. 3, 00-238 Warszawa"]);
         check("Kerkstraat 12, 1012 AB Amsterdam", &["Kerkstraat 12, 1012 AB Amsterdam"]);
     }
 

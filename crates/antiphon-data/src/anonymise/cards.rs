@@ -1,5 +1,7 @@
 //! Numbers of payment cards: 13 to 19 digits in groups, with a valid check digit (the Luhn algorithm of ISO/IEC 7812-1).
 //!
+//! International account numbers (IBAN, ISO 13616) count as well, by their check digits.
+//!
 //! Nine of ten other numbers fail the check, so that order numbers and amounts are kept.
 
 use std::ops::Range;
@@ -15,7 +17,39 @@ static DIGITS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b\d(?:[ \u{a0}\u{20
 /// The numbers of digits that cards have.
 const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Returns the ranges of card numbers in a text, in order.
+/// A country, two check digits, and letters and digits in groups, long enough for an account number.
+static ACCOUNT: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b[A-Za-z]{2}\d{2}(?:[ \u{a0}\u{202f}-]?[A-Za-z0-9]{1,4}){3,8}\b"));
+
+/// The numbers of letters and digits that account numbers have.
+const ACCOUNT_LENGTHS: std::ops::RangeInclusive<usize> = 15..=34;
+
+/// Returns the ranges of international account numbers in a text: of each run, the longest beginning with valid check digits.
+fn accounts(text: &str) -> impl Iterator<Item = Range<usize>> {
+    ACCOUNT.find_iter(text).filter_map(|run| {
+        let is_end = |at: usize| {
+            let (piece, rest) = run.as_str().split_at(at);
+            !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && is_account(piece)
+        };
+        let ends = run.as_str().char_indices().map(|(at, c)| at + c.len_utf8());
+        let end = ends.filter(|at| is_end(*at)).max()?;
+        Some(run.start()..run.start() + end)
+    })
+}
+
+/// Returns whether letters and digits are an account number: the remainder by 97 is 1, with the first four at the end and
+/// letters as numbers from 10.
+fn is_account(text: &str) -> bool {
+    let signs: Vec<char> = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    if !ACCOUNT_LENGTHS.contains(&signs.len()) {
+        return false;
+    }
+    let moved = signs[4..].iter().chain(&signs[..4]);
+    let digits = moved.filter_map(|c| c.to_digit(36));
+    digits.fold(0, |rest, digit| (rest * if digit > 9 { 100 } else { 10 } + digit) % 97) == 1
+}
+
+/// Returns the ranges of card and account numbers in a text, in order.
 pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for run in DIGITS.find_iter(text) {
@@ -29,6 +63,8 @@ pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
             first += last.unwrap_or(1);
         }
     }
+    found.extend(accounts(text));
+    found.sort_by_key(|range| range.start);
     found
 }
 

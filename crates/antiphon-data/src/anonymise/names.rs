@@ -16,6 +16,7 @@ use super::common::{begins_sentences, is_first_name, is_word_too};
 use super::inflected::{Form, Stems};
 use super::kind::Kind;
 use super::log::ReplacementLog;
+use super::scan::is_uncased;
 use crate::speakers;
 
 /// Words of labels that are no person's name, folded: an article, titles, roles, and some days.
@@ -110,6 +111,8 @@ pub(super) struct Names {
     given: BTreeSet<String>,
     /// The stems of the words, by which inflected forms are found.
     stems: Stems,
+    /// Whether a word is in a script without capitals.
+    pub(super) has_uncased: bool,
 }
 
 /// A word of a name.
@@ -153,7 +156,8 @@ impl Names {
     /// labels such as `Owner of a stall` have ordinary words, too.
     pub(super) fn new(names: &[String], given: &[String]) -> Self {
         let given: BTreeSet<String> = given.iter().flat_map(|name| parts(name)).map(folded).collect();
-        let is_name = |word: &&str| word.starts_with(char::is_uppercase) || given.contains(&folded(word));
+        let begins = |c: char| c.is_uppercase() || is_uncased(c);
+        let is_name = |word: &&str| word.starts_with(begins) || given.contains(&folded(word));
         let mut owners: BTreeMap<String, Owners> = BTreeMap::new();
         for name in names {
             let words: Vec<&str> = parts(name).filter(is_name).collect();
@@ -165,11 +169,24 @@ impl Names {
                     owners.names.insert(words.join(" "));
                 }
             }
+            for (word, part) in
+                words.iter().flat_map(|word| unspaced_parts(word).map(move |part| (word, part)))
+            {
+                let owners = owners.entry(folded(part)).or_insert_with(|| Owners::of(word));
+                owners.names.insert(words.join(" "));
+            }
+            for (word, part) in
+                words.iter().flat_map(|word| other_forms(word).into_iter().map(move |part| (word, part)))
+            {
+                let owners = owners.entry(part).or_insert_with(|| Owners::of(word));
+                owners.names.insert(words.join(" "));
+            }
         }
         let mut stems = Stems::default();
         owners.keys().filter(|key| !is_word_too(key) || given.contains(*key)).for_each(|key| stems.add(key));
         let words = owners.into_iter().map(|(key, owners)| (key, owners.into_known())).collect();
-        Self { words, given, stems }
+        let has_uncased = BTreeMap::keys(&words).any(|key| key.starts_with(is_uncased));
+        Self { words, given, stems, has_uncased }
     }
 
     /// Returns the hit of a word of a text; `None` for a word that belongs to no name, and for one in lower case that is
@@ -190,6 +207,7 @@ impl Names {
         let sign = match (word.starts_with(char::is_uppercase), self.given.contains(&key)) {
             (true, _) if begins_sentences(&key) => Sign::Word,
             (true, _) => Sign::Name,
+            (false, _) if word.starts_with(is_uncased) => Sign::Name,
             (false, true) if !is_word_too(&key) => Sign::Name,
             (false, true) => Sign::LowerCase,
             (false, false) => return None,
@@ -308,6 +326,31 @@ fn parts(name: &str) -> impl Iterator<Item = &str> {
         let is_particle = PARTICLES.contains(&&*key) && word.starts_with(char::is_lowercase);
         word.chars().count() > 1 && !is_particle && !NO_NAMES.contains(&&*key)
     })
+}
+
+/// Returns other forms of a word of a name, folded: the parts between hyphens, the word without an apostrophe, and the cases of
+/// Finnish names that end in `nen`.
+fn other_forms(word: &str) -> Vec<String> {
+    const LEAST: usize = 3;
+    const CASES: [&str; 8] = ["sen", "sta", "selle", "sella", "selta", "sesta", "seen", "sena"];
+    let key = folded(word);
+    let pieces =
+        word.split('-').filter(|piece| piece.len() < word.len() && piece.starts_with(char::is_uppercase));
+    let mut forms: Vec<String> = pieces.filter(|piece| piece.chars().count() >= LEAST).map(folded).collect();
+    forms.extend(key.contains('\'').then(|| key.replace('\'', "")));
+    if let Some(stem) = key.strip_suffix("nen").filter(|stem| stem.len() >= LEAST) {
+        forms.extend(CASES.iter().map(|case| format!("{stem}{case}")));
+    }
+    forms
+}
+
+/// Returns the parts of a name of three or four characters of Chinese, Japanese or Korean: the family name or the given one.
+fn unspaced_parts(word: &str) -> impl Iterator<Item = &str> {
+    let is_unspaced = |c: char| matches!(c, '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
+    let bounds: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
+    let is_name = matches!(bounds.len(), 3 | 4) && word.chars().all(is_unspaced);
+    let cuts = is_name.then(|| (bounds[2], bounds[bounds.len() - 2]));
+    cuts.into_iter().flat_map(|(first, last)| [&word[..first], &word[last..]])
 }
 
 /// Returns the words of a label, with their hyphens and apostrophes.

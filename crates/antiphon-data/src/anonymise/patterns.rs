@@ -28,6 +28,12 @@ static EMAIL: LazyLock<Regex> =
 /// The name of an account, as in `@ada_b`.
 static ACCOUNT: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?:^|[^\p{L}\p{N}_@.])(@[\p{L}\p{N}_.]*[\p{L}\p{N}_])"));
+/// The name of an account in the address of a profile.
+static PROFILE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:linkedin\.com/in|xing\.com/profile|facebook\.com|instagram\.com|twitter\.com|x\.com|github\.com|t\.me|tiktok\.com)/(@?[\p{L}\p{N}_.-]*[\p{L}\p{N}_])",
+    )
+});
 /// Digits with the separators of telephone numbers; [`is_phone`] checks how many digits there are.
 static PHONE: LazyLock<Regex> =
     LazyLock::new(|| pattern("(?:\\+|\\(\\+?|\\b)\\d[\\d ()./\u{a0}\u{2011}\u{2013}-]{5,22}\\d\\b"));
@@ -51,13 +57,23 @@ static MAYBE_INTRODUCED: LazyLock<Regex> = LazyLock::new(|| {
         r"\b(?i:i['’]m|i am|this is|it['’]s|ich bin|hier ist|je suis|soy|sono|jestem|jsem|olen|eu sou|ik ben|jag är)[ \t]+(\p{Lu}[\p{L}\p{M}'’-]+(?:[ \t]+\p{Lu}[\p{L}\p{M}'’-]+)?)",
     )
 });
+/// Introductions in Chinese, Japanese and Korean, where the name has no space behind it.
+static INTRODUCED_UNSPACED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let all = [
+        r"(?:我叫|我的名字是|我的名字叫|我名叫)([\p{Han}&&[^我你他她它您大人谁]]\p{Han}{1,3}?)(?:[，。,.!！、；\s]|$)",
+        r"(?:(?:私|僕|俺|わたし|ぼく)の名前は|氏名は)[、\s]*((?:\p{Han}|[\p{Katakana}ー・]){2,10}?)(?:です|と申|とい|と言|だ|。|$)",
+        r"((?:\p{Han}|[\p{Katakana}ー・]){2,10})と(?:申し|いい|言い)ます",
+        r"이름은 (\p{Hangul}{2,4}?)(?:입니다|이에요|예요|이고|이라고|라고|$)",
+    ];
+    all.iter().map(|text| pattern(text)).collect()
+});
 /// Lines of a header that name a person: `Interviewer: Sam Lee`, `Teilnehmerin: Anna Keller (34)`.
 static HEADED: LazyLock<Regex> = LazyLock::new(|| {
-    let roles = "interviewer(?:in)?|moderator(?:in)?|facilitator|researcher|host|participant|respondent|interviewee|name|guest|speaker|customer|client|attendee|present|interviewed by|conducted by|recorded by|transcribed by|transcriber|author|teilnehmer(?:in)?|befragter?|interviewte|kunde|kundin|participante?|entrevistadora?|entrevistado|intervieweu(?:r|se)|enquêteur|nom|nombre|moderadora?|moderat(?:eur|rice)|prowadząc[ya]|uczestni(?:k|czka)|rozmówca|imię";
-    let word = r"(?:(?:Dr|Prof|Mr|Mrs|Ms|\p{Lu})\.|\p{Lu}[\p{L}\p{M}'’-]*)";
+    let roles = "interviewer(?:in)?|moderator(?:in)?|facilitator|researcher|host|participant|respondent|interviewee|name|guest|speaker|customer|client|attendee|present|interviewed by|conducted by|recorded by|transcribed by|transcriber|author|teilnehmer(?:in)?|befragter?|interviewte|kunde|kundin|participante?|entrevistadora?|entrevistado|intervieweu(?:r|se)|enquêteur|nom|nombre|moderadora?|moderat(?:eur|rice)|prowadząc[ya]|uczestni(?:k|czka)|rozmówca|imię|интервьюер|модератор|ведущ(?:ий|ая)|респондент(?:ка)?|участни(?:к|ца)|имя|інтерв['’]юер|учасник|haastattelija|haastateltava|intervjuare|deltagare|deltaker|interviewer|geïnterviewde|deelnemer|intervistator[ei]|intervistat[oa]|partecipante|entrevistadora?|entrevistada|tazatel(?:ka)?|respondentka|kérdező|válaszadó|görüşmeci|katılımcı|聞き手|話し手|インタビュアー|参加者|访谈者|受访者|采访者|主持人|진행자|참가자|응답자";
+    let word = r"(?:(?:Dr|Prof|Mr|Mrs|Ms|\p{Lu})\.|\p{Lu}[\p{L}\p{M}'’-]*|\p{Lo}[\p{Lo}\p{M}ー々]*)";
     let name = format!("{word}(?:(?: (?:van|von|de|der|den|del|la|di|da|zu))* {word}){{0,3}}");
     pattern(&format!(
-        r"(?im)^[ \t>#*_-]*(?:{roles})(?: ?\d+)?(?: name)?[ *_]*:[ \t*_]*((?-i:{name}(?:, {name})?))(?:[ \t*_]*|[ \t]*[(,;–-].*)$"
+        r"(?im)^[ \t>#*_-]*(?:{roles})(?: ?\d+)?(?: name)?[ *_]*[:：][ \t*_]*((?-i:{name}(?:, {name})?))(?:[ \t*_]*|[ \t]*[(,;–-].*)$"
     ))
 });
 
@@ -65,10 +81,12 @@ static HEADED: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) fn introduced(text: &str) -> impl Iterator<Item = Range<usize>> {
     let known = INTRODUCED.captures_iter(text).filter_map(|found| Some(found.get(1)?.range()));
     let maybe = MAYBE_INTRODUCED.captures_iter(text).filter_map(|found| Some(found.get(1)?.range()));
+    let unspaced = INTRODUCED_UNSPACED.iter().flat_map(|phrase| phrase.captures_iter(text));
+    let unspaced = unspaced.filter_map(|found| Some(found.get(1)?.range()));
     let is_name = |range: &Range<usize>| {
         text[range.clone()].split([' ', '\t']).next().is_some_and(|first| is_first_name(&folded(first)))
     };
-    let mut ranges: Vec<Range<usize>> = known.chain(maybe.filter(is_name)).collect();
+    let mut ranges: Vec<Range<usize>> = known.chain(maybe.filter(is_name)).chain(unspaced).collect();
     ranges.sort_by_key(|range| range.start);
     ranges.into_iter()
 }
@@ -98,7 +116,7 @@ pub(super) fn header_of(text: &str) -> &str {
         if is_above && end > 0 && words.is_empty() {
             return &text[..end];
         }
-        let is_field = words.split_once(':').is_some_and(|(key, value)| {
+        let is_field = words.split_once([':', '：']).is_some_and(|(key, value)| {
             key.len() <= 40 && value.split_whitespace().count() <= 6 && !value.ends_with(['.', '?', '!'])
         });
         if end > MOST || !(is_field || is_above) {
@@ -122,7 +140,9 @@ pub(super) fn cut(
     for place in EMAIL.find_iter(text) {
         cuts.add(place.range(), || found.substitute(Kind::Email, place.as_str()));
     }
-    for place in ACCOUNT.captures_iter(text).filter_map(|found| found.get(1)) {
+    for place in
+        ACCOUNT.captures_iter(text).chain(PROFILE.captures_iter(text)).filter_map(|found| found.get(1))
+    {
         cuts.add(place.range(), || found.substitute(Kind::Account, place.as_str()));
     }
     for place in cards(text) {
@@ -160,6 +180,7 @@ mod tests {
         let all = [
             &super::EMAIL,
             &super::ACCOUNT,
+            &super::PROFILE,
             &super::PHONE,
             &super::NO_PHONE,
             &super::INTRODUCED,

@@ -54,6 +54,9 @@ pub(super) fn scan<'n>(text: &str, names: &'n Names) -> Scanned<'n> {
         match names.hit(word.as_str()) {
             Some(hit) => scan.words.push(Word { start: word.start(), end: word.end(), hit }),
             None if word.as_str().starts_with(char::is_uppercase) => unknown.push(word.range()),
+            None if names.has_uncased && word.as_str().starts_with(is_uncased) => {
+                scan.words.extend(within(word.as_str(), word.start(), names));
+            }
             None => {}
         }
     }
@@ -72,6 +75,36 @@ pub(super) fn scan<'n>(text: &str, names: &'n Names) -> Scanned<'n> {
     let misses: Vec<Range<usize>> = unknown.into_iter().filter(is_miss).collect();
     found.misses.extend(misses);
     found.misses.sort_by_key(|range| range.start);
+    found
+}
+
+/// The most characters of a name without spaces.
+const LONGEST_UNCASED: usize = 8;
+
+/// Returns whether a character is a letter of a script without capitals.
+pub(super) fn is_uncased(c: char) -> bool {
+    c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()
+}
+
+/// Returns the names within a word of a script without spaces between words, or with particles behind them: the longest
+/// first, two characters at least.
+fn within<'n>(word: &str, start: usize, names: &'n Names) -> Vec<Word<'n>> {
+    let bounds: Vec<usize> = word.char_indices().map(|(at, _)| at).chain([word.len()]).collect();
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at + 2 < bounds.len() {
+        let most = (at + LONGEST_UNCASED).min(bounds.len() - 1);
+        let hit =
+            (at + 2..=most).rev().find_map(|end| Some((end, names.hit(&word[bounds[at]..bounds[end]])?)));
+        let hit = hit.filter(|(_, hit)| hit.sign == Sign::Name);
+        let is_whole = |(end, hit): &(usize, Hit<'n>)| hit.length == bounds[*end] - bounds[at];
+        match hit.filter(is_whole) {
+            Some((end, hit)) => {
+                found.push(Word { start: start + bounds[at], end: start + bounds[end], hit });
+                at = end;
+            }
+            None => at += 1,
+        }
+    }
     found
 }
 
