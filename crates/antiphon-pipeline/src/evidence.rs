@@ -14,8 +14,7 @@
 //!
 //! These are never evidence, although the words are in the documents: a quote of one or two words, unless it is a whole turn; a
 //! passage that leaves out a limiting word or a part of a number right beside it, or a negation of its clause, as "pay for it" in
-//! "I would never in my right mind pay for it", or a verb that turns it round, as in "I forgot to pay for it" and "too tired to pay
-//! for it"; and a passage of another document than the one that is cited. Quotes, not claims, are verified: whether a claim
+//! "I would never in my right mind pay for it"; and a passage of another document than the one that is cited. Quotes, not claims, are verified: whether a claim
 //! follows from its quote is left to the reader.
 //!
 //! # Examples

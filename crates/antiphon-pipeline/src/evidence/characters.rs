@@ -56,9 +56,8 @@ pub(super) fn characters_before(before: &str, passage: &str, script: Script) -> 
             let is_answer = clause.ends_with(char::is_whitespace) && has(words::BEFORE_THAI, last);
             let near = if clause.ends_with(char::is_whitespace) { "" } else { last };
             let clause = without(words::NOT_THAI, behind_last(words::CONTRASTS_THAI, near));
-            // A holiday is no stop.
-            let is_beside = ends(words::BEFORE_THAI, trimmed) && !trimmed.ends_with("วันหยุด");
-            is_beside && !(is_answer && trimmed == last) || contains(words::DENYING_THAI, &clause)
+            ends(words::BEFORE_THAI, trimmed) && !(is_answer && trimmed == last)
+                || contains(words::DENYING_THAI, &clause)
         }
     }
 }
@@ -110,8 +109,7 @@ fn rest_of_clause<'t>(passage: &str, behind: &'t str, script: Script) -> &'t str
         Script::Han | Script::Thai => "",
     };
     let next = behind.trim_start();
-    let is_over = script == Script::Kana && ends(words::INNER_BREAKS_JAPANESE, passage);
-    let is_open = !is_over && ends(particles, passage) && next.starts_with([',', '、', '，']);
+    let is_open = ends(particles, passage) && next.starts_with([',', '、', '，']);
     let behind = if is_open { next.trim_start_matches([',', '、', '，']) } else { behind };
     behind.split(is_end).next().unwrap_or_default()
 }

@@ -10,17 +10,13 @@ use super::characters::{characters_before, characters_behind};
 use super::languages::{GERMAN, LANGUAGES};
 use super::matcher::Token;
 use super::pauses::is_dash;
-use super::sense::{has, has_form, is_degree, is_limit, is_negation, is_number};
+use super::sense::{has, is_degree, is_limit, is_negation, is_number};
 use super::text::{Script, is_mark, is_unseen, word};
 use super::tongues::Tongues;
 use super::words;
 
 /// Number of words beside a passage in which a negation or a limiting word reaches into it, whatever is between them.
 const REACH: usize = 2;
-/// Number of words between a verb that turns round what it governs, such as "forget", and a passage that it governs.
-const GOVERNED: usize = 4;
-/// Number of words behind a passage in which a word such as "less" limits it: "cada vez menos".
-const LESS_REACH: usize = 3;
 /// Number of words in which a negation reaches into a passage of its own clause.
 const FAR: usize = 10;
 /// Number of words that are passed at most for each word of a reach: opinions, links and words that begin complements do not count
@@ -104,16 +100,13 @@ impl Beside<'_> {
     fn is_denied_before(&self) -> bool {
         let first = self.range.start;
         let mut next = self.said(first);
-        let loses_article =
-            || is_degree(&next) && has(words::ONE, &self.said(first - 1)) || self.lacks_case();
-        if first > 0 && (loses_article() || self.is_too_much(first) || self.is_too_much(first - 1)) {
+        if first > 0 && (is_degree(&next) && has(words::ONE, &self.said(first - 1)) || self.lacks_case()) {
             return true;
         }
-        let (mut distance, mut reach, mut is_joined) = (0, FAR, false);
+        let (mut distance, mut reach) = (0, FAR);
         for at in (0..first).rev() {
             let between = self.between(at);
-            let is_governed = || has(words::COMPLEMENTS, &next) || self.is_infinitive_clause(at + 1);
-            let reaches = !ends_clause(between) || between.trim() == "," && is_governed();
+            let reaches = !ends_clause(between) || between.trim() == "," && has(words::COMPLEMENTS, &next);
             if !reaches {
                 return at + 1 + REACH >= first && self.is_parenthesis(at);
             }
@@ -131,10 +124,8 @@ impl Beside<'_> {
             distance += usize::from(!is_between);
             let is_local = distance > REACH && has(words::LOCAL, &next);
             let denies = self.denies(at);
-            is_joined |= has(words::JOINS, &next);
             if denies && !is_local
                 || distance <= 1 && is_limit(&next)
-                || distance <= GOVERNED && !is_joined && has_form(words::REVERSALS, &next)
                 || distance <= REACH && self.is_phrase(at)
             {
                 return true;
@@ -149,51 +140,6 @@ impl Beside<'_> {
         false
     }
 
-    /// Returns whether the word at `at` begins what is not done because something is too much: "too tired to cook".
-    fn is_too_much(&self, at: usize) -> bool {
-        let link = self.said(at);
-        let is_pair = |too: &str| {
-            let pair = format!("{too}/{link}");
-            has(words::TOO, &pair)
-        };
-        let is_lower = |at: usize| self.tokens[at].text(self.text).starts_with(char::is_lowercase);
-        (at.saturating_sub(GOVERNED)..at)
-            .rev()
-            .take_while(|too| {
-                let between = self.between(*too);
-                !ends_clause(between) || too + 1 == at && between.trim() == ","
-            })
-            .any(|too| {
-                // "Zu" is also "to": "zu Fuß", "zu zweit"; and "för" is also "for".
-                let is_too = !has("zweit dritt viert", &self.said(too + 1));
-                let is_adverb = match &*link {
-                    "um" => (too + 1..at).all(is_lower) && too + 1 < at && is_too,
-                    "att" | "om" => too + 1 < at,
-                    _ => true,
-                };
-                is_pair(&self.said(too)) && is_adverb
-            })
-    }
-
-    /// Returns whether a clause with an infinitive of German begins at `at`, which belongs to the one before its comma: "Es lohnt
-    /// sich nicht, das Brot dort zu kaufen".
-    fn is_infinitive_clause(&self, at: usize) -> bool {
-        if !self.tongues.have_cases() {
-            return false;
-        }
-        let end = (at..self.tokens.len()).find(|last| self.ends_at(*last)).unwrap_or(at);
-        let clause: Vec<String> = (at..=end.min(at + LATE_REACH)).map(|at| self.said(at)).collect();
-        let is_infinitive = |(before, last): (&String, &String)| {
-            last.ends_with('n')
-                && (before == "zu" || last.find("zu").is_some_and(|zu| zu > 1 && zu + 4 < last.len()))
-        };
-        let first = clause.first().map_or("", String::as_str);
-        !matches!(first, "um" | "ohne" | "statt" | "anstatt")
-            && (first == "im" || !has(words::SUBJECTS, first))
-            && !clause.iter().any(|word| has(words::GERMAN_FINITE, word))
-            && clause.iter().zip(clause.iter().skip(1)).any(is_infinitive)
-    }
-
     /// Returns whether the word at `at` is who acts, with which a clause of its own may begin: "I", or "then I".
     fn begins_clause(&self, at: usize) -> bool {
         let is_subject = |at: usize| at < self.tokens.len() && has(words::SUBJECTS, &self.said(at));
@@ -202,9 +148,7 @@ impl Beside<'_> {
 
     /// Returns whether a word begins a clause of its own. Italian "but" is French "my".
     fn is_contrast(&self, word: &str) -> bool {
-        has(words::CONTRASTS, word)
-            && !(word == "ma" && self.tongues.are_french())
-            && !(word == "so" && self.tongues.have_cases() && !self.tongues.are_english())
+        has(words::CONTRASTS, word) && !(word == "ma" && self.tongues.are_french())
     }
 
     /// Returns whether the article right before the passage says that its first word is acted upon, and is left out: in German,
@@ -283,15 +227,8 @@ impl Beside<'_> {
             let is_beside = (at == end || is_copula) && self.denies(at)
                 || at == end && has("free", &said) && self.is_joined(at - 1);
             let is_denying = || has(words::BEHIND, &said) || self.tongues.deny(whole, &said);
-            let is_limited = at == end && has(words::ONLY_BEHIND, &said)
-                || at < end + LESS_REACH && has(words::LESS_BEHIND, &said);
             let is_near = at < end + REACH && is_denying() && !is_month(self.text, self.tokens, at);
-            if is_limited
-                || is_beside
-                || is_near
-                || is_late
-                || at < end + VERDICT_REACH && self.is_verdict(at)
-            {
+            if is_beside || is_near || is_late || at < end + VERDICT_REACH && self.is_verdict(at) {
                 return true;
             }
         }

@@ -37,12 +37,6 @@ pub(super) fn is_number(word: &str) -> bool {
     word.chars().any(char::is_numeric) || NUMBERS.contains(word)
 }
 
-/// Returns whether a list of the words module has a word, or its beginning before a star.
-pub(super) fn has_form(list: &str, word: &str) -> bool {
-    list.split_whitespace()
-        .any(|known| known.strip_suffix('*').map_or(known == word, |stem| word.starts_with(stem)))
-}
-
 /// Returns whether a word is a degree, which an article before it changes: "few" and "a few".
 pub(super) fn is_degree(word: &str) -> bool {
     has(words::DEGREES, word)

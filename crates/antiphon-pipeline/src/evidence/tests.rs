@@ -5,7 +5,6 @@ use super::{Found, Missing, Wanted, passage, verify};
 use crate::persona::Match;
 
 mod cases;
-mod governed;
 mod more_true;
 mod pairs;
 mod planted;

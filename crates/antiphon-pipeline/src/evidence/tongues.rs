@@ -180,11 +180,6 @@ impl Tongues {
         self.likely.iter().any(|(tongue, _)| tongue.common == LANGUAGES[GERMAN].common)
     }
 
-    /// Returns whether the turn may be in English.
-    pub(super) fn are_english(&self) -> bool {
-        self.likely.iter().any(|(tongue, _)| tongue.common == LANGUAGES[ENGLISH].common)
-    }
-
     /// Returns whether the turn may be in French.
     pub(super) fn are_french(&self) -> bool {
         self.likely.iter().any(|(tongue, _)| tongue.common == LANGUAGES[FRENCH].common)
@@ -194,10 +189,7 @@ impl Tongues {
     pub(super) fn deny_late(&self, short: &str) -> bool {
         // No other language has words with this syllable.
         let is_known = self.is_known || ["miyor", "muyor", "müyor"].iter().any(|form| short.contains(form));
-        let turns = || words::TURKISH_LATE.split_whitespace().any(|stem| short.starts_with(stem));
-        self.likely
-            .iter()
-            .any(|(tongue, _)| tongue.is_verb_last && is_known && ((tongue.denies)(short) || turns()))
+        self.likely.iter().any(|(tongue, _)| tongue.is_verb_last && is_known && (tongue.denies)(short))
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) const LINKS: &str = "
 pub(super) const JOINS: &str = "and or und oder et ou y og och и ve but aber mais і та और và dan και";
 
 /// Negations at the end of a clause, which deny all of it: German, Dutch, Turkish, Hindi, and the languages of Scandinavia.
-pub(super) const LATE: &str = "nicht nie niemals nirgends nirgendwo niet nooit nergens inte aldrig ikke aldri değil yok yoktur नहीं नही मत না छोड़ छोड़ना";
+pub(super) const LATE: &str = "nicht nie niemals nirgends nirgendwo niet nooit nergens inte aldrig ikke aldri değil yok yoktur नहीं नही मत না";
 
 /// Words of amount and degree that are swapped for others to turn a statement round.
 pub(super) const QUANTITIES: &str = "
@@ -76,39 +76,6 @@ pub(super) const QUANTITIES: &str = "
 
 /// Words that mean something else behind an article: "few" is hardly any, and "a few" is some.
 pub(super) const DEGREES: &str = "few little bit wenig paar bisschen peu poco po pouco";
-
-/// Words that turn round what they govern, before it: what was forgotten, refused, doubted or forbidden. A star is for any end.
-pub(super) const REVERSALS: &str = "
-    doubt* forget* forgot* refus* fail failed fails lack lacks lacked myth lie hoax nonsense
-    weiger* bezweif* vergess* vergaß aufgehört abgewöhnt vermeid* verboten unmöglich statt anstatt märchen lüge
-    doute doutes doutons doutais oubli* joubli* cess* évit* jévit* interdit impossible faux mensonge
-    dudo dudamos dudan dudaba olvid* olvidé dejé dejado dejamos niego niega evit* prohibido imposible mentira
-    dubit* dimentic* smesso rifiut* vietato impossibile bugia falso
-    duvid* esquec* parei deixei deixou deixamos recus* proibido impossível
-    wątpi* zapomnia* przesta* odmawia* odmówi* unika* zabronion* niemożliwe zamiast nieprawda
-    сомнева* забыл* бросил* перестал* отказ* избега* запрещ* невозможно вместо вряд неправда ложь
-    betwijfel* vergat vergeten gestopt weiger* vermijd* slutat slutade glömde glömt vägra* tvivlar
-    توقفت توقفنا أرفض رفضت نسيت بدلا أشك المستحيل ممنوع بالكاد הפסקתי שכחתי מסרב אסור शायद ngừng quên berhenti lupa menolak";
-
-/// Words behind a passage that limit how often or how much it is so; a star is for any end.
-pub(super) const LESS_BEHIND: &str = "
-    less seltener weniger moins menos meno rara raramente rzadziej rzadko реже редко меньше minder sällan mindre sjeldnere hardly barely
-    scarcely نادرا نادراً";
-
-/// Words right behind a passage that limit it to what follows.
-pub(super) const ONLY_BEHIND: &str = "only nur seulement uniquement solo sólo solamente soltanto só somente tylko только лишь alleen slechts bara فقط";
-
-/// Words for "too", each with the word behind it that begins what is then not done: "too tired to cook".
-pub(super) const TOO: &str = "
-    too/to zu/um trop/pour demasiado/para demasiada/para troppo/per troppa/per demais/para zbyt/żeby za/żeby zbyt/aby za/aby
-    слишком/чтобы te/om för/att";
-
-/// Words that are forms of the verb in German, which a clause with an infinitive does not have.
-pub(super) const GERMAN_FINITE: &str =
-    "ist sind war waren wird werden wurde wäre bin bist hat haben hatte finde find findet scheint";
-
-/// Beginnings of Turkish words that turn round the clause before them.
-pub(super) const TURKISH_LATE: &str = "birak bırak vazgeç vazgec unut yerine şüphe yalan yasak reddet reddedi imkansız imkânsız olanaksız nadiren";
 
 /// Articles that change the [`DEGREES`].
 pub(super) const ONE: &str = "a ein un um uno";
@@ -172,17 +139,17 @@ pub(super) const BEFORE_CHARACTERS: &str = "
     不 没 没有 沒 沒有 未 无 無 非 别 別 勿 莫 不会 不會 不能 不想 不要 不敢 不肯 不愿 不願 不该 不該 不用 不可 没能 沒能 没法 不太 不怎么 不怎麼
     不觉得 不覺得 没觉得 沒覺得 不认为 不認為 不相信 不确定 不確定 不说 没说 沒說
     不是 并不是 不再 不喜欢 不打算 不需要 不愿意 不应该 不可能 没人 没有人 无人 从来没有 拒绝
-    很少 极少 極少 难得 難得 讨厌 討厭 戒掉 戒掉了 停止 停止了 忘了 忘记 忘記 怀疑 懷疑 懒得 懶得 与其 與其 避免 禁止 拒绝 拒絕 放弃 放棄 难以 難以 几乎 幾乎 差点 差點 只 只有 仅 僅 才 殆ど ほとんど めったに";
+    很少 极少 極少 难得 難得 几乎 幾乎 差点 差點 只 只有 仅 僅 才 殆ど ほとんど めったに";
 
 /// Chinese and Japanese words that end like one of [`BEFORE_CHARACTERS`], and neither deny nor limit.
 pub(super) const NOT_BEFORE_CHARACTERS: &str =
     "特别 特別 分别 分別 个别 個別 区别 一只 两只 三只 几只 每只 这只 那只 刚才 剛才 人才 天才";
 
 /// Chinese, behind a passage: what denies it.
-pub(super) const AFTER_CHINESE: &str = "的次数很少 的次數很少 是谎言 是謊言 从来不 从不 从没 从来没 绝不 決不 决不 一点也不 一点都不 并不 並不 并没 並沒 也不 都不 是假的 是错的 是錯的 不是真 不是事实 不可能 不了 不到 不起 不完 不动 不動 不上 不下 不来 不來 不好 不得 没 沒 未";
+pub(super) const AFTER_CHINESE: &str = "从来不 从不 从没 从来没 绝不 決不 决不 一点也不 一点都不 并不 並不 并没 並沒 也不 都不 是假的 是错的 是錯的 不是真 不是事实 不可能 不了 不到 不起 不完 不动 不動 不上 不下 不来 不來 不好 不得 没 沒 未";
 
 /// Japanese, within the rest of the clause behind a passage: what denies it, since the verb is last.
-pub(super) const AFTER_JAPANESE: &str = "やめ 止め 無理 嫌 禁止 忘れ 代わり かわりに 嘘 疑わし ごめん だめ ダメ 不可能 ない なかった なく ません ませぬ ぬ ねえ ねぇ なし 無い 無かった 無く ずに らず かず さず たず ばず がず えず めず れず せず けず げず まい";
+pub(super) const AFTER_JAPANESE: &str = "ない なかった なく ません ませぬ ぬ ねえ ねぇ なし 無い 無かった 無く ずに らず かず さず たず ばず がず えず めず れず せず けず げず まい";
 
 /// Japanese words that have a text of [`AFTER_JAPANESE`] in them, and deny nothing.
 pub(super) const NOT_AFTER_JAPANESE: &str =
@@ -195,16 +162,16 @@ pub(super) const BREAKS_JAPANESE: &str = "けど けれど から ので のに 
 pub(super) const BEFORE_KOREAN: &str = "안 못 별로 거의 전혀 절대 겨우 오직 단지";
 
 /// Korean, within the rest of the clause behind a passage: what denies it, since the verb is last.
-pub(super) const AFTER_KOREAN: &str = "그만 금지 포기 잊 거짓 대신 드물 의심 불가능 않 못 없 아니 아닙 아닌 마세요 마십 말아 말고 말라 모르 모릅 몰라 싫";
+pub(super) const AFTER_KOREAN: &str = "않 못 없 아니 아닙 아닌 마세요 마십 말아 말고 말라 모르 모릅 몰라 싫";
 
 /// Korean, right behind a passage: what ends its clause.
 pub(super) const BREAKS_KOREAN: &str = "지만 는데 은데 니까 어서 아서 그런데 하지만 그래서 면서";
 
 /// Thai, Lao and Khmer, before a passage: what denies or limits it.
-pub(super) const BEFORE_THAI: &str = "เลิก หยุด ลืม สงสัยว่า แทนที่จะ ปฏิเสธที่จะ ปฏิเสธ หลีกเลี่ยงการ หลีกเลี่ยง เกลียดการ ไม่ ไม่มี ไม่มีใคร ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง ไม่คิดว่า ไม่เชื่อว่า มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
+pub(super) const BEFORE_THAI: &str = "ไม่ ไม่มี ไม่มีใคร ไม่ได้ ไม่เคย ไม่ค่อย ไม่อยาก ไม่ต้อง ไม่คิดว่า ไม่เชื่อว่า มิได้ ห้าม อย่า แทบ แทบไม่ เกือบ แค่ เพียง ไร้ ບໍ່ ບໍ່ເຄີຍ ຫ້າມ មិន មិនដែល គ្មាន";
 
 /// Thai, Lao and Khmer, behind a passage: what denies it.
-pub(super) const AFTER_THAI: &str = "ได้ไม่ นานๆ น้อยครั้ง ไม่ มิได้ ບໍ່ មិន";
+pub(super) const AFTER_THAI: &str = "ไม่ มิได้ ບໍ່ មិន";
 
 /// Digits of Chinese and Japanese, which make one number where they follow one another.
 pub(super) const DIGITS: &str = "〇零一二两兩三四五六七八九十百千万萬亿億廿卅";
@@ -229,8 +196,7 @@ pub(super) const LOCAL: &str = "without ohne sans sin senza sem bez без zonde
 
 /// Phrases that turn round what follows them.
 pub(super) const PHRASES: &str =
-    "instead_of rather_than far_from used_to as_if as_though anstatt_zu lieu_de lugar_de vez_de invece_di gave_up give_up gives_up given_up
-    giving_up anything_but andere_als tout_sauf altro_che tuttaltro_che cosa_menos plaats_van stället_för stedet_for";
+    "instead_of rather_than far_from used_to as_if as_though anstatt_zu lieu_de lugar_de vez_de invece_di";
 
 /// Words that turn round the one that a hyphen joins to them.
 pub(super) const PREFIXES: &str = "ex anti un dis pseudo quasi half former";
