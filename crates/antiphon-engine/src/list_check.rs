@@ -77,7 +77,10 @@ impl ListCheck {
         let shared = ["$schema", "$defs", "definitions"]
             .map(|key| outer.get(key).map(|value| (key.to_owned(), value.clone())));
         let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
-        let array = outer.pointer_mut(&place)?.as_object_mut().filter(|array| array["type"] == "array")?;
+        let array = outer
+            .pointer_mut(&place)?
+            .as_object_mut()
+            .filter(|array| array.get("type").is_some_and(|kind| kind == "array"))?;
         if ["$ref", "prefixItems", "contains", "unevaluatedItems"].iter().any(|key| array.contains_key(*key))
         {
             return None;
