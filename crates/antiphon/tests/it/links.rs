@@ -157,7 +157,7 @@ fn the_folder_of_a_map_run_that_is_a_link_is_refused() {
     assert!(run.join("failed.jsonl").exists());
     fs::remove_dir_all(&run).unwrap();
     symlink(lab.path("home"), &run).unwrap();
-    for line in ["runs retry-failed latest", "runs resume latest", &line] {
+    for line in ["runs report latest", "runs retry-failed latest", "runs resume latest", &line] {
         let ran = lab.run(line);
         assert!(ran.code != Some(0) && ran.stderr.contains("link"), "{line}: {ran:?}");
         assert_eq!(fs::read_dir(lab.path("home")).unwrap().count(), 0, "{line}: {ran:?}");
