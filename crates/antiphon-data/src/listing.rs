@@ -47,7 +47,12 @@ impl Listing {
                 if let Some(target) = target.filter(|target| *target != path) {
                     self.targets.insert(path.clone(), target);
                 }
-                self.files.push(ReadBelow { path, root: Some(root.clone()), links: links.clone() });
+                self.files.push(ReadBelow {
+                    path,
+                    root: Some(root.clone()),
+                    links: links.clone(),
+                    hidden: false,
+                });
             }
             Err(err) if err.kind() == antiphon_fs::ErrorKind::Cancelled || err.path() == &**root => {
                 return Err(Error::from_fs(err));
