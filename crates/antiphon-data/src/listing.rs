@@ -47,7 +47,12 @@ impl Listing {
                 if let Some(target) = target.filter(|target| *target != path) {
                     self.targets.insert(path.clone(), target);
                 }
-                self.files.push(ReadBelow { path, root: Some(root.clone()), links: links.clone() });
+                self.files.push(ReadBelow {
+                    path,
+                    root: Some(root.clone()),
+                    links: links.clone(),
+                    hidden: false,
+                });
             }
             Err(err) if err.kind() == antiphon_fs::ErrorKind::Cancelled || err.path() == &**root => {
                 return Err(Error::from_fs(err));
@@ -95,5 +100,21 @@ impl Listing {
         let of_run = |path: &Path| path.ancestors().any(|folder| runs.iter().any(|run| run == folder));
         self.files.retain(|file| !of_run(&file.path));
         self.skipped.retain(|skipped| !of_run(&root.join(&skipped.file)));
+    }
+}
+
+/// Returns whether an error of a walk is about a link to a file that is no document, which is skipped wherever it leads. A folder
+/// may have documents, and so may one that is not there.
+pub(crate) async fn is_other_link(err: &antiphon_fs::Error) -> bool {
+    use antiphon_fs::ErrorKind::{LinkNotFollowed, NotFound};
+    let path = err.path();
+    if !matches!(err.kind(), LinkNotFollowed | NotFound)
+        || Format::from_name(&path.to_string_lossy()).is_some()
+    {
+        return false;
+    }
+    match antiphon_fs::metadata(path).await {
+        Ok(found) => !found.is_dir,
+        Err(err) => err.kind() == NotFound && path.extension().is_some(),
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::document::{Document, Format};
 use crate::error::{Error, ErrorKind, Failure, Malformed};
-use crate::listing::Listing;
+use crate::listing::{Listing, is_other_link};
 use crate::options::ParseOptions;
 
 /// A loader of documents from a file, or from a folder and all its subfolders.
@@ -167,7 +167,12 @@ impl Loader {
         let mut walk = antiphon_fs::walk(root, options, self.cancel.clone());
         while let Some(batch) = walk.next().await {
             for entry in batch {
-                listing.add(&shared, &self.links, entry)?;
+                match entry {
+                    Err(err) if err.path() != root && is_other_link(&err).await => {
+                        listing.skipped.push(Skipped { file: name_of(root, err.path()) });
+                    }
+                    entry => listing.add(&shared, &self.links, entry)?,
+                }
             }
         }
         listing.keep_one_of_each_file();
@@ -382,6 +387,31 @@ mod tests {
         assert!(err.to_string().contains("its only file is of an unsupported type"), "{err}");
         let err = Loader::new().load_path(folder(&[("a.json", "{")]).await.path()).await.unwrap_err();
         assert_eq!((err.kind(), err.failures().len()), (ErrorKind::NothingReadable, 1));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_to_files_that_are_no_documents_are_skipped() {
+        use std::os::unix::fs::symlink;
+        let (folder, other) =
+            (folder(&[("b.txt", "x")]).await, folder(&[("pic.png", "z"), ("in/c.txt", "y")]).await);
+        for (target, name) in [
+            ("pic.png", "a.png"),
+            ("pic.png", "README"),
+            ("nowhere", "gone.png"),
+            ("in", "folder.v1"),
+            ("nowhere", "gone"),
+            ("pic.png", "named.txt"),
+        ] {
+            symlink(other.path().join(target), folder.path().join(name)).unwrap();
+        }
+        symlink("/dev/zero", folder.path().join("zero.bin")).unwrap();
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        let skipped: Vec<_> = loaded.skipped.iter().map(|skipped| skipped.file.as_str()).collect();
+        assert_eq!(skipped, ["README", "a.png", "gone.png", "zero.bin"]);
+        // A folder may have documents, and a name without an ending may be that of a folder.
+        let failed: Vec<_> = loaded.failures.iter().map(|failure| failure.document.as_str()).collect();
+        assert_eq!(failed, ["folder.v1", "gone", "named.txt"]);
     }
 
     #[cfg(unix)]

@@ -23,6 +23,7 @@ mod csv;
 mod keys;
 mod look;
 mod opening;
+mod options;
 mod refuse;
 #[cfg(test)]
 #[cfg(feature = "csv")]
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use antiphon_fs::ReadBelow;
 use sha2::{Digest, Sha256};
 
+use crate::document::hex;
 use crate::error::{Error, Failure, Malformed};
 use crate::loader::{Loaded, Loader, Naming};
 pub use bad::RawRow;
@@ -48,7 +50,7 @@ use csv::Records;
 pub use keys::check_keys;
 use look::Lines;
 use opening::Opening;
-pub use opening::RowOptions;
+pub use options::RowOptions;
 #[cfg(not(feature = "csv"))]
 use unbuilt::Records;
 
@@ -311,7 +313,7 @@ impl Rows {
             hash.update(row.as_ref());
             hash.update(b"\n");
         }
-        hex(hash)
+        hex(&hash.finalize())
     }
 
     /// Returns the format of the rows.
@@ -351,11 +353,6 @@ impl fmt::Debug for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rows").field("name", &self.name).field("format", &self.format).finish_non_exhaustive()
     }
-}
-
-/// Finishes a hash, and returns it as 64 hexadecimal digits.
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads the next batch of JSON Lines; `number` counts the lines of the file, blank ones included.

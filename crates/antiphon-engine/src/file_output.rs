@@ -6,6 +6,7 @@
 //! name instead of being lost.
 
 use std::error::Error as _;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,10 +41,14 @@ impl FileOutput {
     /// Opens the output, and creates the folder of a file if it does not exist. For a pipe, this waits for its reader.
     ///
     /// # Errors
-    /// `Place` where it cannot be written.
+    /// `Place` where it cannot be written, and for a folder of this program that is a link.
     pub(super) async fn open(path: &Path, existing: Existing) -> Result<Self, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            antiphon_fs::create_dir(folder).await.map_err(Error::place)?;
+            let made = match existing {
+                Existing::Own => create_run_folder(folder).await,
+                Existing::Kept | Existing::Replaced => antiphon_fs::create_dir(folder).await,
+            };
+            made.map_err(Error::place)?;
         }
         let writer = match existing {
             Existing::Own => Writer::atomic(path).await,
@@ -93,6 +98,20 @@ impl FileOutput {
             }
         }
     }
+}
+
+/// Splits the folder of a run into the output folder and its name in it.
+pub(super) fn in_output(folder: &Path) -> (&Path, &OsStr) {
+    (folder.parent().unwrap_or(folder), folder.file_name().unwrap_or_default())
+}
+
+/// Creates the folder of a run if necessary.
+///
+/// # Errors
+/// `LinkNotFollowed` for one that is a link, since its files would be elsewhere.
+pub(super) async fn create_run_folder(folder: &Path) -> Result<(), antiphon_fs::Error> {
+    let (out, name) = in_output(folder);
+    antiphon_fs::create_dir_below(out, name).await
 }
 
 /// Returns the message about an output that was written under another name, since its own was taken.

@@ -15,7 +15,6 @@ mod tests;
 mod working;
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +30,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::RunEvent;
 use crate::failed_rows::write_failed;
 use crate::feed::RowSource;
+use crate::file_output::{create_run_folder, in_output};
 use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, stop_reason};
@@ -215,7 +215,7 @@ impl Mapping {
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
         let folder = out.join(&run_id);
-        antiphon_fs::create_dir_below(out, &run_id).await.map_err(Error::place)?;
+        create_run_folder(&folder).await.map_err(Error::place)?;
         antiphon_fs::check_writable(&folder).await.map_err(Error::place)?;
         let sink = match named {
             Some(sink) => sink,
@@ -363,16 +363,9 @@ impl Mapping {
     }
 }
 
-/// Splits the folder of a run into the output folder and its name in it.
-fn in_output(folder: &Path) -> (&Path, &OsStr) {
-    (folder.parent().unwrap_or(folder), folder.file_name().unwrap_or_default())
-}
-
 /// Writes the failed rows into the folder of the run, which is no link.
 async fn write_own_failed(run: &Run, folder: &Path) -> Result<Option<PathBuf>, StopCause> {
-    let (out, name) = in_output(folder);
-    let made = antiphon_fs::create_dir_below(out, name).await;
-    made.map_err(|err| StopCause::Output(err.to_string()))?;
+    create_run_folder(folder).await.map_err(|err| StopCause::Output(err.to_string()))?;
     write_failed(run, &folder.join("failed.jsonl")).await
 }
 

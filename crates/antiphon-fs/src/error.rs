@@ -112,6 +112,20 @@ impl Error {
         }))
     }
 
+    /// Converts into an error of the system, from which [`from_io`](Self::from_io) makes one of the same kind.
+    #[cfg(any(not(unix), test))]
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match self.0.kind {
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied,
+            ErrorKind::StorageFull => io::ErrorKind::StorageFull,
+            ErrorKind::NotAFile => io::ErrorKind::IsADirectory,
+            ErrorKind::AlreadyExists => io::ErrorKind::AlreadyExists,
+            _ => io::ErrorKind::Other,
+        };
+        self.0.source.unwrap_or_else(|| kind.into())
+    }
+
     fn is_read_only(&self) -> bool {
         self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }

@@ -169,7 +169,8 @@ where
 /// # async fn main() -> Result<(), antiphon_fs::Error> {
 /// let folder = antiphon_fs::temp_dir()?;
 /// antiphon_fs::write(folder.path().join("a.txt"), "a").await?;
-/// let from = ReadBelow { path: folder.path().join("a.txt"), root: Some(folder.path().into()), links: Links::Inside };
+/// let root = Some(folder.path().into());
+/// let from = ReadBelow { path: folder.path().join("a.txt"), root, links: Links::Inside, hidden: false };
 /// let mut files = antiphon_fs::read_many_below([from], Default::default(), Default::default());
 /// assert_eq!(files.next().await.expect("one outcome for each path").bytes?, b"a");
 /// # Ok(())

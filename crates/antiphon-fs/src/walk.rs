@@ -1,6 +1,7 @@
 //! Directory walks.
 
 mod folders;
+mod rules;
 mod targets;
 
 use std::path::{Path, PathBuf};
@@ -8,7 +9,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use ignore::WalkBuilder;
 use ignore::overrides::{Override, OverrideBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, ErrorKind};
 use crate::links::Links;
 use folders::Folders;
-use targets::{Target, Targets};
 
 /// Options of [`walk`]: filters and batch size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,12 @@ pub struct WalkOptions {
     /// Whether files and folders whose names begin with a dot are included. Default false.
     pub hidden: bool,
     /// Whether `.gitignore` and `.ignore` files are honoured. Default false, since input data is often excluded from git: a walk
-    /// that honours these files would then find nothing. Honouring them takes twice as long.
+    /// that honours these files would then find nothing.
+    ///
+    /// Those of the folder of a file decide before those of the folders above it, also above the root, and `.ignore` before
+    /// `.gitignore`. No rule includes a hidden file. An ignore file is read as any other: one that is a link which
+    /// [`links`](Self::links) do not allow, no regular file, or larger than 256 KiB is not read, and an error in its batch. Above
+    /// the root, no link out of the folder of an ignore file is read, and nothing there is an error.
     pub ignore_files: bool,
     /// The maximum depth: 1 for the files in the root folder only, 2 for those in its subfolders as well. Default `None`: no
     /// limit.
@@ -197,34 +201,7 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
             let _ = sender.blocking_send(batch);
         }
     };
-    if options.ignore_files {
-        let mut targets = Targets::new(root, options, globs.clone());
-        let walk = walk_with_ignore_files(root, options, globs).take_while(|_| !stop());
-        send(&mut walk.filter_map(|found| entry(found, root, &mut targets)));
-    } else {
-        send(&mut Folders::new(root, options, globs, &stop));
-    }
-}
-
-/// Creates a walk that honours ignore files, which takes twice as long as one that does not.
-fn walk_with_ignore_files(root: &Path, options: &WalkOptions, globs: Override) -> ignore::Walk {
-    // Not as overrides of the `ignore` crate, which would take precedence over the ignore files instead of filtering further.
-    let keeps = move |entry: &ignore::DirEntry| {
-        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-        entry.depth() == 0 || !globs.matched(entry.path(), is_folder).is_ignore()
-    };
-    WalkBuilder::new(root)
-        .filter_entry(keeps)
-        .standard_filters(false)
-        .hidden(!options.hidden)
-        .ignore(true)
-        .git_ignore(true)
-        .require_git(false)
-        .parents(true)
-        .follow_links(options.links == Links::All)
-        .max_depth(options.max_depth)
-        .sort_by_file_name(Ord::cmp)
-        .build()
+    send(&mut Folders::new(root, options, globs, &stop));
 }
 
 fn overrides(root: &Path, globs: &[String]) -> Result<Override, Error> {
@@ -236,60 +213,6 @@ fn overrides(root: &Path, globs: &[String]) -> Result<Override, Error> {
         builder.add(glob).map_err(|err| invalid(err, glob.clone()))?;
     }
     builder.build().map_err(|err| invalid(err, globs.join(", ")))
-}
-
-/// Converts an entry; `None` for a folder. Links of folders are followed by the walk itself, or not at all.
-fn entry(
-    found: Result<ignore::DirEntry, ignore::Error>,
-    root: &Path,
-    targets: &mut Targets<'_>,
-) -> Option<Result<Entry, Error>> {
-    let found = match found {
-        Ok(found) => found,
-        Err(err) => return from_ignore(err, "walk", root).map(Err),
-    };
-    let (depth, is_link) = (found.depth(), found.path_is_symlink());
-    if found.file_type().is_some_and(|kind| kind.is_dir()) {
-        return None;
-    }
-    let path = found.into_path();
-    if depth == 0 || !is_link || targets.follows_all() {
-        return Some(Ok(Entry { path, target: None }));
-    }
-    Some(match targets.of(&path) {
-        Ok(Target::Walked) => return None,
-        Ok(Target::File(target)) => Ok(Entry { path, target: Some(targets.shown(target)) }),
-        Ok(Target::Folder(_)) => Err(Error::new(ErrorKind::LinkNotFollowed, "walk", path)),
-        Err(err) => Err(err),
-    })
-}
-
-/// Converts an error of a walk; `None` for a loop, since its target has been walked by its own path already.
-pub(crate) fn from_ignore(err: ignore::Error, operation: &'static str, root: &Path) -> Option<Error> {
-    if is_loop(&err) {
-        return None;
-    }
-    let path = error_path(&err).unwrap_or(root).to_owned();
-    Some(match err.into_io_error() {
-        Some(io) => Error::from_io(io, operation, path),
-        None => Error::new(ErrorKind::Io, operation, path),
-    })
-}
-
-fn is_loop(err: &ignore::Error) -> bool {
-    match err {
-        ignore::Error::Loop { .. } => true,
-        ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => is_loop(err),
-        _ => false,
-    }
-}
-
-fn error_path(err: &ignore::Error) -> Option<&Path> {
-    match err {
-        ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } => error_path(err),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -132,9 +132,9 @@ impl Writer {
 
     /// Opens the output path that a user has chosen: a file, a device such as `/dev/null`, or a named pipe.
     ///
-    /// A file is written and replaced as by [`atomic`](Self::atomic), but through a symbolic link, after a check that the disk has room for at least 4 KiB. A
-    /// device or a pipe is opened directly; for a pipe, that waits for its reader. To find out which, call
-    /// [`is_direct`](Self::is_direct).
+    /// A file is written as by [`atomic`](Self::atomic), with two differences: a symbolic link at the path stays and its target is
+    /// replaced, and the disk is first checked for at least 4 KiB of room. A device or a pipe is opened directly, which for a pipe
+    /// waits for its reader; [`is_direct`](Self::is_direct) returns whether the path is one.
     ///
     /// # Errors
     /// Those of [`create`](Writer::create), and `IsAFolder` if the path is a folder.

@@ -25,10 +25,7 @@ use std::fmt::Write;
 /// ```
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    escaped(text, |c, out| match c {
-        '\u{0}'..='\u{7f}' => out.extend(c.escape_default()),
-        c => out.extend(c.escape_unicode()),
-    })
+    escaped(text, acts, escape)
 }
 
 /// Returns JSON in which the characters that [`visible`] escapes have the escapes of JSON, so that a terminal can show it. Its values
@@ -39,7 +36,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn visible_json(json: &str) -> Cow<'_, str> {
-    escaped(json, |c, out| {
+    escaped(json, acts, |c, out| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             // Writing to a String cannot fail.
             let _ = write!(out, "\\u{unit:04x}");
@@ -49,16 +46,15 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
 
 /// Returns a text in which control characters are visible, and no others: a page isolates those that reorder text.
 pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Cow::Borrowed(text);
+    escaped(text, controls, escape)
+}
+
+/// Writes the escape of a character, as in `\u{1b}`.
+fn escape(c: char, out: &mut String) {
+    match c {
+        '\u{0}'..='\u{7f}' => out.extend(c.escape_default()),
+        c => out.extend(c.escape_unicode()),
     }
-    let text = text.replace("\r\n", "\n");
-    let shown = text.chars().map(|c| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    });
-    Cow::Owned(shown.collect())
 }
 
 /// Returns whether a character reorders the text that follows.
@@ -66,8 +62,12 @@ pub(crate) fn reorders(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// Returns a text in which `escape` writes each character that acts.
-fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+/// Returns a text in which `escape` writes each character that `acts`.
+fn escaped(
+    text: &str,
+    acts: impl Fn(char) -> bool + Copy,
+    escape: impl Fn(char, &mut String),
+) -> Cow<'_, str> {
     let Some(first) = text.find(acts) else { return Cow::Borrowed(text) };
     let mut shown = text[..first].to_owned();
     let mut before = text[..first].chars().next_back();
@@ -92,9 +92,14 @@ fn is_of_script(c: Option<char>) -> bool {
     c.is_some_and(|c| c > '\u{2ff}' && !acts(c))
 }
 
+/// Returns whether a character is a control character other than a line feed and a tab.
+fn controls(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
+}
+
 /// Returns whether a character acts on a terminal or on other text.
 fn acts(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\t'))
+    controls(c)
         || reorders(c)
         || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}')
         || matches!(c, '\u{feff}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')

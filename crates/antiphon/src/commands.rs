@@ -28,6 +28,7 @@ mod local;
 mod log;
 mod manual;
 mod map;
+mod memory;
 mod models;
 mod output;
 mod progress;
@@ -49,11 +50,15 @@ use clap::error::ErrorKind as ClapErrorKind;
 use crate::commands::cli::{Cli, Command};
 use crate::commands::error::CommandError;
 use crate::commands::log::Log;
+use crate::commands::memory::has_little_space;
 use crate::commands::output::{Form, Talk};
+
+pub use memory::share_one_heap;
 
 /// Runs the program with the process's arguments and environment, and returns its exit code.
 ///
-/// Builds a multi-threaded tokio runtime, so it must not be called from within one. Raises the soft limit on open file
+/// Builds a multi-threaded tokio runtime, so it must not be called from within one, with fewer threads where the process has little
+/// memory; see [`share_one_heap`]. Raises the soft limit on open file
 /// descriptors of the process, and installs a `tracing` subscriber unless the process has one already.
 ///
 /// | exit code | meaning |
@@ -140,7 +145,6 @@ fn asks_for_events() -> bool {
 
 /// Runs the command on a new runtime, from the start of the logs to their last flush.
 fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
-    share_one_heap();
     let runtime = start_runtime().map_err(|err| {
         CommandError::internal(format!("cannot start threads: {err}"))
             .hint("raise the limits of this shell on memory and processes, ulimit -v and ulimit -u")
@@ -152,41 +156,6 @@ fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(code)
 }
-
-/// The address space below which few threads are started, in bytes: each takes up to 64 MiB of it for its part of the heap.
-const LITTLE_SPACE: u64 = 1 << 30;
-
-/// Returns whether the process may use little memory.
-fn has_little_space() -> bool {
-    antiphon_fs::address_space_limit().is_some_and(|most| most < LITTLE_SPACE)
-}
-
-/// Starts the program again in its place, with one heap for all threads, where it has little memory. Returns where that is not so,
-/// or not possible. Under another program that calls [`main`], nothing is started.
-///
-/// glibc reserves 64 MiB of addresses for the heap of a thread, and reads the number of heaps only when a program starts
-/// (<https://man7.org/linux/man-pages/man3/mallopt.3.html>, `M_ARENA_MAX`). The variable is inherited by children, and has no effect
-/// on other programs but the same one.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn share_one_heap() {
-    use std::os::unix::process::CommandExt;
-    const HEAPS: &str = "MALLOC_ARENA_MAX";
-    if !has_little_space() || std::env::var_os(HEAPS).is_some() {
-        return;
-    }
-    let mut args = std::env::args_os();
-    let (Ok(program), Some(name)) = (std::env::current_exe(), args.next()) else { return };
-    // A file that was replaced or removed while it ran has another name, and may be another program.
-    if program.file_name() != std::path::Path::new(&name).file_name() {
-        return;
-    }
-    // Where it cannot be started again, it has more heaps.
-    let _ = std::process::Command::new(program).arg0(name).args(args).env(HEAPS, "1").exec();
-}
-
-/// Other allocators have one heap, or small ones.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn share_one_heap() {}
 
 /// Starts the runtime, with fewer threads where the process has little memory.
 fn start_runtime() -> std::io::Result<tokio::runtime::Runtime> {

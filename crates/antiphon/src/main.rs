@@ -1,5 +1,6 @@
 //! The `antiphon` command-line program.
 
 fn main() -> std::process::ExitCode {
+    antiphon::commands::share_one_heap();
     antiphon::commands::main()
 }

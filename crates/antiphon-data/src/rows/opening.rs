@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use antiphon_fs::{Encoding, Links, ReadBelow, Reader};
+use antiphon_fs::{ReadBelow, Reader};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::bad::row_of_element;
 use super::look::{self, Lines, Look};
-use super::{Documents, Records, Row, RowFormat, Rows, Source, hex, refuse, unreadable};
+use super::{Documents, Records, Row, RowFormat, RowOptions, Rows, Source, refuse, unreadable};
+use crate::document::hex;
 use crate::error::{Error, ErrorKind, FailureKind, Malformed};
 use crate::listing::Listing;
 use crate::loader::{Loader, name_of};
@@ -21,48 +22,6 @@ const UTF_8: &str = "UTF-8";
 pub(super) struct Opening<'p> {
     pub(super) path: &'p Path,
     pub(super) options: RowOptions,
-}
-
-/// Options of [`Rows::open_with`]: what the caller knows of the input.
-///
-/// ```
-/// use antiphon_data::{Encoding, RowFormat, RowOptions};
-/// let options = RowOptions::default().format(RowFormat::Csv).encoding(Encoding::of_label("windows-1251"));
-/// assert_eq!(options.format, Some(RowFormat::Csv));
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RowOptions {
-    /// The format of a file. Default `None`: by the extension, or the first bytes.
-    pub format: Option<RowFormat>,
-    /// The encoding of files that are not UTF-8 and have no byte order mark. Default `None`: it is detected. Such a file is held in
-    /// memory, up to 256 MiB.
-    pub encoding: Option<Encoding>,
-    /// The symbolic links below a folder that are followed; see [`Loader::links`](crate::Loader::links). Default [`Links::Inside`].
-    pub links: Links,
-}
-
-impl RowOptions {
-    /// Sets the format of a file. Default: by the extension, or the first bytes.
-    #[must_use]
-    pub fn format(mut self, format: impl Into<Option<RowFormat>>) -> Self {
-        self.format = format.into();
-        self
-    }
-
-    /// Sets the encoding of files that are not UTF-8. Default: it is detected.
-    #[must_use]
-    pub fn encoding(mut self, encoding: impl Into<Option<Encoding>>) -> Self {
-        self.encoding = encoding.into();
-        self
-    }
-
-    /// Sets the symbolic links below a folder that are followed. Default [`Links::Inside`].
-    #[must_use]
-    pub fn links(mut self, links: Links) -> Self {
-        self.links = links;
-        self
-    }
 }
 
 impl Opening<'_> {
@@ -85,7 +44,7 @@ impl Opening<'_> {
             hash = digested;
             self.of_file(reader).await?
         };
-        Ok((rows, hex(hash)))
+        Ok((rows, hex(&hash.finalize())))
     }
 
     /// Starts reading a file: the format is the given one, that of the extension, or that of the first bytes.

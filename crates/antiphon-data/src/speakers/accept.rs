@@ -26,10 +26,6 @@ use super::stamp::Stamp;
 use super::topic::Topics;
 use super::{accepted_labels, dashes, is_heading, is_known, lists, once};
 
-/// The levels of lines in logs.
-const LEVELS: [&str; 10] =
-    ["INFO", "WARN", "WARNING", "ERROR", "DEBUG", "TRACE", "FATAL", "NOTICE", "CRITICAL", "SEVERE"];
-
 /// The labels that count as speakers.
 pub(super) struct Labels<'a> {
     /// Labels at the beginning of lines.
@@ -175,7 +171,7 @@ fn timed<'m, 'a>(lines: &'m [Line<'a>]) -> impl Iterator<Item = &'m Mark<'a>> {
 /// Returns whether a label is a level of a log, or the beginning of a sentence about a time.
 fn is_of_log(label: &str) -> bool {
     let first = label.split([' ', '-', '/']).next().unwrap_or_default();
-    LEVELS.contains(&first) || matches!(label, "At" | "Um" | "À" | "At about" | "At around")
+    lists::is_level(first) || matches!(label, "At" | "Um" | "À" | "At about" | "At around")
 }
 
 /// Returns whether a label between questions and answers is one of a court: `MR. SMITH`, `THE COURT`.

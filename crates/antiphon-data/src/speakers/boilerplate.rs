@@ -183,10 +183,8 @@ pub(super) enum NoteKind {
 
 /// Returns the kind of a note: `Note: she laughs`; `None` if the line is none.
 pub(super) fn note_kind(line: &str) -> Option<NoteKind> {
-    // The wide one begins with this byte.
-    let is_colon = |at: &usize| line[*at..].starts_with([':', '：']);
-    let at = memchr::memchr2_iter(b':', 0xef, line.as_bytes()).find(is_colon)?;
-    let (key, words) = (&line[..at], line[at..].trim_start_matches([':', '：']));
+    let at = super::label::colon_in(line)?;
+    let (key, words) = (&line[..at], line[at..].trim_start_matches([':', '：', '﹕']));
     let key = key.trim_start_matches([' ', '\t', '>', '*', '_']);
     let is_bracketed = key.starts_with(['[', '(', '{', '【']);
     let key = key.trim_matches(|c: char| !c.is_alphanumeric());
@@ -199,4 +197,18 @@ pub(super) fn note_kind(line: &str) -> Option<NoteKind> {
     let is_about = words.next().is_some_and(|first| OBSERVED.contains(&first));
     let is_observed = is_bracketed || (is_about && !words.any(|word| OWN.contains(&word)));
     Some(if is_observed { NoteKind::Observed } else { NoteKind::Plain })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NoteKind, note_kind};
+
+    #[test]
+    fn notes_have_a_colon_of_any_width() {
+        for colon in [":", "：", "﹕"] {
+            assert_eq!(note_kind(&format!("Note{colon} she laughs")), Some(NoteKind::Observed), "{colon}");
+            assert_eq!(note_kind(&format!("Note{colon} I laugh")), Some(NoteKind::Plain), "{colon}");
+            assert_eq!(note_kind(&format!("Anna{colon} she laughs")), None, "{colon}");
+        }
+    }
 }

@@ -197,7 +197,7 @@ pub(crate) fn begins_quotation(text: &str, offset: usize) -> bool {
 }
 
 /// Returns the byte offset of the first colon, also of a wide one.
-fn colon_in(text: &str) -> Option<usize> {
+pub(super) fn colon_in(text: &str) -> Option<usize> {
     let is_colon = |at: &usize| text[*at..].starts_with([':', '：', '﹕']);
     // Both wide ones begin with this byte, which only begins characters.
     memchr::memchr2_iter(b':', 0xef, text.as_bytes()).find(is_colon)

@@ -36,8 +36,11 @@ const PROGRAMS: &str = "server client worker db database sql nginx apache httpd 
     ufw fail2ban haproxy envoy traefik tomcat java jvm python gunicorn uvicorn celery puma rails sidekiq php fpm php-fpm npm \
     webpack vite build deploy deployer runner ci job task thread pool handler listener socket tcp udp usb eth0 wlan0 cpu disk memory \
     storage filesystem config migration migrations healthcheck health metrics prometheus grafana elasticsearch logstash system \
-    root host localhost frontend backend core engine loader parser updater installer launchd supervisor supervisord vpn openvpn \
-    info warn warning error debug trace fatal notice critical severe verbose";
+    root host localhost frontend backend core engine loader parser updater installer launchd supervisor supervisord vpn openvpn";
+/// The levels of lines in logs, in capitals.
+const LEVELS: [&str; 11] = [
+    "INFO", "WARN", "WARNING", "ERROR", "DEBUG", "TRACE", "FATAL", "NOTICE", "CRITICAL", "SEVERE", "VERBOSE",
+];
 /// Parts of a day in timetables, in lower case.
 const EVENTS: &str = "coffee tea lunch dinner breakfast brunch supper break breaks registration check-in checkin arrival departure \
     welcome opening closing keynote keynotes panel workshop workshops session sessions plenary talk talks lecture networking \
@@ -172,8 +175,13 @@ fn is_program(label: &str) -> bool {
             || label.contains("::")
             || (label.contains('.') && !label.contains(". "))
     };
-    words.any(|word| KNOWN_PROGRAMS.contains(word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')))
-        || is_id()
+    let is_named = |word: &str| KNOWN_PROGRAMS.contains(word) || is_level(&word.to_ascii_uppercase());
+    words.any(|word| is_named(word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-'))) || is_id()
+}
+
+/// Returns whether a word is the level of a line in a log, in capitals.
+pub(super) fn is_level(word: &str) -> bool {
+    LEVELS.contains(&word)
 }
 
 /// Returns whether the words of a line are values of a program: `status=200`, `GET /index.html`.

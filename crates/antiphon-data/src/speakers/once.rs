@@ -50,21 +50,24 @@ pub(super) fn is_group(lines: &[Line<'_>], are_blocks: bool) -> bool {
         && is_answered(&marked)
 }
 
+/// Returns the words of a line behind its mark.
+fn words<'t>((line, mark): &(&Line<'t>, &Mark<'_>)) -> &'t str {
+    line.text.get(mark.words..).unwrap_or_default()
+}
+
 /// Returns whether one of the first lines asks, and others behind it answer.
 fn is_answered(marked: &[(&Line<'_>, &Mark<'_>)]) -> bool {
-    let words =
-        |(line, mark): &(&Line<'_>, &Mark<'_>)| line.text.get(mark.words..).unwrap_or_default().to_owned();
     let count = |words: &str| match words.split_whitespace().count() {
         // Some scripts set no spaces between words.
         1 if !words.is_ascii() => words.chars().count() / 2,
         count => count,
     };
-    let asks = |said: &(&Line<'_>, &Mark<'_>)| is_question(&words(said)) && count(&words(said)) >= QUESTION;
+    let asks = |said: &(&Line<'_>, &Mark<'_>)| is_question(words(said)) && count(words(said)) >= QUESTION;
     let first = marked.iter().take(marked.len().div_ceil(2)).position(asks);
     first.is_some_and(|at| {
         let asker = marked[at].1.label;
         let others = marked[at + 1..].iter().filter(|(_, mark)| mark.label != asker);
-        let answers = others.filter(|said| !is_question(&words(said)) && count(&words(said)) >= ANSWER);
+        let answers = others.filter(|said| !is_question(words(said)) && count(words(said)) >= ANSWER);
         answers.count() >= FEWEST - 1
     })
 }

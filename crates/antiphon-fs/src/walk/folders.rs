@@ -1,9 +1,11 @@
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{FileType, Metadata};
 use std::path::{Path, PathBuf};
 
 use ignore::overrides::Override;
 
+use super::rules::{IgnoreFiles, Rules};
 use super::targets::{Target, Targets};
 use super::{Entry, WalkOptions};
 use crate::error::Error;
@@ -20,12 +22,17 @@ pub(super) struct Folders<'a> {
     root: Option<PathBuf>,
     /// The folders from the root down to the current one.
     open: Vec<Folder>,
+    /// The ignore files; `None` if they are not honoured.
+    ignore_files: Option<IgnoreFiles>,
+    /// The errors of ignore files that are reported next.
+    unread: VecDeque<Error>,
 }
 
 struct Folder {
     path: PathBuf,
     /// The same folder without links; `None` if none was followed on the way from the root.
     target: Option<PathBuf>,
+    rules: Rules,
     entries: std::vec::IntoIter<(OsString, FileType)>,
 }
 
@@ -37,7 +44,9 @@ impl<'a> Folders<'a> {
         stop: &'a dyn Fn() -> bool,
     ) -> Self {
         let targets = Targets::new(root, options, globs);
-        Self { options, targets, stop, turns: 0, root: Some(root.to_owned()), open: Vec::new() }
+        let ignore_files = options.ignore_files.then(|| IgnoreFiles::new(root));
+        let (root, open, unread) = (Some(root.to_owned()), Vec::new(), VecDeque::new());
+        Self { options, targets, stop, turns: 0, root, open, ignore_files, unread }
     }
 
     /// Visits the root, which is always included and may be a link.
@@ -56,7 +65,7 @@ impl<'a> Folders<'a> {
         is_folder: bool,
         target: Option<PathBuf>,
     ) -> Option<Result<Entry, Error>> {
-        if self.targets.is_excluded(&path, is_folder) {
+        if self.is_excluded(&path, is_folder) {
             return None;
         }
         if !is_folder {
@@ -74,14 +83,35 @@ impl<'a> Folders<'a> {
     fn open(&mut self, path: PathBuf, target: Option<PathBuf>) -> Option<Result<Entry, Error>> {
         match entries(&path, self.options.hidden) {
             Ok(entries) => {
-                self.open.push(Folder { path, target, entries });
+                let rules = self.rules_of(&path);
+                self.open.push(Folder { path, target, rules, entries });
                 None
             }
             Err(err) => Some(Err(Error::from_io(err, "walk", path))),
         }
     }
 
+    /// Reads the ignore files of a folder, if they are honoured.
+    fn rules_of(&mut self, folder: &Path) -> Rules {
+        let Some(ignore_files) = &self.ignore_files else { return Rules::default() };
+        let (rules, errors) = ignore_files.read(folder, self.options);
+        self.unread.extend(errors);
+        rules
+    }
+
+    /// Returns whether globs or ignore files exclude a path.
+    fn is_excluded(&self, path: &Path, is_folder: bool) -> bool {
+        let folders = self.open.iter().map(|folder| &folder.rules);
+        self.targets.is_excluded(path, is_folder)
+            || self.ignore_files.as_ref().is_some_and(|files| files.exclude(folders, path, is_folder))
+    }
+
+    /// Visits the target of a link. A link that is excluded is no failure, wherever it leads.
     fn follow(&mut self, path: PathBuf) -> Option<Result<Entry, Error>> {
+        let is_folder = metadata(&path).is_ok_and(|found| found.is_dir());
+        if self.is_excluded(&path, is_folder) {
+            return None;
+        }
         match self.targets.of(&path) {
             Ok(Target::File(target)) => self.enter(path, false, Some(target)),
             Ok(Target::Folder(target)) => self.enter(path, true, Some(target)),
@@ -101,6 +131,9 @@ impl Iterator for Folders<'_> {
             return Some(only);
         }
         loop {
+            if let Some(err) = self.unread.pop_front() {
+                return Some(Err(err));
+            }
             // For the first entry and every 64th, since the check takes a lock.
             if self.turns.is_multiple_of(64) && (self.stop)() {
                 return None;

@@ -5,7 +5,7 @@ use ignore::overrides::Override;
 
 use super::WalkOptions;
 use crate::error::{Error, ErrorKind};
-use crate::links::{Links, has_hidden};
+use crate::links::has_hidden;
 use crate::metadata::stat;
 use crate::rename::canonicalize;
 
@@ -77,10 +77,5 @@ impl<'a> Targets<'a> {
     pub(super) fn shown(&self, target: PathBuf) -> PathBuf {
         let below = self.real_root.as_deref().and_then(|root| target.strip_prefix(root).ok());
         below.map_or_else(|| target.clone(), |below| self.root.join(below))
-    }
-
-    /// Returns whether links of folders are left to the walk itself.
-    pub(super) fn follows_all(&self) -> bool {
-        self.options.links == Links::All
     }
 }

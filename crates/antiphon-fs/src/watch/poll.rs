@@ -8,7 +8,6 @@ use ignore::WalkBuilder;
 
 use super::{FileChange, Sender};
 use crate::error::{Error, ErrorKind};
-use crate::walk::from_ignore;
 
 /// A poller that scans all files at an interval, on a dedicated thread that ends when the poller is dropped.
 ///
@@ -82,4 +81,32 @@ fn scan(root: &Path, recursive: bool) -> (Seen, Vec<Error>) {
     }
     errors.retain(|err| err.kind() != ErrorKind::NotFound);
     (seen, errors)
+}
+
+/// Converts an error of a walk; `None` for a loop, since its target has been walked by its own path already.
+fn from_ignore(err: ignore::Error, operation: &'static str, root: &Path) -> Option<Error> {
+    if is_loop(&err) {
+        return None;
+    }
+    let path = error_path(&err).unwrap_or(root).to_owned();
+    Some(match err.into_io_error() {
+        Some(io) => Error::from_io(io, operation, path),
+        None => Error::new(ErrorKind::Io, operation, path),
+    })
+}
+
+fn is_loop(err: &ignore::Error) -> bool {
+    match err {
+        ignore::Error::Loop { .. } => true,
+        ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => is_loop(err),
+        _ => false,
+    }
+}
+
+fn error_path(err: &ignore::Error) -> Option<&Path> {
+    match err {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } => error_path(err),
+        _ => None,
+    }
 }

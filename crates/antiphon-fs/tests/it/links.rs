@@ -101,10 +101,86 @@ async fn all_links_are_followed_on_demand_but_each_folder_once() {
     assert_eq!(listed, ["a.txt", "!k.txt", "sub/b.txt", "x1/c.txt = c.txt", "!x2", "!x3", "!x4"]);
 }
 
+#[tokio::test]
+async fn links_that_no_glob_includes_are_no_failures() {
+    let lab = lab(&[]);
+    for (target, name) in [
+        ("out/key.txt", "k.txt"),
+        ("out/key.txt", "k.bin"),
+        ("out", "more"),
+        ("nowhere", "n.bin"),
+        ("nowhere", "n.txt"),
+    ] {
+        link(&lab, target, name);
+    }
+    for ignore_files in [false, true] {
+        let options = || WalkOptions::default().ignore_files(ignore_files);
+        // A folder behind a link may have files that the glob includes.
+        let expected = ["a.txt", "!k.txt", "!more", "?n.txt", "sub/b.txt"];
+        assert_eq!(found(&lab, options().glob("*.txt")).await, expected);
+        let others = options().glob("!k.*").glob("!more");
+        assert_eq!(found(&lab, others).await, ["a.txt", "?n.bin", "?n.txt", "sub/b.txt"]);
+    }
+}
+
+#[tokio::test]
+async fn ignore_files_are_files_of_the_folder() {
+    let lab = lab(&["in/deep/c.txt"]);
+    let options = || WalkOptions::default().ignore_files(true);
+    let all = ["a.txt", "deep/c.txt", "sub/b.txt"];
+    fs::write(lab.path().join("out/rules"), "a.txt\n").unwrap();
+    link(&lab, "out/rules", ".gitignore");
+    link(&lab, "/dev/zero", "sub/.ignore");
+    assert_eq!(
+        found(&lab, options()).await,
+        ["!.gitignore", "a.txt", "deep/c.txt", "!sub/.ignore", "sub/b.txt"]
+    );
+    let followed = ["deep/c.txt", "?sub/.ignore", "sub/b.txt"];
+    assert_eq!(found(&lab, options().links(Links::All)).await, followed);
+    for name in [".gitignore", "sub/.ignore"] {
+        fs::remove_file(lab.path().join("in").join(name)).unwrap();
+    }
+    pipe(&lab.path().join("in/.gitignore"));
+    assert_eq!(found(&lab, options()).await, ["?.gitignore", "a.txt", "deep/c.txt", "sub/b.txt"]);
+    fs::remove_file(lab.path().join("in/.gitignore")).unwrap();
+    fs::write(lab.path().join("in/.gitignore"), "x\n".repeat(1 << 20)).unwrap();
+    assert_eq!(found(&lab, options()).await, ["?.gitignore", "a.txt", "deep/c.txt", "sub/b.txt"]);
+    fs::remove_file(lab.path().join("in/.gitignore")).unwrap();
+    // A link to a file of the root is read.
+    fs::write(lab.path().join("in/sub/rules.md"), "/deep\n*.md\n").unwrap();
+    link(&lab, "in/sub/rules.md", ".ignore");
+    assert_eq!(found(&lab, options()).await, ["a.txt", "sub/b.txt"]);
+    fs::remove_file(lab.path().join("in/.ignore")).unwrap();
+    fs::remove_file(lab.path().join("in/sub/rules.md")).unwrap();
+    // In a folder above the root, a link out of that folder is not read either.
+    let other = temp_dir().unwrap();
+    fs::write(other.path().join("rules"), "a.txt\n").unwrap();
+    symlink(other.path().join("rules"), lab.path().join(".ignore")).unwrap();
+    assert_eq!(found(&lab, options()).await, all);
+    fs::remove_file(lab.path().join(".ignore")).unwrap();
+    fs::write(lab.path().join(".ignore"), "/in/deep\n").unwrap();
+    assert_eq!(found(&lab, options()).await, ["a.txt", "sub/b.txt"]);
+}
+
+#[tokio::test]
+async fn rules_of_ignore_files_have_the_precedence_of_git() {
+    let lab = lab(&["in/deep/c.txt", "in/deep/d.md", "in/repo/.git/x", "in/repo/e.md", "in/.hidden.md"]);
+    let write = |name: &str, text: &str| fs::write(lab.path().join("in").join(name), text).unwrap();
+    let options = || WalkOptions::default().ignore_files(true);
+    write(".gitignore", "\u{feff}*.md\n!.hidden.md\n# c.txt\n[\nb.txt\n");
+    write("deep/.gitignore", "!d.md\n");
+    // They hold in repositories below, too, and no rule includes a hidden file.
+    assert_eq!(found(&lab, options()).await, ["a.txt", "deep/c.txt", "deep/d.md"]);
+    // Those of `.ignore` have precedence at any depth.
+    write(".ignore", "d.md\n!e.md\n!b.txt\n");
+    assert_eq!(found(&lab, options()).await, ["a.txt", "deep/c.txt", "repo/e.md", "sub/b.txt"]);
+    assert_eq!(found(&lab, options().glob("!c.txt")).await, ["a.txt", "repo/e.md", "sub/b.txt"]);
+}
+
 /// Reads a file of `in`.
 async fn read(lab: &TempDir, name: &str, links: Links) -> Result<String, ErrorKind> {
     let root = lab.path().join("in");
-    let from = ReadBelow { path: root.join(name), root: Some(root.into()), links };
+    let from = ReadBelow { path: root.join(name), root: Some(root.into()), links, hidden: false };
     let file =
         read_many_below([from], ReadOptions::default(), CancellationToken::new()).next().await.unwrap();
     file.bytes.map(|bytes| String::from_utf8(bytes).unwrap()).map_err(|err| err.kind())
@@ -145,9 +221,19 @@ async fn files_below_a_root_are_read_by_their_links_too() {
     // A root that the caller names may be a link.
     symlink(lab.path().join("in"), lab.path().join("root")).unwrap();
     let root = lab.path().join("root");
-    let from = ReadBelow { path: root.join("b2.txt"), root: Some(root.into()), links: Links::Inside };
+    let from = ReadBelow {
+        path: root.join("b2.txt"),
+        root: Some(root.clone().into()),
+        links: Links::Inside,
+        hidden: false,
+    };
     let mut files = read_many_below([from], ReadOptions::default(), CancellationToken::new());
     assert_eq!(files.next().await.unwrap().bytes.unwrap(), b"in/sub/b.txt");
+    // What a walk of hidden files finds can be read.
+    let from =
+        ReadBelow { path: root.join("env.txt"), root: Some(root.into()), links: Links::Inside, hidden: true };
+    let mut files = read_many_below([from], ReadOptions::default(), CancellationToken::new());
+    assert_eq!(files.next().await.unwrap().bytes.unwrap(), b"in/.env");
 }
 
 #[tokio::test]

@@ -84,12 +84,12 @@ impl Experiment {
     pub async fn create_as(base: impl AsRef<Path>, definition: Definition) -> Result<Self, Error> {
         let name = &definition.name;
         check_name(name)?;
-        let root = base.as_ref().join(name);
+        let (base, root) = (base.as_ref(), base.as_ref().join(name));
         check_free(&root, name).await?;
         let text = toml::to_string(&definition)
             .map_err(|err| Error::new(ErrorKind::Config, format!("experiment {name}: {err}")))?;
         for folder in ["data", "outputs"] {
-            antiphon_fs::create_dir_below(&root, folder).await.map_err(Error::files)?;
+            antiphon_fs::create_dir_below(base, Path::new(name).join(folder)).await.map_err(Error::files)?;
         }
         let experiment = Self { root, definition };
         experiment.write_readme().await?;
@@ -188,6 +188,10 @@ impl Experiment {
         if antiphon_fs::metadata(&path).await.map_err(Error::files)?.is_dir {
             return copy_folder(&path, &self.root, &data.join(name)).await;
         }
+        if antiphon_fs::canonical(&to).await.is_ok_and(|there| there == path) {
+            // A link that was added before.
+            return Ok(());
+        }
         copy(&path, &to).await
     }
 
@@ -275,8 +279,8 @@ async fn check_free(root: &Path, name: &str) -> Result<(), Error> {
     if !antiphon_fs::exists(root).await.map_err(Error::files)? {
         return Ok(());
     }
-    let Found { files, links } = find(root, WalkOptions::default().hidden(true)).await?;
-    if !files.is_empty() || !links.is_empty() {
+    let Found { files, links, unread } = find(root, WalkOptions::default().hidden(true)).await?;
+    if !files.is_empty() || !links.is_empty() || !unread.is_empty() {
         return Err(wrong(format!("{} already has other files", root.display())));
     }
     Ok(())
@@ -308,14 +312,18 @@ async fn link(path: &Path, to: &Path) -> Result<(), Error> {
 /// Copies a folder with all its files to the folder `to` below `root`. Files that are there with the same content are skipped.
 ///
 /// # Errors
-/// `Config` for a folder with a link that leads out of it, since a copy would not say that something is missing; `Files` where a
-/// folder of the copy exists as a link, since the copy would be elsewhere.
+/// `Config` for a folder with a link that leads out of it, and `Files` for one with anything that cannot be read, since a copy would
+/// not say that something is missing. The same where a file or a folder of the copy exists as a link, since the copy would be
+/// elsewhere.
 async fn copy_folder(path: &Path, root: &Path, to: &Path) -> Result<(), Error> {
-    let Found { files, links } = find(path, WalkOptions::default()).await?;
+    let Found { files, links, unread } = find(path, WalkOptions::default()).await?;
     if let Some(link) = links.first() {
         let advice = "Add what it leads to by its own path, or remove it";
         let message = format!("cannot add {}: a link leads out of the folder. {advice}", link.display());
         return Err(Error::new(ErrorKind::Config, message));
+    }
+    if let Some(err) = unread.into_iter().next() {
+        return Err(Error::files(err));
     }
     for file in files {
         let below = file.strip_prefix(path).unwrap_or(&file);
@@ -329,7 +337,14 @@ async fn copy_folder(path: &Path, root: &Path, to: &Path) -> Result<(), Error> {
 }
 
 /// Copies a file, unless a file with the same content exists at `to`.
+///
+/// # Errors
+/// `Config` for another file or a link at `to`.
 async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    if antiphon_fs::link_identity(to).await.is_ok_and(|link| link.is_some()) {
+        let message = format!("cannot add data: {} is a symbolic link. Remove it", to.display());
+        return Err(Error::new(ErrorKind::Config, message));
+    }
     if antiphon_fs::exists(to).await.map_err(Error::files)? {
         let (there, new) = (antiphon_fs::read(to).await, antiphon_fs::read(from).await);
         return if there.map_err(Error::files)? == new.map_err(Error::files)? {
@@ -341,7 +356,8 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     antiphon_fs::copy(from, to).await.map(|_| ()).map_err(Error::files)
 }
 
-/// Returns the files below a folder that `options` include, sorted by path. Links that are not followed are left out.
+/// Returns the files below a folder that `options` include, sorted by path. Links that are not followed and entries that cannot be
+/// read are left out: loading the data reports them.
 pub(super) async fn files(folder: &Path, options: WalkOptions) -> Result<Vec<PathBuf>, Error> {
     Ok(find(folder, options).await?.files)
 }
@@ -353,6 +369,8 @@ struct Found {
     files: Vec<PathBuf>,
     /// The links that are not followed.
     links: Vec<PathBuf>,
+    /// The errors of entries that cannot be read, such as links to nothing.
+    unread: Vec<antiphon_fs::Error>,
 }
 
 /// Lists the files below a folder that `options` include.
@@ -369,8 +387,7 @@ async fn find(folder: &Path, options: WalkOptions) -> Result<Found, Error> {
                 Err(err) if err.kind() == antiphon_fs::ErrorKind::LinkNotFollowed => {
                     found.links.push(err.path().to_owned());
                 }
-                // An unreadable entry, such as a broken link: loading the data reports it.
-                Err(err) if err.path() != folder => {}
+                Err(err) if err.path() != folder => found.unread.push(err),
                 Err(err) => return Err(Error::files(err)),
             }
         }

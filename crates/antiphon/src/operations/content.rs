@@ -73,7 +73,7 @@ pub(super) async fn run(
     let below = Path::new(&report.run_id).join("content.json");
     antiphon_fs::write_below(workspace.folder(), below, format!("{document:#}\n")).await?;
     let request = &connected.request;
-    let site = site_folder(workspace, request, &folder).await?;
+    let site = site_folder(workspace, request, &report.run_id).await?;
     let title = request.output.title.as_deref().unwrap_or("Portfolio");
     let builder = SiteBuilder::new(title).pages(&pages, &themes);
     let files = if builder.is_empty() { Vec::new() } else { builder.write(&site).await? };
@@ -102,13 +102,14 @@ pub(super) async fn run(
 async fn site_folder(
     workspace: &Workspace,
     request: &RunRequest,
-    folder: &Path,
+    run_id: &str,
 ) -> Result<PathBuf, OperationError> {
     match &request.output.site {
         Some(site) => Ok(request.place_output(site, workspace.folder()).await),
         None => {
-            antiphon_fs::create_dir_below(folder, "site").await?;
-            Ok(folder.join("site"))
+            let below = Path::new(run_id).join("site");
+            antiphon_fs::create_dir_below(workspace.folder(), &below).await?;
+            Ok(workspace.folder().join(below))
         }
     }
 }

@@ -157,7 +157,7 @@ fn the_folder_of_a_map_run_that_is_a_link_is_refused() {
     assert!(run.join("failed.jsonl").exists());
     fs::remove_dir_all(&run).unwrap();
     symlink(lab.path("home"), &run).unwrap();
-    for line in ["runs retry-failed latest", "runs resume latest", &line] {
+    for line in ["runs report latest", "runs retry-failed latest", "runs resume latest", &line] {
         let ran = lab.run(line);
         assert!(ran.code != Some(0) && ran.stderr.contains("link"), "{line}: {ran:?}");
         assert_eq!(fs::read_dir(lab.path("home")).unwrap().count(), 0, "{line}: {ran:?}");
@@ -173,9 +173,42 @@ fn copies_of_data_are_not_written_through_links() {
     let data = lab.path("experiments/farm/data");
     fs::create_dir_all(&data).unwrap();
     symlink(lab.path("home"), data.join("more")).unwrap();
-    let ran = lab.run("experiment add farm more");
+    let refused = || {
+        let ran = lab.run("experiment add farm more");
+        assert!(ran.code != Some(0) && ran.stderr.contains("link"), "{ran:?}");
+        assert_eq!(fs::read_dir(lab.path("home")).unwrap().count(), 0, "{ran:?}");
+    };
+    refused();
+    fs::remove_file(data.join("more")).unwrap();
+    fs::create_dir(data.join("more")).unwrap();
+    for target in ["home/p2.txt", "more/p2.txt"] {
+        symlink(lab.path(target), data.join("more/p2.txt")).unwrap();
+        refused();
+        assert!(fs::symlink_metadata(data.join("more/p2.txt")).unwrap().is_symlink(), "{target}");
+        fs::remove_file(data.join("more/p2.txt")).unwrap();
+    }
+    lab.run("experiment add farm more").ends_with(0, &[]);
+}
+
+#[test]
+fn a_folder_with_a_link_is_not_free_for_an_experiment_and_a_link_to_nothing_is_not_left_out() {
+    let lab = Lab::new();
+    let root = lab.path("experiments/farm");
+    fs::create_dir_all(&root).unwrap();
+    symlink(lab.path("nowhere"), root.join("notes.txt")).unwrap();
+    lab.run("experiment create farm").ends_with(2, &["already has other files"]);
+    fs::remove_dir_all(&root).unwrap();
+    fs::create_dir(lab.path("home")).unwrap();
+    symlink(lab.path("home"), &root).unwrap();
+    let ran = lab.run("experiment create farm");
     assert!(ran.code != Some(0) && ran.stderr.contains("link"), "{ran:?}");
     assert_eq!(fs::read_dir(lab.path("home")).unwrap().count(), 0, "{ran:?}");
+    fs::remove_file(&root).unwrap();
+    lab.run("experiment create farm").ends_with(0, &[]);
+    lab.file("more/p2.txt", "P2: I keep goats.\n");
+    symlink(lab.path("nowhere"), lab.path("more/p3.txt")).unwrap();
+    let ran = lab.run("experiment add farm more");
+    assert!(ran.code != Some(0) && ran.stderr.contains("p3.txt"), "{ran:?}");
 }
 
 #[test]

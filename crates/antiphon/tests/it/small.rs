@@ -72,6 +72,41 @@ fn little_memory_is_divided_among_fewer_threads() {
     }
 }
 
+/// Starts the program with little memory and with `bytes` of settings, of which the system accepts a quarter of the stack.
+fn start_with(lab: &Lab, bytes: usize, stdout: Stdio) -> std::process::Output {
+    let plain = lab.command("config show");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -s 2048; ulimit -v 600000; exec \"$0\" \"$@\""]);
+    command.arg(plain.get_program()).args(plain.get_args()).current_dir(lab.path(""));
+    command.env_clear().env("HOME", lab.path("")).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+    for (number, start) in (0..bytes).step_by(100_000).enumerate() {
+        command.env(format!("PAD{number:04}"), "x".repeat(100_000.min(bytes - start)));
+    }
+    command.spawn().unwrap().wait_with_output().unwrap()
+}
+
+#[test]
+fn a_closed_pipe_is_no_signal_where_the_program_cannot_be_started_again() {
+    let lab = Lab::new();
+    // With the most settings with which the program starts, one more is too much, and so it is not started again.
+    let (mut most, mut too_many) = (0, 1 << 20);
+    while too_many - most > 1 {
+        let bytes = (most + too_many) / 2;
+        match start_with(&lab, bytes, Stdio::piped()).status.code() {
+            Some(126) => too_many = bytes,
+            Some(0) => most = bytes,
+            code => assert_eq!(code, Some(0), "{bytes}"),
+        }
+    }
+    assert!(most > 100_000, "{most}");
+    for bytes in [0, most] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = start_with(&lab, bytes, writer.into());
+        assert_eq!(ended.status.code(), Some(0), "{bytes}: {ended:?}");
+    }
+}
+
 #[test]
 fn few_files_are_enough_or_end_in_a_message() {
     check("ulimit -n 64", true);
