@@ -327,11 +327,12 @@ fn parse(naming: &Naming, file: FileRead, options: &ParseOptions) -> Result<Docu
     Document::parse_with(&name, &bytes, options)
 }
 
-/// Returns a path relative to the root, with `/` between its parts on every system.
+/// Returns a path relative to the root, with `/` between its parts on every system. Line breaks have their escapes: a name is one
+/// line of a message.
 pub(crate) fn name_of(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
+    parts.join("/").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 #[cfg(test)]
@@ -356,6 +357,16 @@ mod tests {
         assert_eq!(names, ["a/c.md", "b.txt"]);
         assert_eq!(loaded.failures[0].to_string(), "bad.json:1: not valid JSON: EOF while parsing an object");
         assert_eq!(loaded.skipped, [Skipped { file: "pic.png".to_owned() }]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_line_break_in_a_name_begins_no_line_of_a_message() {
+        let folder = folder(&[("a\nerror: b.txt", "x"), ("c\nd.json", "{"), ("e\rf.png", "z")]).await;
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        assert_eq!(loaded.documents[0].name, "a\\nerror: b.txt");
+        assert!(loaded.failures[0].to_string().starts_with("c\\nd.json:1: "), "{}", loaded.failures[0]);
+        assert_eq!(loaded.skipped, [Skipped { file: "e\\rf.png".to_owned() }]);
     }
 
     #[tokio::test]

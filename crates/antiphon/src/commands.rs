@@ -149,6 +149,7 @@ fn execute(cli: &Cli, talk: Talk) -> Result<u8, CommandError> {
         CommandError::internal(format!("cannot start threads: {err}"))
             .hint("raise the limits of this shell on memory and processes, ulimit -v and ulimit -u")
     })?;
+    interrupt::outlive_file_limit(&runtime);
     let log = Log::start(cli, talk, runtime.handle())?;
     let code = runtime.block_on(run_to_end(&cli.command, talk));
     log.end(talk);

@@ -66,11 +66,12 @@ pub(super) fn add_secret(needles: &mut Vec<Needle>, secret: &str) {
     }
 }
 
-/// Adds another value, as it is.
+/// Adds another value, as it is and in its encodings.
 pub(super) fn add_value(needles: &mut Vec<Needle>, value: &str) {
     let value = value.trim();
     if is_value(value) {
         add(needles, value, false);
+        encodings(value).for_each(|form| add(needles, &form, false));
     }
 }
 
@@ -95,13 +96,18 @@ fn add_forms(needles: &mut Vec<Needle>, secret: &str) {
         return;
     }
     add(needles, secret, true);
-    add(needles, &secret.bytes().map(|byte| format!("{byte:02x}")).collect::<String>(), true);
-    for offset in 0..3 {
-        let standard = in_base64(secret, offset);
+    encodings(secret).for_each(|form| add(needles, &form, true));
+}
+
+/// Returns a text in hexadecimal, and in both alphabets of Base64 at each offset.
+fn encodings(text: &str) -> impl Iterator<Item = String> {
+    let in_hex = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let in_base64 = (0..3).flat_map(|offset| {
+        let standard = in_base64(text, offset);
         let url_safe = standard.replace('+', "-").replace('/', "_");
-        add(needles, &standard, true);
-        add(needles, &url_safe, true);
-    }
+        [standard, url_safe]
+    });
+    std::iter::once(in_hex).chain(in_base64)
 }
 
 /// Adds one form, unless it is known.

@@ -89,6 +89,16 @@ fn a_part_of_a_secret_is_removed_where_it_is_most_of_it() {
 }
 
 #[test]
+fn a_value_is_removed_in_its_encodings() {
+    let value = "team-4711";
+    for form in [STANDARD.encode(value), URL_SAFE.encode(value), STANDARD.encode(format!("xy{value}"))] {
+        let shown = redactor().redact(&form).into_owned();
+        assert!(shown.contains("[key]") && !shown.contains(&form[4..10]), "{shown}");
+    }
+    check("7465616d2d34373131 team", "[key] team");
+}
+
+#[test]
 fn short_values_and_placeholders_destroy_no_text() {
     let text = "x, 1, ollama and not-needed: production of 2024-10-21";
     let secrets = ["x", "1", "", "and", "ollama", "not-needed"];

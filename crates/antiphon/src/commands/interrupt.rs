@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -27,6 +28,21 @@ use super::error::{CommandError, INTERRUPTED};
 use super::output::{self, Talk};
 use super::progress::{Live, counted};
 use super::summary;
+
+/// Keeps a write beyond the limit on the size of files (`ulimit -f`) from ending the program without a word: the write fails, as on
+/// a full disk. tokio's handler stays when its listener and its runtime are dropped.
+#[cfg(unix)]
+pub(super) fn outlive_file_limit(runtime: &Runtime) {
+    // The number on Linux, the BSDs and macOS; tokio has no name for it.
+    const SIGXFSZ: i32 = 25;
+    let _entered = runtime.enter();
+    // Without the handler, such a write ends the program as before.
+    let _ = signal(SignalKind::from_raw(SIGXFSZ));
+}
+
+/// Other systems have no such limit.
+#[cfg(not(unix))]
+pub(super) fn outlive_file_limit(_: &Runtime) {}
 
 /// A listener for Ctrl-C (SIGINT) and SIGTERM, until it is dropped.
 #[derive(Debug)]
