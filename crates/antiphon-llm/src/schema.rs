@@ -5,6 +5,8 @@ mod definition;
 #[cfg(feature = "schema")]
 mod limits;
 #[cfg(feature = "schema")]
+mod recursion;
+#[cfg(feature = "schema")]
 mod references;
 #[cfg(not(feature = "schema"))]
 mod unbuilt;

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::PatternOptions;
-pub(super) use jsonschema::Validator;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::definition::Schema;
+use super::recursion::Recursion;
 use super::{limits, references};
 use crate::error::{Error, ErrorKind};
 use crate::structured::InvalidAnswer;
@@ -31,6 +31,36 @@ pub struct Violation {
     pub pointer: String,
     /// The violated constraint. The message does not contain the value.
     pub message: String,
+}
+
+/// A compiled schema, and the references to itself.
+pub(super) struct Validator {
+    compiled: jsonschema::Validator,
+    recursion: Recursion,
+}
+
+impl Validator {
+    /// Returns whether a value is valid.
+    pub(super) fn is_valid(&self, value: &Value) -> bool {
+        self.compiled.is_valid(value)
+    }
+
+    /// Returns the first violations of a value, or one of the whole value where there may be too many to search for.
+    fn violations(&self, value: &Value, max: usize) -> Vec<Violation> {
+        if self.recursion.can_search(value) {
+            let violation = |err: jsonschema::ValidationError<'_>| Violation {
+                pointer: err.instance_path().to_string(),
+                message: err.masked().to_string(),
+            };
+            return self.compiled.iter_errors(value).take(max).map(violation).collect();
+        }
+        let message = "value fits no alternative of the schema, which refers to itself: it is nested too deep to say where";
+        let is_invalid = max > 0 && !self.is_valid(value);
+        is_invalid
+            .then(|| Violation { pointer: String::new(), message: message.to_owned() })
+            .into_iter()
+            .collect()
+    }
 }
 
 /// Compiles a schema that was read.
@@ -69,7 +99,8 @@ impl Schema {
         let built = linear.or_else(|_| options().with_pattern_options(backtracking).build(&value));
         let validator = built.map_err(|err| invalid(mistake(err)))?;
         let text = Arc::from(value.to_string());
-        let (value, validator) = (Arc::new(value), Arc::new(validator));
+        let validator = Arc::new(Validator { compiled: validator, recursion: Recursion::of(&value) });
+        let value = Arc::new(value);
         Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })
     }
 
@@ -107,13 +138,12 @@ impl Schema {
     }
 
     /// Returns the first violations of a value, up to `max`: an answer of a million elements may have a million of them.
+    ///
+    /// The violations of a schema whose alternatives refer to themselves are those of every alternative, whose number grows
+    /// exponentially with the depth of a value. Beyond 4,096 of them, one violation is that of the whole value.
     #[must_use]
     pub fn first_violations(&self, value: &Value, max: usize) -> Vec<Violation> {
-        let violation = |err: jsonschema::ValidationError<'_>| Violation {
-            pointer: err.instance_path().to_string(),
-            message: err.masked().to_string(),
-        };
-        self.validator.iter_errors(value).take(max).map(violation).collect()
+        self.validator.violations(value, max)
     }
 
     /// Checks a value and describes its first ten violations, one per line, for a schema retry.
