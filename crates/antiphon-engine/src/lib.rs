@@ -61,6 +61,7 @@ mod job;
 mod limit_sharing;
 mod limits;
 mod list_check;
+mod list_place;
 mod mapping;
 mod meter;
 mod missing_elements;

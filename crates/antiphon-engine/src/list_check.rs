@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::checks::place;
 use crate::decimal::Decimal;
+use crate::list_place::{count, list_in};
 use crate::work::{Accepted, Invalid};
 
 /// The maximum number of reasons that are sent to the model.
@@ -76,25 +77,23 @@ impl ListCheck {
         let mut outer = schema.value().clone();
         let shared = ["$schema", "$defs", "definitions"]
             .map(|key| outer.get(key).map(|value| (key.to_owned(), value.clone())));
-        let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
-        let array = outer
-            .pointer_mut(&place)?
-            .as_object_mut()
-            .filter(|array| array.get("type").is_some_and(|kind| kind == "array"))?;
+        let array = list_in(&mut outer, list)?;
+        if array.get("type").is_none_or(|kind| kind != "array") {
+            return None;
+        }
         if ["$ref", "prefixItems", "contains", "unevaluatedItems"].iter().any(|key| array.contains_key(*key))
         {
             return None;
         }
-        let [items, least, most, unique] =
+        let (least, most) = (bound(array, "minItems", 0)?, bound(array, "maxItems", usize::MAX)?);
+        let [items, _, _, unique] =
             ["items", "minItems", "maxItems", "uniqueItems"].map(|key| array.shift_remove(key));
-        let count = |bound: Option<Value>| bound.and_then(|bound| usize::try_from(bound.as_u64()?).ok());
         let element = match items {
             Some(Value::Object(items)) => Some(element_schema(schema.name(), items, shared)?),
             Some(_) => return None,
             None => None,
         };
         let outer = Schema::new(schema.name(), outer).ok()?;
-        let (least, most) = (count(least).unwrap_or(0), count(most).unwrap_or(usize::MAX));
         Some(Self {
             list: list.to_owned(),
             outer,
@@ -159,6 +158,12 @@ impl ListCheck {
         }
         sorted
     }
+}
+
+/// Returns a bound on the number of elements, `missing` where the list has none. `None` for one that cannot be counted, which stays
+/// in the schema.
+fn bound(array: &Map<String, Value>, name: &str, missing: usize) -> Option<usize> {
+    array.get(name).map_or(Some(missing), |bound| usize::try_from(count(bound)?).ok())
 }
 
 /// Returns the schema of an element alone, with the definitions of the whole schema; `None` if it refers to anything else.
@@ -279,10 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn a_list_behind_a_reference_has_its_rules_and_bounds_have_fractions_of_zero() {
+        let list = json!({"type": "array", "items": {"$ref": "#/$defs/n"}, "minItems": 2.0, "maxItems": 2.0, "uniqueItems": true});
+        let schema = json!({"type": "object", "properties": {"items": {"$ref": "#/$defs/list"}}, "$defs": {"n": {"type": "integer"}, "list": list}});
+        let rules = ListCheck::of(&Schema::new("s", schema).unwrap(), "/items").unwrap();
+        let settled = rules.settle(json!({"items": [1, "x", 1, 2, 3]})).unwrap();
+        assert_eq!(settled.value, json!({"items": [1, 2]}));
+        assert!(matches!(rules.settle(json!({"items": [1, 1]})), Err(Invalid::Partial { .. })));
+    }
+
+    #[test]
     fn rules_that_cannot_be_separated_are_left_in_the_schema() {
         let of =
             |schema: Value, list: &str| ListCheck::of(&Schema::new("s", schema).unwrap(), list).is_some();
         assert!(of(json!({"type": "array", "minItems": 2}), ""));
+        assert!(!of(json!({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}}), ""));
+        assert!(!of(json!({"properties": {"items": {"anyOf": [{"type": "array"}]}}}), "/items"));
         assert!(!of(json!({"type": "array", "items": {"$ref": "#"}}), ""));
         assert!(!of(json!({"type": "array", "contains": {"type": "string"}}), ""));
         assert!(!of(json!({"type": "object", "properties": {"items": {"type": "string"}}}), "/items"));

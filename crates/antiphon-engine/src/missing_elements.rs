@@ -17,6 +17,7 @@ use antiphon_llm::{Message, Output, Prompt, Schema, SchemaRetryPolicy, shortened
 use serde_json::Value;
 
 use crate::checks::place;
+use crate::list_place::{count, list_in};
 
 /// The reason why elements of a list are missing. It decides the wording of the request in [`prompt_for_rest`].
 #[derive(Debug, Clone, Copy)]
@@ -77,9 +78,9 @@ fn json_of(kept: &[Value]) -> String {
 /// Returns the schema of an answer without its first `kept` elements; `None` if the schema has no list at `list`.
 fn schema_of_rest(schema: &Schema, list: &str, kept: u64) -> Option<Schema> {
     let mut value = schema.value().clone();
-    let array = value.pointer_mut(&place_of(list))?.as_object_mut()?;
+    let array = list_in(&mut value, list)?;
     for bound in ["minItems", "maxItems"] {
-        if let Some(count) = array.get(bound).and_then(Value::as_u64) {
+        if let Some(count) = array.get(bound).and_then(count) {
             array.insert(bound.to_owned(), count.saturating_sub(kept).into());
         }
     }
@@ -87,14 +88,10 @@ fn schema_of_rest(schema: &Schema, list: &str, kept: u64) -> Option<Schema> {
     Schema::new(schema.name(), value).ok()
 }
 
-/// Returns the place of the list in a schema, as a JSON pointer.
-fn place_of(list: &str) -> String {
-    list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect()
-}
-
-/// Returns a bound on the number of elements of the list.
+/// Returns a bound on the number of elements of the list in a schema without references on the way to it.
 fn bound_of(schema: &Value, list: &str, key: &str) -> Option<u64> {
-    schema.pointer(&place_of(list))?.get(key)?.as_u64()
+    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
+    count(schema.pointer(&place)?.get(key)?)
 }
 
 /// Returns the number of missing elements in words: of a list with other bounds than one number, no number.

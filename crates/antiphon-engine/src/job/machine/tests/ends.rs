@@ -95,10 +95,10 @@ fn a_cut_list_with_enough_distinct_elements_needs_no_second_call() {
 
 #[test]
 fn nothing_is_joined_to_a_whole_answer() {
-    // The list of a schema that is a reference is found, and the rest of it cannot be asked for alone.
+    // The list behind a reference is found, and the rest of it cannot be asked for alone where the reference has a keyword beside it.
     let recipe = r##"
         prompt = "x"
-        schema = """{"$ref": "#/definitions/L", "definitions": {"L": {
+        schema = """{"$ref": "#/definitions/L", "minProperties": 1, "definitions": {"L": {
             "type": "object", "required": ["items"], "properties": {"items": {"type": "array"}}
         }}}"""
     "##;
