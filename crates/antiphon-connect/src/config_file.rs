@@ -26,7 +26,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use antiphon_engine::read_toml;
+use antiphon_engine::{read_toml, without_value};
 use antiphon_fs::ErrorKind;
 use antiphon_llm::with_sampling_params;
 use antiphon_providers::prices::Prices;
@@ -238,7 +238,7 @@ impl ConfigFile {
             // The line is that of the table alone.
             let message = message.trim_start_matches(|c: char| c == ':' || c == ' ' || c.is_ascii_digit());
             let Some((field, expected)) = unknown_field(message) else {
-                return self.origin(&key).error(message);
+                return self.origin(&key).error(without_value(message));
             };
             // A model's name with a dot begins a nested table, so that its end is read as a key.
             let is_table = table
@@ -362,10 +362,8 @@ mod tests {
             "[prices.lab.\"m.1\"]\ninput = -1\n",
             "a.toml:1: lab.m.1: a price must be a number of at least 0 and below 1,000,000",
         );
-        check(
-            "[prices.lab]\nm = 3\n",
-            "a.toml:2: invalid type: integer `3`, expected a table with input and output",
-        );
+        check("[prices.lab]\nm = 3\n", "a.toml:2: wrong value: expected a table with input and output");
+        check("[prices.lab.m]\ninput = \"sk-secret\"\n", "a.toml:1: wrong value: expected a number");
         check(
             "[prices]\nlab = 3\n",
             "a.toml:2: lab: not a table of models; write prices below [lab.\"MODEL\"]",

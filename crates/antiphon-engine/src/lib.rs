@@ -114,7 +114,7 @@ pub use stop::StopCause;
 pub use summary::{RowSummary, RunSummary};
 pub use text_writer::{TextWriter, each_result};
 pub use timings::Phase;
-pub use toml_file::{at_param, near_name, read_toml};
+pub use toml_file::{at_param, near_name, read_toml, without_value};
 pub use usage::{UsageMeans, UsageQuantiles};
 pub use work::{Accepted, Invalid, InvalidRow, JobView, Unique, Work};
 

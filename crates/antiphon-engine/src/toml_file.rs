@@ -87,9 +87,15 @@ fn explained(message: &str) -> String {
     }
 }
 
-/// Removes the value from a message such as `invalid type: string "sk-…", expected u64`. Syntax errors do not repeat
-/// values, and are returned as they are.
-fn without_value(line: &str) -> String {
+/// Removes the value from a message of the TOML parser, such as `invalid type: string "sk-…", expected u64`, and names the expected
+/// type as a user does. Other messages, such as those of syntax errors, repeat no values and are returned as they are.
+///
+/// ```
+/// let message = "invalid type: string \"sk-secret\", expected f64";
+/// assert_eq!(antiphon_engine::without_value(message), "wrong value: expected a number");
+/// ```
+#[must_use]
+pub fn without_value(line: &str) -> String {
     if !["invalid ", "unknown variant"].iter().any(|begin| line.starts_with(begin)) {
         return line.to_owned();
     }
